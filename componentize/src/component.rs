@@ -1,0 +1,80 @@
+use anyhow::{Context, Result, bail};
+use wit_component::ComponentEncoder;
+
+const HEADER_LEN: usize = 8;
+const CUSTOM_SECTION: u8 = 0;
+
+/// Turns a core module that carries component types, as the SDK leaves them, into a component. Debug information goes,
+/// names stay: they cost little and make the backtrace of a trap readable.
+pub fn component_from_module(module: &[u8]) -> Result<Vec<u8>> {
+    let module = without_debug_sections(module)?;
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .context("read the component types of the module; was it built with plimsoll-sdk and `plugin!`?")?
+        .encode()
+        .context("turn the module into a component")
+}
+
+/// Copies a module but for its debug information, which the standard library brings along even in release builds.
+fn without_debug_sections(module: &[u8]) -> Result<Vec<u8>> {
+    let Some((header, mut rest)) = module.split_at_checked(HEADER_LEN) else {
+        bail!("not a WebAssembly module: it ends within its header");
+    };
+    let mut kept = header.to_vec();
+    while let [kind, after_kind @ ..] = rest {
+        let (len, body) = read_len(after_kind)?;
+        let Some((body, next)) = body.split_at_checked(len) else {
+            bail!("not a WebAssembly module: a section ends beyond its end");
+        };
+        if !(*kind == CUSTOM_SECTION && is_debug(body)?) {
+            kept.extend_from_slice(&rest[..rest.len() - next.len()]);
+        }
+        rest = next;
+    }
+    Ok(kept)
+}
+
+fn is_debug(custom_section: &[u8]) -> Result<bool> {
+    let (len, rest) = read_len(custom_section)?;
+    Ok(rest.get(..len).is_some_and(|name| name.starts_with(b".debug_") || name == b"target_features"))
+}
+
+/// An unsigned LEB128 number of at most 32 bits, and what follows it.
+fn read_len(bytes: &[u8]) -> Result<(usize, &[u8])> {
+    let mut value = 0usize;
+    for (place, byte) in bytes.iter().take(5).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Ok((value, &bytes[place + 1..]));
+        }
+    }
+    bail!("not a WebAssembly module: a length has no end")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn custom(name: &str, body: &[u8]) -> Vec<u8> {
+        let mut section = vec![CUSTOM_SECTION, (1 + name.len() + body.len()) as u8, name.len() as u8];
+        section.extend(name.bytes());
+        section.extend(body);
+        section
+    }
+
+    #[test]
+    fn debug_information_goes_and_names_stay() {
+        let header = b"\0asm\x01\0\0\0".to_vec();
+        let module = [header.clone(), custom(".debug_info", b"x"), custom("name", b"y")].concat();
+        assert_eq!(without_debug_sections(&module).unwrap(), [header, custom("name", b"y")].concat());
+    }
+
+    #[test]
+    fn broken_modules_are_refused() {
+        for module in [&b"\0asm"[..], b"\0asm\x01\0\0\0\x00\x09x", b"\0asm\x01\0\0\0\x00\xff\xff\xff\xff\xff\xff"] {
+            assert!(without_debug_sections(module).is_err());
+        }
+        assert!(component_from_module(b"\0asm\x01\0\0\0").is_err());
+    }
+}

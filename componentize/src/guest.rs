@@ -1,0 +1,135 @@
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::target::{TARGET, ensure_target, without_outer_cargo};
+use crate::component_from_module;
+
+/// The compiler's default of 1 MiB would make every instance begin with sixteen pages for a stack it never fills.
+const STACK_BYTES: u32 = 128 * 1024;
+
+/// How to build guests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Build {
+    /// Refuse to change the lock file.
+    pub locked: bool,
+    /// Keep cargo quiet unless something goes wrong.
+    pub quiet: bool,
+}
+
+/// A component that was built.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Name of the crate.
+    pub name: String,
+    pub path: PathBuf,
+    pub bytes: Vec<u8>,
+}
+
+/// Builds the plugin crate in `dir`, and leaves the component in `target_dir/components`.
+pub fn build_guest(dir: &Path, target_dir: &Path, build: Build) -> Result<Component> {
+    let mut components = compile(dir, target_dir, build, &[])?;
+    match components.len() {
+        1 => Ok(components.remove(0)),
+        0 => bail!("{} has no crate with `crate-type = [\"cdylib\"]`, which a plugin needs", dir.display()),
+        _ => {
+            let names: Vec<_> = components.iter().map(|c| c.name.as_str()).collect();
+            bail!("{} holds several plugins ({}): name the directory of one", dir.display(), names.join(", "))
+        }
+    }
+}
+
+/// Builds all plugin crates of the workspace in `dir` with one call of cargo, and leaves the components in
+/// `target_dir/components`. In ascending order of names.
+pub fn build_workspace(dir: &Path, target_dir: &Path, build: Build) -> Result<Vec<Component>> {
+    let mut components = compile(dir, target_dir, build, &["--workspace"])?;
+    components.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(components)
+}
+
+fn compile(dir: &Path, target_dir: &Path, build: Build, arguments: &[&str]) -> Result<Vec<Component>> {
+    ensure_target(dir)?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = without_outer_cargo(Command::new(cargo));
+    command
+        .args(["build", "--lib", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"])
+        .args(arguments)
+        .arg("--target-dir")
+        .arg(target_dir)
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", format!("-Clink-arg=-zstack-size={STACK_BYTES}"))
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    if build.locked {
+        command.arg("--locked");
+    }
+    if build.quiet {
+        command.arg("--quiet");
+    }
+    let output = command.output().context("run cargo")?;
+    ensure!(output.status.success(), "cargo could not build the plugins in {} ({})", dir.display(), output.status);
+
+    let destination = target_dir.join("components");
+    fs::create_dir_all(&destination).with_context(|| format!("create {}", destination.display()))?;
+    modules(&output.stdout)?.into_iter().map(|(name, module)| componentize(&name, &module, &destination)).collect()
+}
+
+fn componentize(name: &str, module: &Path, destination: &Path) -> Result<Component> {
+    let core = fs::read(module).with_context(|| format!("read {}", module.display()))?;
+    let bytes = component_from_module(&core).with_context(|| format!("plugin `{name}`"))?;
+    let path = destination.join(format!("{name}.wasm"));
+    // Whoever watches the file must not see half of it.
+    let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
+    fs::write(&unfinished, &bytes).with_context(|| format!("write {}", unfinished.display()))?;
+    fs::rename(&unfinished, &path).with_context(|| format!("write {}", path.display()))?;
+    Ok(Component { name: name.to_owned(), path, bytes })
+}
+
+/// Crate names and files of the modules that cargo says it made.
+fn modules(messages: &[u8]) -> Result<Vec<(String, PathBuf)>> {
+    let mut modules = Vec::new();
+    for line in messages.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"{")) {
+        let message: Value = serde_json::from_slice(line).context("read what cargo says")?;
+        let is_plugin = message["reason"] == "compiler-artifact"
+            && message["target"]["crate_types"].as_array().is_some_and(|types| types.iter().any(|t| t == "cdylib"));
+        if !is_plugin {
+            continue;
+        }
+        let files = message["filenames"].as_array().into_iter().flatten().filter_map(Value::as_str).map(PathBuf::from);
+        let module = files.filter(|file| file.extension().is_some_and(|e| e == "wasm"));
+        let name = crate_name(&message).context("cargo did not say which crate a module belongs to")?;
+        modules.extend(module.map(|file| (name.to_owned(), file)));
+    }
+    Ok(modules)
+}
+
+/// The name of the package: the target's name has underscores for its hyphens.
+fn crate_name(message: &Value) -> Option<&str> {
+    // path+file:///somewhere/name#0.1.0, or path+file:///somewhere#name@0.1.0
+    let id = message["package_id"].as_str()?;
+    let (source, fragment) = id.rsplit_once('#')?;
+    match fragment.split_once('@') {
+        Some((name, _)) => Some(name),
+        None => source.rsplit('/').next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_read_from_what_cargo_says() {
+        let messages = r#"{"reason":"compiler-artifact","package_id":"path+file:///p/round-robin#0.1.0","target":{"crate_types":["cdylib","rlib"]},"filenames":["/t/round_robin.wasm","/t/libround_robin.rlib"]}
+{"reason":"compiler-artifact","package_id":"path+file:///p/lb#my-lb@0.1.0","target":{"crate_types":["cdylib"]},"filenames":["/t/my_lb.wasm"]}
+{"reason":"compiler-artifact","package_id":"registry+https://x/index#serde@1.0.0","target":{"crate_types":["lib"]},"filenames":["/t/libserde.rlib"]}
+{"reason":"build-finished","success":true}
+"#;
+        let expected = [("round-robin", "/t/round_robin.wasm"), ("my-lb", "/t/my_lb.wasm")];
+        assert_eq!(modules(messages.as_bytes()).unwrap(), expected.map(|(n, f)| (n.to_owned(), PathBuf::from(f))));
+    }
+}

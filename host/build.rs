@@ -1,0 +1,30 @@
+//! Builds the plugins that are shipped inside the proxy, and builds them again when their sources change.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use plimsoll_componentize::{Build, Component, build_workspace};
+
+fn main() -> anyhow::Result<()> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
+    for watched in ["plugins", "sdk/src", "sdk/Cargo.toml", "wit"] {
+        println!("cargo::rerun-if-changed={}", root.join(watched).display());
+    }
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let build = Build { locked: true, quiet: true };
+    let built = build_workspace(&root.join("plugins"), &root.join("target/plugins"), build)?;
+    fs::write(out.join("builtin.rs"), table(&built)?)?;
+    Ok(())
+}
+
+/// Rust source of the table of built-in plugins.
+fn table(built: &[Component]) -> anyhow::Result<String> {
+    let mut source = String::from("/// Name and component of every built-in plugin.\npub(crate) const PLUGINS: &[(&str, &[u8])] = &[\n");
+    for component in built {
+        let path = component.path.canonicalize()?;
+        writeln!(source, "    ({:?}, include_bytes!({path:?})),", component.name)?;
+    }
+    source.push_str("];\n");
+    Ok(source)
+}

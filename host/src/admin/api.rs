@@ -1,0 +1,249 @@
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::{self, Token};
+use super::error::{ApiError, ErrorBody};
+use crate::control::{ClusterReport, ConfigVersion, Control, EndpointPatch, EndpointReport, PluginReport, Status};
+use crate::telemetry;
+
+/// Largest configuration, and largest plugin, that is taken.
+const CONFIG_BYTES: usize = 16 << 20;
+const PLUGIN_BYTES: usize = 33 << 20;
+const PATCH_BYTES: usize = 16 << 10;
+
+type Shared = State<Arc<Control>>;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Plimsoll admin API",
+    description = "Looks at and changes a running Plimsoll proxy. Every change is live on all workers, or on none."
+))]
+struct Document;
+
+/// All routes, with the token required for each but the two that orchestrators ask.
+pub(super) fn router(control: Arc<Control>, token: Token) -> Router {
+    let (guarded, mut document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(status))
+        .routes(routes!(get_config, put_config))
+        .routes(routes!(config_versions))
+        .routes(routes!(roll_back_config))
+        .routes(routes!(clusters))
+        .routes(routes!(cluster))
+        .routes(routes!(patch_endpoint))
+        .routes(routes!(plugins))
+        .routes(routes!(put_plugin))
+        .routes(routes!(roll_back_plugin))
+        .routes(routes!(release_plugin))
+        .routes(routes!(metrics))
+        .split_for_parts();
+    let (open, open_document) = OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).split_for_parts();
+    document.merge(open_document);
+    let document = Arc::new(document);
+    let guarded = guarded
+        .route("/v1/openapi.json", get(move || async move { Json((*document).clone()) }))
+        .layer(middleware::from_fn_with_state(token, auth::require));
+    guarded.merge(open).fallback(unknown_path).with_state(control)
+}
+
+async fn unknown_path() -> ApiError {
+    ApiError::not_found("no such path; GET /v1/openapi.json tells all there are")
+}
+
+/// How the proxy is.
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status)))]
+async fn status(State(control): Shared) -> Json<Status> {
+    Json(control.status())
+}
+
+/// The configuration that is live, as it was written.
+#[utoipa::path(get, path = "/v1/config", responses(
+    (status = 200, body = String, content_type = "application/yaml"),
+    (status = 404, body = ErrorBody)
+))]
+async fn get_config(State(control): Shared) -> Result<Response, ApiError> {
+    let config = control.config().ok_or_else(|| ApiError::not_found("no configuration is live yet"))?;
+    Ok(([(CONTENT_TYPE, "application/yaml")], config.source.text().to_owned()).into_response())
+}
+
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+struct PutConfig {
+    /// Also write it to the file that the proxy was started with.
+    #[serde(default)]
+    save: bool,
+}
+
+/// A configuration that has become live.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+struct Live {
+    version: u64,
+}
+
+/// Makes another configuration live, YAML or JSON.
+#[utoipa::path(put, path = "/v1/config", params(PutConfig), request_body(content = String, content_type = "application/yaml"), responses(
+    (status = 200, body = Live),
+    (status = 400, body = ErrorBody),
+    (status = 409, body = ErrorBody),
+    (status = 422, body = ErrorBody, description = "All mistakes with their lines; nothing has changed")
+))]
+async fn put_config(
+    State(control): Shared,
+    Query(how): Query<PutConfig>,
+    body: BoundedBytes<CONFIG_BYTES>,
+) -> Result<Json<Live>, ApiError> {
+    let text = String::from_utf8(body.0)
+        .map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, "not_utf8", "a configuration is UTF-8 text"))?;
+    let config = control.parse(&text)?;
+    let version = control.apply(config, "api").await?;
+    if how.save {
+        control.save(&text).await?;
+    }
+    Ok(Json(Live { version }))
+}
+
+/// The versions of the configuration that can be gone back to, newest first.
+#[utoipa::path(get, path = "/v1/config/versions", responses((status = 200, body = Vec<ConfigVersion>)))]
+async fn config_versions(State(control): Shared) -> Json<Vec<ConfigVersion>> {
+    Json(control.config_versions())
+}
+
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+struct RollBack {
+    /// The version to go back to; the one before the live one if not given.
+    version: Option<u64>,
+}
+
+/// Makes an earlier configuration live again, as a new version.
+#[utoipa::path(post, path = "/v1/config/rollback", params(RollBack), responses(
+    (status = 200, body = Live), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)
+))]
+async fn roll_back_config(State(control): Shared, Query(to): Query<RollBack>) -> Result<Json<Live>, ApiError> {
+    Ok(Json(Live { version: control.roll_back(to.version).await? }))
+}
+
+/// All clusters with their endpoints, health and live counters.
+#[utoipa::path(get, path = "/v1/clusters", responses((status = 200, body = Vec<ClusterReport>)))]
+async fn clusters(State(control): Shared) -> Json<Vec<ClusterReport>> {
+    Json(control.clusters())
+}
+
+/// One cluster.
+#[utoipa::path(get, path = "/v1/clusters/{cluster}", params(("cluster" = String, Path)), responses(
+    (status = 200, body = ClusterReport), (status = 404, body = ErrorBody)
+))]
+async fn cluster(State(control): Shared, Path(name): Path<String>) -> Result<Json<ClusterReport>, ApiError> {
+    let found = control.cluster(&name);
+    found.map(Json).ok_or_else(|| ApiError::not_found(format!("no cluster of the name `{name}`")))
+}
+
+/// Changes weight, drain or enable of an endpoint at once, on all workers.
+#[utoipa::path(patch, path = "/v1/clusters/{cluster}/endpoints/{endpoint}",
+    params(("cluster" = String, Path), ("endpoint" = String, Path)),
+    request_body = EndpointPatch,
+    responses((status = 200, body = EndpointReport), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody))
+)]
+async fn patch_endpoint(
+    State(control): Shared,
+    Path((cluster, endpoint)): Path<(String, String)>,
+    body: BoundedBytes<PATCH_BYTES>,
+) -> Result<Json<EndpointReport>, ApiError> {
+    let patch: EndpointPatch = serde_json::from_slice(&body.0)
+        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_patch", error.to_string()))?;
+    control.patch_endpoint(&cluster, &endpoint, patch)?;
+    let report = control.cluster(&cluster).and_then(|cluster| cluster.endpoints.into_iter().find(|now| now.id == endpoint));
+    report.map(Json).ok_or_else(|| ApiError::not_found("the endpoint has just gone"))
+}
+
+/// All plugins, built-in ones too, with where they are used and how they are.
+#[utoipa::path(get, path = "/v1/plugins", responses((status = 200, body = Vec<PluginReport>)))]
+async fn plugins(State(control): Shared) -> Json<Vec<PluginReport>> {
+    Json(control.plugins())
+}
+
+/// Makes a version of a plugin live wherever its name is used, on all workers or on none. The body is the component.
+#[utoipa::path(put, path = "/v1/plugins/{name}", params(("name" = String, Path)),
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses((status = 200, body = PluginReport), (status = 400, body = ErrorBody),
+        (status = 413, body = ErrorBody), (status = 422, body = ErrorBody, description = "Which check it did not pass; the live version stays"))
+)]
+async fn put_plugin(
+    State(control): Shared,
+    Path(name): Path<String>,
+    body: BoundedBytes<PLUGIN_BYTES>,
+) -> Result<Json<PluginReport>, ApiError> {
+    control.load_plugin(&name, body.0).await?;
+    plugin_report(&control, &name)
+}
+
+/// Makes the version live again that was live before the last change.
+#[utoipa::path(post, path = "/v1/plugins/{name}/rollback", params(("name" = String, Path)), responses(
+    (status = 200, body = PluginReport), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)
+))]
+async fn roll_back_plugin(State(control): Shared, Path(name): Path<String>) -> Result<Json<PluginReport>, ApiError> {
+    control.roll_back_plugin(&name).await?;
+    plugin_report(&control, &name)
+}
+
+/// Lets a quarantined plugin try again.
+#[utoipa::path(post, path = "/v1/plugins/{name}/release", params(("name" = String, Path)), responses(
+    (status = 200, body = PluginReport), (status = 404, body = ErrorBody)
+))]
+async fn release_plugin(State(control): Shared, Path(name): Path<String>) -> Result<Json<PluginReport>, ApiError> {
+    control.release_plugin(&name)?;
+    plugin_report(&control, &name)
+}
+
+fn plugin_report(control: &Control, name: &str) -> Result<Json<PluginReport>, ApiError> {
+    let report = control.plugins().into_iter().find(|plugin| plugin.name == name);
+    report.map(Json).ok_or_else(|| ApiError::not_found(format!("no plugin of the name `{name}`")))
+}
+
+/// Metrics for Prometheus.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
+async fn metrics(State(control): Shared) -> Response {
+    ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], control.registry().encode()).into_response()
+}
+
+/// 200 while the process lives.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String, content_type = "text/plain")))]
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// 200 while the proxy takes traffic; 503 while it starts or drains.
+#[utoipa::path(get, path = "/readyz", responses(
+    (status = 200, body = String, content_type = "text/plain"), (status = 503, body = ErrorBody)
+))]
+async fn readyz(State(control): Shared) -> Result<&'static str, ApiError> {
+    if control.is_ready() {
+        Ok("ready\n")
+    } else {
+        Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "starting or draining"))
+    }
+}
+
+/// A body of at most so many bytes.
+struct BoundedBytes<const LIMIT: usize>(Vec<u8>);
+
+impl<S: Send + Sync, const LIMIT: usize> axum::extract::FromRequest<S> for BoundedBytes<LIMIT> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: axum::extract::Request, _state: &S) -> Result<Self, ApiError> {
+        let too_large = || {
+            let message = format!("the body is larger than {LIMIT} bytes");
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+        };
+        match axum::body::to_bytes(request.into_body(), LIMIT).await {
+            Ok(bytes) => Ok(Self(bytes.into())),
+            Err(_) => Err(too_large()),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use crate::control::{ApplyError, PatchError, PluginError, Refusal};
+
+/// What a refused request gets.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub(super) struct ErrorBody {
+    /// Short and stable, for programs.
+    pub(super) code: String,
+    /// For people.
+    pub(super) message: String,
+    /// Each mistake on its own, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) errors: Vec<Refusal>,
+}
+
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    body: ErrorBody,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self { status, body: ErrorBody { code: code.to_owned(), message: message.into(), errors: Vec::new() } }
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.body)).into_response()
+    }
+}
+
+impl From<ApplyError> for ApiError {
+    fn from(error: ApplyError) -> Self {
+        let (status, code) = match &error {
+            ApplyError::Config(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_config"),
+            ApplyError::Bind { .. } => (StatusCode::CONFLICT, "bind_failed"),
+            ApplyError::NoSuchVersion(_) => (StatusCode::NOT_FOUND, "no_such_version"),
+            ApplyError::Fixed(_) => (StatusCode::CONFLICT, "needs_restart"),
+            ApplyError::WorkerGone | ApplyError::Engine(_) | ApplyError::Save { .. } => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+            }
+        };
+        let mut api = Self::new(status, code, error.to_string());
+        if let ApplyError::Config(errors) = error {
+            api.body.errors = errors
+                .errors
+                .into_iter()
+                .map(|error| Refusal {
+                    path: error.path,
+                    message: format!("line {}, column {}: {}", error.line, error.column, error.message),
+                })
+                .collect();
+        }
+        api
+    }
+}
+
+impl From<PluginError> for ApiError {
+    fn from(error: PluginError) -> Self {
+        let status = match &error {
+            PluginError::Load(_) | PluginError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            PluginError::BadName => StatusCode::BAD_REQUEST,
+            PluginError::Unknown(_) => StatusCode::NOT_FOUND,
+            PluginError::NothingEarlier(_) => StatusCode::CONFLICT,
+            PluginError::WorkerGone => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let mut api = Self::new(status, error.code(), error.to_string());
+        if let PluginError::Refused(refusals) = error {
+            api.body.errors = refusals;
+        }
+        api
+    }
+}
+
+impl From<PatchError> for ApiError {
+    fn from(error: PatchError) -> Self {
+        match error {
+            PatchError::UnknownCluster(_) | PatchError::UnknownEndpoint(_) => Self::not_found(error.to_string()),
+            PatchError::Weight(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_weight", error.to_string()),
+        }
+    }
+}

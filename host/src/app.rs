@@ -1,0 +1,220 @@
+//! Wiring: starts the workers and the control plane, waits for signals, and ends everything in order.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::admin;
+use crate::config::{self, Config};
+use crate::control::{ApplyError, Control, Settings};
+use crate::plugin::{Engine, Services};
+use crate::telemetry::{AccessLog, Destination, Format, LineWriter, Registry};
+use crate::worker::{Spawn, Worker};
+
+/// Batches of outcomes that may wait for the control plane; a worker drops and counts what does not fit.
+const OUTCOME_BATCHES: usize = 256;
+
+/// Why the proxy did not start.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// The configuration does not work.
+    Config(ApplyError),
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for StartError {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// Where a running proxy can be reached.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    /// Name and address of each listener.
+    pub(crate) listeners: Vec<(String, String)>,
+    /// Address of the admin API, if it is on.
+    pub(crate) admin: Option<String>,
+}
+
+/// Runs the proxy until it is told to end. `live` is called once it serves.
+pub(crate) fn run(config: Config, file: Option<PathBuf>, live: impl FnOnce(&Addresses)) -> Result<(), StartError> {
+    // The control plane has a thread of its own, this one, and the threads on which plugins are compiled.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(config, file, live))
+}
+
+async fn serve(config: Config, file: Option<PathBuf>, live: impl FnOnce(&Addresses)) -> Result<(), StartError> {
+    // Signals that come while everything is being started wait for the loop below.
+    let mut signals = Signals::new()?;
+    let registry = Arc::new(Registry::new());
+    let (log_writer, access_logs) = access_log(&config, &registry)?;
+    let (outcomes, heard) = mpsc::channel(OUTCOME_BATCHES);
+    let workers = access_logs
+        .into_iter()
+        .enumerate()
+        .map(|(number, access_log)| {
+            Worker::spawn(Spawn { number, registry: registry.clone(), access_log, outcomes: outcomes.clone() })
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .context("starting a worker failed")?;
+    drop(outcomes);
+    let control = Control::start(Settings {
+        engine: Engine::new()?,
+        services: Arc::new(Services::new(&secret(&config), registry)),
+        workers: workers.iter().map(|worker| worker.commands.clone()).collect(),
+        outcomes: heard,
+        config_file: file,
+    });
+    let mut grace = config.shutdown_grace;
+    let admin_config = config.admin.clone();
+    control.apply(config, "start").await.map_err(StartError::Config)?;
+    let admin = match admin_config {
+        Some(admin) => Some(admin::start(&admin, control.clone()).await?),
+        None => None,
+    };
+    let addresses = Addresses {
+        listeners: control.status().listeners.into_iter().map(|listener| (listener.name, listener.address)).collect(),
+        admin: admin.as_ref().map(|admin| admin.address().to_owned()),
+    };
+    announce(&addresses);
+    live(&addresses);
+
+    loop {
+        match signals.next().await {
+            Told::Reload => {
+                // What is wrong is in the log, and the configuration that was live still is.
+                if control.reload().await.is_ok()
+                    && let Some(config) = control.config()
+                {
+                    grace = config.shutdown_grace;
+                }
+            }
+            Told::ReopenLogs => {
+                if let Some(writer) = &log_writer {
+                    writer.reopen();
+                }
+            }
+            Told::End => break,
+        }
+    }
+    tracing::info!(?grace, "ending: nothing new is accepted, what is under way finishes");
+    control.drain(grace).await;
+    let ended = tokio::task::spawn_blocking(move || workers.into_iter().for_each(Worker::join));
+    tokio::select! {
+        _ = ended => tracing::info!("all workers have ended"),
+        () = signals.told_again() => {
+            tracing::warn!("told to end a second time, ending at once");
+            // Nothing waits for the threads that are still serving.
+            std::process::exit(1);
+        }
+    }
+    drop(admin);
+    // Writes what is queued.
+    drop(log_writer);
+    Ok(())
+}
+
+fn announce(addresses: &Addresses) {
+    for (name, address) in &addresses.listeners {
+        tracing::info!(listener = name, address, "listening");
+    }
+    if let Some(address) = &addresses.admin {
+        tracing::info!(address, "admin API is up");
+    }
+}
+
+/// One access log for each worker, all writing through one thread.
+fn access_log(
+    config: &Config,
+    registry: &Registry,
+) -> Result<(Option<LineWriter>, Vec<Option<AccessLog>>), anyhow::Error> {
+    let format = match config.access_log.format {
+        config::AccessLogFormat::Off => return Ok((None, (0..config.workers).map(|_| None).collect())),
+        config::AccessLogFormat::Json => Format::Json,
+        config::AccessLogFormat::Combined => Format::Combined,
+    };
+    let destination = match &config.access_log.output {
+        config::LogOutput::Stdout => Destination::Stdout,
+        config::LogOutput::File(path) => Destination::File(path.clone()),
+    };
+    let writer = LineWriter::start(destination, registry.access_log_dropped()).context("opening the access log failed")?;
+    let logs = (0..config.workers).map(|_| Some(AccessLog::new(format, writer.sender()))).collect();
+    Ok((Some(writer), logs))
+}
+
+/// The operator's secret, or one that lasts as long as the process.
+fn secret(config: &Config) -> Vec<u8> {
+    config.secret.clone().unwrap_or_else(|| {
+        let mut random = [0; 32];
+        // The kernel's generator has been seeded long before a proxy starts, so this neither fails nor waits.
+        let _ = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty());
+        random.to_vec()
+    })
+}
+
+/// What a signal asks for.
+enum Told {
+    /// SIGHUP.
+    Reload,
+    /// SIGUSR1.
+    ReopenLogs,
+    /// SIGTERM or SIGINT.
+    End,
+}
+
+struct Signals {
+    hangup: Signal,
+    user: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.hangup.recv() => Told::Reload,
+            _ = self.user.recv() => Told::ReopenLogs,
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+        }
+    }
+
+    async fn told_again(&mut self) {
+        while !matches!(self.next().await, Told::End) {}
+    }
+}
+
+/// Lets all plugins that a configuration names judge it, without serving. Answers a summary.
+pub(crate) fn check(config: Config) -> Result<String, ApplyError> {
+    let summary = Summary { listeners: config.listeners.len(), clusters: config.clusters.len() };
+    let engine = Engine::new().map_err(ApplyError::Engine)?;
+    let registry = Arc::new(Registry::new());
+    let services = Arc::new(Services::new(b"", registry));
+    crate::control::check(&engine, &services, config)?;
+    Ok(summary.to_string())
+}
+
+struct Summary {
+    listeners: usize,
+    clusters: usize,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ok, {} listeners, {} clusters", self.listeners, self.clusters)
+    }
+}

@@ -1,0 +1,84 @@
+//! Subcommands and exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong.
+
+mod check;
+mod completions;
+mod plugin;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A load-balancing proxy whose every decision is made by a sandboxed WebAssembly plugin.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, about, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    /// What to log: error, warn, info, debug, trace, or per module as in `info,plimsoll::plugin=debug`.
+    #[arg(long, global = true, default_value = "info", env = "PLIMSOLL_LOG", value_name = "FILTER")]
+    log: String,
+    /// Log as JSON.
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy.
+    Run(run::Run),
+    /// Check a configuration file and tell all its mistakes, with their lines.
+    Check(check::Check),
+    /// Run the proxy in front of three origins of its own, to look around.
+    Demo(run::Demo),
+    /// Make, build and look at plugins.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
+    /// Print completions for a shell.
+    Completions(completions::Completions),
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Run(run) => run.execute(&cli.log, cli.log_json),
+        Command::Demo(demo) => demo.execute(&cli.log, cli.log_json),
+        Command::Check(check) => check.execute(),
+        Command::Plugin(command) => command.execute(),
+        Command::Schema => print_schema(),
+        Command::Completions(completions) => completions.execute(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(text)) => {
+            eprintln!("{text}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Other(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a subcommand ended without having done its work.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The configuration or the command line is wrong; the text says it all.
+    Usage(String),
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+fn print_schema() -> Result<(), Failure> {
+    println!("{}", serde_json::to_string_pretty(&crate::config::json_schema())?);
+    Ok(())
+}

@@ -1,0 +1,422 @@
+//! From what was typed to what it means, with everything wrong about it.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::errors::ConfigErrors;
+use super::model::{
+    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
+    HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, Plugin, PluginUse, Pool, Probe, Protocol,
+};
+use super::quantity::{Span, SpanOrOff};
+use super::schema;
+use super::source::Source;
+use super::structure::Mistake;
+
+/// Bounds of sizes, which a schema cannot hold since they may be written with units.
+const HEADER_BYTES: std::ops::RangeInclusive<u64> = 8 << 10..=1 << 20;
+const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
+const SECRET_BYTES: usize = 16;
+
+pub(super) fn check(file: schema::File, source: Source, directory: &Path) -> Result<Config, ConfigErrors> {
+    let mut checker = Checker { directory, mistakes: Vec::new() };
+    let secret = checker.secret(file.secret, file.secret_file);
+    let admin = checker.admin(file.admin);
+    let access_log = checker.access_log(file.access_log);
+    let plugins = checker.plugins(file.plugins);
+    let clusters = checker.clusters(file.clusters);
+    let listeners = checker.listeners(file.listeners, &clusters);
+    if listeners.is_empty() && checker.mistakes.is_empty() {
+        checker.mistake("/listeners", "at least one listener is needed");
+    }
+    if !checker.mistakes.is_empty() {
+        return Err(source.errors(checker.mistakes));
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Config {
+        workers: file.workers.map_or(cores, |workers| workers as usize),
+        secret,
+        admin,
+        access_log,
+        shutdown_grace: file.shutdown.grace.0,
+        plugins,
+        listeners,
+        clusters,
+        source,
+    })
+}
+
+struct Checker<'a> {
+    directory: &'a Path,
+    mistakes: Vec<Mistake>,
+}
+
+impl Checker<'_> {
+    fn mistake(&mut self, path: &str, message: impl Into<String>) {
+        self.mistakes.push((path.to_owned(), message.into()));
+    }
+
+    fn secret(&mut self, secret: Option<String>, file: Option<String>) -> Option<Vec<u8>> {
+        let text = match (secret, file) {
+            (Some(_), Some(_)) => {
+                self.mistake("/secret_file", "either `secret` or `secret_file`, not both");
+                return None;
+            }
+            (Some(text), None) => text,
+            (None, Some(file)) => self.read("/secret_file", &file)?,
+            (None, None) => return None,
+        };
+        if text.len() < SECRET_BYTES {
+            self.mistake("/secret_file", format!("expected at least {SECRET_BYTES} characters, found {}", text.len()));
+        }
+        Some(text.into_bytes())
+    }
+
+    fn read(&mut self, path: &str, file: &str) -> Option<String> {
+        match std::fs::read_to_string(self.directory.join(file)) {
+            Ok(text) => Some(text.trim().to_owned()),
+            Err(error) => {
+                self.mistake(path, format!("reading \"{file}\" failed: {error}"));
+                None
+            }
+        }
+    }
+
+    fn admin(&mut self, admin: schema::Admin) -> Option<Admin> {
+        if !admin.enabled {
+            return None;
+        }
+        let token = match (admin.token, admin.token_file) {
+            (Some(_), Some(_)) => {
+                self.mistake("/admin/token_file", "either `token` or `token_file`, not both");
+                None
+            }
+            (token, None) => token,
+            (None, Some(file)) => self.read("/admin/token_file", &file),
+        };
+        if token.as_ref().is_some_and(String::is_empty) {
+            self.mistake("/admin/token", "an empty token protects nothing");
+        }
+        if let Some(path) = admin.bind.strip_prefix("unix:") {
+            return Some(Admin { bind: AdminBind::Unix(path.into()), token });
+        }
+        let Ok(address) = admin.bind.parse::<SocketAddr>() else {
+            self.mistake("/admin/bind", format!("expected IP:PORT or unix:PATH, found \"{}\"", admin.bind));
+            return None;
+        };
+        if !address.ip().is_loopback() && token.is_none() {
+            self.mistake("/admin/bind", format!("listening on {address}, beyond loopback, needs a `token`"));
+        }
+        Some(Admin { bind: AdminBind::Tcp(address), token })
+    }
+
+    fn access_log(&mut self, log: schema::AccessLog) -> AccessLog {
+        let format = match log.format {
+            schema::LogFormat::Json => AccessLogFormat::Json,
+            schema::LogFormat::Combined => AccessLogFormat::Combined,
+            schema::LogFormat::Off => AccessLogFormat::Off,
+        };
+        let output = match log.output.as_deref() {
+            None | Some("stdout") => LogOutput::Stdout,
+            Some("") => {
+                self.mistake("/access_log/output", "expected stdout or the path of a file, found \"\"");
+                LogOutput::Stdout
+            }
+            Some(path) => LogOutput::File(self.directory.join(path)),
+        };
+        AccessLog { format, output }
+    }
+
+    fn plugins(&mut self, plugins: Vec<schema::Plugin>) -> Vec<Plugin> {
+        let mut names = Names::default();
+        let mut checked = Vec::new();
+        for (index, plugin) in plugins.into_iter().enumerate() {
+            let path = format!("/plugins/{index}");
+            names.add(self, &path, "plugin", &plugin.name);
+            let memory = plugin.limits.memory.0;
+            if !MEMORY_BYTES.contains(&memory) {
+                self.mistake(&format!("{path}/limits/memory"), format!("expected 1MiB to 1GiB, found {memory} bytes"));
+            }
+            checked.push(Plugin {
+                name: plugin.name,
+                path: self.directory.join(plugin.path),
+                grants: match plugin.grants {
+                    Some(grants) => grants.into_iter().map(grant).collect(),
+                    None => DEFAULT_GRANTS.to_vec(),
+                },
+                memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
+            });
+        }
+        checked
+    }
+
+    fn clusters(&mut self, clusters: Vec<schema::Cluster>) -> Vec<Cluster> {
+        let mut names = Names::default();
+        let mut checked = Vec::new();
+        for (index, cluster) in clusters.into_iter().enumerate() {
+            let path = format!("/clusters/{index}");
+            names.add(self, &path, "cluster", &cluster.name);
+            checked.push(self.cluster(&path, cluster));
+        }
+        checked
+    }
+
+    fn cluster(&mut self, path: &str, cluster: schema::Cluster) -> Cluster {
+        let part = |part: &str| format!("{path}/{part}");
+        Cluster {
+            balancer: plugin_use(&part("balancer"), cluster.balancer, "least-request"),
+            affinity: cluster.affinity.map(|affinity| plugin_use(&part("affinity"), Some(affinity), "")),
+            hash_on: self.hash_on(&part("hash_on"), &cluster.hash_on),
+            health: self.health(&part("health"), cluster.health),
+            max_attempts: cluster.max_attempts as usize,
+            timeouts: ClusterTimeouts {
+                connect: self.timeout(&part("timeouts/connect"), cluster.timeouts.connect),
+                first_byte: self.timeout(&part("timeouts/first_byte"), cluster.timeouts.first_byte),
+                body_idle: self.timeout(&part("timeouts/body_idle"), cluster.timeouts.body_idle),
+            },
+            pool: Pool {
+                idle_connections: cluster.pool.idle_connections as usize,
+                idle_timeout: cluster.pool.idle_timeout.0,
+            },
+            endpoints: self.endpoints(&part("endpoints"), cluster.endpoints),
+            name: cluster.name,
+        }
+    }
+
+    fn hash_on(&mut self, path: &str, items: &[Value]) -> Vec<HashKey> {
+        let mut keys = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            match hash_key(item) {
+                Some(key) => keys.push(key),
+                None => self.mistake(
+                    &format!("{path}/{index}"),
+                    format!(
+                        "expected source_address, path, query, authority, server_name, or one of header, cookie, \
+                         query_parameter with a name, found {item}"
+                    ),
+                ),
+            }
+        }
+        keys
+    }
+
+    fn health(&mut self, path: &str, health: schema::Health) -> Health {
+        let probe = health.probe.map(|probe| {
+            let pointer = format!("{path}/probe");
+            self.positive(&format!("{pointer}/interval"), probe.interval);
+            self.positive(&format!("{pointer}/timeout"), probe.timeout);
+            Probe {
+                plugin: PluginUse {
+                    plugin: probe.plugin,
+                    config: probe.config,
+                    pointer: format!("{pointer}/config"),
+                },
+                interval: probe.interval.0,
+                timeout: probe.timeout.0,
+            }
+        });
+        Health {
+            evaluator: plugin_use(&format!("{path}/evaluator"), health.evaluator, "thresholds"),
+            probe,
+            max_ejected_percent: health.max_ejected_percent,
+        }
+    }
+
+    fn endpoints(&mut self, path: &str, endpoints: Vec<schema::Endpoint>) -> Vec<Endpoint> {
+        let mut names = Names::default();
+        let mut checked = Vec::new();
+        for (index, endpoint) in endpoints.into_iter().enumerate() {
+            let path = format!("{path}/{index}");
+            let id = endpoint.id.unwrap_or_else(|| endpoint.address.clone());
+            if id.is_empty() || id.len() > 256 || id.chars().any(char::is_control) {
+                self.mistake(&format!("{path}/id"), "expected 1 to 256 characters, none of them control characters");
+            }
+            names.add(self, &path, "endpoint", &id);
+            match endpoint.address.parse() {
+                Ok(address) => checked.push(Endpoint {
+                    id,
+                    address,
+                    weight: endpoint.weight,
+                    priority: endpoint.priority,
+                    zone: endpoint.zone,
+                    metadata: endpoint.metadata,
+                }),
+                Err(message) => self.mistake(&format!("{path}/address"), message),
+            }
+        }
+        checked
+    }
+
+    fn listeners(&mut self, listeners: Vec<schema::Listener>, clusters: &[Cluster]) -> Vec<Listener> {
+        let mut names = Names::default();
+        let mut binds = HashSet::new();
+        let mut checked = Vec::new();
+        for (index, listener) in listeners.into_iter().enumerate() {
+            let path = format!("/listeners/{index}");
+            names.add(self, &path, "listener", &listener.name);
+            let bind: Option<SocketAddr> = listener.bind.parse().ok();
+            match bind {
+                None => self.mistake(&format!("{path}/bind"), format!("expected IP:PORT, found \"{}\"", listener.bind)),
+                Some(bind) => {
+                    if !binds.insert(bind) {
+                        self.mistake(&format!("{path}/bind"), format!("another listener listens on {bind} already"));
+                    }
+                }
+            }
+            let destination = self.destination(&path, listener.router, listener.cluster, clusters);
+            let limits = self.listener_limits(&path, listener.limits);
+            let timeouts = self.listener_timeouts(&path, &listener.timeouts);
+            let (Some(bind), Some(destination)) = (bind, destination) else { continue };
+            checked.push(Listener {
+                name: listener.name,
+                bind,
+                protocol: match listener.protocol {
+                    schema::Protocol::Http => Protocol::Http,
+                    schema::Protocol::Tcp => Protocol::Tcp,
+                },
+                destination,
+                forwarded: match listener.forwarded {
+                    schema::Forwarded::Append => Forwarded::Append,
+                    schema::Forwarded::Replace => Forwarded::Replace,
+                    schema::Forwarded::Off => Forwarded::Off,
+                },
+                timeouts,
+                limits,
+            });
+        }
+        checked
+    }
+
+    fn destination(
+        &mut self,
+        path: &str,
+        router: Option<schema::PluginUse>,
+        cluster: Option<String>,
+        clusters: &[Cluster],
+    ) -> Option<Destination> {
+        match (router, cluster) {
+            (Some(router), None) => Some(Destination::Router(plugin_use(&format!("{path}/router"), Some(router), ""))),
+            (None, Some(name)) => {
+                if !clusters.iter().any(|cluster| cluster.name == name) {
+                    self.mistake(&format!("{path}/cluster"), unknown_cluster(&name, clusters));
+                }
+                Some(Destination::Cluster(name))
+            }
+            (Some(_), Some(_)) => {
+                self.mistake(&format!("{path}/cluster"), "either `router` or `cluster`, not both");
+                None
+            }
+            (None, None) => {
+                self.mistake(path, "needs a `router`, or a `cluster` that everything goes to");
+                None
+            }
+        }
+    }
+
+    fn listener_limits(&mut self, path: &str, limits: schema::ListenerLimits) -> ListenerLimits {
+        let header_bytes = limits.header_bytes.0;
+        if !HEADER_BYTES.contains(&header_bytes) {
+            let message = format!("expected 8KiB to 1MiB, found {header_bytes} bytes");
+            self.mistake(&format!("{path}/limits/header_bytes"), message);
+        }
+        ListenerLimits {
+            connections: limits.connections as usize,
+            header_count: limits.header_count as usize,
+            header_bytes: usize::try_from(header_bytes).unwrap_or(usize::MAX),
+            body_bytes: limits.body_bytes.0,
+            concurrent_streams: limits.concurrent_streams,
+        }
+    }
+
+    fn listener_timeouts(&mut self, path: &str, timeouts: &schema::ListenerTimeouts) -> ListenerTimeouts {
+        let mut timeout = |name: &str, span| self.timeout(&format!("{path}/timeouts/{name}"), span);
+        ListenerTimeouts {
+            client_header: timeout("client_header", timeouts.client_header),
+            keep_alive: timeout("keep_alive", timeouts.keep_alive),
+            request: timeout("request", timeouts.request),
+            body_idle: timeout("body_idle", timeouts.body_idle),
+            idle: timeout("idle", timeouts.idle),
+        }
+    }
+
+    fn timeout(&mut self, path: &str, span: SpanOrOff) -> Option<Duration> {
+        if let Some(duration) = span.0 {
+            self.positive(path, Span(duration));
+        }
+        span.0
+    }
+
+    fn positive(&mut self, path: &str, span: Span) {
+        if span.0.is_zero() {
+            self.mistake(path, "a time of 0 would end everything at once; `off` is no limit where it is allowed");
+        }
+    }
+}
+
+const DEFAULT_GRANTS: [&str; 7] = ["log", "metrics", "clock", "random", "counters", "keys", "table"];
+
+fn grant(grant: schema::Grant) -> &'static str {
+    match grant {
+        schema::Grant::Log => "log",
+        schema::Grant::Metrics => "metrics",
+        schema::Grant::Clock => "clock",
+        schema::Grant::Random => "random",
+        schema::Grant::Counters => "counters",
+        schema::Grant::Keys => "keys",
+        schema::Grant::Table => "table",
+        schema::Grant::Wasi => "wasi",
+    }
+}
+
+fn plugin_use(path: &str, plugin: Option<schema::PluginUse>, default: &str) -> PluginUse {
+    let pointer = format!("{path}/config");
+    match plugin {
+        Some(plugin) => PluginUse { plugin: plugin.plugin, config: plugin.config, pointer },
+        None => PluginUse { plugin: default.to_owned(), config: Value::Null, pointer },
+    }
+}
+
+fn hash_key(item: &Value) -> Option<HashKey> {
+    if let Some(word) = item.as_str() {
+        return match word {
+            "source_address" => Some(HashKey::SourceAddress),
+            "path" => Some(HashKey::Path),
+            "query" => Some(HashKey::Query),
+            "authority" => Some(HashKey::Authority),
+            "server_name" => Some(HashKey::ServerName),
+            _ => None,
+        };
+    }
+    let map = item.as_object().filter(|map| map.len() == 1)?;
+    let (kind, name) = map.iter().next()?;
+    let name = name.as_str().filter(|name| !name.is_empty())?;
+    match kind.as_str() {
+        "header" => name.parse::<http::HeaderName>().ok().map(|name| HashKey::Header(name.to_string())),
+        "cookie" => Some(HashKey::Cookie(name.to_owned())),
+        "query_parameter" => Some(HashKey::QueryParameter(name.to_owned())),
+        _ => None,
+    }
+}
+
+fn unknown_cluster(name: &str, clusters: &[Cluster]) -> String {
+    let names: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    format!("cluster `{name}` does not exist; there are: {}", names.join(", "))
+}
+
+/// Names of one kind of thing, which must be there and be different.
+#[derive(Default)]
+struct Names(HashSet<String>);
+
+impl Names {
+    fn add(&mut self, checker: &mut Checker<'_>, path: &str, kind: &str, name: &str) {
+        if name.is_empty() {
+            checker.mistake(&format!("{path}/name"), "a name is needed");
+        } else if !self.0.insert(name.to_owned()) {
+            checker.mistake(path, format!("there is another {kind} `{name}`"));
+        }
+    }
+}

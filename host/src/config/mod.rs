@@ -1,0 +1,82 @@
+//! The configuration: what users type (`schema`), and what it means (`model`), which only `check` makes from the first.
+//! Every mistake is reported at once, with its path and line. Pure: nothing here opens a socket or asks a plugin.
+
+mod address;
+mod check;
+mod errors;
+mod model;
+mod quantity;
+mod reference;
+mod schema;
+mod source;
+mod structure;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+pub use address::Address;
+pub use errors::{ConfigError, ConfigErrors};
+pub use model::{
+    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
+    HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, Plugin, PluginUse, Pool, Probe, Protocol,
+};
+pub use reference::reference_markdown;
+pub use source::Source;
+
+/// Largest configuration file.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// Reads and checks a configuration file.
+pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    let name = path.display().to_string();
+    let size = fs::metadata(path).map(|metadata| metadata.len());
+    if let Ok(size) = size
+        && size > MAX_BYTES
+    {
+        return Err(ConfigErrors::whole(&name, format!("the file has {size} bytes, the limit is {MAX_BYTES}")));
+    }
+    let text = fs::read_to_string(path).map_err(|error| ConfigErrors::whole(&name, format!("reading failed: {error}")))?;
+    parse_named(&text, &name, path.parent().unwrap_or(Path::new("")))
+}
+
+/// Checks a configuration's text; `name` stands for the file in error messages.
+pub fn parse(text: &str, name: &str) -> Result<Config, ConfigErrors> {
+    parse_named(text, name, Path::new(""))
+}
+
+/// Checks a configuration's text in which relative paths are relative to the directory of `file`.
+pub fn parse_beside(text: &str, file: &Path) -> Result<Config, ConfigErrors> {
+    parse_named(text, &file.display().to_string(), file.parent().unwrap_or(Path::new("")))
+}
+
+/// JSON Schema of the configuration, for editors.
+pub fn json_schema() -> serde_json::Value {
+    structure::json_schema()
+}
+
+impl Config {
+    /// A configuration of one HTTP listener and one cluster, for those who have no file.
+    pub fn to_targets(bind: SocketAddr, admin: SocketAddr, targets: &[String]) -> Result<Self, ConfigErrors> {
+        let text = serde_json::json!({
+            "admin": { "bind": admin.to_string() },
+            "listeners": [{ "name": "web", "bind": bind.to_string(), "cluster": "targets" }],
+            "clusters": [{ "name": "targets", "endpoints": targets }],
+        });
+        parse(&format!("{text:#}"), "command line")
+    }
+}
+
+fn parse_named(text: &str, name: &str, directory: &Path) -> Result<Config, ConfigErrors> {
+    if text.len() as u64 > MAX_BYTES {
+        return Err(ConfigErrors::whole(name, format!("the text has {} bytes, the limit is {MAX_BYTES}", text.len())));
+    }
+    let (mut value, places) = yaml::parse(text).map_err(|error| ConfigErrors::new(name, vec![error]))?;
+    let source = Source::new(name, text, places);
+    structure::normalise(&mut value);
+    let typed = structure::read(&value).map_err(|mistakes| source.errors(mistakes))?;
+    check::check(typed, source, directory)
+}

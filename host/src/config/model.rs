@@ -1,0 +1,197 @@
+//! What a configuration means: addresses parsed, references resolved, bounds held. Only `check` makes these.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::address::Address;
+use super::source::Source;
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub workers: usize,
+    /// None: one that lasts as long as the process.
+    pub secret: Option<Vec<u8>>,
+    /// None: no admin API.
+    pub admin: Option<Admin>,
+    pub access_log: AccessLog,
+    pub shutdown_grace: Duration,
+    pub plugins: Vec<Plugin>,
+    pub listeners: Vec<Listener>,
+    pub clusters: Vec<Cluster>,
+    pub source: Source,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    pub bind: AdminBind,
+    pub token: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminBind {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    pub format: AccessLogFormat,
+    pub output: LogOutput,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    Off,
+    Json,
+    Combined,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogOutput {
+    Stdout,
+    File(PathBuf),
+}
+
+/// A plugin from a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugin {
+    pub name: String,
+    pub path: PathBuf,
+    pub grants: Vec<&'static str>,
+    pub memory_bytes: usize,
+}
+
+/// A plugin with its configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginUse {
+    pub plugin: String,
+    pub config: serde_json::Value,
+    /// JSON Pointer to `config` in the source, for mistakes that the plugin finds.
+    pub pointer: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    pub name: String,
+    pub bind: SocketAddr,
+    pub protocol: Protocol,
+    pub destination: Destination,
+    pub forwarded: Forwarded,
+    pub timeouts: ListenerTimeouts,
+    pub limits: ListenerLimits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Http,
+    Tcp,
+}
+
+impl Protocol {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    Append,
+    Replace,
+    Off,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Destination {
+    /// Name of a cluster that exists.
+    Cluster(String),
+    Router(PluginUse),
+}
+
+/// None is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTimeouts {
+    pub client_header: Option<Duration>,
+    pub keep_alive: Option<Duration>,
+    pub request: Option<Duration>,
+    pub body_idle: Option<Duration>,
+    pub idle: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerLimits {
+    pub connections: usize,
+    pub header_count: usize,
+    pub header_bytes: usize,
+    pub body_bytes: Option<u64>,
+    pub concurrent_streams: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    pub name: String,
+    pub balancer: PluginUse,
+    pub affinity: Option<PluginUse>,
+    pub hash_on: Vec<HashKey>,
+    pub health: Health,
+    pub max_attempts: usize,
+    pub timeouts: ClusterTimeouts,
+    pub pool: Pool,
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Something of a request that a cluster hashes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    Header(String),
+    Cookie(String),
+    QueryParameter(String),
+    SourceAddress,
+    Path,
+    Query,
+    Authority,
+    ServerName,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    pub evaluator: PluginUse,
+    pub probe: Option<Probe>,
+    pub max_ejected_percent: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    pub plugin: PluginUse,
+    pub interval: Duration,
+    pub timeout: Duration,
+}
+
+/// None is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterTimeouts {
+    pub connect: Option<Duration>,
+    pub first_byte: Option<Duration>,
+    pub body_idle: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    pub idle_connections: usize,
+    pub idle_timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub id: String,
+    pub address: Address,
+    pub weight: u32,
+    pub priority: u32,
+    pub zone: String,
+    pub metadata: BTreeMap<String, String>,
+}

@@ -1,0 +1,403 @@
+//! What users type. The comments here are the manual: they become the JSON Schema and docs/CONFIG.md.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::quantity::{Size, SizeOrOff, Span, SpanOrOff};
+
+/// The configuration of a proxy. YAML, or JSON, which is YAML.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    /// Worker threads. Default: one for each processor core.
+    #[schemars(range(min = 1, max = 1024))]
+    pub(super) workers: Option<u32>,
+    /// What the keys for cookies and the like are derived from; at least 16 characters. Proxies with the same secret
+    /// understand each other's cookies. Default: random at every start.
+    #[schemars(length(min = 16))]
+    pub(super) secret: Option<String>,
+    /// A file that holds the secret.
+    pub(super) secret_file: Option<String>,
+    /// The admin API.
+    #[serde(default)]
+    pub(super) admin: Admin,
+    /// A line for every request.
+    #[serde(default)]
+    pub(super) access_log: AccessLog,
+    /// How the proxy ends.
+    #[serde(default)]
+    pub(super) shutdown: Shutdown,
+    /// Plugins beyond the built-in ones.
+    #[serde(default)]
+    pub(super) plugins: Vec<Plugin>,
+    /// Where clients connect.
+    #[serde(default)]
+    pub(super) listeners: Vec<Listener>,
+    /// Where requests go.
+    #[serde(default)]
+    pub(super) clusters: Vec<Cluster>,
+}
+
+/// The admin API.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    /// False turns it off. Default: true.
+    pub(super) enabled: bool,
+    /// `IP:PORT`, or `unix:` and a path. Default: 127.0.0.1:9900.
+    pub(super) bind: String,
+    /// What every request must carry as `Authorization: Bearer TOKEN`. Needed to listen beyond loopback.
+    pub(super) token: Option<String>,
+    /// A file that holds the token.
+    pub(super) token_file: Option<String>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { enabled: true, bind: "127.0.0.1:9900".into(), token: None, token_file: None }
+    }
+}
+
+/// A line for every request.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AccessLog {
+    /// `json`, `combined` or `off`. Default: off.
+    pub(super) format: LogFormat,
+    /// `stdout`, or the path of a file, which SIGUSR1 opens anew. Default: stdout.
+    pub(super) output: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(super) enum LogFormat {
+    Json,
+    Combined,
+    #[default]
+    Off,
+}
+
+/// How the proxy ends.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Shutdown {
+    /// How long requests under way may take after SIGTERM. Default: 30s.
+    pub(super) grace: Span,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { grace: Span(Duration::from_secs(30)) }
+    }
+}
+
+/// A plugin from a file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plugin {
+    /// What the configuration calls it. The name of a built-in plugin takes its place.
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9-]{0,63}$"))]
+    pub(super) name: String,
+    /// The component; relative to the configuration file.
+    pub(super) path: String,
+    /// What it may import: log, metrics, clock, random, counters, keys, table, wasi. Default: all but wasi.
+    pub(super) grants: Option<Vec<Grant>>,
+    /// What it may use.
+    #[serde(default)]
+    pub(super) limits: PluginLimits,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(super) enum Grant {
+    Log,
+    Metrics,
+    Clock,
+    Random,
+    Counters,
+    Keys,
+    Table,
+    Wasi,
+}
+
+/// What a plugin may use.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PluginLimits {
+    /// Memory of one instance; there is one on each worker. From 1MiB to 1GiB. Default: 64MiB.
+    pub(super) memory: Size,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self { memory: Size(64 << 20) }
+    }
+}
+
+/// A plugin with its configuration.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PluginUse {
+    /// Name of a built-in plugin, or of one under `plugins`.
+    pub(super) plugin: String,
+    /// What the plugin is configured with; see its README, or `GET /v1/plugins`.
+    #[serde(default)]
+    pub(super) config: Value,
+}
+
+/// Where clients connect.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    /// Shown in logs and metrics.
+    pub(super) name: String,
+    /// `IP:PORT`.
+    pub(super) bind: String,
+    /// `http` (HTTP/1.1 and, with prior knowledge, HTTP/2) or `tcp`. Default: http.
+    #[serde(default)]
+    pub(super) protocol: Protocol,
+    /// The router that decides where requests go. Either this or `cluster`.
+    pub(super) router: Option<PluginUse>,
+    /// The cluster that everything goes to. Either this or `router`.
+    pub(super) cluster: Option<String>,
+    /// `append` our client to X-Forwarded-For, `replace` what came, or `off` for no forwarding headers at all.
+    /// X-Forwarded-Proto, X-Forwarded-Host and Via go with it. Default: append.
+    #[serde(default)]
+    pub(super) forwarded: Forwarded,
+    /// How long clients are waited for.
+    #[serde(default)]
+    pub(super) timeouts: ListenerTimeouts,
+    /// How much clients may ask for.
+    #[serde(default)]
+    pub(super) limits: ListenerLimits,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(super) enum Protocol {
+    #[default]
+    Http,
+    Tcp,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(super) enum Forwarded {
+    #[default]
+    Append,
+    Replace,
+    Off,
+}
+
+/// How long clients are waited for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ListenerTimeouts {
+    /// From the first byte of a request's head to its end. Default: 10s.
+    pub(super) client_header: SpanOrOff,
+    /// Between requests on one connection. Default: 75s.
+    pub(super) keep_alive: SpanOrOff,
+    /// The whole request, up to the head of the answer. Default: off.
+    pub(super) request: SpanOrOff,
+    /// For a client to take more of its answer. Default: 60s.
+    pub(super) body_idle: SpanOrOff,
+    /// TCP: without a byte in either direction. Default: 1h.
+    pub(super) idle: SpanOrOff,
+}
+
+impl Default for ListenerTimeouts {
+    fn default() -> Self {
+        Self {
+            client_header: seconds(10),
+            keep_alive: seconds(75),
+            request: SpanOrOff(None),
+            body_idle: seconds(60),
+            idle: seconds(3600),
+        }
+    }
+}
+
+/// How much clients may ask for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ListenerLimits {
+    /// Connections at the same time; the next one gets 503. Default: 16384.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(super) connections: u32,
+    /// Header fields of a request. Default: 100.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) header_count: u32,
+    /// Size of a request's head, from 8KiB to 1MiB. Default: 64KiB.
+    pub(super) header_bytes: Size,
+    /// Size of a request's body. Default: off.
+    pub(super) body_bytes: SizeOrOff,
+    /// Streams at the same time on one HTTP/2 connection. Default: 128.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(super) concurrent_streams: u32,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            header_count: 100,
+            header_bytes: Size(64 << 10),
+            body_bytes: SizeOrOff(None),
+            concurrent_streams: 128,
+        }
+    }
+}
+
+/// A named group of endpoints, and how they are used.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cluster {
+    /// What routes call it.
+    pub(super) name: String,
+    /// The plugin that picks an endpoint. Default: least-request, which takes the better of two random ones.
+    pub(super) balancer: Option<PluginUse>,
+    /// The plugin that binds clients to endpoints. Default: none.
+    pub(super) affinity: Option<PluginUse>,
+    /// What the key of hashing balancers is made of; the first that the request has. Items: `source_address`, `path`,
+    /// `query`, `authority`, `server_name`, `{ header: NAME }`, `{ cookie: NAME }`, `{ query_parameter: NAME }`.
+    #[serde(default)]
+    pub(super) hash_on: Vec<Value>,
+    /// Which endpoints are healthy.
+    #[serde(default)]
+    pub(super) health: Health,
+    /// Endpoints that a request is tried at, before it fails. Default: 3.
+    #[serde(default = "three")]
+    #[schemars(range(min = 1, max = 16))]
+    pub(super) max_attempts: u32,
+    /// How long endpoints are waited for.
+    #[serde(default)]
+    pub(super) timeouts: ClusterTimeouts,
+    /// Connections that are kept for further requests.
+    #[serde(default)]
+    pub(super) pool: Pool,
+    /// `IP:PORT` or `HOST:PORT`, or with more about it.
+    pub(super) endpoints: Vec<Endpoint>,
+}
+
+fn three() -> u32 {
+    3
+}
+
+/// Which endpoints are healthy.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Health {
+    /// The plugin that judges probes and live traffic. Default: thresholds, which ejects what fails in live traffic.
+    pub(super) evaluator: Option<PluginUse>,
+    /// Probes. Default: none.
+    pub(super) probe: Option<Probe>,
+    /// Live traffic alone takes out no more than this share of the endpoints, though at least one of several. Default: 50.
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) max_ejected_percent: u32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { evaluator: None, probe: None, max_ejected_percent: 50 }
+    }
+}
+
+/// Probes of every endpoint.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Probe {
+    /// The prober that speaks the protocol, such as `http` or `tcp`.
+    pub(super) plugin: String,
+    /// What the prober is configured with.
+    #[serde(default)]
+    pub(super) config: Value,
+    /// Between the beginnings of two probes of an endpoint. Default: 5s.
+    #[serde(default = "five_seconds")]
+    pub(super) interval: Span,
+    /// A probe without a verdict by then has failed. Default: 2s.
+    #[serde(default = "two_seconds")]
+    pub(super) timeout: Span,
+}
+
+fn five_seconds() -> Span {
+    Span(Duration::from_secs(5))
+}
+
+fn two_seconds() -> Span {
+    Span(Duration::from_secs(2))
+}
+
+/// How long endpoints are waited for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ClusterTimeouts {
+    /// To make a connection. Default: 5s.
+    pub(super) connect: SpanOrOff,
+    /// For the head of the answer, from the last byte of the request. Default: 60s.
+    pub(super) first_byte: SpanOrOff,
+    /// Between two pieces of the answer's body. Default: 60s.
+    pub(super) body_idle: SpanOrOff,
+}
+
+impl Default for ClusterTimeouts {
+    fn default() -> Self {
+        Self { connect: seconds(5), first_byte: seconds(60), body_idle: seconds(60) }
+    }
+}
+
+fn seconds(seconds: u64) -> SpanOrOff {
+    SpanOrOff(Some(Duration::from_secs(seconds)))
+}
+
+/// Connections that are kept for further requests.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Pool {
+    /// Idle connections of each worker to each endpoint. Default: 128.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub(super) idle_connections: u32,
+    /// How long an idle connection is kept. Default: 50s.
+    pub(super) idle_timeout: Span,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { idle_connections: 128, idle_timeout: Span(Duration::from_secs(50)) }
+    }
+}
+
+/// One address that a cluster can send to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Endpoint {
+    /// `IP:PORT` or `HOST:PORT`; a name is looked up when the configuration becomes live.
+    pub(super) address: String,
+    /// What logs, cookies and hashes know it by. Default: the address.
+    pub(super) id: Option<String>,
+    /// Its share compared with the others; 0 gets nothing new. Default: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 65535))]
+    pub(super) weight: u32,
+    /// Priority level; 0 is used first. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 127))]
+    pub(super) priority: u32,
+    /// Where it runs.
+    #[serde(default)]
+    pub(super) zone: String,
+    /// Labels for plugins.
+    #[serde(default)]
+    pub(super) metadata: BTreeMap<String, String>,
+}
+
+fn one() -> u32 {
+    1
+}

@@ -1,0 +1,150 @@
+//! The form of a configuration against its schema: every mistake at once, each said in one line.
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::schema::File;
+
+/// A JSON Pointer and what is wrong there.
+pub(super) type Mistake = (String, String);
+
+pub(super) fn json_schema() -> Value {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<File>().into()
+}
+
+/// Writes short forms out, so that there is one form to check: an endpoint may be just its address.
+pub(super) fn normalise(value: &mut Value) {
+    let clusters = value.get_mut("clusters").and_then(Value::as_array_mut);
+    for cluster in clusters.into_iter().flatten() {
+        let endpoints = cluster.get_mut("endpoints").and_then(Value::as_array_mut);
+        for endpoint in endpoints.into_iter().flatten() {
+            if let Value::String(address) = endpoint {
+                *endpoint = json!({ "address": address });
+            }
+        }
+    }
+    // An empty section, such as `plugins:` with nothing below it, is the same as none.
+    drop_nulls(value);
+}
+
+fn drop_nulls(value: &mut Value) {
+    if let Value::Object(map) = value {
+        map.retain(|_, value| !value.is_null());
+    }
+}
+
+/// The typed form of a value, or everything that is wrong with its structure.
+pub(super) fn read(value: &Value) -> Result<File, Vec<Mistake>> {
+    let schema = json_schema();
+    let validator = jsonschema::validator_for(&schema)
+        .map_err(|error| vec![(String::new(), format!("the schema is broken: {error}"))])?;
+    let mistakes: Vec<Mistake> = validator
+        .iter_errors(value)
+        .flat_map(|error| {
+            let path = error.instance_path().to_string();
+            let schema_path = error.schema_path().to_string();
+            explain(&path, error.kind(), error.instance(), &schema, &schema_path)
+                .unwrap_or_else(|| vec![(path, error.to_string())])
+        })
+        .collect();
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    serde_json::from_value(value.clone()).map_err(|error| vec![(String::new(), error.to_string())])
+}
+
+fn explain(
+    path: &str,
+    kind: &ValidationErrorKind,
+    found: &Value,
+    schema: &Value,
+    schema_path: &str,
+) -> Option<Vec<Mistake>> {
+    let at = |message: String| Some(vec![(path.to_owned(), message)]);
+    let around = schema.pointer(schema_path.rsplit_once('/')?.0);
+    match kind {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known = around.and_then(|object| object.get("properties")).and_then(Value::as_object);
+            Some(unexpected.iter().map(|key| (format!("{path}/{}", escape(key)), unknown_key(key, known))).collect())
+        }
+        ValidationErrorKind::Required { property } => {
+            at(format!("`{}` is missing", property.as_str().unwrap_or_default()))
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<String> = options.as_array()?.iter().map(show).collect();
+            at(format!("expected one of {}, found {}", options.join(", "), show(found)))
+        }
+        ValidationErrorKind::Type { kind } => {
+            let expected = description(around).unwrap_or_else(|| type_names(kind));
+            at(format!("expected {expected}, found {}", show(found)))
+        }
+        ValidationErrorKind::Pattern { .. } => {
+            let pattern = around.and_then(|schema| schema.get("pattern")).and_then(Value::as_str).unwrap_or_default();
+            let expected = description(around).unwrap_or_else(|| format!("text of the form {pattern}"));
+            at(format!("expected {expected}, found {}", show(found)))
+        }
+        ValidationErrorKind::Minimum { .. } | ValidationErrorKind::Maximum { .. } => {
+            let bound = |name| around.and_then(|schema| schema.get(name)).map(Value::to_string).unwrap_or_default();
+            at(format!("expected an integer from {} to {}, found {}", bound("minimum"), bound("maximum"), show(found)))
+        }
+        ValidationErrorKind::MinLength { limit } => at(format!("expected at least {limit} characters")),
+        _ => None,
+    }
+}
+
+/// Quantities describe themselves; the descriptions of fields are for the manual.
+fn description(schema: Option<&Value>) -> Option<String> {
+    let schema = schema?;
+    if let (Some(minimum), Some(maximum)) = (schema.get("minimum"), schema.get("maximum")) {
+        return Some(format!("an integer from {minimum} to {maximum}"));
+    }
+    let pattern = schema.get("pattern")?.as_str()?;
+    super::quantity::describe(pattern).map(ToOwned::to_owned)
+}
+
+fn unknown_key(key: &str, known: Option<&Map<String, Value>>) -> String {
+    let names: Vec<&str> = known.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+    let close = names.iter().map(|name| (strsim::damerau_levenshtein(key, name), name)).min();
+    match close {
+        Some((distance, name)) if distance <= 2.max(key.len() / 3) => {
+            format!("unknown key `{key}`; did you mean `{name}`?")
+        }
+        _ => format!("unknown key `{key}`; known are: {}", names.join(", ")),
+    }
+}
+
+fn type_names(kind: &TypeKind) -> String {
+    let names: Vec<&str> = match kind {
+        TypeKind::Single(kind) => vec![article(&kind.to_string())],
+        TypeKind::Multiple(kinds) => kinds.iter().map(|kind| article(&kind.to_string())).collect(),
+    };
+    names.join(" or ")
+}
+
+fn article(kind: &str) -> &'static str {
+    match kind {
+        "array" => "a list",
+        "boolean" => "true or false",
+        "integer" => "an integer",
+        "null" => "nothing",
+        "number" => "a number",
+        "object" => "a mapping of keys to values",
+        _ => "text",
+    }
+}
+
+/// A value as a person recognises it; long ones by their kind.
+fn show(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "a mapping of keys to values".into(),
+        Value::Null => "nothing".into(),
+        Value::String(text) if text.len() > 60 => format!("a text of {} bytes", text.len()),
+        other => other.to_string(),
+    }
+}
+
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}

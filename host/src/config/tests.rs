@@ -1,0 +1,84 @@
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn fixtures(kind: &str) -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/config").join(kind);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&directory)
+        .expect("the fixtures are there")
+        .map(|entry| entry.expect("a readable entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn good_files_are_accepted() {
+    let files = fixtures("good");
+    assert!(files.len() >= 3);
+    for file in files {
+        if let Err(errors) = load(&file) {
+            panic!("{}:\n{errors}", file.display());
+        }
+    }
+}
+
+/// Every file under `bad` has beside it what is said about it. `UPDATE_GOLDEN=1` writes that anew.
+#[test]
+fn bad_files_are_refused_with_every_mistake_and_its_place() {
+    let files = fixtures("bad");
+    assert!(files.len() >= 15);
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("the fixture can be read");
+        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+        let errors = parse(&text, &name).expect_err(&name).to_string() + "\n";
+        let golden = file.with_extension("txt");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&golden, &errors).expect("the golden file can be written");
+        }
+        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+        assert_eq!(errors, expected, "{name}");
+    }
+}
+
+#[test]
+fn the_reference_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/CONFIG.md");
+    let reference = reference_markdown();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &reference).expect("the reference can be written");
+    }
+    assert!(std::fs::read_to_string(&path).unwrap_or_default() == reference, "run the tests with UPDATE_GOLDEN=1");
+}
+
+#[test]
+fn targets_need_no_file() {
+    let bind = ([127, 0, 0, 1], 8080).into();
+    let admin = ([127, 0, 0, 1], 9900).into();
+    let config = Config::to_targets(bind, admin, &["127.0.0.1:3000".into(), "localhost:3001".into()]).expect("valid");
+    assert_eq!(config.clusters[0].endpoints.len(), 2);
+    assert_eq!(config.clusters[0].balancer.plugin, "least-request");
+    assert!(Config::to_targets(bind, admin, &["3000".into()]).is_err());
+}
+
+#[test]
+fn mistakes_found_later_have_their_line_too() {
+    let config = load(&fixtures("good")[0]).expect("valid");
+    let errors = config.source.errors([("/clusters/0/balancer/config/nothing/here".to_owned(), "no".to_owned())]);
+    assert!(errors.errors[0].line > 1);
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered(text in ".{0,400}") {
+        let _ = parse(&text, "fuzz");
+    }
+
+    #[test]
+    fn any_yaml_shaped_text_is_answered(text in "([a-z]{1,9}: ?|- |\\{|\\}|\\[|\\]|&a|\\*a|\n|  |\"|'|,|: |[0-9]{1,9}|clusters:|endpoints:|listeners:){0,60}") {
+        let _ = parse(&text, "fuzz");
+    }
+}

@@ -1,0 +1,214 @@
+//! From a checked configuration to the policies it takes, and to plugin instances that have them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::config::{self, Config, PluginUse};
+use crate::plugin::{Attribute, CreateError, Instance, KnownClusters, Plugin, PolicyConfig, Role, Services};
+use crate::snapshot::EndpointSet;
+use crate::worker::{Destined, PolicyRef};
+
+/// The number by which the control plane's instances are told from those of workers.
+pub(super) const CONTROL: u32 = u32::MAX;
+
+/// Which policies a configuration takes, by plugin. A policy's number is its place in the list.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Uses {
+    /// On every worker: routers, balancers, affinities.
+    pub(super) data: BTreeMap<Arc<str>, Vec<PolicyConfig>>,
+    /// In the control plane: health evaluators, probers.
+    pub(super) control: BTreeMap<Arc<str>, Vec<PolicyConfig>>,
+    pub(super) clusters: Vec<ClusterUses>,
+    pub(super) destinations: Vec<Destined>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ClusterUses {
+    pub(super) name: Arc<str>,
+    pub(super) balancer: PolicyRef,
+    pub(super) affinity: Option<PolicyRef>,
+    pub(super) evaluator: PolicyRef,
+    pub(super) prober: Option<PolicyRef>,
+}
+
+/// A mistake that a plugin found, with its JSON Pointer in the operator's file.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    pub(super) pointer: String,
+    pub(super) message: String,
+}
+
+impl Uses {
+    pub(super) fn of(config: &Config) -> Self {
+        let known: KnownClusters = Arc::new(
+            config
+                .clusters
+                .iter()
+                .enumerate()
+                .map(|(position, cluster)| (cluster.name.as_str().into(), position as u32))
+                .collect(),
+        );
+        let mut uses = Self::default();
+        for cluster in &config.clusters {
+            let mut add = |map: &mut BTreeMap<_, _>, role, plugin: &PluginUse| {
+                add_policy(map, role, &cluster.name, plugin, &known)
+            };
+            let balancer = add(&mut uses.data, Role::Balancer, &cluster.balancer);
+            let affinity = cluster.affinity.as_ref().map(|plugin| add(&mut uses.data, Role::Affinity, plugin));
+            let evaluator = add(&mut uses.control, Role::Health, &cluster.health.evaluator);
+            let prober =
+                cluster.health.probe.as_ref().map(|probe| add(&mut uses.control, Role::Prober, &probe.plugin));
+            let name = cluster.name.as_str().into();
+            uses.clusters.push(ClusterUses { name, balancer, affinity, evaluator, prober });
+        }
+        for listener in &config.listeners {
+            let destination = match &listener.destination {
+                config::Destination::Cluster(name) => {
+                    Destined::Cluster(known.get(name.as_str()).map_or(usize::MAX, |position| *position as usize))
+                }
+                config::Destination::Router(plugin) => {
+                    Destined::Router(add_policy(&mut uses.data, Role::Router, &listener.name, plugin, &known))
+                }
+            };
+            uses.destinations.push(destination);
+        }
+        uses
+    }
+
+    /// Names of the plugins, each with the roles it is used in and where first.
+    pub(super) fn plugins(&self) -> BTreeMap<Arc<str>, Vec<(Role, String)>> {
+        let mut plugins: BTreeMap<Arc<str>, Vec<(Role, String)>> = BTreeMap::new();
+        for (name, policies) in self.data.iter().chain(&self.control) {
+            let roles = plugins.entry(name.clone()).or_default();
+            roles.extend(policies.iter().map(|policy| (policy.role, policy.pointer.clone())));
+        }
+        plugins
+    }
+}
+
+fn add_policy(
+    map: &mut BTreeMap<Arc<str>, Vec<PolicyConfig>>,
+    role: Role,
+    scope: &str,
+    plugin: &PluginUse,
+    known: &KnownClusters,
+) -> PolicyRef {
+    let name: Arc<str> = plugin.plugin.as_str().into();
+    let policies = map.entry(name.clone()).or_default();
+    let config = if plugin.config.is_null() { "{}".to_owned() } else { plugin.config.to_string() };
+    policies.push(PolicyConfig {
+        role,
+        scope: scope.into(),
+        config: config.into(),
+        pointer: plugin.pointer.clone(),
+        known_clusters: known.clone(),
+    });
+    PolicyRef { plugin: name, policy: policies.len() as u32 - 1 }
+}
+
+/// What instances are made from.
+pub(super) struct Builder<'a> {
+    pub(super) services: &'a Arc<Services>,
+    pub(super) endpoints: &'a HashMap<Arc<str>, Arc<EndpointSet>>,
+}
+
+impl Builder<'_> {
+    /// Instances of all plugins in `policies` for a worker.
+    pub(super) fn instances(
+        &self,
+        live: &BTreeMap<Arc<str>, Arc<Plugin>>,
+        worker: u32,
+        policies: &BTreeMap<Arc<str>, Vec<PolicyConfig>>,
+    ) -> Result<Vec<Instance>, Vec<Mistake>> {
+        let mut instances = Vec::new();
+        let mut mistakes = Vec::new();
+        for (name, policies) in policies {
+            let Some(plugin) = live.get(name) else { continue };
+            match self.instance(plugin, worker, policies) {
+                Ok(instance) => instances.push(instance),
+                Err(found) => mistakes.extend(found),
+            }
+        }
+        if mistakes.is_empty() { Ok(instances) } else { Err(mistakes) }
+    }
+
+    /// One instance of a plugin for a worker, with all its policies.
+    pub(super) fn instance(
+        &self,
+        plugin: &Arc<Plugin>,
+        worker: u32,
+        policies: &[PolicyConfig],
+    ) -> Result<Instance, Vec<Mistake>> {
+        let whole = |message: String| {
+            let pointer = policies.first().map(|policy| policy.pointer.clone()).unwrap_or_default();
+            vec![Mistake { pointer, message }]
+        };
+        let mut instance = Instance::start(plugin.clone(), self.services.clone(), worker)
+            .map_err(|error| whole(format!("plugin `{}` could not be started: {error}", plugin.name)))?;
+        let mut mistakes = Vec::new();
+        for policy in policies {
+            let endpoints = self.endpoints.get(&policy.scope).cloned().unwrap_or_default();
+            if let Err(error) = instance.add_policy(policy.clone(), endpoints) {
+                mistakes.extend(at(policy, plugin, error));
+            }
+        }
+        if mistakes.is_empty() { Ok(instance) } else { Err(mistakes) }
+    }
+}
+
+/// Mistakes of all policies against the schemas of their plugins: cheaper than asking, and it finds all at once.
+pub(super) fn check_schemas(plugin: &Plugin, policies: &[PolicyConfig]) -> Vec<Mistake> {
+    policies
+        .iter()
+        .flat_map(|policy| {
+            let config = serde_json::from_str(&policy.config).unwrap_or_default();
+            plugin.check_config(policy.role, &config).into_iter().map(|mistake| Mistake {
+                pointer: format!("{}{}", policy.pointer, mistake.path),
+                message: mistake.message,
+            })
+        })
+        .collect()
+}
+
+fn at(policy: &PolicyConfig, plugin: &Plugin, error: CreateError) -> Vec<Mistake> {
+    match error {
+        CreateError::Refused(mistakes) => mistakes
+            .into_iter()
+            .map(|mistake| Mistake {
+                pointer: format!("{}{}", policy.pointer, mistake.path),
+                message: mistake.message,
+            })
+            .collect(),
+        CreateError::MissingRole => vec![Mistake {
+            pointer: policy.pointer.clone(),
+            message: format!(
+                "plugin `{}` is no {}; it is: {}",
+                plugin.name,
+                policy.role,
+                plugin.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
+            ),
+        }],
+        CreateError::Failed(error) => vec![Mistake {
+            pointer: policy.pointer.clone(),
+            message: format!("plugin `{}` failed on this configuration: {error}", plugin.name),
+        }],
+    }
+}
+
+/// What a cluster hashes on, as attributes of a request.
+pub(super) fn hash_attributes(config: &config::Cluster) -> Vec<Attribute> {
+    config
+        .hash_on
+        .iter()
+        .map(|key| match key {
+            config::HashKey::Header(name) => name.parse().map_or(Attribute::Never, Attribute::Header),
+            config::HashKey::Cookie(name) => Attribute::Cookie(name.clone()),
+            config::HashKey::QueryParameter(name) => Attribute::QueryParameter(name.clone()),
+            config::HashKey::SourceAddress => Attribute::SourceAddress,
+            config::HashKey::Path => Attribute::Path,
+            config::HashKey::Query => Attribute::Query,
+            config::HashKey::Authority => Attribute::Authority,
+            config::HashKey::ServerName => Attribute::ServerName,
+        })
+        .collect()
+}

@@ -1,0 +1,195 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::config;
+use crate::plugin::Evidence;
+use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap};
+
+/// A cluster's membership, with all that makes an endpoint available or not.
+#[derive(Clone, Debug)]
+pub(super) struct ClusterState {
+    pub(super) config: Arc<config::Cluster>,
+    pub(super) members: Vec<Member>,
+    pub(super) set: Arc<EndpointSet>,
+    slots: SlotMap,
+}
+
+/// One endpoint with what the configuration, the operator and health say about it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub config: config::Endpoint,
+    pub address: SocketAddr,
+    pub slot: u32,
+    pub counters: Arc<EndpointCounters>,
+    pub health: HealthState,
+    /// The operator's weight, in the place of the configured one.
+    pub weight: Option<u32>,
+    pub draining: bool,
+    pub disabled: bool,
+    /// Not live in any configuration yet.
+    fresh: bool,
+}
+
+/// What health says of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HealthState {
+    Healthy,
+    Unhealthy { evidence: Evidence, reason: String },
+}
+
+impl Member {
+    fn new(config: config::Endpoint, address: SocketAddr, slot: u32) -> Self {
+        Self {
+            config,
+            address,
+            slot,
+            counters: Arc::default(),
+            health: HealthState::Healthy,
+            weight: None,
+            fresh: true,
+            draining: false,
+            disabled: false,
+        }
+    }
+
+    pub fn id(&self) -> &str {
+        &self.config.id
+    }
+
+    pub fn availability(&self) -> Availability {
+        if self.disabled || self.health != HealthState::Healthy {
+            Availability::Unavailable
+        } else if self.draining {
+            Availability::Draining
+        } else {
+            Availability::Ready
+        }
+    }
+
+    pub fn effective_weight(&self) -> u32 {
+        self.weight.unwrap_or(self.config.weight)
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            slot: self.slot,
+            id: self.id().into(),
+            id_hash: Endpoint::id_hash(self.id()),
+            address: self.address,
+            weight: self.effective_weight(),
+            ramp: 1000,
+            availability: self.availability(),
+            priority: self.config.priority,
+            zone: self.config.zone.as_str().into(),
+            metadata: self.config.metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            counters: self.counters.clone(),
+        }
+    }
+}
+
+impl ClusterState {
+    /// The cluster of a new configuration. Endpoints that were members before keep their slot, counters, health and what
+    /// the operator said.
+    pub(super) fn next(
+        config: Arc<config::Cluster>,
+        addresses: &[SocketAddr],
+        before: Option<&Self>,
+    ) -> Self {
+        let mut slots = before.map(|before| before.slots.clone()).unwrap_or_default();
+        let ids: Vec<Arc<str>> = config.endpoints.iter().map(|endpoint| endpoint.id.as_str().into()).collect();
+        let assigned = slots.assign(&ids);
+        let members = config
+            .endpoints
+            .iter()
+            .zip(addresses)
+            .zip(assigned)
+            .map(|((endpoint, address), slot)| {
+                let known = before.and_then(|before| before.members.iter().find(|member| member.config.id == endpoint.id));
+                match known {
+                    Some(known) if known.address == *address => {
+                        Member { config: endpoint.clone(), slot, ..known.clone() }
+                    }
+                    _ => Member::new(endpoint.clone(), *address, slot),
+                }
+            })
+            .collect();
+        let generation = before.map_or(0, |before| before.set.generation());
+        let mut cluster = Self { config, members, set: Arc::new(EndpointSet::new(generation, [])), slots };
+        cluster.refresh(before.map(|before| &*before.set));
+        cluster
+    }
+
+    /// Takes new members out of service until probes speak for them.
+    pub(super) fn hold_new_members(&mut self) {
+        for member in self.members.iter_mut().filter(|member| member.fresh) {
+            member.health = HealthState::Unhealthy { evidence: Evidence::Probe, reason: "not yet probed".into() };
+        }
+        self.refresh(None);
+    }
+
+    /// Goes live: takes over what happened to the members of `current` while this state was being prepared.
+    pub(super) fn go_live(&mut self, current: Option<&Self>) {
+        for member in &mut self.members {
+            member.fresh = false;
+        }
+        let Some(current) = current else { return };
+        for member in &mut self.members {
+            let now = current.members.iter().find(|now| now.config.id == member.config.id && now.address == member.address);
+            if let Some(now) = now {
+                *member = Member { config: member.config.clone(), slot: member.slot, ..now.clone() };
+            }
+        }
+        let prepared = self.set.clone();
+        if current.set.generation() >= prepared.generation() {
+            self.set = Arc::new(EndpointSet::new(current.set.generation(), prepared.iter().cloned()));
+        }
+        self.refresh(None);
+    }
+
+    /// Makes the next generation of the set from the members. Endpoints in which nothing changed stay the same object,
+    /// which makes the difference cheap to find.
+    pub(super) fn refresh(&mut self, same_as: Option<&EndpointSet>) {
+        let before = same_as.unwrap_or(&self.set);
+        let generation = self.set.generation() + 1;
+        let endpoints = self.members.iter().map(|member| {
+            let endpoint = member.endpoint();
+            match before.get(member.slot) {
+                Some(known) if same(known, &endpoint) => known.clone(),
+                _ => Arc::new(endpoint),
+            }
+        });
+        self.set = Arc::new(EndpointSet::new(generation, endpoints));
+    }
+
+    pub(super) fn member_mut(&mut self, slot: u32) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.slot == slot)
+    }
+
+    /// Endpoints that live traffic has put out of service.
+    pub(super) fn ejected(&self) -> usize {
+        let by_traffic = |member: &&Member| {
+            matches!(member.health, HealthState::Unhealthy { evidence: Evidence::Traffic, .. })
+        };
+        self.members.iter().filter(by_traffic).count()
+    }
+
+    /// How many endpoints live traffic may put out of service at once: the configured share, but at least one where
+    /// there is another to go to.
+    pub(super) fn ejectable(&self) -> usize {
+        let members = self.members.len();
+        let share = members * self.config.health.max_ejected_percent as usize / 100;
+        if self.config.health.max_ejected_percent > 0 && members > 1 { share.max(1) } else { share }
+    }
+}
+
+fn same(a: &Endpoint, b: &Endpoint) -> bool {
+    a.id == b.id
+        && a.address == b.address
+        && a.weight == b.weight
+        && a.ramp == b.ramp
+        && a.availability == b.availability
+        && a.priority == b.priority
+        && a.zone == b.zone
+        && a.metadata == b.metadata
+        && Arc::ptr_eq(&a.counters, &b.counters)
+}

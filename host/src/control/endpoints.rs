@@ -1,0 +1,122 @@
+use super::cluster::{ClusterState, HealthState, Member};
+use super::state::Control;
+use crate::plugin::{Evidence, Transition, Verdict};
+use crate::snapshot::Availability;
+use crate::telemetry::EndpointSample;
+
+/// What an operator changes about an endpoint; what is absent stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointPatch {
+    /// 0 to 65535. It lasts until the configuration of the endpoint changes.
+    pub weight: Option<u32>,
+    /// True: keep the clients bound to it, take nothing new.
+    pub drain: Option<bool>,
+    /// False: take nothing at all.
+    pub enabled: Option<bool>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PatchError {
+    #[error("no cluster of the name `{0}`")]
+    UnknownCluster(String),
+    #[error("no endpoint `{0}` in the cluster")]
+    UnknownEndpoint(String),
+    #[error("weight must be from 0 to 65535, found {0}")]
+    Weight(u32),
+}
+
+impl Control {
+    /// Changes an endpoint at once, on all workers.
+    pub fn patch_endpoint(&self, cluster: &str, endpoint: &str, patch: EndpointPatch) -> Result<(), PatchError> {
+        if let Some(weight) = patch.weight.filter(|weight| *weight > 65_535) {
+            return Err(PatchError::Weight(weight));
+        }
+        let mut state = self.lock();
+        let cluster =
+            state.clusters.get_mut(cluster).ok_or_else(|| PatchError::UnknownCluster(cluster.to_owned()))?;
+        let member = cluster
+            .members
+            .iter_mut()
+            .find(|member| member.id() == endpoint)
+            .ok_or_else(|| PatchError::UnknownEndpoint(endpoint.to_owned()))?;
+        member.weight = patch.weight.or(member.weight);
+        member.draining = patch.drain.unwrap_or(member.draining);
+        member.disabled = patch.enabled.map_or(member.disabled, |enabled| !enabled);
+        cluster.refresh(None);
+        self.publish(cluster);
+        tracing::info!(target: "audit", cluster = cluster.config.name, endpoint, ?patch, "endpoint changed");
+        Ok(())
+    }
+
+    /// Puts the opinions of a cluster's health evaluator into effect, as far as the operator's bounds allow.
+    pub(super) fn judge(&self, cluster: &str, transitions: Vec<Transition>) {
+        if transitions.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        let Some(cluster) = state.clusters.get_mut(cluster) else { return };
+        let changed = transitions.into_iter().filter(|transition| take_effect(cluster, transition)).count();
+        if changed > 0 {
+            cluster.refresh(None);
+            self.publish(cluster);
+        }
+    }
+
+    pub(super) fn endpoint_samples(&self) -> Vec<EndpointSample> {
+        let state = self.lock();
+        let sample = |cluster: &ClusterState, member: &Member| EndpointSample {
+            cluster: cluster.config.name.as_str().into(),
+            endpoint: member.id().into(),
+            in_flight: member.counters.in_flight(),
+            requests: member.counters.requests(),
+            failures: member.counters.failures(),
+            weight: member.effective_weight(),
+            available: member.availability() != Availability::Unavailable,
+            draining: member.draining,
+            first_byte_us: member.counters.first_byte_us(),
+        };
+        state
+            .clusters
+            .values()
+            .flat_map(|cluster| cluster.members.iter().map(move |member| sample(cluster, member)))
+            .collect()
+    }
+}
+
+/// True when the transition changed something.
+fn take_effect(cluster: &mut ClusterState, transition: &Transition) -> bool {
+    let name = cluster.config.name.clone();
+    let by_traffic = transition.verdict == Verdict::Unhealthy && transition.evidence == Evidence::Traffic;
+    let full = by_traffic && cluster.ejected() >= cluster.ejectable();
+    let Some(member) = cluster.member_mut(transition.slot) else {
+        tracing::warn!(cluster = name, slot = transition.slot, "the health evaluator judges an endpoint that does not exist");
+        return false;
+    };
+    let next = match transition.verdict {
+        Verdict::Healthy => HealthState::Healthy,
+        Verdict::Unhealthy => {
+            HealthState::Unhealthy { evidence: transition.evidence, reason: transition.reason.clone() }
+        }
+    };
+    let same = matches!(
+        (&member.health, &next),
+        (HealthState::Healthy, HealthState::Healthy) | (HealthState::Unhealthy { .. }, HealthState::Unhealthy { .. })
+    );
+    if same {
+        return false;
+    }
+    let endpoint = member.id();
+    if full {
+        tracing::warn!(
+            cluster = name,
+            endpoint,
+            reason = transition.reason,
+            "endpoint fails, but stays: live traffic has put out as many as it may"
+        );
+        return false;
+    }
+    tracing::info!(cluster = name, endpoint, verdict = ?transition.verdict, reason = transition.reason, "endpoint health changed");
+    member.health = next;
+    true
+}

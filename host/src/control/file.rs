@@ -1,0 +1,47 @@
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Replaces a file's contents: after a crash at any moment it has the old ones or the new ones, whole.
+pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut temporary = name.to_owned();
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    let temporary = directory.join(temporary);
+    let written = write_and_rename(&temporary, path, contents);
+    if written.is_err() {
+        // Nothing more can be done about a leftover.
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    // The rename itself must reach the disk too.
+    File::open(directory)?.sync_all()
+}
+
+fn write_and_rename(temporary: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = File::create(temporary)?;
+    if let Ok(metadata) = fs::metadata(path) {
+        file.set_permissions(metadata.permissions())?;
+    }
+    file.write_all(contents)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+        let directory = std::env::temp_dir().join(format!("plimsoll-replace-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory");
+        let path = directory.join("config.yaml");
+        fs::write(&path, "old").expect("the old file");
+        replace(&path, b"new").expect("replaced");
+        assert_eq!(fs::read(&path).expect("the new file"), b"new");
+        assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 1);
+        fs::remove_dir_all(&directory).expect("cleaned up");
+    }
+}

@@ -1,0 +1,19 @@
+//! The control plane: what runs beside the workers and never makes them wait. It owns the configuration and its
+//! versions, the plugins and theirs, the membership of clusters, and health.
+
+mod apply;
+mod build;
+mod cluster;
+mod endpoints;
+mod file;
+mod plugins;
+mod report;
+mod state;
+mod tasks;
+
+pub use cluster::{HealthState, Member};
+pub use plugins::{PluginError, Refusal};
+pub use report::{ClusterReport, ConfigVersion, EndpointReport, PluginReport, Status};
+pub use state::{Control, Settings};
+pub use endpoints::{EndpointPatch, PatchError};
+pub use apply::{ApplyError, check};

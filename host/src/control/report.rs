@@ -1,0 +1,228 @@
+use std::time::{Duration, SystemTime};
+
+use super::cluster::{ClusterState, HealthState, Member};
+use super::plugins::PluginEntry;
+use super::state::Control;
+use crate::plugin::BreakerState;
+use crate::snapshot::Availability;
+
+/// How the proxy is.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct Status {
+    pub version: String,
+    /// `starting`, `ready` or `draining`.
+    pub state: String,
+    pub uptime_seconds: u64,
+    pub workers: usize,
+    /// 0 before the first one is live.
+    pub config_version: u64,
+    pub listeners: Vec<ListenerReport>,
+    pub clusters: usize,
+    pub endpoints: usize,
+    pub endpoints_available: usize,
+    /// Names of plugins in quarantine.
+    pub plugins_quarantined: Vec<String>,
+}
+
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct ListenerReport {
+    pub name: String,
+    /// Address in force, with the real port.
+    pub address: String,
+    pub protocol: String,
+    /// Open connections on all workers.
+    pub connections: usize,
+}
+
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct ClusterReport {
+    pub name: String,
+    pub balancer: String,
+    pub affinity: Option<String>,
+    pub health: String,
+    pub probe: Option<String>,
+    /// Number of the current generation of endpoints.
+    pub generation: u64,
+    pub endpoints: Vec<EndpointReport>,
+}
+
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct EndpointReport {
+    pub id: String,
+    pub address: String,
+    pub slot: u32,
+    pub weight: u32,
+    /// `ready`, `draining` or `unavailable`.
+    pub availability: String,
+    /// `healthy` or `unhealthy`.
+    pub health: String,
+    /// Why it is not healthy.
+    pub reason: Option<String>,
+    pub drain: bool,
+    pub enabled: bool,
+    pub in_flight: u32,
+    pub requests: u64,
+    pub failures: u64,
+    /// Moving average of the time to first byte.
+    pub first_byte_us: u32,
+}
+
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct PluginReport {
+    pub name: String,
+    pub version: String,
+    pub summary: String,
+    /// SHA-256 of the component.
+    pub digest: String,
+    pub size_bytes: usize,
+    /// `built-in`, `upload`, or the file's path.
+    pub source: String,
+    pub roles: Vec<String>,
+    pub imports: Vec<String>,
+    pub state: BreakerState,
+    /// Where the configuration uses it: `cluster api: balancer`.
+    pub used_by: Vec<String>,
+    /// Versions that a rollback can go back to, newest first.
+    pub earlier: Vec<String>,
+}
+
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct ConfigVersion {
+    pub version: u64,
+    pub origin: String,
+    /// Seconds since 1970 when it became live.
+    pub since_unix_seconds: u64,
+    pub live: bool,
+}
+
+impl Control {
+    pub fn status(&self) -> Status {
+        let state = self.lock();
+        let now_ms = self.services.now_ms();
+        let members = || state.clusters.values().flat_map(|cluster| &cluster.members);
+        let current = state.versions.back();
+        let listeners = current.map(|version| version.config.listeners.as_slice()).unwrap_or_default();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            state: match current {
+                _ if self.is_draining() => "draining",
+                None => "starting",
+                Some(_) => "ready",
+            }
+            .to_owned(),
+            uptime_seconds: self.started().elapsed().unwrap_or_default().as_secs(),
+            workers: self.workers.len(),
+            config_version: current.map_or(0, |version| version.number),
+            listeners: listeners
+                .iter()
+                .map(|listener| {
+                    let socket = state.sockets.get(&listener.bind);
+                    ListenerReport {
+                        name: listener.name.clone(),
+                        address: socket.map_or(listener.bind, |socket| socket.address).to_string(),
+                        protocol: listener.protocol.as_str().to_owned(),
+                        connections: socket
+                            .map_or(0, |socket| socket.connections.load(std::sync::atomic::Ordering::Relaxed)),
+                    }
+                })
+                .collect(),
+            clusters: state.clusters.len(),
+            endpoints: members().count(),
+            endpoints_available: members().filter(|member| member.availability() != Availability::Unavailable).count(),
+            plugins_quarantined: state
+                .plugins
+                .iter()
+                .filter(|(_, entry)| {
+                    entry.live.as_ref().is_some_and(|live| live.breaker.state(now_ms) == BreakerState::Quarantined)
+                })
+                .map(|(name, _)| name.to_string())
+                .collect(),
+        }
+    }
+
+    pub fn clusters(&self) -> Vec<ClusterReport> {
+        self.lock().clusters.values().map(cluster_report).collect()
+    }
+
+    pub fn cluster(&self, name: &str) -> Option<ClusterReport> {
+        self.lock().clusters.get(name).map(cluster_report)
+    }
+
+    pub fn plugins(&self) -> Vec<PluginReport> {
+        let state = self.lock();
+        let now_ms = self.services.now_ms();
+        let report = |name: &str, entry: &PluginEntry| {
+            let live = entry.live.as_ref();
+            let used_by = state.uses.data.get(name).into_iter().chain(state.uses.control.get(name)).flatten();
+            PluginReport {
+                name: name.to_owned(),
+                version: live.map(|live| live.version.clone()).unwrap_or_default(),
+                summary: live.map(|live| live.summary.clone()).unwrap_or_default(),
+                digest: live.map(|live| live.digest.clone()).unwrap_or_default(),
+                size_bytes: live.map_or(0, |live| live.size_bytes),
+                source: live.map_or_else(|| "built-in".to_owned(), |live| live.source.to_string()),
+                roles: live.map(|live| live.roles.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+                imports: live.map(|live| live.imports.clone()).unwrap_or_default(),
+                state: live.map_or(BreakerState::Healthy, |live| live.breaker.state(now_ms)),
+                used_by: used_by.map(|policy| format!("{} {}", policy.role, policy.scope)).collect(),
+                earlier: entry.earlier.iter().rev().map(|plugin| plugin.version.clone()).collect(),
+            }
+        };
+        state.plugins.iter().map(|(name, entry)| report(name, entry)).collect()
+    }
+
+    pub fn config_versions(&self) -> Vec<ConfigVersion> {
+        let state = self.lock();
+        let live = state.versions.back().map(|version| version.number);
+        let report = |version: &super::state::Version| ConfigVersion {
+            version: version.number,
+            origin: version.origin.to_owned(),
+            since_unix_seconds: unix_seconds(version.since),
+            live: Some(version.number) == live,
+        };
+        state.versions.iter().rev().map(report).collect()
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+fn cluster_report(cluster: &ClusterState) -> ClusterReport {
+    ClusterReport {
+        name: cluster.config.name.clone(),
+        balancer: cluster.config.balancer.plugin.clone(),
+        affinity: cluster.config.affinity.as_ref().map(|affinity| affinity.plugin.clone()),
+        health: cluster.config.health.evaluator.plugin.clone(),
+        probe: cluster.config.health.probe.as_ref().map(|probe| probe.plugin.plugin.clone()),
+        generation: cluster.set.generation(),
+        endpoints: cluster.members.iter().map(endpoint_report).collect(),
+    }
+}
+
+fn endpoint_report(member: &Member) -> EndpointReport {
+    let (health, reason) = match &member.health {
+        HealthState::Healthy => ("healthy", None),
+        HealthState::Unhealthy { reason, .. } => ("unhealthy", Some(reason.clone())),
+    };
+    EndpointReport {
+        id: member.id().to_owned(),
+        address: member.address.to_string(),
+        slot: member.slot,
+        weight: member.effective_weight(),
+        availability: match member.availability() {
+            Availability::Ready => "ready",
+            Availability::Draining => "draining",
+            Availability::Unavailable => "unavailable",
+        }
+        .to_owned(),
+        health: health.to_owned(),
+        reason,
+        drain: member.draining,
+        enabled: !member.disabled,
+        in_flight: member.counters.in_flight(),
+        requests: member.counters.requests(),
+        failures: member.counters.failures(),
+        first_byte_us: member.counters.first_byte_us(),
+    }
+}

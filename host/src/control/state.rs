@@ -1,0 +1,159 @@
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+
+use super::build::Uses;
+use super::cluster::ClusterState;
+use super::plugins::PluginEntry;
+use crate::config::Config;
+use crate::health::Evaluation;
+use crate::plugin::{Engine, Services};
+use crate::proxy::OutcomeBatch;
+use crate::telemetry::Registry;
+use crate::worker::Command;
+
+/// What the control plane is started with.
+#[derive(Debug)]
+pub struct Settings {
+    pub engine: Engine,
+    pub services: Arc<Services>,
+    pub workers: Vec<mpsc::Sender<Command>>,
+    pub outcomes: mpsc::Receiver<OutcomeBatch>,
+    /// The file that the configuration came from, which a reload reads again.
+    pub config_file: Option<PathBuf>,
+}
+
+/// The control plane.
+#[derive(Debug)]
+pub struct Control {
+    pub(super) engine: Engine,
+    pub(super) services: Arc<Services>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) workers: Vec<mpsc::Sender<Command>>,
+    pub(super) evaluation: Arc<Evaluation>,
+    pub(super) config_file: Option<PathBuf>,
+    /// Changes of configuration and plugins, which take time, come one after the other.
+    pub(super) changing: tokio::sync::Mutex<()>,
+    /// Held for moments only, never across an await.
+    state: Mutex<State>,
+    draining: AtomicBool,
+    started: SystemTime,
+}
+
+/// Versions of the configuration that can be gone back to.
+pub(super) const VERSIONS_KEPT: usize = 16;
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) versions: VecDeque<Version>,
+    pub(super) uses: Uses,
+    pub(super) clusters: BTreeMap<Arc<str>, ClusterState>,
+    pub(super) plugins: BTreeMap<Arc<str>, PluginEntry>,
+    /// By configured address.
+    pub(super) sockets: HashMap<SocketAddr, ListeningSocket>,
+    pub(super) tasks: Vec<tokio::task::AbortHandle>,
+}
+
+/// An address that is listened on.
+#[derive(Clone, Debug)]
+pub(super) struct ListeningSocket {
+    /// The address in force: with the port that the system chose, where the configuration says 0.
+    pub(super) address: SocketAddr,
+    /// Connections open on all workers.
+    pub(super) connections: Arc<AtomicUsize>,
+}
+
+/// One configuration that was live.
+#[derive(Clone, Debug)]
+pub(super) struct Version {
+    pub(super) number: u64,
+    pub(super) config: Arc<Config>,
+    pub(super) since: SystemTime,
+    /// Where it came from: `file`, `api`, `rollback`.
+    pub(super) origin: &'static str,
+}
+
+impl Control {
+    /// Starts the control plane's tasks. Nothing is served before a configuration is applied.
+    pub fn start(settings: Settings) -> Arc<Self> {
+        let mut control = Self::for_checking(settings.engine, settings.services);
+        control.workers = settings.workers;
+        control.config_file = settings.config_file;
+        let control = Arc::new(control);
+        let source = Arc::downgrade(&control);
+        control.registry.set_endpoint_source(Box::new(move || {
+            source.upgrade().map(|control| control.endpoint_samples()).unwrap_or_default()
+        }));
+        tokio::spawn(super::tasks::hear_outcomes(Arc::downgrade(&control), settings.outcomes));
+        control
+    }
+
+    /// A control plane that serves nothing, to judge configurations.
+    pub(super) fn for_checking(engine: Engine, services: Arc<Services>) -> Self {
+        Self {
+            engine,
+            registry: services.registry().clone(),
+            workers: Vec::new(),
+            evaluation: Arc::new(Evaluation::new(services.clone())),
+            services,
+            config_file: None,
+            changing: tokio::sync::Mutex::new(()),
+            state: Mutex::new(State { plugins: super::plugins::built_in(), ..State::default() }),
+            draining: AtomicBool::new(false),
+            started: SystemTime::now(),
+        }
+    }
+
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The configuration that is live.
+    pub fn config(&self) -> Option<Arc<Config>> {
+        self.lock().versions.back().map(|version| version.config.clone())
+    }
+
+    /// False before the first configuration is live, and while draining.
+    pub fn is_ready(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed) && !self.lock().versions.is_empty()
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// Makes all workers accept nothing more, finish what is under way, and end.
+    pub async fn drain(&self, grace: Duration) {
+        self.draining.store(true, Ordering::Relaxed);
+        for worker in &self.workers {
+            // A worker that is gone has drained.
+            let _ = worker.send(Command::Drain { grace }).await;
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends the current endpoints of a cluster to everyone.
+    pub(super) fn publish(&self, cluster: &ClusterState) {
+        let name: Arc<str> = cluster.config.name.as_str().into();
+        self.evaluation.set_endpoints(&name, &cluster.set);
+        for worker in &self.workers {
+            let command = Command::Endpoints { cluster: name.clone(), set: cluster.set.clone() };
+            if let Err(mpsc::error::TrySendError::Full(_)) = worker.try_send(command) {
+                // The next change, or the next configuration, brings the worker up to date.
+                tracing::warn!(cluster = &*name, "a worker is too busy to hear of its endpoints");
+            }
+        }
+    }
+}

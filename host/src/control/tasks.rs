@@ -1,0 +1,106 @@
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::cluster::ClusterState;
+use super::state::Control;
+use crate::health::probe;
+use crate::plugin::Target;
+use crate::proxy::OutcomeBatch;
+
+/// Hears from the workers what became of attempts, for as long as there is a control plane.
+pub(super) async fn hear_outcomes(control: Weak<Control>, mut outcomes: mpsc::Receiver<OutcomeBatch>) {
+    while let Some(batch) = outcomes.recv().await {
+        let Some(control) = control.upgrade() else { return };
+        let transitions = control.evaluation.outcomes(&batch.cluster, &batch.outcomes);
+        control.judge(&batch.cluster, transitions);
+    }
+}
+
+impl Control {
+    /// Starts the probes and ticks of the configuration that has just become live, and ends those of the one before.
+    pub(super) fn restart_tasks(self: &Arc<Self>) {
+        let mut state = self.lock();
+        for task in state.tasks.drain(..) {
+            task.abort();
+        }
+        let mut tasks = Vec::new();
+        for (name, cluster) in &state.clusters {
+            if let Some(tick) = self.evaluation.plan(name).and_then(|plan| plan.tick) {
+                tasks.push(tokio::spawn(tick_cluster(Arc::downgrade(self), name.clone(), tick)).abort_handle());
+            }
+            tasks.extend(self.probes(name, cluster));
+        }
+        state.tasks = tasks;
+    }
+
+    fn probes(self: &Arc<Self>, name: &Arc<str>, cluster: &ClusterState) -> Vec<tokio::task::AbortHandle> {
+        let Some(settings) = &cluster.config.health.probe else { return Vec::new() };
+        let members = cluster.members.len() as u32;
+        cluster
+            .members
+            .iter()
+            .enumerate()
+            .map(|(position, member)| {
+                let probing = Probing {
+                    control: Arc::downgrade(self),
+                    cluster: name.clone(),
+                    slot: member.slot,
+                    address: member.address,
+                    target: Target {
+                        address: member.address.to_string(),
+                        id: member.id().to_owned(),
+                        cluster: name.to_string(),
+                    },
+                    interval: settings.interval,
+                    timeout: settings.timeout,
+                };
+                // Spread over one interval, so that endpoints are not all probed in the same moment; the first soon.
+                let offset = settings.interval.min(Duration::from_secs(1)) * position as u32 / members.max(1);
+                tokio::spawn(probing.run(offset)).abort_handle()
+            })
+            .collect()
+    }
+}
+
+async fn tick_cluster(control: Weak<Control>, cluster: Arc<str>, tick: Duration) {
+    let mut interval = tokio::time::interval(tick);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let Some(control) = control.upgrade() else { return };
+        let transitions = control.evaluation.tick(&cluster);
+        control.judge(&cluster, transitions);
+    }
+}
+
+/// The probes of one endpoint, one after the other.
+struct Probing {
+    control: Weak<Control>,
+    cluster: Arc<str>,
+    slot: u32,
+    address: std::net::SocketAddr,
+    target: Target,
+    interval: Duration,
+    timeout: Duration,
+}
+
+impl Probing {
+    async fn run(self, offset: Duration) {
+        tokio::time::sleep(offset).await;
+        let mut interval = tokio::time::interval(self.interval);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            let Some(control) = self.control.upgrade() else { return };
+            let evaluation = control.evaluation.clone();
+            drop(control);
+            let probed =
+                probe(&evaluation, &self.cluster, self.slot, self.address, self.target.clone(), self.timeout).await;
+            let (Some(result), Some(control)) = (probed, self.control.upgrade()) else { continue };
+            let transitions = control.evaluation.probed(&self.cluster, &result);
+            control.judge(&self.cluster, transitions);
+        }
+    }
+}

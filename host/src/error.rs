@@ -1,0 +1,99 @@
+//! Why a request or connection failed. Decisions use the kind; the text is for people.
+
+use std::fmt;
+
+/// What went wrong with a request, and on whose side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request breaks the protocol. The text says how.
+    BadRequest(&'static str),
+    /// The method is not one that a proxy serves here.
+    MethodNotAllowed,
+    /// The request's body is larger than the listener allows.
+    BodyTooLarge,
+    /// The client did not send the rest of its request in time.
+    ClientTimeout,
+    /// The client went away.
+    ClientAbort,
+    /// No route takes the request.
+    NoRoute,
+    /// No endpoint can take the request.
+    NoEndpoint,
+    /// No connection to the endpoint could be made.
+    ConnectFailure,
+    /// No connection to the endpoint could be made in time.
+    ConnectTimeout,
+    /// The endpoint did not answer in time.
+    FirstByteTimeout,
+    /// The endpoint stopped sending in the middle of a body.
+    BodyTimeout,
+    /// The endpoint closed or broke the connection.
+    UpstreamReset,
+    /// The endpoint answered with something that is not HTTP.
+    UpstreamProtocol,
+    /// The whole request took too long.
+    RequestTimeout,
+    /// A plugin that must answer failed and nothing can stand in for it.
+    Plugin,
+}
+
+/// An error with its cause.
+#[derive(Debug)]
+pub struct Error {
+    pub kind: ErrorKind,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub fn new(kind: ErrorKind, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { kind, cause: Some(cause.into()) }
+    }
+}
+
+impl Error {
+    /// The same event seen as another kind.
+    pub(crate) fn blamed(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The chain of causes in one line, for the log.
+    pub(crate) fn cause_text(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self { kind, cause: None }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self.kind {
+            ErrorKind::BadRequest(how) => return write!(f, "bad request: {how}"),
+            ErrorKind::MethodNotAllowed => "method is not served here",
+            ErrorKind::BodyTooLarge => "request body is larger than allowed",
+            ErrorKind::ClientTimeout => "client did not send its request in time",
+            ErrorKind::ClientAbort => "client went away",
+            ErrorKind::NoRoute => "no route takes the request",
+            ErrorKind::NoEndpoint => "no endpoint can take the request",
+            ErrorKind::ConnectFailure => "connecting to the endpoint failed",
+            ErrorKind::ConnectTimeout => "connecting to the endpoint took too long",
+            ErrorKind::FirstByteTimeout => "endpoint did not answer in time",
+            ErrorKind::BodyTimeout => "endpoint stopped sending its answer",
+            ErrorKind::UpstreamReset => "endpoint closed the connection",
+            ErrorKind::UpstreamProtocol => "endpoint broke the protocol",
+            ErrorKind::RequestTimeout => "request took too long",
+            ErrorKind::Plugin => "a plugin failed",
+        };
+        f.write_str(text)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}

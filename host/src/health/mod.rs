@@ -1,0 +1,8 @@
+//! Health in the control plane: drives probers over real connections, and feeds evaluators with what came of it and
+//! with the outcomes of live traffic. What the verdicts mean for a cluster is decided in `control`.
+
+mod evaluation;
+mod probe;
+
+pub use evaluation::{Evaluation, Policies, ProbeSettings};
+pub use probe::probe;

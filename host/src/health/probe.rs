@@ -1,0 +1,201 @@
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::evaluation::Evaluation;
+use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
+
+/// Bytes read at once, and the most of an HTTP body that a prober sees.
+const READ_BYTES: usize = 16 * 1024;
+const BODY_BYTES: usize = 64 * 1024;
+/// A probe that moves more than this is not one.
+const MAX_BYTES: usize = 1 << 20;
+const MAX_STEPS: usize = 256;
+
+/// Probes one endpoint once. None when the prober itself failed, which says nothing about the endpoint.
+pub async fn probe(
+    evaluation: &Evaluation,
+    cluster: &str,
+    slot: u32,
+    address: SocketAddr,
+    target: Target,
+    timeout: Duration,
+) -> Option<ProbeResult> {
+    let transport = evaluation.transport(cluster)?;
+    let started = Instant::now();
+    let (session, actions) = evaluation.open(cluster, &target).ok()?;
+    let mut run = Run { evaluation, cluster, session, address, pending: actions.into(), moved: 0, steps: 0 };
+    let finished = match transport {
+        Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp()).await,
+        Transport::Http => tokio::time::timeout(timeout, run.over_http()).await,
+    };
+    evaluation.close(cluster, session);
+    let (passed, detail) = match finished {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(End::Fault(_))) => return None,
+        Ok(Err(End::Failed(detail))) => (false, detail),
+        Err(_elapsed) => (false, format!("no verdict within {timeout:?}")),
+    };
+    Some(ProbeResult { slot, passed, took: started.elapsed(), detail })
+}
+
+/// Why a probe ended without a verdict of its prober.
+enum End {
+    Fault(Fault),
+    Failed(String),
+}
+
+impl From<Fault> for End {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+type Verdict = (bool, String);
+
+struct Run<'a> {
+    evaluation: &'a Evaluation,
+    cluster: &'a str,
+    session: u32,
+    address: SocketAddr,
+    pending: VecDeque<ProbeAction>,
+    moved: usize,
+    steps: usize,
+}
+
+impl Run<'_> {
+    async fn over_tcp(&mut self) -> Result<Verdict, End> {
+        let mut stream = self.connect().await?;
+        self.advance(ProbeEvent::Connected)?;
+        let mut buffer = vec![0; READ_BYTES];
+        let mut closed = false;
+        loop {
+            while let Some(action) = self.pending.pop_front() {
+                match action {
+                    ProbeAction::Send(bytes) => {
+                        self.count(bytes.len())?;
+                        stream.write_all(&bytes).await.map_err(|error| failed("sending", &error))?;
+                    }
+                    ProbeAction::Exchange { .. } => return Err(no_such_action("exchange", "tcp")),
+                    ProbeAction::Finish { passed, detail } => return Ok((passed, detail)),
+                }
+            }
+            if closed {
+                return Err(End::Failed("the endpoint closed the connection before a verdict".into()));
+            }
+            let read = stream.read(&mut buffer).await.map_err(|error| failed("receiving", &error))?;
+            self.count(read)?;
+            closed = read == 0;
+            self.advance(if closed { ProbeEvent::Closed } else { ProbeEvent::Received(buffer[..read].to_vec()) })?;
+        }
+    }
+
+    async fn over_http(&mut self) -> Result<Verdict, End> {
+        loop {
+            match self.pending.pop_front() {
+                Some(ProbeAction::Finish { passed, detail }) => return Ok((passed, detail)),
+                Some(ProbeAction::Exchange { method, path, headers, body }) => {
+                    let answered = self.exchange(&method, &path, headers, body).await?;
+                    self.advance(answered)?;
+                }
+                Some(ProbeAction::Send(_)) => return Err(no_such_action("send", "http")),
+                None => return Err(End::Failed("the prober asked for nothing more and gave no verdict".into())),
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: Vec<(String, Vec<u8>)>,
+        body: Bytes,
+    ) -> Result<ProbeEvent, End> {
+        let mut request = http::Request::builder().method(method).uri(path);
+        let mut has_host = false;
+        for (name, value) in headers {
+            has_host |= name.eq_ignore_ascii_case("host");
+            request = request.header(name, value);
+        }
+        if !has_host {
+            request = request.header(http::header::HOST, self.address.to_string());
+        }
+        let request = request
+            .header(http::header::CONNECTION, "close")
+            .body(Full::new(body))
+            .map_err(|error| End::Failed(format!("the prober's request is not valid: {error}")))?;
+        let stream = self.connect().await?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed("speaking HTTP", &error))?;
+        let driver = AbortOnDrop(tokio::spawn(async move {
+            // Its errors reach the request.
+            let _ = connection.await;
+        }));
+        let response = sender.send_request(request).await.map_err(|error| failed("the exchange", &error))?;
+        let (head, body) = response.into_parts();
+        let body = first_bytes(body).await?;
+        drop(driver);
+        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
+        Ok(ProbeEvent::Answered { status: head.status.as_u16(), headers, body })
+    }
+
+    async fn connect(&self) -> Result<TcpStream, End> {
+        TcpStream::connect(self.address).await.map_err(|error| failed("connecting", &error))
+    }
+
+    fn advance(&mut self, event: ProbeEvent) -> Result<(), End> {
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
+            return Err(End::Failed(format!("more than {MAX_STEPS} steps without a verdict")));
+        }
+        let actions = self.evaluation.advance(self.cluster, self.session, event)?;
+        self.pending.extend(actions);
+        Ok(())
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), End> {
+        self.moved += bytes;
+        if self.moved > MAX_BYTES {
+            return Err(End::Failed(format!("more than {MAX_BYTES} bytes without a verdict")));
+        }
+        Ok(())
+    }
+}
+
+/// As much of a body as a prober sees; the rest is not read.
+async fn first_bytes(body: hyper::body::Incoming) -> Result<Vec<u8>, End> {
+    let mut body = Limited::new(body, MAX_BYTES);
+    let mut bytes = Vec::new();
+    while bytes.len() < BODY_BYTES {
+        let Some(frame) = body.frame().await else { break };
+        let frame = frame.map_err(|error| End::Failed(format!("reading the answer failed: {error}")))?;
+        if let Some(data) = frame.data_ref() {
+            bytes.extend_from_slice(data);
+        }
+    }
+    bytes.truncate(BODY_BYTES);
+    Ok(bytes)
+}
+
+fn failed(doing: &str, error: &dyn std::error::Error) -> End {
+    End::Failed(format!("{doing} failed: {error}"))
+}
+
+fn no_such_action(action: &str, transport: &str) -> End {
+    End::Failed(format!("the prober asked for `{action}`, which transport `{transport}` does not have"))
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,147 @@
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::proxy::ListenerSlot;
+use crate::timer::Timer;
+
+/// How a connection stands between its stream, which sees bytes, its requests, and the worker, which may end it. One
+/// timer serves all its waits, since they never overlap: for a first byte, for the rest of a head, for a next request,
+/// for a client that does not read.
+#[derive(Debug)]
+pub(super) struct Connection {
+    listener: Rc<ListenerSlot>,
+    timer: Timer,
+    patience: Patience,
+    phase: Cell<Phase>,
+    requests: Cell<u32>,
+    draining: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// How long a connection is waited for; none is forever.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// From the first byte of a head to its end, and for the first byte of the first.
+    pub(super) head: Option<Duration>,
+    /// Between requests.
+    pub(super) keep_alive: Option<Duration>,
+    /// For the client to take bytes.
+    pub(super) write: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing has come yet, or a head has begun.
+    Head,
+    /// Waiting for a next request.
+    Idle,
+    /// Requests under way.
+    Busy,
+}
+
+impl Connection {
+    pub(super) fn new(timer: Timer, patience: Patience, listener: Rc<ListenerSlot>) -> Rc<Self> {
+        let connection = Self {
+            listener,
+            timer,
+            patience,
+            phase: Cell::new(Phase::Head),
+            requests: Cell::new(0),
+            draining: Cell::new(false),
+            waker: RefCell::default(),
+        };
+        connection.arm(patience.head);
+        Rc::new(connection)
+    }
+
+    pub(super) fn listener(&self) -> &ListenerSlot {
+        &self.listener
+    }
+
+    /// Bytes came from the client.
+    pub(super) fn received(&self) {
+        if self.phase.get() == Phase::Idle {
+            self.phase.set(Phase::Head);
+            self.arm(self.patience.head);
+        }
+    }
+
+    /// The client does not take bytes now.
+    pub(super) fn write_stalled(&self) {
+        if let Some(patience) = self.patience.write {
+            self.timer.arm_if_idle(patience);
+        }
+    }
+
+    /// The client took bytes.
+    pub(super) fn written(&self) {
+        if self.phase.get() == Phase::Busy {
+            self.timer.disarm();
+        }
+    }
+
+    pub(super) fn request_began(&self) {
+        self.requests.set(self.requests.get() + 1);
+        self.phase.set(Phase::Busy);
+        self.timer.disarm();
+    }
+
+    pub(super) fn request_ended(&self) {
+        let left = self.requests.get().saturating_sub(1);
+        self.requests.set(left);
+        if left == 0 {
+            self.phase.set(Phase::Idle);
+            self.arm(self.patience.keep_alive);
+        }
+    }
+
+    /// Asks the connection to end after what is under way.
+    pub(super) fn drain(&self) {
+        self.draining.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// True once it was asked to end. Otherwise the caller is woken when it is.
+    pub(super) fn poll_draining(&self, context: &mut Context<'_>) -> bool {
+        if self.draining.get() {
+            return true;
+        }
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        false
+    }
+
+    /// Ready when the client was waited for long enough.
+    pub(super) fn poll_timeout(&self, context: &mut Context<'_>) -> Poll<Timeout> {
+        self.timer.poll_fired(context).map(|()| match self.phase.get() {
+            Phase::Head => Timeout::Head,
+            Phase::Idle => Timeout::Idle,
+            Phase::Busy => Timeout::Write,
+        })
+    }
+
+    fn arm(&self, patience: Option<Duration>) {
+        match patience {
+            Some(patience) => self.timer.arm(patience),
+            None => self.timer.disarm(),
+        }
+    }
+}
+
+/// What the client did not do in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timeout {
+    /// Finish the head of a request.
+    Head,
+    /// Send another request.
+    Idle,
+    /// Take the answer.
+    Write,
+}

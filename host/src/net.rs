@@ -1,0 +1,54 @@
+//! Sockets as the proxy wants them.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that the kernel holds for us between two accepts.
+const BACKLOG: i32 = 4096;
+
+/// The first listening socket of an address. It fails when another process listens there, which the sharing of ports
+/// would hide: half of the connections would go to the other one.
+pub fn listen_alone(address: SocketAddr) -> io::Result<TcpListener> {
+    if address.port() != 0 {
+        let probe = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        probe.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            probe.set_only_v6(true)?;
+        }
+        probe.bind(&address.into())?;
+    }
+    listen(address)
+}
+
+/// A listening socket that shares its port with those of the other workers; the kernel spreads connections over them.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        // `[::]` takes IPv4 as well only where it is asked for, whatever the system's default.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Runs hyper's tasks on the thread that asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future + 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(async move {
+            task.await;
+        });
+    }
+}

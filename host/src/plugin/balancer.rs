@@ -1,0 +1,108 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::convert;
+use super::fault::Fault;
+use super::instance::{CreateError, Instance, Live, ON_REQUEST_PATH, OFF_REQUEST_PATH, Plan};
+use crate::snapshot::{EndpointSet, Outcome};
+
+/// What a balancer policy said when it was created.
+#[derive(Clone, Debug)]
+pub struct BalancerPlan {
+    /// Whether it wants to hear what became of attempts.
+    pub outcomes: bool,
+    /// Words for the reasons of its choices.
+    pub reasons: Arc<[Arc<str>]>,
+}
+
+/// An endpoint that a balancer chose, not yet checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    pub slot: u32,
+    /// Index into the plan's reasons.
+    pub reason: u32,
+}
+
+/// What a choice is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Hash of what the cluster hashes on.
+    pub key: Option<u64>,
+    /// Slots that failed this request.
+    pub tried: &'a [u32],
+}
+
+/// A balancer policy on a worker.
+#[derive(Debug)]
+pub struct Balancer {
+    instance: Rc<RefCell<Instance>>,
+    policy: u32,
+}
+
+impl Balancer {
+    pub fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
+        Self { instance, policy }
+    }
+
+    /// Asks for an endpoint. `Ok(None)` is the plugin's word that none can take the request.
+    pub fn pick(&self, request: Request<'_>) -> Result<Option<Choice>, Fault> {
+        let choice = self.instance.borrow_mut().call(self.policy, ON_REQUEST_PATH, |live, policy| {
+            let Some(balancer) = &live.balancer else { return Err(wasmtime::Error::msg("no such role")) };
+            if request.tried.is_empty() {
+                return balancer.call_pick(&mut live.store, policy, request.key);
+            }
+            let attempt = request.tried.len() as u32 + 1;
+            balancer.call_pick_again(&mut live.store, policy, request.key, attempt, request.tried)
+        })?;
+        Ok(choice.map(|choice| Choice { slot: choice.slot, reason: choice.reason }))
+    }
+
+    /// Brings the policy to another generation of the endpoints.
+    pub fn set_endpoints(&self, endpoints: &Arc<EndpointSet>) {
+        self.instance.borrow_mut().set_endpoints(self.policy, endpoints);
+    }
+
+    /// Tells what became of attempts, if the policy asked for it.
+    pub fn outcomes(&self, batch: &[Outcome]) {
+        // A fault is counted and changes nothing for any request.
+        let _ = self.instance.borrow_mut().call(self.policy, OFF_REQUEST_PATH, |live, policy| {
+            let Some(balancer) = &live.balancer else { return Ok(()) };
+            balancer.call_outcomes(&mut live.store, policy, &convert::outcomes(batch))
+        });
+    }
+
+    pub fn wants_outcomes(&self) -> bool {
+        matches!(self.instance.borrow().plan(self.policy), Some(Plan::Balancer(BalancerPlan { outcomes: true, .. })))
+    }
+
+    /// The plugin's word for a choice.
+    pub fn reason(&self, choice: Choice) -> Option<Arc<str>> {
+        match self.instance.borrow().plan(self.policy) {
+            Some(Plan::Balancer(plan)) => plan.reasons.get(choice.reason as usize).cloned(),
+            _ => None,
+        }
+    }
+
+    /// Counts an answer that could not be used.
+    pub fn invalid_answer(&self) -> Fault {
+        self.instance.borrow_mut().invalid_answer(self.policy)
+    }
+
+    /// Counts that the host decided in the policy's stead.
+    pub fn count_fallback(&self, fault: Fault) {
+        if let Some(shard) = self.instance.borrow().shard(self.policy) {
+            shard.fallback(fault.as_str());
+        }
+    }
+}
+
+pub(super) fn create(live: &mut Live, policy: u32, config: &str) -> Result<Plan, CreateError> {
+    let Some(balancer) = &live.balancer else { return Err(CreateError::MissingRole) };
+    let plan = balancer
+        .call_create(&mut live.store, policy, config)
+        .map_err(|error| CreateError::trapped(&error))?
+        .map_err(|errors| CreateError::Refused(convert::mistakes(errors)))?;
+    let reasons = plan.reasons.into_iter().map(Arc::from).collect();
+    Ok(Plan::Balancer(BalancerPlan { outcomes: plan.outcomes, reasons }))
+}

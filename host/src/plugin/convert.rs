@@ -1,0 +1,131 @@
+//! From the host's types to the contract's and back.
+
+use std::sync::Arc;
+
+use super::api::v0_1::plimsoll::plugin::types as wit;
+use super::policy::ConfigMistake;
+use crate::snapshot::{Availability, Change, Endpoint, EndpointSet, Outcome, OutcomeClass};
+
+
+/// What a policy wants to see of a request or connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Attribute {
+    Method,
+    Scheme,
+    Authority,
+    Path,
+    Query,
+    SourceAddress,
+    SourcePort,
+    ServerName,
+    ApplicationProtocol,
+    Listener,
+    Header(http::HeaderName),
+    Cookie(String),
+    QueryParameter(String),
+    /// A header name that cannot exist on the wire: never present.
+    Never,
+}
+
+/// Values of declared attributes, in the order of the declaration.
+pub type Values = Vec<Option<Vec<u8>>>;
+
+impl From<wit::Attribute> for Attribute {
+    fn from(attribute: wit::Attribute) -> Self {
+        match attribute {
+            wit::Attribute::Method => Self::Method,
+            wit::Attribute::Scheme => Self::Scheme,
+            wit::Attribute::Authority => Self::Authority,
+            wit::Attribute::Path => Self::Path,
+            wit::Attribute::Query => Self::Query,
+            wit::Attribute::SourceAddress => Self::SourceAddress,
+            wit::Attribute::SourcePort => Self::SourcePort,
+            wit::Attribute::ServerName => Self::ServerName,
+            wit::Attribute::ApplicationProtocol => Self::ApplicationProtocol,
+            wit::Attribute::Listener => Self::Listener,
+            wit::Attribute::Header(name) => name.parse().map_or(Self::Never, Self::Header),
+            wit::Attribute::Cookie(name) => Self::Cookie(name),
+            wit::Attribute::QueryParameter(name) => Self::QueryParameter(name),
+        }
+    }
+}
+
+pub(super) fn attributes(declared: Vec<wit::Attribute>) -> Arc<[Attribute]> {
+    declared.into_iter().map(Attribute::from).collect()
+}
+
+pub(super) fn endpoints(set: &EndpointSet) -> Vec<wit::Endpoint> {
+    set.iter().map(|endpoint| self::endpoint(endpoint)).collect()
+}
+
+pub(super) fn changes(changes: &[Change]) -> Vec<wit::Change> {
+    changes
+        .iter()
+        .map(|change| match change {
+            Change::Put(endpoint) => wit::Change::Put(self::endpoint(endpoint)),
+            Change::Removed(slot) => wit::Change::Removed(*slot),
+            Change::Availability(slot, value) => wit::Change::Availability((*slot, availability(*value))),
+            Change::Weight(slot, weight) => wit::Change::Weight((*slot, *weight)),
+            Change::Ramp(slot, ramp) => wit::Change::Ramp((*slot, *ramp)),
+        })
+        .collect()
+}
+
+fn endpoint(endpoint: &Endpoint) -> wit::Endpoint {
+    wit::Endpoint {
+        slot: endpoint.slot,
+        id_hash: endpoint.id_hash,
+        id: endpoint.id.to_string(),
+        address: endpoint.address.to_string(),
+        weight: endpoint.weight,
+        ramp: endpoint.ramp,
+        availability: availability(endpoint.availability),
+        priority: endpoint.priority,
+        zone: endpoint.zone.to_string(),
+        metadata: endpoint.metadata.to_vec(),
+    }
+}
+
+fn availability(availability: Availability) -> wit::Availability {
+    match availability {
+        Availability::Ready => wit::Availability::Ready,
+        Availability::Draining => wit::Availability::Draining,
+        Availability::Unavailable => wit::Availability::Unavailable,
+    }
+}
+
+pub(super) fn outcomes(batch: &[Outcome]) -> Vec<wit::Outcome> {
+    batch
+        .iter()
+        .map(|outcome| wit::Outcome {
+            slot: outcome.slot,
+            class: match outcome.class {
+                OutcomeClass::Success => wit::OutcomeClass::Success,
+                OutcomeClass::ServerError => wit::OutcomeClass::ServerError,
+                OutcomeClass::ConnectFailure => wit::OutcomeClass::ConnectFailure,
+                OutcomeClass::Timeout => wit::OutcomeClass::Timeout,
+                OutcomeClass::Reset => wit::OutcomeClass::Reset,
+                OutcomeClass::ClientAbort => wit::OutcomeClass::ClientAbort,
+            },
+            status: outcome.status,
+            first_byte_us: outcome.first_byte_us,
+            total_us: outcome.total_us,
+        })
+        .collect()
+}
+
+pub(super) fn mistakes(errors: Vec<wit::ConfigError>) -> Vec<ConfigMistake> {
+    errors.into_iter().map(|error| ConfigMistake { path: error.path, message: error.message }).collect()
+}
+
+/// Header fields as a plugin gave them; those that cannot go over the wire are left out and counted by the caller.
+pub(super) fn header_map(headers: Vec<wit::Header>) -> Vec<(http::HeaderName, http::HeaderValue)> {
+    headers
+        .into_iter()
+        .filter_map(|header| {
+            let name = header.name.parse::<http::HeaderName>().ok()?;
+            let value = http::HeaderValue::from_bytes(&header.value).ok()?;
+            Some((name, value))
+        })
+        .collect()
+}

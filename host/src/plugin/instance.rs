@@ -1,0 +1,460 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
+
+use super::api::v0_1::exports::plimsoll::plugin as exports;
+use super::breaker::backoff_ms;
+use super::engine::TICK;
+use super::fault::{Fault, FaultKind};
+use super::imports::{Guest, HOSTCALL_BYTES, Overdue, PolicyContext};
+use super::lifecycle::Manifest;
+use super::loader::Plugin;
+use super::memory::Services;
+use super::policy::{ConfigMistake, PolicyConfig, Role};
+use super::{affinity, balancer, convert, health, prober, router};
+use crate::snapshot::EndpointSet;
+use crate::telemetry::PluginShard;
+
+/// Deadline of a call while a request waits for it.
+pub(super) const ON_REQUEST_PATH: Duration = Duration::from_millis(2);
+/// Deadline of a call in the control plane, or one that brings endpoints.
+pub(super) const OFF_REQUEST_PATH: Duration = Duration::from_millis(10);
+/// Deadline of starting, describing and configuring, which may build tables.
+pub(super) const AT_START: Duration = Duration::from_millis(500);
+/// Largest state that a policy may hand over.
+const MAX_STATE_BYTES: usize = 1 << 20;
+/// One call in so many is timed: reading the clock twice costs a third of a call.
+const TIMED_ONE_IN: u32 = 16;
+
+/// One live copy of a plugin with its policies. It belongs to one thread at a time: made in the control plane, then
+/// moved to a worker. A guest that traps is thrown away; its policies are created again from what is kept here.
+pub struct Instance {
+    plugin: Arc<Plugin>,
+    services: Arc<Services>,
+    worker: u32,
+    live: Option<Live>,
+    policies: Vec<Policy>,
+    consecutive_faults: u32,
+    rebuild_at_ms: u64,
+    calls: u32,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "instance of {:?} with {} policies", self.plugin, self.policies.len())
+    }
+}
+
+/// What is kept of a policy, to create it again.
+struct Policy {
+    config: PolicyConfig,
+    endpoints: Arc<EndpointSet>,
+    plan: Plan,
+    shard: Arc<PluginShard>,
+}
+
+/// What a policy answered when it was created.
+pub(super) enum Plan {
+    Router(router::RouterState),
+    Balancer(balancer::BalancerPlan),
+    Affinity(affinity::AffinityPlan),
+    Health(health::HealthPlan),
+    Prober(prober::Transport),
+}
+
+/// The guest.
+pub(super) struct Live {
+    pub(super) store: Store<Guest>,
+    pub(super) lifecycle: exports::lifecycle::Guest,
+    pub(super) router: Option<exports::router::Guest>,
+    pub(super) balancer: Option<exports::balancer::Guest>,
+    pub(super) affinity: Option<exports::affinity::Guest>,
+    pub(super) health: Option<exports::health::Guest>,
+    pub(super) prober: Option<exports::prober::Guest>,
+}
+
+/// Why a policy could not be created.
+#[derive(Debug)]
+pub enum CreateError {
+    /// The plugin has no such role.
+    MissingRole,
+    /// The plugin refuses the configuration.
+    Refused(Vec<ConfigMistake>),
+    /// The plugin failed.
+    Failed(String),
+}
+
+impl Instance {
+    /// Starts a copy for a worker; the control plane's number is `u32::MAX`.
+    pub fn start(plugin: Arc<Plugin>, services: Arc<Services>, worker: u32) -> Result<Self, String> {
+        let live = Live::start(&plugin, &services).map_err(|error| describe_error(&error))?;
+        Ok(Self {
+            plugin,
+            services,
+            worker,
+            live: Some(live),
+            policies: Vec::new(),
+            consecutive_faults: 0,
+            rebuild_at_ms: 0,
+            calls: 0,
+        })
+    }
+
+    pub fn plugin(&self) -> &Arc<Plugin> {
+        &self.plugin
+    }
+
+    /// Creates a policy, and tells it the endpoints if it is of a role that has any. Answers its number.
+    pub fn add_policy(&mut self, config: PolicyConfig, endpoints: Arc<EndpointSet>) -> Result<u32, CreateError> {
+        let number = u32::try_from(self.policies.len()).unwrap_or(u32::MAX);
+        let Some(live) = &mut self.live else { return Err(CreateError::Failed("the instance is broken".into())) };
+        let plan = live.create(&self.plugin, &self.services, self.worker, number, &config, &endpoints)?;
+        let worker = (self.worker != u32::MAX).then_some(self.worker as usize);
+        let shard = self.services.registry().plugin(worker, &self.plugin.name, config.role.as_str());
+        self.policies.push(Policy { config, endpoints, plan, shard });
+        Ok(number)
+    }
+
+    /// Brings a policy to another generation of its endpoints. A policy that fails at it is rebuilt with the new ones.
+    pub fn set_endpoints(&mut self, policy: u32, endpoints: &Arc<EndpointSet>) {
+        let Some(record) = self.policies.get_mut(policy as usize) else { return };
+        let role = record.config.role;
+        if record.endpoints.generation() == endpoints.generation() {
+            return;
+        }
+        let before = std::mem::replace(&mut record.endpoints, endpoints.clone());
+        if let Some(live) = &mut self.live
+            && let Some(context) = live.store.data_mut().policies.get_mut(policy as usize)
+        {
+            context.endpoints = endpoints.clone();
+        }
+        // The fault, if any, is counted; the rebuild replays `record.endpoints`.
+        let _ = self.call(policy, OFF_REQUEST_PATH, |live, _| {
+            live.tell_endpoints(role, policy, &before, endpoints)
+        });
+    }
+
+    /// The state of every policy that has some, for the version or instance that comes after this one.
+    pub fn save(&mut self) -> Vec<(Role, Arc<str>, Vec<u8>)> {
+        let policies: Vec<_> =
+            self.policies.iter().map(|policy| (policy.config.role, policy.config.scope.clone())).collect();
+        let mut saved = Vec::new();
+        for (number, (role, scope)) in policies.into_iter().enumerate() {
+            let number = number as u32;
+            let state = self.call(number, OFF_REQUEST_PATH, |live, _| {
+                live.lifecycle.call_save(&mut live.store, role.into(), number)
+            });
+            if let Ok(state) = state
+                && !state.is_empty()
+                && state.len() <= MAX_STATE_BYTES
+            {
+                saved.push((role, scope, state));
+            }
+        }
+        saved
+    }
+
+    /// Hands saved state to the policies of the same role and scope. What is not understood is started afresh.
+    pub fn restore(&mut self, saved: &[(Role, Arc<str>, Vec<u8>)]) {
+        for (role, scope, state) in saved {
+            let found =
+                self.policies.iter().position(|policy| policy.config.role == *role && policy.config.scope == *scope);
+            if let Some(number) = found {
+                let number = number as u32;
+                let _ = self.call(number, OFF_REQUEST_PATH, |live, _| {
+                    live.lifecycle.call_restore(&mut live.store, (*role).into(), number, state)
+                });
+            }
+        }
+    }
+
+    /// Counts an answer that the host could not use.
+    pub fn invalid_answer(&mut self, policy: u32) -> Fault {
+        if let Some(record) = self.policies.get(policy as usize) {
+            record.shard.invalid_answer();
+            let now_ms = self.services.now_ms();
+            if self.plugin.breaker.fault(now_ms) {
+                self.announce_quarantine();
+            }
+        }
+        Fault::InvalidAnswer
+    }
+
+    pub(super) fn plan(&self, policy: u32) -> Option<&Plan> {
+        self.policies.get(policy as usize).map(|record| &record.plan)
+    }
+
+    pub(super) fn plan_mut(&mut self, policy: u32) -> Option<&mut Plan> {
+        self.policies.get_mut(policy as usize).map(|record| &mut record.plan)
+    }
+
+    pub(super) fn shard(&self, policy: u32) -> Option<&PluginShard> {
+        self.policies.get(policy as usize).map(|record| &*record.shard)
+    }
+
+    /// Calls the guest on behalf of a policy, within `deadline`. Every failure ends here, counted and logged.
+    pub(super) fn call<R>(
+        &mut self,
+        policy: u32,
+        deadline: Duration,
+        call: impl FnOnce(&mut Live, u32) -> wasmtime::Result<R>,
+    ) -> Result<R, Fault> {
+        if self.plugin.breaker.is_quarantined(|| self.services.now_ms()) {
+            return Err(Fault::Quarantined);
+        }
+        if self.live.is_none() {
+            self.rebuild()?;
+        }
+        let Some(live) = &mut self.live else { return Err(Fault::Rebuilding) };
+        live.arm(policy, deadline);
+        self.calls = self.calls.wrapping_add(1);
+        let started = self.calls.is_multiple_of(TIMED_ONE_IN).then(Instant::now);
+        match call(live, policy) {
+            Ok(answer) => {
+                self.consecutive_faults = 0;
+                if let Some(record) = self.policies.get(policy as usize) {
+                    record.shard.call(started.map(|started| started.elapsed()));
+                }
+                Ok(answer)
+            }
+            Err(error) => Err(self.fault(policy, &error)),
+        }
+    }
+
+    fn fault(&mut self, policy: u32, error: &wasmtime::Error) -> Fault {
+        let kind = self.live.as_ref().map_or(FaultKind::Trap, |live| live.fault_kind(error));
+        self.live = None;
+        self.consecutive_faults += 1;
+        let now_ms = self.services.now_ms();
+        self.rebuild_at_ms = now_ms + backoff_ms(self.consecutive_faults);
+        let role = self.policies.get(policy as usize).map(|record| {
+            record.shard.trap(kind.as_str());
+            (record.config.role.as_str(), record.config.scope.clone())
+        });
+        let (role, scope) = role.unwrap_or(("none", "".into()));
+        tracing::error!(
+            plugin = &*self.plugin.name,
+            version = self.plugin.version,
+            role,
+            scope = &*scope,
+            kind = kind.as_str(),
+            "plugin failed, the host decides in its stead: {}",
+            describe_error(error)
+        );
+        if self.plugin.breaker.fault(now_ms) {
+            self.announce_quarantine();
+        }
+        Fault::Trapped(kind)
+    }
+
+    fn announce_quarantine(&self) {
+        self.services.registry().set_plugin_quarantined(&self.plugin.name, true);
+        tracing::error!(
+            plugin = &*self.plugin.name,
+            version = self.plugin.version,
+            "plugin is quarantined after repeated faults; load another version, or release it through the admin API"
+        );
+    }
+
+    fn rebuild(&mut self) -> Result<(), Fault> {
+        if self.services.now_ms() < self.rebuild_at_ms {
+            return Err(Fault::Rebuilding);
+        }
+        match self.rebuilt() {
+            Ok(live) => {
+                self.live = Some(live);
+                self.services.registry().plugin_rebuilt(&self.plugin.name);
+                Ok(())
+            }
+            Err(error) => Err(self.fault(u32::MAX, &wasmtime::Error::msg(error))),
+        }
+    }
+
+    fn rebuilt(&mut self) -> Result<Live, String> {
+        let mut live = Live::start(&self.plugin, &self.services).map_err(|error| describe_error(&error))?;
+        for (number, record) in self.policies.iter_mut().enumerate() {
+            let plan = live
+                .create(&self.plugin, &self.services, self.worker, number as u32, &record.config, &record.endpoints)
+                .map_err(|error| error.to_string())?;
+            record.plan = plan;
+        }
+        Ok(live)
+    }
+}
+
+impl Live {
+    fn start(plugin: &Plugin, services: &Arc<Services>) -> wasmtime::Result<Self> {
+        let guest = Guest::new(plugin.name.clone(), &plugin.limits, services.clone(), plugin.grants.has("wasi"));
+        let mut store = Store::new(plugin.pre.engine(), guest);
+        store.limiter(|guest| guest as &mut dyn ResourceLimiter);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.epoch_deadline_callback(|mut context| Ok(context.data_mut().overdue.decide()));
+        arm(&mut store, 0, AT_START);
+        let instance = plugin.pre.instantiate(&mut store)?;
+        let exports = &plugin.exports;
+        Ok(Self {
+            lifecycle: exports.lifecycle.load(&mut store, &instance)?,
+            router: load(&exports.router, |indices| indices.load(&mut store, &instance))?,
+            balancer: load(&exports.balancer, |indices| indices.load(&mut store, &instance))?,
+            affinity: load(&exports.affinity, |indices| indices.load(&mut store, &instance))?,
+            health: load(&exports.health, |indices| indices.load(&mut store, &instance))?,
+            prober: load(&exports.prober, |indices| indices.load(&mut store, &instance))?,
+            store,
+        })
+    }
+
+    fn arm(&mut self, policy: u32, deadline: Duration) {
+        arm(&mut self.store, policy, deadline);
+    }
+
+    fn create(
+        &mut self,
+        plugin: &Plugin,
+        services: &Services,
+        worker: u32,
+        number: u32,
+        config: &PolicyConfig,
+        endpoints: &Arc<EndpointSet>,
+    ) -> Result<Plan, CreateError> {
+        self.store.data_mut().policies.push(PolicyContext {
+            endpoints: endpoints.clone(),
+            random: services.seed(worker, number),
+            table: services.table(&plugin.name, config.role, &config.scope),
+        });
+        self.arm(number, AT_START);
+        let plan = match config.role {
+            Role::Router => router::create(self, number, config),
+            Role::Balancer => balancer::create(self, number, &config.config),
+            Role::Affinity => affinity::create(self, number, &config.config),
+            Role::Health => health::create(self, number, &config.config),
+            Role::Prober => prober::create(self, number, &config.config),
+            Role::Filter => Err(CreateError::MissingRole),
+        };
+        let plan = plan.inspect_err(|_| {
+            self.store.data_mut().policies.pop();
+        })?;
+        self.arm(number, AT_START);
+        self.tell_endpoints(config.role, number, &EndpointSet::default(), endpoints)
+            .map_err(|error| CreateError::Failed(describe_error(&error)))?;
+        Ok(plan)
+    }
+
+    /// Tells a policy the step from `before` to `after`: by changes where the role takes them and they are few, else whole.
+    fn tell_endpoints(
+        &mut self,
+        role: Role,
+        policy: u32,
+        before: &EndpointSet,
+        after: &EndpointSet,
+    ) -> wasmtime::Result<()> {
+        let generation = after.generation();
+        let store = &mut self.store;
+        let known = before.generation() > 0;
+        match role {
+            Role::Balancer => {
+                let Some(balancer) = &self.balancer else { return Ok(()) };
+                if known {
+                    let changes = convert::changes(&after.changes_since(before));
+                    if balancer.call_changes(&mut *store, policy, before.generation(), generation, &changes)? {
+                        return Ok(());
+                    }
+                }
+                balancer.call_endpoints(store, policy, generation, &convert::endpoints(after))
+            }
+            Role::Affinity => {
+                let Some(affinity) = &self.affinity else { return Ok(()) };
+                if known {
+                    let changes = convert::changes(&after.changes_since(before));
+                    if affinity.call_changes(&mut *store, policy, before.generation(), generation, &changes)? {
+                        return Ok(());
+                    }
+                }
+                affinity.call_endpoints(store, policy, generation, &convert::endpoints(after))
+            }
+            Role::Health => {
+                let Some(health) = &self.health else { return Ok(()) };
+                health.call_endpoints(store, policy, generation, &convert::endpoints(after))
+            }
+            Role::Router | Role::Prober | Role::Filter => Ok(()),
+        }
+    }
+
+    fn fault_kind(&self, error: &wasmtime::Error) -> FaultKind {
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => FaultKind::Deadline,
+            _ if self.store.data().memory_refused => FaultKind::Memory,
+            _ => FaultKind::Trap,
+        }
+    }
+}
+
+/// Asks a fresh instance of a plugin who it is.
+pub(super) fn describe(plugin: &Plugin, services: &Arc<Services>) -> Result<Manifest, String> {
+    let mut live = Live::start(plugin, services).map_err(|error| describe_error(&error))?;
+    live.arm(0, AT_START);
+    let manifest = live.lifecycle.call_describe(&mut live.store).map_err(|error| describe_error(&error))?;
+    Ok(manifest.into())
+}
+
+fn load<I, G>(
+    indices: &Option<I>,
+    load: impl FnOnce(&I) -> wasmtime::Result<G>,
+) -> wasmtime::Result<Option<G>> {
+    indices.as_ref().map(load).transpose()
+}
+
+fn arm(store: &mut Store<Guest>, policy: u32, deadline: Duration) {
+    // One tick more, since the current one has partly gone.
+    store.set_epoch_deadline((deadline.as_millis() / TICK.as_millis()) as u64 + 1);
+    let guest = store.data_mut();
+    guest.current = policy as usize;
+    guest.overdue = Overdue { allowed: deadline, since: None };
+}
+
+impl Overdue {
+    /// The deadline has passed on the clock. Whether the guest ran all that time, or the machine was busy with something
+    /// else, shows in the processor time of this thread from now on.
+    fn decide(&mut self) -> UpdateDeadline {
+        let now = thread_cpu_time();
+        match self.since {
+            Some(since) if now.saturating_sub(since) >= self.allowed => UpdateDeadline::Interrupt,
+            Some(_) => UpdateDeadline::Continue(1),
+            None => {
+                self.since = Some(now);
+                UpdateDeadline::Continue((self.allowed.as_millis() / TICK.as_millis()) as u64)
+            }
+        }
+    }
+}
+
+fn thread_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Error and causes in one line; the guest's backtrace is in it.
+pub(super) fn describe_error(error: &wasmtime::Error) -> String {
+    let text = format!("{error:#}");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl std::fmt::Display for CreateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::MissingRole => f.write_str("the plugin does not have this role"),
+            Self::Refused(mistakes) => {
+                let texts: Vec<String> =
+                    mistakes.iter().map(|mistake| format!("{}: {}", mistake.path, mistake.message)).collect();
+                write!(f, "the plugin refuses the configuration: {}", texts.join("; "))
+            }
+            Self::Failed(error) => write!(f, "the plugin failed: {error}"),
+        }
+    }
+}
+
+impl CreateError {
+    pub(super) fn trapped(error: &wasmtime::Error) -> Self {
+        Self::Failed(describe_error(error))
+    }
+}

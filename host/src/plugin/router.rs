@@ -1,0 +1,212 @@
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::api::v0_1::exports::plimsoll::plugin::router as wit;
+use super::convert::{self, Attribute};
+use super::fault::Fault;
+use super::instance::{CreateError, Instance, Live, ON_REQUEST_PATH, Plan};
+use super::policy::{ConfigMistake, PolicyConfig};
+use super::values::AttributeValues;
+
+
+/// What a router policy said when it was created.
+#[derive(Clone, Debug)]
+pub struct RouterPlan {
+    pub attributes: Arc<[Attribute]>,
+    /// Labels of its routes.
+    pub routes: Arc<[Arc<str>]>,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Position of a cluster in the configuration.
+    Forward(u32),
+    Redirect(Arc<Redirect>),
+    Respond(Arc<Response>),
+    NoRoute,
+}
+
+#[derive(Debug)]
+pub struct Redirect {
+    pub status: http::StatusCode,
+    pub location: http::HeaderValue,
+}
+
+#[derive(Debug)]
+pub struct Response {
+    pub status: http::StatusCode,
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    pub body: bytes::Bytes,
+}
+
+#[derive(Clone, Debug)]
+pub struct Decision {
+    pub action: Action,
+    /// Label of the route that took part.
+    pub route: Option<Arc<str>>,
+}
+
+/// Clusters of the configuration by name, each with its position. Those of a router must be among them.
+pub type KnownClusters = Arc<HashMap<Arc<str>, u32>>;
+
+pub(super) struct RouterState {
+    plan: RouterPlan,
+    /// Positions of the plan's clusters.
+    clusters: Vec<u32>,
+    memo: Memo,
+}
+
+/// A router policy on a worker.
+#[derive(Debug)]
+pub struct Router {
+    instance: Rc<RefCell<Instance>>,
+    policy: u32,
+}
+
+impl Router {
+    pub fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
+        Self { instance, policy }
+    }
+
+    /// The plan of the version that is live now.
+    pub fn plan(&self) -> Option<RouterPlan> {
+        match self.instance.borrow().plan(self.policy) {
+            Some(Plan::Router(state)) => Some(state.plan.clone()),
+            _ => None,
+        }
+    }
+
+    /// The route for a request of which `fill` writes the attributes that the policy wants.
+    pub fn route(&self, values: &mut AttributeValues, fill: impl FnOnce(&[Attribute], &mut AttributeValues)) -> Result<Decision, Fault> {
+        let mut instance = self.instance.borrow_mut();
+        let Some(Plan::Router(state)) = instance.plan(self.policy) else { return Err(Fault::Rebuilding) };
+        fill(&state.plan.attributes, values);
+        let hash = state.memo.hash(values.as_bytes());
+        if let Some(decision) = state.memo.get(hash, values.as_bytes()) {
+            let decision = decision.clone();
+            if let Some(shard) = instance.shard(self.policy) {
+                shard.repeat();
+            }
+            return Ok(decision);
+        }
+        let answer = instance.call(self.policy, ON_REQUEST_PATH, |live, policy| {
+            let Some(router) = &live.router else { return Err(wasmtime::Error::msg("no such role")) };
+            router.call_route(&mut live.store, policy, &values.to_owned_values())
+        })?;
+        let Some(Plan::Router(state)) = instance.plan_mut(self.policy) else { return Err(Fault::Rebuilding) };
+        let Some(decision) = state.translate(&answer) else { return Err(instance.invalid_answer(self.policy)) };
+        if answer.repeatable {
+            state.memo.put(hash, values.as_bytes(), decision.clone());
+        }
+        Ok(decision)
+    }
+
+    /// Counts that the host decided in the policy's stead.
+    pub fn count_fallback(&self, fault: Fault) {
+        if let Some(shard) = self.instance.borrow().shard(self.policy) {
+            shard.fallback(fault.as_str());
+        }
+    }
+}
+
+impl RouterState {
+    /// The decision in the host's terms; none when it names what does not exist.
+    fn translate(&self, decision: &wit::Decision) -> Option<Decision> {
+        let action = match &decision.action {
+            wit::Action::Forward(index) => Action::Forward(*self.clusters.get(*index as usize)?),
+            wit::Action::Redirect(redirect) => Action::Redirect(Arc::new(Redirect {
+                status: http::StatusCode::from_u16(redirect.status).ok().filter(|status| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308))?,
+                location: http::HeaderValue::try_from(redirect.location.as_str()).ok()?,
+            })),
+            wit::Action::Respond(response) => Action::Respond(Arc::new(Response {
+                status: http::StatusCode::from_u16(response.status).ok().filter(|status| (200..600).contains(&status.as_u16()))?,
+                headers: convert::header_map(response.headers.clone()),
+                body: bytes::Bytes::copy_from_slice(&response.body),
+            })),
+            wit::Action::NoRoute => Action::NoRoute,
+        };
+        let route = match decision.route {
+            Some(index) => Some(self.plan.routes.get(index as usize)?.clone()),
+            None => None,
+        };
+        Some(Decision { action, route })
+    }
+}
+
+pub(super) fn create(live: &mut Live, policy: u32, config: &PolicyConfig) -> Result<Plan, CreateError> {
+    let Some(router) = &live.router else { return Err(CreateError::MissingRole) };
+    let plan = router
+        .call_create(&mut live.store, policy, &config.config)
+        .map_err(|error| CreateError::trapped(&error))?
+        .map_err(|errors| CreateError::Refused(convert::mistakes(errors)))?;
+    let mut clusters = Vec::with_capacity(plan.clusters.len());
+    let mut unknown = Vec::new();
+    for name in &plan.clusters {
+        match config.known_clusters.get(name.as_str()) {
+            Some(position) => clusters.push(*position),
+            None => unknown.push(ConfigMistake {
+                path: String::new(),
+                message: format!("cluster `{name}` does not exist"),
+            }),
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(CreateError::Refused(unknown));
+    }
+    Ok(Plan::Router(RouterState {
+        plan: RouterPlan {
+            attributes: convert::attributes(plan.attributes),
+            routes: plan.routes.into_iter().map(Arc::from).collect(),
+        },
+        clusters,
+        memo: Memo::default(),
+    }))
+}
+
+/// Decisions that may be repeated for the same attribute values. Direct-mapped: a new entry takes the place of the one
+/// whose hash falls there, so the size is bounded and a flood of new values costs no more than asking each time.
+struct Memo {
+    hasher: RandomState,
+    places: Vec<Option<Remembered>>,
+}
+
+struct Remembered {
+    hash: u64,
+    values: Box<[u8]>,
+    decision: Decision,
+}
+
+const MEMO_PLACES: usize = 2048;
+/// Longer values are not worth their memory: with 2 KiB each, a full memo has 4 MiB.
+const MEMO_VALUE_BYTES: usize = 2048;
+
+impl Default for Memo {
+    fn default() -> Self {
+        Self { hasher: RandomState::default(), places: Vec::new() }
+    }
+}
+
+impl Memo {
+    fn hash(&self, values: &[u8]) -> u64 {
+        self.hasher.hash_one(values)
+    }
+
+    fn get(&self, hash: u64, values: &[u8]) -> Option<&Decision> {
+        let place = self.places.get(hash as usize % MEMO_PLACES)?.as_ref()?;
+        (place.hash == hash && *place.values == *values).then_some(&place.decision)
+    }
+
+    fn put(&mut self, hash: u64, values: &[u8], decision: Decision) {
+        if values.len() > MEMO_VALUE_BYTES {
+            return;
+        }
+        if self.places.is_empty() {
+            self.places.resize_with(MEMO_PLACES, || None);
+        }
+        self.places[hash as usize % MEMO_PLACES] = Some(Remembered { hash, values: values.into(), decision });
+    }
+}

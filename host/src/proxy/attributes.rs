@@ -1,0 +1,154 @@
+//! From a request's head to the values of declared attributes.
+
+use http::header::{COOKIE, HOST};
+use http::request::Parts;
+
+use super::client::Client;
+use crate::plugin::{Attribute, AttributeValues};
+
+/// What there is to see of a request, or of a TCP connection, which has no head.
+#[derive(Clone, Copy, Debug)]
+pub struct Visible<'a> {
+    pub listener: &'a str,
+    pub client: &'a Client,
+    pub head: Option<&'a Parts>,
+}
+
+impl Visible<'_> {
+    /// Writes the values of `attributes` in their order.
+    pub fn fill(&self, attributes: &[Attribute], values: &mut AttributeValues) {
+        values.clear();
+        for attribute in attributes {
+            self.push(attribute, values);
+        }
+    }
+
+    /// Calls `found` with the first of `attributes` that has a value.
+    pub fn first<R>(&self, attributes: &[Attribute], values: &mut AttributeValues, found: impl Fn(&[u8]) -> R) -> Option<R> {
+        attributes.iter().find_map(|attribute| {
+            values.clear();
+            self.push(attribute, values);
+            values.iter().next().flatten().filter(|value| !value.is_empty()).map(&found)
+        })
+    }
+
+    fn push(&self, attribute: &Attribute, values: &mut AttributeValues) {
+        match attribute {
+            Attribute::Listener => values.push(Some(self.listener.as_bytes())),
+            Attribute::SourceAddress => values.push(Some(self.client.ip.as_bytes())),
+            Attribute::SourcePort => values.push(Some(self.client.address.port().to_string().as_bytes())),
+            // Known once TLS is terminated or inspected here.
+            Attribute::ServerName | Attribute::ApplicationProtocol | Attribute::Never => values.push(None),
+            of_head => match self.head {
+                Some(head) => push_from_head(head, self.client, of_head, values),
+                None => values.push(None),
+            },
+        }
+    }
+}
+
+fn push_from_head(head: &Parts, client: &Client, attribute: &Attribute, values: &mut AttributeValues) {
+    match attribute {
+        Attribute::Method => values.push(Some(head.method.as_str().as_bytes())),
+        Attribute::Scheme => values.push(Some(client.scheme().as_bytes())),
+        Attribute::Authority => values.push(authority(head)),
+        Attribute::Path => values.push(Some(head.uri.path().as_bytes())),
+        Attribute::Query => values.push(head.uri.query().map(str::as_bytes)),
+        Attribute::Header(name) => {
+            let mut fields = head.headers.get_all(name).iter();
+            match (fields.next(), fields.next()) {
+                (first, None) => values.push(first.map(http::HeaderValue::as_bytes)),
+                _ => {
+                    let fields = head.headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
+                    values.push_parts(fields, b", ");
+                }
+            }
+        }
+        Attribute::Cookie(name) => values.push(cookie(head, name.as_bytes())),
+        Attribute::QueryParameter(name) => values.push(query_parameter(head, name)),
+        Attribute::SourceAddress
+        | Attribute::SourcePort
+        | Attribute::ServerName
+        | Attribute::ApplicationProtocol
+        | Attribute::Listener
+        | Attribute::Never => values.push(None),
+    }
+}
+
+/// Host and port that the client asked for: from the target if it has them (HTTP/2, absolute form), else from `Host`.
+pub(super) fn authority(head: &Parts) -> Option<&[u8]> {
+    match head.uri.authority() {
+        Some(authority) => Some(authority.as_str().as_bytes()),
+        None => head.headers.get(HOST).map(http::HeaderValue::as_bytes),
+    }
+}
+
+/// Value of the first cookie of a name, over all `Cookie` fields (RFC 6265 section 5.4; HTTP/2 may split them).
+fn cookie<'a>(head: &'a Parts, name: &[u8]) -> Option<&'a [u8]> {
+    head.headers.get_all(COOKIE).iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';')).find_map(|pair| {
+        let pair = pair.trim_ascii();
+        let (key, value) = split_once(pair, b'=')?;
+        (key == name).then_some(value)
+    })
+}
+
+fn query_parameter<'a>(head: &'a Parts, name: &str) -> Option<&'a [u8]> {
+    head.uri.query()?.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key == name).then_some(value.as_bytes())
+    })
+}
+
+fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|byte| *byte == separator)?;
+    Some((&bytes[..at], &bytes[at + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn values(request: http::request::Builder, attributes: &[Attribute]) -> Vec<Option<String>> {
+        let (head, ()) = request.body(()).expect("the request is valid").into_parts();
+        let client = Client::new(([192, 0, 2, 7], 4711).into(), false);
+        let mut values = AttributeValues::default();
+        Visible { listener: "web", client: &client, head: Some(&head) }.fill(attributes, &mut values);
+        values.iter().map(|value| value.map(|value| String::from_utf8_lossy(value).into_owned())).collect()
+    }
+
+    #[test]
+    fn cookies_are_found_in_any_field_and_by_their_whole_name() {
+        let request = Request::get("/").header("cookie", "xsid=0; a=b").header("cookie", " sid=1; sid=2");
+        let found = values(request, &[Attribute::Cookie("sid".into()), Attribute::Cookie("id".into())]);
+        assert_eq!(found, [Some("1".into()), None]);
+    }
+
+    #[test]
+    fn fields_of_one_name_are_joined() {
+        let request = Request::get("/").header("x-a", "1").header("x-a", "2").header("x-b", "3");
+        let header = |name: &str| Attribute::Header(name.parse().expect("a name"));
+        let found = values(request, &[header("x-a"), header("x-b"), header("x-c")]);
+        assert_eq!(found, [Some("1, 2".into()), Some("3".into()), None]);
+    }
+
+    #[test]
+    fn the_target_is_seen_as_sent() {
+        let request = Request::get("http://example.com:81/a%2Fb?x=1&y").header("host", "other");
+        let found = values(
+            request,
+            &[
+                Attribute::Authority,
+                Attribute::Path,
+                Attribute::Query,
+                Attribute::QueryParameter("x".into()),
+                Attribute::QueryParameter("y".into()),
+                Attribute::SourceAddress,
+                Attribute::Scheme,
+            ],
+        );
+        let expected = ["example.com:81", "/a%2Fb", "x=1&y", "1", "", "192.0.2.7", "http"];
+        assert_eq!(found, expected.map(|value| Some(value.to_owned())));
+    }
+}

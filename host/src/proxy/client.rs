@@ -1,0 +1,26 @@
+use std::net::SocketAddr;
+
+use http::HeaderValue;
+
+/// Who is at the other end of a downstream connection.
+#[derive(Debug)]
+pub struct Client {
+    pub address: SocketAddr,
+    /// The address without port, as attributes show it and `X-Forwarded-For` carries it.
+    pub ip: HeaderValue,
+    /// Whether the client speaks TLS to us.
+    pub secure: bool,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr, secure: bool) -> Self {
+        // IPv4 clients of an IPv6 socket are shown as what they are.
+        let ip = address.ip().to_canonical().to_string();
+        let ip = HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown"));
+        Self { address, ip, secure }
+    }
+
+    pub fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+}

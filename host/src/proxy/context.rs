@@ -1,0 +1,94 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+
+use super::cluster::Cluster;
+use crate::plugin::AttributeValues;
+use crate::snapshot::Outcome;
+use crate::telemetry::{AccessLog, ClusterShard, Registry, WorkerShard};
+use crate::timer::Timers;
+
+/// What became of attempts at one cluster, on its way to the control plane.
+#[derive(Debug)]
+pub struct OutcomeBatch {
+    pub cluster: Arc<str>,
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Outcomes that a cluster gathers before it tells them.
+pub(super) const BATCH: usize = 256;
+/// How long it gathers.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// What all requests of one worker share.
+#[derive(Debug)]
+pub struct Context {
+    pub timers: Timers,
+    pub registry: Arc<Registry>,
+    pub shard: Arc<WorkerShard>,
+    /// None when nothing is logged.
+    pub access_log: Option<AccessLog>,
+    /// Counts requests that no route took.
+    pub(super) unrouted: Arc<ClusterShard>,
+    /// Scratch space for attribute values; borrowed only between awaits.
+    pub(super) values: RefCell<AttributeValues>,
+    gathered: RefCell<Vec<Rc<Cluster>>>,
+    first_gathered: Notify,
+    to_control: mpsc::Sender<OutcomeBatch>,
+}
+
+impl Context {
+    pub fn new(
+        timers: Timers,
+        registry: Arc<Registry>,
+        worker: usize,
+        access_log: Option<AccessLog>,
+        to_control: mpsc::Sender<OutcomeBatch>,
+    ) -> Self {
+        let shard = registry.worker(worker);
+        let unrouted = registry.cluster(worker, "");
+        Self {
+            timers,
+            registry,
+            shard,
+            access_log,
+            unrouted,
+            values: RefCell::default(),
+            gathered: RefCell::default(),
+            first_gathered: Notify::new(),
+            to_control,
+        }
+    }
+
+    /// Notes that a cluster has begun to gather outcomes.
+    pub(super) fn gathers(&self, cluster: Rc<Cluster>) {
+        let mut gathered = self.gathered.borrow_mut();
+        if gathered.is_empty() {
+            self.first_gathered.notify_one();
+        }
+        gathered.push(cluster);
+    }
+
+    /// Hands a batch to the control plane. It must not wait: when the control plane lags, the batch is dropped and counted.
+    pub(super) fn tell(&self, batch: OutcomeBatch) {
+        let outcomes = batch.outcomes.len() as u64;
+        if self.to_control.try_send(batch).is_err() {
+            self.shard.outcomes_dropped(outcomes);
+        }
+    }
+
+    /// Tells what clusters have gathered, for as long as the worker lives.
+    pub async fn tell_outcomes(&self) {
+        loop {
+            self.first_gathered.notified().await;
+            tokio::time::sleep(GATHER).await;
+            let gathered = std::mem::take(&mut *self.gathered.borrow_mut());
+            for cluster in gathered {
+                cluster.tell_outcomes(self);
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use http::header::{REFERER, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+
+use super::attributes;
+use super::client::Client;
+use super::cluster::{Cluster, Picked, PickedBy};
+use super::context::Context;
+use super::listener::Listener;
+use super::reply::status_and_flag;
+use crate::error::ErrorKind;
+use crate::telemetry::{Direction, Entry, Flag};
+
+/// The account of one request: what is known of it so far. It is closed exactly once, whatever happens, when it is
+/// dropped: then it is counted and logged.
+pub(super) struct Exchange {
+    pub(super) context: Rc<Context>,
+    pub(super) listener: Rc<Listener>,
+    pub(super) client: Rc<Client>,
+    pub(super) cluster: Option<Rc<Cluster>>,
+    started: Instant,
+    attempts: u32,
+    status: StatusCode,
+    flag: Option<Flag>,
+    log: Option<Box<LogRecord>>,
+}
+
+/// What only the access log wants; not gathered without one.
+struct LogRecord {
+    time: SystemTime,
+    method: http::Method,
+    uri: http::Uri,
+    authority: Option<Vec<u8>>,
+    version: http::Version,
+    user_agent: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    route: Option<Arc<str>>,
+    picked: Option<Picked>,
+    request_bytes: u64,
+    response_bytes: u64,
+}
+
+impl Exchange {
+    pub(super) fn begin(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, head: &Parts) -> Self {
+        let log = context.access_log.is_some().then(|| {
+            Box::new(LogRecord {
+                time: SystemTime::now(),
+                method: head.method.clone(),
+                uri: head.uri.clone(),
+                authority: attributes::authority(head).map(<[u8]>::to_vec),
+                version: head.version,
+                user_agent: head.headers.get(USER_AGENT).cloned(),
+                referer: head.headers.get(REFERER).cloned(),
+                route: None,
+                picked: None,
+                request_bytes: 0,
+                response_bytes: 0,
+            })
+        });
+        Self {
+            context,
+            listener,
+            client,
+            cluster: None,
+            started: Instant::now(),
+            attempts: 0,
+            // What holds if the client goes away before anything is known.
+            status: status_and_flag(ErrorKind::ClientAbort).0,
+            flag: Some(Flag::ClientAbort),
+            log,
+        }
+    }
+
+    pub(super) fn routed(&mut self, label: Option<Arc<str>>) {
+        if let Some(log) = &mut self.log {
+            log.route = label;
+        }
+    }
+
+    pub(super) fn attempted(&mut self, picked: &Picked) {
+        self.attempts += 1;
+        if let Some(log) = &mut self.log {
+            log.picked = Some(picked.clone());
+        }
+    }
+
+    pub(super) fn answered(&mut self, status: StatusCode, flag: Option<Flag>) {
+        self.status = status;
+        self.flag = flag;
+    }
+
+    pub(super) fn failed(&mut self, kind: ErrorKind) {
+        let (status, flag) = status_and_flag(kind);
+        self.answered(status, Some(flag));
+    }
+
+    /// Something went wrong after the head of the answer was on its way.
+    pub(super) fn broken_off(&mut self, kind: ErrorKind) {
+        self.flag = Some(status_and_flag(kind).1);
+    }
+
+    pub(super) fn moved(&mut self, request_bytes: u64, response_bytes: u64) {
+        self.listener.shard.bytes(Direction::In, request_bytes);
+        self.listener.shard.bytes(Direction::Out, response_bytes);
+        if let Some(log) = &mut self.log {
+            log.request_bytes = request_bytes;
+            log.response_bytes = response_bytes;
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        let shard = match &self.cluster {
+            Some(cluster) => &cluster.shard,
+            None => &self.context.unrouted,
+        };
+        shard.request(self.status.as_u16(), duration, self.flag);
+        let Some(record) = &self.log else { return };
+        let Some(access_log) = &self.context.access_log else { return };
+        let picked = record.picked.as_ref();
+        let reason = match (picked, &self.cluster) {
+            (Some(Picked { choice: Some(choice), .. }), Some(cluster)) => cluster.reason(*choice),
+            (Some(Picked { by: PickedBy::Affinity, .. }), _) => Some("affinity".into()),
+            (Some(Picked { by: PickedBy::Fallback, .. }), _) => Some("fallback".into()),
+            _ => None,
+        };
+        let fallback = picked.is_some_and(|picked| picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
+        access_log.record(&Entry {
+            time: record.time,
+            listener: &self.listener.name,
+            client: self.client.address,
+            method: record.method.as_str(),
+            authority: record.authority.as_deref().unwrap_or_default(),
+            path_and_query: record.uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes(),
+            version: record.version,
+            status: self.status.as_u16(),
+            request_bytes: record.request_bytes,
+            response_bytes: record.response_bytes,
+            duration,
+            cluster: self.cluster.as_ref().map(|cluster| &*cluster.name),
+            endpoint: picked.map(|picked| &*picked.endpoint.endpoint.id),
+            attempts: self.attempts,
+            flag: self.flag.or(fallback),
+            reason: reason.as_deref().unwrap_or_default(),
+            route: record.route.as_deref().unwrap_or_default(),
+            user_agent: record.user_agent.as_ref().map(HeaderValue::as_bytes),
+            referer: record.referer.as_ref().map(HeaderValue::as_bytes),
+            request_id: None,
+        });
+    }
+}

@@ -1,0 +1,251 @@
+//! What a proxy changes in heads: fields that belong to one connection (RFC 9110 section 7.6.1), who forwarded for whom,
+//! and the form of the target.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
+    UPGRADE, VIA,
+};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+
+use super::client::Client;
+use crate::config::Forwarded;
+use crate::error::ErrorKind;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Refuses heads that different readers could understand differently, or that cannot be forwarded.
+pub(super) fn check(head: &Parts) -> Result<(), ErrorKind> {
+    if head.method == Method::CONNECT {
+        return Err(ErrorKind::MethodNotAllowed);
+    }
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(ErrorKind::BadRequest("more than one Host"));
+    }
+    if let Some(host) = host
+        && !is_authority(host.as_bytes())
+    {
+        return Err(ErrorKind::BadRequest("Host is not a host"));
+    }
+    match head.version {
+        Version::HTTP_2 => {
+            if head.uri.authority().is_none() && host.is_none() {
+                return Err(ErrorKind::BadRequest("no :authority and no Host"));
+            }
+        }
+        // RFC 9112 section 3.2: a request of HTTP/1.1 without Host is an error, whatever its target says.
+        Version::HTTP_11 if host.is_none() => return Err(ErrorKind::BadRequest("no Host")),
+        _ => {}
+    }
+    // RFC 9112 section 6.1: both together are an attempt to make two readers see two messages.
+    if head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH) {
+        return Err(ErrorKind::BadRequest("both Transfer-Encoding and Content-Length"));
+    }
+    Ok(())
+}
+
+/// Host and optional port in the characters that these may have; an empty one is allowed (RFC 9110 section 7.2).
+fn is_authority(host: &[u8]) -> bool {
+    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte))
+}
+
+/// Turns a client's head into the one that is sent to the endpoint.
+pub(super) fn prepare_request(head: &mut Parts, client: &Client, forwarded: Forwarded) {
+    let received = head.version;
+    let trailers = wants_trailers(&head.headers);
+    remove_hop_by_hop(&mut head.headers);
+    if trailers {
+        head.headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    // hyper has told the client to go on by the time the body is read, so the endpoint need not.
+    head.headers.remove(EXPECT);
+    head.headers.remove(PROXY_AUTHORIZATION);
+    if received == Version::HTTP_2 {
+        join_cookies(&mut head.headers);
+    }
+    set_host_and_target(head);
+    if forwarded != Forwarded::Off {
+        forward(head, client, forwarded, received);
+    }
+    head.version = Version::HTTP_11;
+}
+
+/// Turns an endpoint's head into the one that is sent to the client.
+pub(super) fn prepare_response(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+    headers.remove(PROXY_AUTHENTICATE);
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if let Some(named) = named_by_connection(headers) {
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    headers.remove(KEEP_ALIVE);
+    headers.remove(PROXY_CONNECTION);
+    headers.remove(TE);
+    headers.remove(TRANSFER_ENCODING);
+    headers.remove(UPGRADE);
+}
+
+/// Fields that `Connection` declares to be meant for us only. Some fields are not the peer's to take away: framing is
+/// handled apart, and removing `Host` or what we add for the endpoint would be an attack.
+fn named_by_connection(headers: &HeaderMap) -> Option<Vec<HeaderName>> {
+    const PROTECTED: [HeaderName; 6] =
+        [HOST, CONTENT_LENGTH, COOKIE, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST];
+    if !headers.contains_key(CONNECTION) {
+        return None;
+    }
+    let names = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !PROTECTED.contains(name))
+        .collect();
+    Some(names)
+}
+
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    headers.get_all(TE).iter().any(|value| {
+        value.as_bytes().split(|byte| *byte == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    })
+}
+
+/// HTTP/2 clients may send each cookie in a field of its own; HTTP/1.1 has one field (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let fields: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&fields.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// The endpoint gets the origin form with `Host`; a target that names an authority decides over `Host`
+/// (RFC 9112 section 3.2.2).
+fn set_host_and_target(head: &mut Parts) {
+    if let Some(authority) = head.uri.authority()
+        && let Ok(host) = HeaderValue::try_from(authority.as_str())
+    {
+        head.headers.insert(HOST, host);
+    }
+    if head.uri.scheme().is_none() && head.uri.authority().is_none() {
+        return;
+    }
+    let target = match head.uri.path_and_query() {
+        // `OPTIONS http://host` without a path asks about the server as a whole.
+        Some(target) if head.method == Method::OPTIONS && target.as_str().is_empty() => PathAndQuery::from_static("*"),
+        Some(target) => target.clone(),
+        None => PathAndQuery::from_static("/"),
+    };
+    let mut parts = http::uri::Parts::default();
+    parts.path_and_query = Some(target);
+    if let Ok(uri) = Uri::from_parts(parts) {
+        head.uri = uri;
+    }
+}
+
+fn forward(head: &mut Parts, client: &Client, forwarded: Forwarded, received: Version) {
+    let headers = &mut head.headers;
+    let for_whom = match headers.get(&X_FORWARDED_FOR) {
+        Some(_) if forwarded == Forwarded::Append => {
+            let mut fields: Vec<&[u8]> = headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+            fields.push(client.ip.as_bytes());
+            HeaderValue::from_bytes(&fields.join(&b", "[..])).unwrap_or_else(|_| client.ip.clone())
+        }
+        _ => client.ip.clone(),
+    };
+    headers.insert(X_FORWARDED_FOR, for_whom);
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme()));
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+    let via = match received {
+        Version::HTTP_2 => "2.0 plimsoll",
+        Version::HTTP_10 => "1.0 plimsoll",
+        _ => "1.1 plimsoll",
+    };
+    headers.append(VIA, HeaderValue::from_static(via));
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn prepared(request: http::request::Builder, forwarded: Forwarded) -> Parts {
+        let (mut head, ()) = request.body(()).expect("the request is valid").into_parts();
+        let client = Client::new(([192, 0, 2, 7], 4711).into(), false);
+        prepare_request(&mut head, &client, forwarded);
+        head
+    }
+
+    #[test]
+    fn rfc9110_7_6_1_connection_fields_stay_here() {
+        let request = Request::get("/")
+            .header("host", "a")
+            .header("connection", "close, X-Secret, host, x-forwarded-for")
+            .header("x-secret", "1")
+            .header("keep-alive", "timeout=5")
+            .header("te", "gzip, trailers")
+            .header("upgrade", "h2c");
+        let head = prepared(request, Forwarded::Off);
+        let left: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["host", "te"]);
+        assert_eq!(head.headers["te"], "trailers");
+    }
+
+    #[test]
+    fn forwarding_appends_to_what_came_unless_told_to_replace() {
+        let request = || Request::get("/").header("host", "a").header("x-forwarded-for", "10.0.0.1");
+        assert_eq!(prepared(request(), Forwarded::Append).headers["x-forwarded-for"], "10.0.0.1, 192.0.2.7");
+        let replaced = prepared(request(), Forwarded::Replace);
+        assert_eq!(replaced.headers["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(replaced.headers["x-forwarded-proto"], "http");
+        assert_eq!(replaced.headers["x-forwarded-host"], "a");
+        assert_eq!(replaced.headers["via"], "1.1 plimsoll");
+        assert!(!prepared(request(), Forwarded::Off).headers.contains_key("via"));
+    }
+
+    #[test]
+    fn rfc9113_8_2_3_cookies_are_joined_again() {
+        let request = Request::get("https://a/").version(Version::HTTP_2).header("cookie", "a=1").header("cookie", "b=2");
+        let head = prepared(request, Forwarded::Off);
+        assert_eq!(head.headers["cookie"], "a=1; b=2");
+        assert_eq!(head.headers["host"], "a");
+        assert_eq!(head.uri, "/");
+    }
+
+    #[test]
+    fn rfc9112_3_2_2_the_target_decides_over_host() {
+        let head = prepared(Request::get("http://b:81/x?y").header("host", "a"), Forwarded::Off);
+        assert_eq!((head.headers["host"].to_str().ok(), head.uri.to_string().as_str()), (Some("b:81"), "/x?y"));
+    }
+
+    #[test]
+    fn ambiguous_heads_are_refused() {
+        let check = |request: http::request::Builder| check(&request.body(()).expect("valid").into_parts().0);
+        assert!(check(Request::get("/").header("host", "a")).is_ok());
+        assert!(check(Request::get("/").version(Version::HTTP_10)).is_ok());
+        assert!(check(Request::get("/")).is_err());
+        assert!(check(Request::get("/").header("host", "a").header("host", "b")).is_err());
+        assert!(check(Request::get("/").header("host", "a/b")).is_err());
+        assert!(
+            check(Request::post("/").header("host", "a").header("transfer-encoding", "chunked").header("content-length", "3"))
+                .is_err()
+        );
+        assert_eq!(check(Request::connect("a:1").header("host", "a")), Err(ErrorKind::MethodNotAllowed));
+    }
+}

@@ -1,0 +1,83 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::attributes::Visible;
+use super::cluster::Cluster;
+use super::context::Context;
+use crate::config;
+use crate::plugin::{Action, Decision, Fault, Router};
+use crate::telemetry::ListenerShard;
+
+/// A listener of one configuration as a worker sees it, with the clusters that it can lead to. A request holds it from
+/// its first to its last byte.
+#[derive(Debug)]
+pub struct Listener {
+    pub name: Arc<str>,
+    pub config: Arc<config::Listener>,
+    pub shard: Arc<ListenerShard>,
+    pub destination: Destination,
+    /// All clusters in the order of the configuration.
+    pub clusters: Rc<[Rc<Cluster>]>,
+}
+
+/// Who decides where requests go.
+#[derive(Debug)]
+pub enum Destination {
+    /// Everything goes to this cluster.
+    Cluster(usize),
+    Router(Router),
+}
+
+/// Where connections find the listener that is current: it changes under them when the configuration does.
+#[derive(Debug, Default)]
+pub struct ListenerSlot(RefCell<Option<Rc<Listener>>>);
+
+impl ListenerSlot {
+    /// None once the listener is no longer configured.
+    pub fn current(&self) -> Option<Rc<Listener>> {
+        self.0.borrow().clone()
+    }
+
+    pub fn set(&self, listener: Option<Rc<Listener>>) {
+        *self.0.borrow_mut() = listener;
+    }
+}
+
+/// Where one request goes.
+pub(super) struct Route {
+    pub(super) target: Target,
+    pub(super) label: Option<Arc<str>>,
+}
+
+pub(super) enum Target {
+    Cluster(Rc<Cluster>),
+    Redirect(Arc<crate::plugin::Redirect>),
+    Respond(Arc<crate::plugin::Response>),
+    Nowhere,
+}
+
+impl Listener {
+    pub(super) fn route(&self, context: &Context, visible: Visible<'_>) -> Result<Route, Fault> {
+        let router = match &self.destination {
+            Destination::Cluster(index) => {
+                return Ok(Route { target: self.cluster(*index), label: None });
+            }
+            Destination::Router(router) => router,
+        };
+        let mut values = context.values.borrow_mut();
+        let decision = router.route(&mut values, |attributes, values| visible.fill(attributes, values));
+        let Decision { action, route } = decision.inspect_err(|fault| router.count_fallback(*fault))?;
+        let target = match action {
+            Action::Forward(index) => self.cluster(index as usize),
+            Action::Redirect(redirect) => Target::Redirect(redirect),
+            Action::Respond(response) => Target::Respond(response),
+            Action::NoRoute => Target::Nowhere,
+        };
+        Ok(Route { target, label: route })
+    }
+
+    fn cluster(&self, index: usize) -> Target {
+        self.clusters.get(index).map_or(Target::Nowhere, |cluster| Target::Cluster(cluster.clone()))
+    }
+}

@@ -1,0 +1,24 @@
+//! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `generation` is what it sees while
+//! it lasts, `headers` and `attributes` read and change heads, `reply` makes the answers that are our own,
+//! `response_body` follows an answer to its end, `tunnel` is the same story for a TCP connection.
+
+mod attributes;
+mod client;
+mod cluster;
+mod context;
+mod exchange;
+mod headers;
+mod listener;
+mod reply;
+mod request;
+mod response_body;
+mod tunnel;
+
+pub use client::Client;
+pub use cluster::{Cluster, ClusterParts};
+pub use context::{Context, OutcomeBatch};
+pub use listener::{Destination, Listener, ListenerSlot};
+pub use reply::refusal;
+pub use request::serve;
+pub use response_body::ResponseBody;
+pub use tunnel::tunnel;

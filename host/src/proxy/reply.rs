@@ -1,0 +1,92 @@
+//! The answers that are our own, and the only map from an error to a status, a flag and a text.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+
+use super::response_body::ResponseBody;
+use crate::error::{Error, ErrorKind};
+use crate::plugin;
+use crate::telemetry::Flag;
+
+/// The answer to a request that failed.
+pub(super) fn failure(error: &Error) -> Response<ResponseBody> {
+    let (status, _) = status_and_flag(error.kind);
+    let mut response = text(status, &format!("{} {}\n", status.as_u16(), describe(error.kind, status)));
+    match error.kind {
+        ErrorKind::NoEndpoint => {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        ErrorKind::MethodNotAllowed => {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// How a failure shows to the client and in the logs.
+pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
+    match kind {
+        ErrorKind::BadRequest(_) => (StatusCode::BAD_REQUEST, Flag::BadRequest),
+        ErrorKind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Flag::BadRequest),
+        ErrorKind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Flag::BodyTooLarge),
+        ErrorKind::ClientTimeout => (StatusCode::REQUEST_TIMEOUT, Flag::RequestTimeout),
+        // Nobody reads it; nginx's number makes it tell in the log.
+        ErrorKind::ClientAbort => (CLIENT_CLOSED_REQUEST, Flag::ClientAbort),
+        ErrorKind::NoRoute => (StatusCode::NOT_FOUND, Flag::NoRoute),
+        ErrorKind::NoEndpoint => (StatusCode::SERVICE_UNAVAILABLE, Flag::NoEndpoint),
+        ErrorKind::ConnectFailure => (StatusCode::BAD_GATEWAY, Flag::ConnectFailure),
+        ErrorKind::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::ConnectFailure),
+        ErrorKind::FirstByteTimeout | ErrorKind::BodyTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::UpstreamTimeout),
+        ErrorKind::UpstreamReset | ErrorKind::UpstreamProtocol => (StatusCode::BAD_GATEWAY, Flag::UpstreamReset),
+        ErrorKind::RequestTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::RequestTimeout),
+        ErrorKind::Plugin => (StatusCode::INTERNAL_SERVER_ERROR, Flag::Internal),
+    }
+}
+
+const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::BAD_REQUEST,
+};
+
+pub(super) fn redirect(redirect: &plugin::Redirect) -> Response<ResponseBody> {
+    let mut response = text(redirect.status, "");
+    response.headers_mut().insert(LOCATION, redirect.location.clone());
+    response
+}
+
+pub(super) fn respond(wanted: &plugin::Response) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(wanted.body.clone()));
+    *response.status_mut() = wanted.status;
+    for (name, value) in &wanted.headers {
+        response.headers_mut().append(name.clone(), value.clone());
+    }
+    response
+}
+
+/// A whole HTTP/1.1 answer for a connection that never became one: too many of them, or a head that is not HTTP.
+pub fn refusal(status: StatusCode) -> String {
+    let reason = status.canonical_reason().unwrap_or("Error");
+    let body = format!("{} {reason}\n", status.as_u16());
+    format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        status.as_u16(),
+        body.len()
+    )
+}
+
+fn text(status: StatusCode, text: &str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(Bytes::copy_from_slice(text.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// What a client may know: which endpoint failed and why is for the log.
+fn describe(kind: ErrorKind, status: StatusCode) -> &'static str {
+    match kind {
+        ErrorKind::BadRequest(how) => how,
+        _ => status.canonical_reason().unwrap_or("Error"),
+    }
+}

@@ -1,0 +1,243 @@
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::attributes::Visible;
+use super::client::Client;
+use super::cluster::{Cluster, Picked, PickedBy};
+use super::context::Context;
+use super::exchange::Exchange;
+use super::headers;
+use super::listener::{Listener, Target};
+use super::reply;
+use super::response_body::{ResponseBody, Transfer};
+use crate::error::{Error, ErrorKind};
+use crate::plugin::Binding;
+use crate::snapshot::{Outcome, OutcomeClass};
+use crate::telemetry::{ConnectResult, Flag};
+use crate::upstream::{Answer, Attempt, InFlight, RequestBody, UploadState};
+
+/// Answers one request, whatever happens.
+pub async fn serve(
+    context: Rc<Context>,
+    listener: Rc<Listener>,
+    client: Rc<Client>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let (head, body) = request.into_parts();
+    let limit = listener.config.timeouts.request;
+    let timers = context.timers.clone();
+    let mut exchange = Some(Exchange::begin(context, listener, client, &head));
+    let answered = timers
+        .bound(limit, forward(&mut exchange, head, body))
+        .await
+        .unwrap_or_else(|_elapsed| Err(ErrorKind::RequestTimeout.into()));
+    match answered {
+        Ok(response) => response,
+        Err(error) => {
+            if let Some(exchange) = &mut exchange {
+                tracing::debug!(listener = &*exchange.listener.name, cause = error.cause_text(), "request failed: {error}");
+                exchange.failed(error.kind);
+            }
+            reply::failure(&error)
+        }
+    }
+}
+
+/// The story: find the route, find whom the client is bound to, pick, try, maybe try another, answer.
+async fn forward(
+    exchange: &mut Option<Exchange>,
+    mut head: Parts,
+    body: Incoming,
+) -> Result<Response<ResponseBody>, Error> {
+    let Some(account) = exchange.as_mut() else { return Err(ErrorKind::ClientAbort.into()) };
+    headers::check(&head)?;
+
+    let listener = account.listener.clone();
+    let client = account.client.clone();
+    let context = account.context.clone();
+    let visible = Visible { listener: &listener.name, client: &client, head: Some(&head) };
+    let route = listener.route(&context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
+    account.routed(route.label);
+    let cluster = match route.target {
+        Target::Cluster(cluster) => cluster,
+        Target::Redirect(redirect) => return Ok(answer_ourselves(account, reply::redirect(&redirect))),
+        Target::Respond(response) => return Ok(answer_ourselves(account, reply::respond(&response))),
+        Target::Nowhere => return Err(ErrorKind::NoRoute.into()),
+    };
+    account.cluster = Some(cluster.clone());
+
+    let affinity = Affine::find(&context, &cluster, visible);
+    let key = cluster.key(visible, &mut context.values.borrow_mut());
+    headers::prepare_request(&mut head, &client, listener.config.forwarded);
+
+    let attempts = Attempts { context: &context, cluster: &cluster, key, bound: affinity.bound() };
+    let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
+
+    let Answer { response, sender, first_byte, .. } = answer;
+    let (mut head, incoming) = response.into_parts();
+    headers::prepare_response(&mut head.headers);
+    affinity.remember(&cluster, &picked, &mut head.headers);
+    let flag = (picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
+    account.answered(head.status, flag);
+    let Some(account) = exchange.take() else { return Err(ErrorKind::ClientAbort.into()) };
+    let transfer = Transfer::new(account, cluster, flight, sender, upload, head.status, first_byte, started);
+    Ok(Response::from_parts(head, ResponseBody::upstream(incoming, transfer)))
+}
+
+fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Response<ResponseBody> {
+    account.answered(response.status(), Some(Flag::PluginReply));
+    response
+}
+
+/// Whom a client is bound to, if its cluster binds clients.
+struct Affine {
+    values: Option<crate::plugin::Values>,
+    slot: Option<u32>,
+    picked: Option<Picked>,
+}
+
+impl Affine {
+    fn find(context: &Context, cluster: &Cluster, visible: Visible<'_>) -> Self {
+        let Some(affinity) = &cluster.affinity else { return Self { values: None, slot: None, picked: None } };
+        let values = {
+            let mut scratch = context.values.borrow_mut();
+            visible.fill(&affinity.attributes(), &mut scratch);
+            scratch.to_owned_values()
+        };
+        let picked = match affinity.find(&values) {
+            Ok(Binding::Bound(slot)) => {
+                let picked = cluster.bound(slot);
+                if picked.is_none() {
+                    affinity.count_fallback(affinity.invalid_answer());
+                }
+                picked
+            }
+            Ok(Binding::Lost | Binding::Unbound) => None,
+            Err(fault) => {
+                affinity.count_fallback(fault);
+                None
+            }
+        };
+        let slot = picked.as_ref().map(|picked| picked.endpoint.endpoint.slot);
+        Self { values: Some(values), slot, picked }
+    }
+
+    fn bound(&self) -> Option<Picked> {
+        self.picked.clone()
+    }
+
+    /// Gives the client what makes it come back to the endpoint that answered, unless it has that already.
+    fn remember(&self, cluster: &Cluster, picked: &Picked, headers: &mut HeaderMap) {
+        let (Some(affinity), Some(values)) = (&cluster.affinity, &self.values) else { return };
+        let slot = picked.endpoint.endpoint.slot;
+        if self.slot == Some(slot) {
+            return;
+        }
+        match affinity.bind(values, slot) {
+            Ok(fields) => fields.into_iter().for_each(|(name, value)| {
+                headers.append(name, value);
+            }),
+            Err(fault) => affinity.count_fallback(fault),
+        }
+    }
+}
+
+/// The attempts of one request.
+struct Attempts<'a> {
+    context: &'a Context,
+    cluster: &'a Rc<Cluster>,
+    key: Option<u64>,
+    bound: Option<Picked>,
+}
+
+/// The attempt that was answered.
+struct Tried {
+    picked: Picked,
+    flight: InFlight,
+    answer: Answer,
+    upload: Option<Rc<UploadState>>,
+    started: Instant,
+}
+
+impl Attempts<'_> {
+    /// Tries until an endpoint answers. A request goes to another endpoint only when nothing of it was sent, or when
+    /// sending it twice does no harm.
+    async fn run(mut self, account: &mut Exchange, head: Parts, body: Incoming) -> Result<Tried, Error> {
+        let config = &self.cluster.config;
+        let timer = Rc::new(self.context.timers.timer());
+        let repeatable = (body.is_end_stream() && is_idempotent(&head.method)).then(|| head.clone());
+        let (body, upload) = if body.is_end_stream() {
+            (RequestBody::empty(), None)
+        } else {
+            let limit = account.listener.config.limits.body_bytes;
+            let (body, upload) = RequestBody::upload(body, limit, timer.clone(), config.timeouts.first_byte)?;
+            (body, Some(upload))
+        };
+        let mut request = Request::from_parts(head, body);
+        let mut tried: Vec<u32> = Vec::new();
+        loop {
+            let picked = match self.bound.take() {
+                Some(bound) => bound,
+                None => self.cluster.pick(self.key, &tried).ok_or(ErrorKind::NoEndpoint)?,
+            };
+            account.attempted(&picked);
+            let started = Instant::now();
+            let flight = InFlight::begin(picked.endpoint.clone());
+            let attempt = Attempt {
+                endpoint: &picked.endpoint,
+                timers: &self.context.timers,
+                timer: &timer,
+                first_byte_timeout: config.timeouts.first_byte,
+            };
+            let failed = match attempt.send(request, repeatable.as_ref()).await {
+                Ok(answer) => {
+                    let connected = if answer.reused { ConnectResult::Reused } else { ConnectResult::New };
+                    self.cluster.shard.connect(connected);
+                    return Ok(Tried { picked, flight, answer, upload, started });
+                }
+                Err(failed) => failed,
+            };
+            let kind = upload.as_ref().map_or(failed.error.kind, |upload| upload.blame(failed.error.kind));
+            self.note_failure(&picked, kind, started);
+            tried.push(picked.endpoint.endpoint.slot);
+            let again = failed.unsent.map(|unsent| *unsent).or_else(|| {
+                let head = repeatable.as_ref().filter(|_| kind == ErrorKind::UpstreamReset)?;
+                Some(Request::from_parts(head.clone(), RequestBody::empty()))
+            });
+            match again {
+                Some(again) if tried.len() < config.max_attempts => request = again,
+                _ => return Err(failed.error.blamed(kind)),
+            }
+        }
+    }
+
+    fn note_failure(&self, picked: &Picked, kind: ErrorKind, started: Instant) {
+        let class = match kind {
+            ErrorKind::ConnectFailure | ErrorKind::ConnectTimeout => OutcomeClass::ConnectFailure,
+            ErrorKind::FirstByteTimeout => OutcomeClass::Timeout,
+            ErrorKind::BodyTooLarge | ErrorKind::ClientAbort | ErrorKind::ClientTimeout => OutcomeClass::ClientAbort,
+            _ => OutcomeClass::Reset,
+        };
+        if class == OutcomeClass::ConnectFailure {
+            self.cluster.shard.connect(ConnectResult::Failed);
+        }
+        let outcome = Outcome {
+            slot: picked.endpoint.endpoint.slot,
+            class,
+            status: 0,
+            first_byte_us: 0,
+            total_us: u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX),
+        };
+        self.cluster.note(self.context, &picked.endpoint, outcome);
+    }
+}
+
+/// Methods that may be sent twice (RFC 9110 section 9.2.2).
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+}

@@ -1,0 +1,10 @@
+//! Plain facts that cross between threads: endpoints and their counters, sets of them, outcomes of attempts. Pure: no
+//! sockets, no engine, no clock.
+
+mod endpoint;
+mod endpoint_set;
+mod outcome;
+
+pub use endpoint::{Availability, Endpoint, EndpointCounters};
+pub use endpoint_set::{Change, EndpointSet, SlotMap};
+pub use outcome::{Outcome, OutcomeClass};

@@ -1,0 +1,190 @@
+/// A label with a fixed set of values: an enum whose variants index an array of cells.
+macro_rules! labels {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $label:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_meta])* $variant,)+ }
+
+        impl $name {
+            /// In the order of the variants, so that `self as usize` is an index into it.
+            pub const ALL: [Self; [$($label),+].len()] = [$(Self::$variant),+];
+
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+        }
+    };
+}
+
+labels! {
+    /// What went other than planned with a request, in the access log and in `plimsoll_request_flags_total`. A request
+    /// has at most one: the one that decided its end.
+    ///
+    /// | code | meaning |
+    /// |---|---|
+    /// | `NR` | no route matched |
+    /// | `UH` | the cluster had no endpoint that may take the request |
+    /// | `UF` | no connection to an endpoint could be made |
+    /// | `UT` | the endpoint did not answer in time |
+    /// | `UC` | the endpoint closed or reset the connection in the middle of an exchange |
+    /// | `DC` | the client went away before it had its answer |
+    /// | `RT` | the request took longer to arrive than it may |
+    /// | `BL` | the request's body was longer than it may be |
+    /// | `BR` | the request was malformed, or refused because two parties could read it differently |
+    /// | `DR` | the proxy is draining and takes nothing new |
+    /// | `IE` | the proxy itself failed |
+    /// | `PF` | a plugin failed and the host decided in its stead |
+    /// | `PR` | a plugin answered the request itself |
+    Flag {
+        NoRoute = "NR",
+        NoEndpoint = "UH",
+        ConnectFailure = "UF",
+        UpstreamTimeout = "UT",
+        UpstreamReset = "UC",
+        ClientAbort = "DC",
+        RequestTimeout = "RT",
+        BodyTooLarge = "BL",
+        BadRequest = "BR",
+        Draining = "DR",
+        Internal = "IE",
+        PluginFallback = "PF",
+        PluginReply = "PR",
+    }
+}
+
+labels! {
+    /// Why a connection was not accepted.
+    Refusal {
+        /// As many were open as may be.
+        Limit = "limit",
+        /// The system refused: no descriptors, no memory, or the peer was gone.
+        Error = "error",
+    }
+}
+
+labels! {
+    /// Why a request was refused before it was routed.
+    BadRequest {
+        Parse = "parse",
+        HeaderTooLarge = "header_too_large",
+        ConflictingLength = "conflicting_length",
+        BadHost = "bad_host",
+        BodyTooLarge = "body_too_large",
+        Timeout = "timeout",
+        Other = "other",
+    }
+}
+
+labels! {
+    /// As seen from the proxy.
+    Direction {
+        In = "in",
+        Out = "out",
+    }
+}
+
+labels! {
+    /// First digit of an answer's status.
+    Class {
+        Informational = "1xx",
+        Success = "2xx",
+        Redirection = "3xx",
+        ClientError = "4xx",
+        ServerError = "5xx",
+    }
+}
+
+impl Class {
+    /// A status outside 100 to 599 is the proxy's or a plugin's mistake, and counts as a server error.
+    #[inline]
+    pub fn of(status: u16) -> Self {
+        match status / 100 {
+            1 => Self::Informational,
+            2 => Self::Success,
+            3 => Self::Redirection,
+            4 => Self::ClientError,
+            _ => Self::ServerError,
+        }
+    }
+}
+
+labels! {
+    /// How one try against one endpoint ended.
+    AttemptOutcome {
+        /// Answered, with any status below 500.
+        Success = "success",
+        ServerError = "server_error",
+        ConnectFailure = "connect_failure",
+        Timeout = "timeout",
+        Reset = "reset",
+        ClientAbort = "client_abort",
+    }
+}
+
+labels! {
+    /// Where an attempt got its connection from.
+    ConnectResult {
+        New = "new",
+        Reused = "reused",
+        Failed = "failed",
+    }
+}
+
+labels! {
+    ReloadResult {
+        Success = "success",
+        Failure = "failure",
+    }
+}
+
+labels! {
+    /// What ended a call into a plugin.
+    TrapKind {
+        Trap = "trap",
+        Deadline = "deadline",
+        Memory = "memory",
+        Other = "other",
+    }
+}
+
+labels! {
+    /// Why the host decided in a plugin's stead.
+    FallbackReason {
+        Trap = "trap",
+        InvalidAnswer = "invalid_answer",
+        Quarantined = "quarantined",
+        Rebuilding = "rebuilding",
+        Other = "other",
+    }
+}
+
+impl TrapKind {
+    pub(super) fn from_label(label: &str) -> Self {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == label).unwrap_or(Self::Other)
+    }
+}
+
+impl FallbackReason {
+    pub(super) fn from_label(label: &str) -> Self {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == label).unwrap_or(Self::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_stand_at_their_index_and_are_distinct() {
+        for (index, flag) in Flag::ALL.into_iter().enumerate() {
+            assert_eq!(flag as usize, index);
+            assert_eq!(Flag::ALL.iter().filter(|other| other.as_str() == flag.as_str()).count(), 1);
+        }
+    }
+
+    #[test]
+    fn every_status_has_a_class() {
+        let classes = [100, 204, 301, 499, 599, 0, 999].map(|status| Class::of(status).as_str());
+        assert_eq!(classes, ["1xx", "2xx", "3xx", "4xx", "5xx", "5xx", "5xx"]);
+    }
+}

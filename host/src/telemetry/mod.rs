@@ -1,0 +1,35 @@
+//! What the proxy says about itself: metrics, the access log, and diagnostics through `tracing`.
+//!
+//! `registry` hands each worker cells that it alone writes (`cell`, `histogram`, `shard`; labels in `label`), and adds
+//! them up at a scrape; `families` has every metric by name. `access_log` formats one line a request; `line_writer` is
+//! the thread behind it and behind stderr. Nothing here waits on the request path, and what cannot be kept is counted.
+//! What is worth counting is decided elsewhere; this module imports nothing of the host.
+
+mod access_log;
+mod cell;
+mod escape;
+mod families;
+mod histogram;
+mod label;
+mod line_writer;
+mod plugin_counters;
+mod process;
+mod registry;
+mod shard;
+mod timestamp;
+mod trace;
+
+#[cfg(test)]
+mod exposition_tests;
+
+pub use access_log::{AccessLog, Entry, Format};
+pub use cell::{Counter, Gauge, SharedCounter, SharedGauge};
+pub use families::CONTENT_TYPE;
+pub use histogram::Histogram;
+pub use label::{
+    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, Refusal, ReloadResult, TrapKind,
+};
+pub use line_writer::{Destination, LineSender, LineWriter, LineWriterError};
+pub use registry::{EndpointSample, Registry};
+pub use shard::{ClusterShard, ListenerShard, OpenConnection, PluginShard, WorkerShard};
+pub use trace::{TracingError, TracingGuard, init_tracing};

@@ -1,0 +1,267 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+
+use super::cell::{SharedCounter, SharedGauge, Writers};
+use super::families::Scrape;
+use super::label::ReloadResult;
+use super::shard::{ClusterShard, ListenerShard, PluginShard, PluginTotals, WorkerShard};
+
+/// What a request without a route is counted under. A cluster of this name would be counted together with those.
+const NO_CLUSTER: &str = "none";
+
+/// Everything that is counted, for the life of the process.
+///
+/// Each worker writes shards of its own and a scrape adds them up. A shard is found again by its name, so counts
+/// outlive configurations; [`retain`](Self::retain) forgets what the configuration no longer names. The lock is taken
+/// when shards are handed out and, briefly, by a scrape: never for a request.
+pub struct Registry {
+    shards: Mutex<Shards>,
+    /// Apart from the shards because plugins count while a request waits, on any thread.
+    plugins: ArcSwap<BTreeMap<Arc<str>, Arc<PluginTotals>>>,
+    endpoints: Mutex<Option<Arc<EndpointSource>>>,
+    start_seconds: f64,
+    config_version: SharedGauge,
+    reloads: [SharedCounter; ReloadResult::ALL.len()],
+    access_log_dropped: Arc<SharedCounter>,
+}
+
+type EndpointSource = dyn Fn() -> Vec<EndpointSample> + Send + Sync;
+
+/// One endpoint at the moment of a scrape.
+#[derive(Clone, Debug)]
+pub struct EndpointSample {
+    pub cluster: Arc<str>,
+    /// Its id.
+    pub endpoint: Arc<str>,
+    pub in_flight: u32,
+    pub requests: u64,
+    pub failures: u64,
+    pub weight: u32,
+    pub available: bool,
+    pub draining: bool,
+    /// Moving average in microseconds; 0 before the first answer.
+    pub first_byte_us: u32,
+}
+
+/// Shards by the name of what they count, then by who writes them.
+pub(super) type ShardMap<K, S> = BTreeMap<Arc<str>, BTreeMap<K, Arc<S>>>;
+
+/// Role, then worker; `None` is the control plane.
+pub(super) type PluginKey = (&'static str, Option<usize>);
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shards {
+    pub(super) listeners: ShardMap<usize, ListenerShard>,
+    pub(super) clusters: ShardMap<usize, ClusterShard>,
+    pub(super) plugins: ShardMap<PluginKey, PluginShard>,
+    pub(super) workers: BTreeMap<usize, Arc<WorkerShard>>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Registry {
+    pub fn new() -> Self {
+        Self {
+            shards: Mutex::default(),
+            plugins: ArcSwap::default(),
+            endpoints: Mutex::default(),
+            start_seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
+            config_version: SharedGauge::default(),
+            reloads: Default::default(),
+            access_log_dropped: Arc::default(),
+        }
+    }
+
+    /// The worker's shard for a listener, the same one for the same name.
+    pub fn listener(&self, worker: usize, name: &str) -> Arc<ListenerShard> {
+        get_or_create(&mut lock(&self.shards).listeners, name, worker, Arc::default)
+    }
+
+    /// The worker's shard for a cluster; `""` is for requests that no route sent to one.
+    pub fn cluster(&self, worker: usize, name: &str) -> Arc<ClusterShard> {
+        let name = if name.is_empty() { NO_CLUSTER } else { name };
+        get_or_create(&mut lock(&self.shards).clusters, name, worker, Arc::default)
+    }
+
+    /// The worker's shard for a plugin in a role; no worker means the control plane.
+    pub fn plugin(&self, worker: Option<usize>, plugin: &str, role: &'static str) -> Arc<PluginShard> {
+        // Its totals begin at zero with its first shard, not at one with its first fault.
+        self.with_plugin(plugin, |_| ());
+        let writers = if worker.is_some() { Writers::One } else { Writers::Many };
+        let create = || Arc::new(PluginShard::new(writers));
+        get_or_create(&mut lock(&self.shards).plugins, plugin, (role, worker), create)
+    }
+
+    pub fn worker(&self, worker: usize) -> Arc<WorkerShard> {
+        lock(&self.shards).workers.entry(worker).or_default().clone()
+    }
+
+    /// Forgets the counts of everything that is not named. Whoever still holds a shard of it may go on counting; nobody
+    /// will read it.
+    pub fn retain<C, L, P>(&self, clusters: &[C], listeners: &[L], plugins: &[P])
+    where
+        C: AsRef<str>,
+        L: AsRef<str>,
+        P: AsRef<str>,
+    {
+        fn set<T: AsRef<str>>(names: &[T]) -> BTreeSet<&str> {
+            names.iter().map(AsRef::as_ref).collect()
+        }
+        let (clusters, listeners, plugins) = (set(clusters), set(listeners), set(plugins));
+        {
+            let mut shards = lock(&self.shards);
+            shards.clusters.retain(|name, _| &**name == NO_CLUSTER || clusters.contains(&**name));
+            shards.listeners.retain(|name, _| listeners.contains(&**name));
+            shards.plugins.retain(|name, _| plugins.contains(&**name));
+        }
+        self.plugins.rcu(|before| {
+            let mut after = BTreeMap::clone(before);
+            after.retain(|name, _| plugins.contains(&**name));
+            after
+        });
+    }
+
+    /// Where a scrape gets the endpoints from. Called on the scraping thread, with no lock held.
+    pub fn set_endpoint_source(&self, source: Box<dyn Fn() -> Vec<EndpointSample> + Send + Sync>) {
+        *lock(&self.endpoints) = Some(Arc::from(source));
+    }
+
+    /// Counts an instance of a plugin that was made anew after a fault.
+    pub fn plugin_rebuilt(&self, plugin: &str) {
+        self.with_plugin(plugin, |totals| totals.rebuilds.increment());
+    }
+
+    pub fn set_plugin_quarantined(&self, plugin: &str, quarantined: bool) {
+        self.with_plugin(plugin, |totals| totals.quarantined.set(quarantined.into()));
+    }
+
+    /// Adds to one of the counters that a plugin keeps for itself. Takes no lock once the plugin is known.
+    pub fn add_plugin_counter(&self, plugin: &str, name: &str, amount: u64) {
+        self.with_plugin(plugin, |totals| totals.own.add(name, amount));
+    }
+
+    /// The version of the configuration in force.
+    pub fn set_config_version(&self, version: u64) {
+        self.config_version.set(version);
+    }
+
+    pub fn config_reloaded(&self, result: ReloadResult) {
+        self.reloads[result as usize].increment();
+    }
+
+    /// Lines that the access log lost; for its [`LineWriter`](super::LineWriter).
+    pub fn access_log_dropped(&self) -> Arc<SharedCounter> {
+        self.access_log_dropped.clone()
+    }
+
+    /// All families as text, in the format of [`CONTENT_TYPE`](super::CONTENT_TYPE).
+    pub fn encode(&self) -> String {
+        let source = lock(&self.endpoints).clone();
+        let mut endpoints = source.map_or_else(Vec::new, |source| source());
+        // A source that names an endpoint twice must not make the whole scrape invalid.
+        endpoints.sort_by(|a, b| (&a.cluster, &a.endpoint).cmp(&(&b.cluster, &b.endpoint)));
+        endpoints.dedup_by(|a, b| (&a.cluster, &a.endpoint) == (&b.cluster, &b.endpoint));
+        Scrape {
+            // Copied, so that a worker that asks for a shard does not wait for the text.
+            shards: lock(&self.shards).clone(),
+            plugins: self.plugins.load_full(),
+            endpoints,
+            start_seconds: self.start_seconds,
+            config_version: self.config_version.get(),
+            reloads: ReloadResult::ALL.map(|result| self.reloads[result as usize].get()),
+            access_log_dropped: self.access_log_dropped.get(),
+            log_dropped: super::trace::dropped().get(),
+        }
+        .into_text()
+    }
+
+    fn with_plugin(&self, plugin: &str, use_totals: impl FnOnce(&PluginTotals)) {
+        if let Some(totals) = self.plugins.load().get(plugin) {
+            return use_totals(totals);
+        }
+        let name: Arc<str> = plugin.into();
+        let fresh = Arc::new(PluginTotals::default());
+        self.plugins.rcu(|before| {
+            let mut after = BTreeMap::clone(before);
+            after.entry(name.clone()).or_insert_with(|| fresh.clone());
+            after
+        });
+        // Another thread may have been first; and if it was forgotten again meanwhile, nobody will read `fresh`.
+        use_totals(self.plugins.load().get(plugin).unwrap_or(&fresh));
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("config_version", &self.config_version.get()).finish_non_exhaustive()
+    }
+}
+
+fn get_or_create<K: Ord, S>(
+    map: &mut ShardMap<K, S>,
+    name: &str,
+    writer: K,
+    create: impl FnOnce() -> Arc<S>,
+) -> Arc<S> {
+    if let Some(shards) = map.get_mut(name) {
+        return shards.entry(writer).or_insert_with(create).clone();
+    }
+    let shard = create();
+    map.insert(name.into(), BTreeMap::from([(writer, shard.clone())]));
+    shard
+}
+
+/// What the locks guard is whole after any panic: each holder makes one change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_survive_as_long_as_the_configuration_names_them() {
+        let registry = Registry::new();
+        registry.cluster(0, "api").request(200, std::time::Duration::ZERO, None);
+        assert!(Arc::ptr_eq(&registry.cluster(0, "api"), &registry.cluster(0, "api")));
+        assert!(!Arc::ptr_eq(&registry.cluster(0, "api"), &registry.cluster(1, "api")));
+        assert!(Arc::ptr_eq(&registry.cluster(0, ""), &registry.cluster(0, "none")));
+        registry.plugin(Some(0), "rules", "router");
+        registry.listener(0, "web");
+
+        registry.retain(&["api"], &["web"], &["rules"]);
+        let text = registry.encode();
+        for series in [
+            r#"plimsoll_requests_total{cluster="api",class="2xx"} 1"#,
+            r#"plimsoll_connections_total{listener="web"} 0"#,
+            r#"plimsoll_plugin_rebuilds_total{plugin="rules"} 0"#,
+        ] {
+            assert!(text.contains(series), "{series}\n{text}");
+        }
+
+        registry.retain::<&str, &str, &str>(&[], &[], &[]);
+        let text = registry.encode();
+        assert!(!text.contains("api") && !text.contains("\"web\"") && !text.contains("rules"), "{text}");
+        assert!(text.contains(r#"plimsoll_requests_total{cluster="none",class="5xx"} 0"#));
+    }
+
+    #[test]
+    fn a_plugin_may_count_before_it_has_a_shard() {
+        let registry = Registry::new();
+        registry.add_plugin_counter("mine", "hits", 2);
+        registry.add_plugin_counter("mine", "hits", 3);
+        registry.set_plugin_quarantined("mine", true);
+        let text = registry.encode();
+        assert!(text.contains(r#"plimsoll_plugin_counter_total{plugin="mine",name="hits"} 5"#), "{text}");
+        assert!(text.contains(r#"plimsoll_plugin_quarantined{plugin="mine"} 1"#), "{text}");
+    }
+}

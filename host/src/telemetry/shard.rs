@@ -1,0 +1,199 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cell::{Counter, Gauge, SharedCounter, Writers};
+use super::histogram::{CALL, Histogram, LATENCY};
+use super::label::{
+    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, Refusal, TrapKind,
+};
+
+/// One cell for each value of a label.
+pub(super) type Cells<const N: usize> = [Counter; N];
+
+/// What one worker counts about one listener.
+#[derive(Debug, Default)]
+#[repr(align(64))] // no two workers write the same cache line
+pub struct ListenerShard {
+    pub(super) connections: Counter,
+    pub(super) open: Gauge,
+    pub(super) refused: Cells<{ Refusal::ALL.len() }>,
+    pub(super) bad_requests: Cells<{ BadRequest::ALL.len() }>,
+    pub(super) bytes: Cells<{ Direction::ALL.len() }>,
+}
+
+impl ListenerShard {
+    /// Counts an accepted connection, which is open until the guard is dropped.
+    pub fn connection(self: &Arc<Self>) -> OpenConnection {
+        self.connections.increment();
+        self.open.increment();
+        OpenConnection { shard: self.clone(), on_its_worker: PhantomData }
+    }
+
+    pub fn refused(&self, reason: Refusal) {
+        self.refused[reason as usize].increment();
+    }
+
+    pub fn bad_request(&self, reason: BadRequest) {
+        self.bad_requests[reason as usize].increment();
+    }
+
+    #[inline]
+    pub fn bytes(&self, direction: Direction, amount: u64) {
+        self.bytes[direction as usize].add(amount);
+    }
+}
+
+/// One accepted connection; ends when dropped.
+pub struct OpenConnection {
+    shard: Arc<ListenerShard>,
+    /// Not `Send`: the gauge has one writer, the worker that accepted.
+    on_its_worker: PhantomData<*const ()>,
+}
+
+impl fmt::Debug for OpenConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenConnection").finish_non_exhaustive()
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.shard.open.decrement();
+    }
+}
+
+/// What one worker counts about one cluster, or about the requests that no route sent anywhere.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct ClusterShard {
+    pub(super) requests: Cells<{ Class::ALL.len() }>,
+    pub(super) duration: Histogram,
+    pub(super) flags: Cells<{ Flag::ALL.len() }>,
+    pub(super) attempts: Cells<{ AttemptOutcome::ALL.len() }>,
+    pub(super) first_byte: Histogram,
+    pub(super) connects: Cells<{ ConnectResult::ALL.len() }>,
+}
+
+impl Default for ClusterShard {
+    fn default() -> Self {
+        Self {
+            requests: Cells::default(),
+            duration: Histogram::new(&LATENCY),
+            flags: Cells::default(),
+            attempts: Cells::default(),
+            first_byte: Histogram::new(&LATENCY),
+            connects: Cells::default(),
+        }
+    }
+}
+
+impl ClusterShard {
+    /// Counts a request that has ended.
+    #[inline]
+    pub fn request(&self, status: u16, duration: Duration, flag: Option<Flag>) {
+        self.requests[Class::of(status) as usize].increment();
+        self.duration.observe(duration);
+        if let Some(flag) = flag {
+            self.flags[flag as usize].increment();
+        }
+    }
+
+    /// Counts an attempt that has ended.
+    #[inline]
+    pub fn attempt(&self, outcome: AttemptOutcome) {
+        self.attempts[outcome as usize].increment();
+    }
+
+    /// Time from the start of an attempt to the first byte of its answer.
+    #[inline]
+    pub fn first_byte(&self, after: Duration) {
+        self.first_byte.observe(after);
+    }
+
+    #[inline]
+    pub fn connect(&self, result: ConnectResult) {
+        self.connects[result as usize].increment();
+    }
+}
+
+/// What one worker, or the control plane, counts about one plugin in one role.
+#[derive(Debug)]
+#[repr(align(64))]
+pub struct PluginShard {
+    /// A worker is one thread; the control plane may start instances on several.
+    writers: Writers,
+    pub(super) calls: Counter,
+    pub(super) call_seconds: Histogram,
+    pub(super) traps: Cells<{ TrapKind::ALL.len() }>,
+    pub(super) fallbacks: Cells<{ FallbackReason::ALL.len() }>,
+    pub(super) invalid_answers: Counter,
+    pub(super) repeats: Counter,
+}
+
+impl PluginShard {
+    pub(super) fn new(writers: Writers) -> Self {
+        Self {
+            writers,
+            calls: Counter::default(),
+            call_seconds: Histogram::new(&CALL),
+            traps: Cells::default(),
+            fallbacks: Cells::default(),
+            invalid_answers: Counter::default(),
+            repeats: Counter::default(),
+        }
+    }
+
+    /// Counts a call that returned; `took` is there for those that were timed.
+    #[inline]
+    pub fn call(&self, took: Option<Duration>) {
+        self.calls.add_by(self.writers, 1);
+        if let Some(took) = took {
+            self.call_seconds.observe_by(self.writers, took);
+        }
+    }
+
+    /// Counts a call that did not return. It is a call all the same.
+    pub fn trap(&self, kind: &'static str) {
+        self.calls.add_by(self.writers, 1);
+        self.traps[TrapKind::from_label(kind) as usize].add_by(self.writers, 1);
+    }
+
+    /// Counts a decision that the host took in the plugin's stead.
+    pub fn fallback(&self, reason: &'static str) {
+        self.fallbacks[FallbackReason::from_label(reason) as usize].add_by(self.writers, 1);
+    }
+
+    pub fn invalid_answer(&self) {
+        self.invalid_answers.add_by(self.writers, 1);
+    }
+
+    /// Counts a decision that was answered from memory, without a call.
+    #[inline]
+    pub fn repeat(&self) {
+        self.repeats.add_by(self.writers, 1);
+    }
+}
+
+/// What one worker counts that belongs to no listener, cluster or plugin.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct WorkerShard {
+    pub(super) outcomes_dropped: Counter,
+}
+
+impl WorkerShard {
+    /// Counts outcomes of attempts that did not reach the control plane, because its queue was full.
+    pub fn outcomes_dropped(&self, amount: u64) {
+        self.outcomes_dropped.add(amount);
+    }
+}
+
+/// What all threads count about one plugin.
+#[derive(Debug, Default)]
+pub(super) struct PluginTotals {
+    pub(super) rebuilds: SharedCounter,
+    pub(super) quarantined: super::cell::SharedGauge,
+    pub(super) own: super::plugin_counters::PluginCounters,
+}

@@ -1,0 +1,33 @@
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::pool::Pool;
+use crate::snapshot::Endpoint;
+
+/// An endpoint as one worker sees it: with the worker's connections to it.
+#[derive(Debug)]
+pub struct LocalEndpoint {
+    pub endpoint: Arc<Endpoint>,
+    pub pool: Rc<Pool>,
+}
+
+/// One attempt under way at an endpoint; ends when dropped.
+#[derive(Debug)]
+pub struct InFlight(Rc<LocalEndpoint>);
+
+impl InFlight {
+    pub fn begin(endpoint: Rc<LocalEndpoint>) -> Self {
+        endpoint.endpoint.counters.begin();
+        Self(endpoint)
+    }
+
+    pub fn endpoint(&self) -> &Rc<LocalEndpoint> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.endpoint.counters.end();
+    }
+}

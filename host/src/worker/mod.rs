@@ -1,0 +1,9 @@
+//! One thread: its runtime, sockets, pools and plugin instances. It shares nothing that could make it wait; what the
+//! control plane wants of it comes as commands.
+
+mod command;
+mod state;
+mod thread;
+
+pub use command::{ClusterInstall, Command, Destined, Install, ListenerInstall, PolicyRef};
+pub use thread::{Spawn, Worker};

@@ -1,0 +1,132 @@
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use super::command::Command;
+use super::state::State;
+use crate::proxy::{Context, OutcomeBatch};
+use crate::telemetry::{AccessLog, Registry};
+use crate::timer::Timers;
+
+/// Commands that may wait for a worker.
+const COMMANDS: usize = 1024;
+/// Guests have 256 KiB of it, see the engine; hyper and tokio need a fraction.
+const STACK_BYTES: usize = 4 << 20;
+/// How often idle upstream connections are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+const LOG_FLUSH: Duration = Duration::from_millis(100);
+const DRAIN_CHECK: Duration = Duration::from_millis(10);
+
+/// A running worker, as the control plane holds it.
+#[derive(Debug)]
+pub struct Worker {
+    pub commands: mpsc::Sender<Command>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+/// What a worker is started with.
+#[derive(Debug)]
+pub struct Spawn {
+    pub number: usize,
+    pub registry: Arc<Registry>,
+    pub access_log: Option<AccessLog>,
+    pub outcomes: mpsc::Sender<OutcomeBatch>,
+}
+
+impl Worker {
+    pub fn spawn(spawn: Spawn) -> io::Result<Self> {
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let thread = std::thread::Builder::new()
+            .name(format!("plimsoll-w{}", spawn.number))
+            .stack_size(STACK_BYTES)
+            .spawn(move || run(spawn, inbox))?;
+        Ok(Self { commands, thread })
+    }
+
+    /// Waits until the worker has ended.
+    pub fn join(self) {
+        drop(self.commands);
+        if self.thread.join().is_err() {
+            tracing::error!("a worker ended by a panic");
+        }
+    }
+}
+
+fn run(spawn: Spawn, inbox: mpsc::Receiver<Command>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("a worker has no runtime: {error}");
+            return;
+        }
+    };
+    LocalSet::new().block_on(&runtime, serve(spawn, inbox));
+}
+
+async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
+    let timers = Timers::default();
+    let context = Rc::new(Context::new(
+        timers.clone(),
+        spawn.registry,
+        spawn.number,
+        spawn.access_log,
+        spawn.outcomes,
+    ));
+    tokio::task::spawn_local(async move { timers.run().await });
+    let telling = context.clone();
+    tokio::task::spawn_local(async move { telling.tell_outcomes().await });
+    if context.access_log.is_some() {
+        tokio::task::spawn_local(flush_log(context.clone()));
+    }
+    let mut state = State::new(spawn.number, context.clone());
+    let mut sweep = tokio::time::interval(SWEEP);
+    let grace = loop {
+        tokio::select! {
+            command = inbox.recv() => match command {
+                Some(Command::Install(install, done)) => {
+                    state.install(*install);
+                    // Nobody waits any more when the control plane is going down.
+                    let _ = done.send(());
+                }
+                Some(Command::Endpoints { cluster, set }) => state.set_endpoints(&cluster, &set),
+                Some(Command::Swap(instance, done)) => {
+                    state.swap(*instance);
+                    let _ = done.send(());
+                }
+                Some(Command::Drain { grace }) => break grace,
+                None => return,
+            },
+            _ = sweep.tick() => state.sweep_pools(),
+        }
+    };
+    drain(&mut state, grace).await;
+    if let Some(access_log) = &context.access_log {
+        access_log.flush();
+    }
+}
+
+async fn drain(state: &mut State, grace: Duration) {
+    let begun = Instant::now();
+    state.stop_accepting();
+    while state.open_connections() > 0 && begun.elapsed() < grace {
+        tokio::time::sleep(DRAIN_CHECK).await;
+    }
+    let left = state.open_connections();
+    if left > 0 {
+        tracing::warn!(connections = left, "the grace period is over, closing what is left");
+    }
+}
+
+async fn flush_log(context: Rc<Context>) {
+    let mut interval = tokio::time::interval(LOG_FLUSH);
+    loop {
+        interval.tick().await;
+        if let Some(access_log) = &context.access_log {
+            access_log.flush();
+        }
+    }
+}

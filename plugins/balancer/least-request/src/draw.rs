@@ -1,0 +1,80 @@
+use plimsoll_sdk::{Endpoints, host};
+
+/// Draws endpoints in proportion to their weights, in constant time: Walker's alias method as Vose builds it.
+#[derive(Debug, Default)]
+pub(crate) struct Draw {
+    /// Empty when all weigh the same.
+    columns: Vec<Column>,
+}
+
+/// One column of the table: itself below the threshold, and the alias from there on.
+#[derive(Clone, Copy, Debug)]
+struct Column {
+    threshold: u32,
+    alias: u32,
+}
+
+impl Draw {
+    pub(crate) fn new(endpoints: &Endpoints) -> Self {
+        if endpoints.weights_equal() {
+            return Self::default();
+        }
+        let ready = endpoints.ready();
+        let total: u64 = ready.iter().map(|e| u64::from(e.weight)).sum();
+        // Scaled so that the mean is `total`, in whole numbers throughout.
+        let mut share: Vec<u64> = ready.iter().map(|e| u64::from(e.weight) * ready.len() as u64).collect();
+        let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..ready.len()).partition(|&i| share[i] < total);
+        let mut columns: Vec<Column> = (0..ready.len() as u32).map(|i| Column { threshold: u32::MAX, alias: i }).collect();
+        while let (Some(&lesser), Some(&greater)) = (small.last(), large.last()) {
+            small.pop();
+            let threshold = (u128::from(share[lesser]) << 32) / u128::from(total);
+            columns[lesser] = Column { threshold: threshold as u32, alias: greater as u32 };
+            share[greater] -= total - share[lesser];
+            if share[greater] < total {
+                large.pop();
+                small.push(greater);
+            }
+        }
+        Self { columns }
+    }
+
+    /// Index of one of `len` endpoints.
+    #[inline]
+    pub(crate) fn one(&self, len: usize) -> usize {
+        let random = host::random();
+        let index = scale((random >> 32) as u32, len);
+        self.resolve(index, random as u32)
+    }
+
+    /// Indices of two different endpoints of `len`, which is at least 2.
+    #[inline]
+    pub(crate) fn two(&self, len: usize) -> (usize, usize) {
+        if len == 2 {
+            let first = self.one(2);
+            return (first, 1 - first);
+        }
+        if self.columns.is_empty() {
+            let random = host::random();
+            let first = scale((random >> 32) as u32, len);
+            let second = scale(random as u32, len - 1);
+            return (first, if second >= first { second + 1 } else { second });
+        }
+        let first = self.one(len);
+        // Where one weighs nearly everything, the second draw keeps hitting the first: then its neighbour will do.
+        let second = (0..4).map(|_| self.one(len)).find(|&second| second != first);
+        (first, second.unwrap_or(if first + 1 == len { 0 } else { first + 1 }))
+    }
+
+    #[inline]
+    fn resolve(&self, index: usize, random: u32) -> usize {
+        match self.columns.get(index) {
+            Some(column) if random >= column.threshold => column.alias as usize,
+            _ => index,
+        }
+    }
+}
+
+#[inline]
+fn scale(random: u32, len: usize) -> usize {
+    ((u64::from(random) * len as u64) >> 32) as usize
+}

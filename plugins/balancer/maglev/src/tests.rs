@@ -1,0 +1,125 @@
+use plimsoll_sdk::testing::{BalancerBench, endpoints, with_id};
+use plimsoll_sdk::{Availability, Change, Endpoint};
+use proptest::prelude::*;
+
+use crate::Maglev;
+
+const KEYS: u64 = 20_000;
+
+fn bench(endpoints: &[Endpoint]) -> BalancerBench<Maglev> {
+    let mut bench = BalancerBench::new("").unwrap();
+    bench.endpoints(endpoints);
+    bench
+}
+
+/// Keys as the host makes them: hashes, spread over all numbers.
+fn keys() -> impl Iterator<Item = u64> {
+    (0..KEYS).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5555)
+}
+
+fn slots(bench: &mut BalancerBench<Maglev>) -> Vec<u32> {
+    keys().map(|key| bench.pick_slot(Some(key)).unwrap()).collect()
+}
+
+#[test]
+fn shares_follow_the_weights() {
+    let weights = [1, 2, 3, 10];
+    let slots = slots(&mut bench(&endpoints(&weights)));
+    for (slot, weight) in (0..).zip(weights) {
+        let share = slots.iter().filter(|s| **s == slot).count() as f64 / KEYS as f64;
+        assert!((share - f64::from(weight) / 16.0).abs() < 0.012, "slot {slot}: {share}");
+    }
+}
+
+#[test]
+fn few_keys_move_when_an_endpoint_goes() {
+    let mut bench = bench(&endpoints(&[1; 10]));
+    let before = slots(&mut bench);
+    assert!(bench.changes(&[Change::Availability((4, Availability::Unavailable))]));
+    let after = slots(&mut bench);
+    assert!(after.iter().all(|slot| *slot != 4));
+    let moved = before.iter().zip(&after).filter(|(b, a)| **b != 4 && b != a).count();
+    assert!(moved < KEYS as usize / 25, "{moved} of {KEYS} keys moved without need");
+    assert!(bench.changes(&[Change::Availability((4, Availability::Ready))]));
+    assert_eq!(slots(&mut bench), before);
+}
+
+#[test]
+fn machines_agree_whatever_the_slots_are() {
+    let names = ["alpha", "beta", "gamma", "delta"];
+    let here: Vec<_> = (0..).zip(names).map(|(slot, id)| with_id(slot, id, id)).collect();
+    let there: Vec<_> = (10..).zip(names.iter().rev()).map(|(slot, id)| with_id(slot, id, id)).collect();
+    let name = |list: &[Endpoint], slot| list.iter().find(|e| e.slot == slot).unwrap().id.clone();
+    let (mut bench_here, mut bench_there) = (bench(&here), bench(&there));
+    for key in keys().take(2000) {
+        let (a, b) = (bench_here.pick_slot(Some(key)).unwrap(), bench_there.pick_slot(Some(key)).unwrap());
+        assert_eq!(name(&here, a), name(&there, b));
+    }
+}
+
+#[test]
+fn a_key_is_always_led_to_the_same_other_endpoint() {
+    let mut bench = bench(&endpoints(&[1; 5]));
+    let mut others = [0; 5];
+    for key in keys().take(1000) {
+        let first = bench.pick_slot(Some(key)).unwrap();
+        let second = bench.pick_again(Some(key), &[first]).unwrap();
+        assert_ne!(second, first);
+        assert_eq!(bench.pick_again(Some(key), &[first]), Some(second));
+        others[second as usize] += 1;
+    }
+    assert!(others.iter().all(|n| *n > 100), "{others:?}");
+}
+
+#[test]
+fn without_a_key_it_is_random() {
+    let mut bench = bench(&endpoints(&[1; 4]));
+    let picked: std::collections::BTreeSet<_> = (0..100).map(|_| bench.pick_slot(None)).collect();
+    assert_eq!(picked.len(), 4);
+}
+
+#[test]
+fn without_endpoints_there_is_no_choice() {
+    let mut bench = bench(&[]);
+    assert_eq!(bench.pick_slot(Some(1)), None);
+    assert_eq!(bench.pick_again(Some(1), &[3]), None);
+}
+
+#[test]
+fn more_endpoints_than_places_is_no_trouble() {
+    let mut bench = BalancerBench::<Maglev>::new(r#"{"table_size":7}"#).unwrap();
+    bench.endpoints(&endpoints(&[1; 20]));
+    assert!(bench.pick_slot(Some(u64::MAX)).is_some());
+    assert!(bench.pick_again(Some(3), &(0..19).collect::<Vec<_>>()).is_some_and(|slot| slot == 19));
+}
+
+#[test]
+fn only_primes_are_sizes() {
+    for size in ["0", "1", "65536", "5000013", "4294967295"] {
+        let errors = BalancerBench::<Maglev>::new(&format!(r#"{{"table_size":{size}}}"#)).unwrap_err();
+        assert_eq!(errors[0].path, "/table_size", "{size}");
+    }
+    for size in ["2", "65537", "5000011"] {
+        assert!(BalancerBench::<Maglev>::new(&format!(r#"{{"table_size":{size}}}"#)).is_ok(), "{size}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn only_what_is_ready_and_untried_is_chosen(
+        weights in prop::collection::vec(0u32..65_536, 1..12),
+        tried in prop::collection::vec(0u32..12, 1..12),
+        key: u64,
+    ) {
+        let mut bench = BalancerBench::<Maglev>::new(r#"{"table_size":251}"#).unwrap();
+        bench.endpoints(&endpoints(&weights));
+        let usable = |slot: &u32| weights.get(*slot as usize).is_some_and(|w| *w > 0);
+        let left = (0..12).filter(usable).any(|slot| !tried.contains(&slot));
+        match bench.pick_again(Some(key), &tried) {
+            None => prop_assert!(!(0..12).any(|slot| usable(&slot))),
+            Some(slot) => prop_assert!(usable(&slot) && !(left && tried.contains(&slot))),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+use plimsoll_sdk::prelude::*;
+
+/// When an endpoint is out, and when it is back.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Good probes in a row that bring an endpoint back.
+    #[schemars(range(min = 1))]
+    pub rise: u32,
+    /// Bad probes in a row that take an endpoint out.
+    #[schemars(range(min = 1))]
+    pub fall: u32,
+    /// Good probes that a new endpoint needs before its first request; 0 lets it begin at once.
+    pub initial: u32,
+    /// What live traffic says: `off`, or how many failures eject an endpoint and for how long.
+    pub passive: PassiveConfig,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PassiveConfig {
+    Switch(Switch),
+    Thresholds(PassiveThresholds),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    Off,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PassiveThresholds {
+    /// Failed requests in a row that eject an endpoint.
+    #[schemars(range(min = 1))]
+    pub failures: u32,
+    /// How long the first ejection lasts. The next ones last two, three, … times as long.
+    pub eject_for: Duration,
+    /// The most an ejection lasts.
+    pub max_eject: Duration,
+    /// Responses that count as failures; connections that fail, break or time out always do.
+    pub statuses: Vec<u16>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { rise: 2, fall: 3, initial: 0, passive: PassiveConfig::Thresholds(PassiveThresholds::default()) }
+    }
+}
+
+impl Default for PassiveThresholds {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            eject_for: Duration::from_secs(10),
+            max_eject: Duration::from_secs(300),
+            statuses: vec![502, 503, 504],
+        }
+    }
+}
+
+/// How to judge live traffic.
+#[derive(Clone, Debug)]
+pub(crate) struct Passive {
+    pub(crate) failures: u32,
+    pub(crate) eject_ms: u64,
+    pub(crate) max_eject_ms: u64,
+    statuses: Vec<u16>,
+}
+
+impl Config {
+    pub(crate) fn check(&self) -> Result<Option<Passive>, ConfigErrors> {
+        let mut errors = ConfigErrors::new();
+        for (path, count) in [("/rise", self.rise), ("/fall", self.fall)] {
+            if count == 0 {
+                errors.push(path, "expected at least 1");
+            }
+        }
+        let passive = match &self.passive {
+            PassiveConfig::Switch(Switch::Off) => None,
+            PassiveConfig::Thresholds(config) => Some(config.check(&mut errors)),
+        };
+        errors.or(passive)
+    }
+}
+
+impl PassiveThresholds {
+    fn check(&self, errors: &mut ConfigErrors) -> Passive {
+        if self.failures == 0 {
+            errors.push("/passive/failures", "expected at least 1; `passive: off` ignores live traffic");
+        }
+        if self.eject_for.is_zero() {
+            errors.push("/passive/eject_for", "expected more than no time");
+        }
+        if self.max_eject < self.eject_for {
+            let message = format_args!("expected at least `eject_for`, which is {}, not {}", self.eject_for, self.max_eject);
+            errors.push("/passive/max_eject", message);
+        }
+        for (index, status) in self.statuses.iter().enumerate() {
+            if !(500..=599).contains(status) {
+                let message = format_args!("expected a status from 500 to 599, not {status}");
+                errors.push(format!("/passive/statuses/{index}"), message);
+            }
+        }
+        Passive {
+            failures: self.failures,
+            eject_ms: self.eject_for.as_millis(),
+            max_eject_ms: self.max_eject.as_millis(),
+            statuses: self.statuses.clone(),
+        }
+    }
+}
+
+impl Passive {
+    /// Whether the attempt counts as failed; none when it says nothing about the endpoint.
+    pub(crate) fn judge(&self, outcome: &Outcome) -> Option<bool> {
+        match outcome.class {
+            OutcomeClass::ClientAbort => None,
+            OutcomeClass::Success => Some(false),
+            OutcomeClass::ServerError => Some(self.statuses.contains(&outcome.status)),
+            OutcomeClass::ConnectFailure | OutcomeClass::Timeout | OutcomeClass::Reset => Some(true),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+pub use crate::wit::affinity::Binding;
+
+use crate::policies::Policies;
+use crate::wit::affinity::Plan;
+use crate::{Attribute, Change, ConfigError, ConfigErrors, Endpoint, Endpoints, Header, Request, config};
+
+/// Decides which endpoint a client is bound to, and what the client is given to remember it by.
+pub trait Affinity: Sized + 'static {
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// A policy from its configuration. What serde cannot say about it is checked here.
+    fn new(config: Self::Config) -> Result<Self, ConfigErrors>;
+
+    /// What [`Self::find`] and [`Self::bind`] want to see. Asked once.
+    fn attributes(&self) -> Vec<Attribute>;
+
+    /// The endpoints are now these.
+    fn endpoints(&mut self, _endpoints: &Endpoints) {}
+
+    /// The endpoints are now these, and `changes` is how they came about.
+    fn changes(&mut self, endpoints: &Endpoints, _changes: &[Change]) {
+        self.endpoints(endpoints);
+    }
+
+    /// Which endpoint the client is bound to. [`Endpoints::keeps_bound`] says whether it may still serve it.
+    fn find(&mut self, request: &Request<'_>, endpoints: &Endpoints) -> Binding;
+
+    /// Another endpoint than [`Self::find`] gave has answered. The fields are added to the response.
+    fn bind(&mut self, request: &Request<'_>, endpoints: &Endpoints, slot: u32) -> Vec<Header>;
+
+    /// State to hand to the next version of the plugin, at most 1 MiB.
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Takes over what some version of [`Self::save`] gave; false when it is not understood.
+    fn restore(&mut self, _state: &[u8]) -> bool {
+        false
+    }
+}
+
+/// The exported functions of the role, over all policies of the instance.
+#[expect(missing_debug_implementations, reason = "a static that nobody prints")]
+pub struct Exports<T> {
+    policies: Policies<Policy<T>>,
+}
+
+struct Policy<T> {
+    affinity: T,
+    attributes: Vec<Attribute>,
+    endpoints: Endpoints,
+}
+
+impl<T: Affinity> Exports<T> {
+    #[expect(clippy::new_without_default, reason = "a default cannot be const, and this lives in a static")]
+    pub const fn new() -> Self {
+        Self { policies: Policies::new() }
+    }
+
+    pub fn create(&self, policy: u32, config: &str) -> Result<Plan, Vec<ConfigError>> {
+        let create = || {
+            let affinity = T::new(config::parse(config)?)?;
+            let attributes = affinity.attributes();
+            let plan = Plan { attributes: attributes.clone() };
+            self.policies.insert(policy, Policy { affinity, attributes, endpoints: Endpoints::default() })?;
+            Ok(plan)
+        };
+        create().map_err(ConfigErrors::into_vec)
+    }
+
+    pub fn destroy(&self, policy: u32) {
+        self.policies.remove(policy);
+    }
+
+    pub fn endpoints(&self, policy: u32, generation: u64, endpoints: Vec<Endpoint>) {
+        self.policies.call(policy, |p| {
+            p.endpoints.replace(generation, endpoints);
+            p.affinity.endpoints(&p.endpoints);
+        });
+    }
+
+    pub fn changes(&self, policy: u32, base: u64, generation: u64, changes: &[Change]) -> bool {
+        self.policies.call(policy, |p| {
+            let fits = p.endpoints.apply(base, generation, changes);
+            if fits {
+                p.affinity.changes(&p.endpoints, changes);
+            }
+            fits
+        })
+    }
+
+    pub fn find(&self, policy: u32, values: &[Option<Vec<u8>>]) -> Binding {
+        self.policies.call_or(policy, Binding::Unbound, |p| {
+            p.affinity.find(&Request::new(&p.attributes, values), &p.endpoints)
+        })
+    }
+
+    pub fn bind(&self, policy: u32, values: &[Option<Vec<u8>>], slot: u32) -> Vec<Header> {
+        self.policies.call(policy, |p| p.affinity.bind(&Request::new(&p.attributes, values), &p.endpoints, slot))
+    }
+
+    pub fn save(&self, policy: u32) -> Vec<u8> {
+        self.policies.call(policy, |p| p.affinity.save())
+    }
+
+    pub fn restore(&self, policy: u32, state: &[u8]) -> bool {
+        self.policies.call(policy, |p| p.affinity.restore(state))
+    }
+}

@@ -1,0 +1,146 @@
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+pub use crate::wit::balancer::Choice;
+
+use crate::policies::Policies;
+use crate::wit::balancer::Plan;
+use crate::{Change, ConfigError, ConfigErrors, Endpoint, Endpoints, Outcome, config};
+
+/// Decides which endpoint gets an attempt.
+pub trait Balancer: Sized + 'static {
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// A policy from its configuration. What serde cannot say about it is checked here.
+    fn new(config: Self::Config) -> Result<Self, ConfigErrors>;
+
+    /// Words for the reasons of choices, by the numbers in [`Choice::reason`]; shown in the access log.
+    fn reasons(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether [`Self::outcomes`] is to be called.
+    fn wants_outcomes(&self) -> bool {
+        false
+    }
+
+    /// The endpoints are now these. Build here whatever makes [`Self::pick`] fast.
+    fn endpoints(&mut self, _endpoints: &Endpoints) {}
+
+    /// The endpoints are now these, and `changes` is how they came about. Implement it where following the changes is
+    /// cheaper than starting anew.
+    fn changes(&mut self, endpoints: &Endpoints, _changes: &[Change]) {
+        self.endpoints(endpoints);
+    }
+
+    /// Chooses one of [`Endpoints::ready`]; none says that no endpoint can take the request. On the path of every
+    /// request: do not allocate.
+    fn pick(&mut self, request: &Pick<'_>) -> Option<Choice>;
+
+    /// What became of attempts.
+    fn outcomes(&mut self, _outcomes: &[Outcome]) {}
+
+    /// State to hand to the next version of the plugin, at most 1 MiB.
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Takes over what some version of [`Self::save`] gave; false when it is not understood.
+    fn restore(&mut self, _state: &[u8]) -> bool {
+        false
+    }
+}
+
+/// One question to a balancer.
+#[derive(Clone, Copy, Debug)]
+pub struct Pick<'a> {
+    /// Hash of what the configuration hashes on, if it does.
+    pub key: Option<u64>,
+    /// Counts from 1.
+    pub attempt: u32,
+    /// Slots that failed this request already. Choose one of them only when there is no other.
+    pub tried: &'a [u32],
+    /// The endpoints as they are now.
+    pub endpoints: &'a Endpoints,
+}
+
+impl Pick<'_> {
+    #[inline]
+    pub fn is_tried(&self, slot: u32) -> bool {
+        self.tried.contains(&slot)
+    }
+}
+
+impl Choice {
+    /// A choice for the first of [`Balancer::reasons`], or for none when there are none.
+    #[inline]
+    pub const fn slot(slot: u32) -> Self {
+        Self { slot, reason: 0 }
+    }
+}
+
+/// The exported functions of the role, over all policies of the instance.
+#[expect(missing_debug_implementations, reason = "a static that nobody prints")]
+pub struct Exports<T> {
+    policies: Policies<Policy<T>>,
+}
+
+struct Policy<T> {
+    balancer: T,
+    endpoints: Endpoints,
+}
+
+impl<T: Balancer> Exports<T> {
+    #[expect(clippy::new_without_default, reason = "a default cannot be const, and this lives in a static")]
+    pub const fn new() -> Self {
+        Self { policies: Policies::new() }
+    }
+
+    pub fn create(&self, policy: u32, config: &str) -> Result<Plan, Vec<ConfigError>> {
+        let create = || {
+            let balancer = T::new(config::parse(config)?)?;
+            let plan = Plan { outcomes: balancer.wants_outcomes(), reasons: balancer.reasons() };
+            self.policies.insert(policy, Policy { balancer, endpoints: Endpoints::default() })?;
+            Ok(plan)
+        };
+        create().map_err(ConfigErrors::into_vec)
+    }
+
+    pub fn destroy(&self, policy: u32) {
+        self.policies.remove(policy);
+    }
+
+    pub fn endpoints(&self, policy: u32, generation: u64, endpoints: Vec<Endpoint>) {
+        self.policies.call(policy, |p| {
+            p.endpoints.replace(generation, endpoints);
+            p.balancer.endpoints(&p.endpoints);
+        });
+    }
+
+    pub fn changes(&self, policy: u32, base: u64, generation: u64, changes: &[Change]) -> bool {
+        self.policies.call(policy, |p| {
+            let fits = p.endpoints.apply(base, generation, changes);
+            if fits {
+                p.balancer.changes(&p.endpoints, changes);
+            }
+            fits
+        })
+    }
+
+    #[inline]
+    pub fn pick(&self, policy: u32, key: Option<u64>, attempt: u32, tried: &[u32]) -> Option<Choice> {
+        self.policies.call(policy, |p| p.balancer.pick(&Pick { key, attempt, tried, endpoints: &p.endpoints }))
+    }
+
+    pub fn outcomes(&self, policy: u32, batch: &[Outcome]) {
+        self.policies.call(policy, |p| p.balancer.outcomes(batch));
+    }
+
+    pub fn save(&self, policy: u32) -> Vec<u8> {
+        self.policies.call(policy, |p| p.balancer.save())
+    }
+
+    pub fn restore(&self, policy: u32, state: &[u8]) -> bool {
+        self.policies.call(policy, |p| p.balancer.restore(state))
+    }
+}

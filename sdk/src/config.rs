@@ -1,0 +1,151 @@
+use std::fmt::Display;
+
+use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
+
+use crate::ConfigError;
+
+/// Configuration of a policy that has nothing to configure.
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoConfig {}
+
+/// Everything that is wrong with a configuration. Collect all of it: the operator sees every mistake at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One mistake. `path` is a JSON Pointer (RFC 6901) into the configuration, such as `/routes/0/cluster`, and empty
+    /// for the whole of it; see [`pointer`] for parts that come from the operator. `message` says what is wrong and
+    /// what was expected: lower case, no full stop.
+    pub fn at(path: impl Into<String>, message: impl Display) -> Self {
+        let mut errors = Self::new();
+        errors.push(path, message);
+        errors
+    }
+
+    pub fn push(&mut self, path: impl Into<String>, message: impl Display) {
+        self.0.push(ConfigError { path: path.into(), message: message.to_string() });
+    }
+
+    /// `value` if nothing was wrong.
+    pub fn or<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.0.iter()
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<ConfigError> {
+        self.0
+    }
+}
+
+impl Extend<ConfigError> for ConfigErrors {
+    fn extend<I: IntoIterator<Item = ConfigError>>(&mut self, errors: I) {
+        self.0.extend(errors);
+    }
+}
+
+impl IntoIterator for ConfigErrors {
+    type Item = ConfigError;
+    type IntoIter = std::vec::IntoIter<ConfigError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// `base` with one more step, escaped as RFC 6901 asks.
+pub fn pointer(base: &str, step: impl Display) -> String {
+    let step = step.to_string().replace('~', "~0").replace('/', "~1");
+    format!("{base}/{step}")
+}
+
+/// Reads a policy's configuration. Nothing at all and `null` stand for an empty object, so that every plugin whose
+/// fields have defaults works without a configuration.
+pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, ConfigErrors> {
+    let json = match json.trim_ascii() {
+        "" | "null" => "{}",
+        json => json,
+    };
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let config = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| ConfigErrors::at(pointer_to(error.path()), message(error.inner())))?;
+    deserializer.end().map_err(|error| ConfigErrors::at("", message(&error)))?;
+    Ok(config)
+}
+
+fn pointer_to(path: &Path) -> String {
+    path.iter().fold(String::new(), |base, segment| match segment {
+        Segment::Seq { index } => pointer(&base, index),
+        Segment::Map { key } => pointer(&base, key),
+        Segment::Enum { variant } => pointer(&base, variant),
+        Segment::Unknown => base,
+    })
+}
+
+/// The host made the JSON text, so its lines and columns mean nothing to the operator.
+fn message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[serde(default)]
+        routes: Vec<Route>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Route {
+        weight: u16,
+    }
+
+    fn mistake(json: &str) -> (String, String) {
+        let errors = parse::<Sample>(json).unwrap_err();
+        let first = errors.iter().next().unwrap();
+        (first.path.clone(), first.message.clone())
+    }
+
+    #[test]
+    fn nothing_and_null_are_an_empty_object() {
+        for json in ["", "  ", "null", "{}"] {
+            assert_eq!(parse::<Sample>(json).unwrap(), Sample { routes: vec![] });
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_place() {
+        assert_eq!(
+            mistake(r#"{"routes":[{"weight":1},{"weight":"2"}]}"#),
+            ("/routes/1/weight".into(), "invalid type: string \"2\", expected u16".into())
+        );
+        assert_eq!(mistake(r#"{"routes":[{}]}"#), ("/routes/0".into(), "missing field `weight`".into()));
+        assert_eq!(mistake(r#"{"route":[]}"#), ("/route".into(), "unknown field `route`, expected `routes`".into()));
+        assert_eq!(mistake("{} x").0, "");
+    }
+
+    #[test]
+    fn steps_are_escaped() {
+        assert_eq!(pointer("/headers", "a/b~c"), "/headers/a~1b~0c");
+    }
+}

@@ -1,0 +1,95 @@
+//! What a Plimsoll plugin is written with. Pick the trait of the role, implement it for a type with a serde
+//! configuration, and name it in [`plugin!`]:
+//!
+//! ```
+//! use plimsoll_sdk::prelude::*;
+//!
+//! /// Always the first endpoint that has not been tried.
+//! pub struct First;
+//!
+//! impl Balancer for First {
+//!     type Config = NoConfig;
+//!
+//!     fn new(_: NoConfig) -> Result<Self, ConfigErrors> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn pick(&mut self, request: &Pick<'_>) -> Option<Choice> {
+//!         let ready = request.endpoints.ready();
+//!         let fresh = ready.iter().find(|e| !request.is_tried(e.slot));
+//!         fresh.or(ready.first()).map(|e| Choice::slot(e.slot))
+//!     }
+//! }
+//!
+//! plimsoll_sdk::plugin! { name: "first", summary: "sends everything to the first endpoint", balancer: First }
+//!
+//! // The same code runs natively against a fake host.
+//! let mut bench = plimsoll_sdk::testing::BalancerBench::<First>::new("{}").unwrap();
+//! bench.endpoints(&plimsoll_sdk::testing::endpoints(&[1, 1]));
+//! assert_eq!(bench.pick_slot(None), Some(0));
+//! ```
+//!
+//! A configuration of its own takes `serde` (feature `derive`) and `schemars` among the crate's dependencies: the derive
+//! macros want to find them there.
+//!
+//! The SDK holds the policies of the instance and the endpoints of each, and keeps hold of the contract: a policy number
+//! nobody created or a change that does not fit what is known gets a safe answer, never a trap. What the host offers is
+//! in [`host`]; [`testing`] stands in for it under `cargo test`.
+
+mod affinity;
+mod balancer;
+mod config;
+mod duration;
+mod endpoints;
+mod filter;
+mod health;
+pub mod host;
+mod lifecycle;
+mod policies;
+mod prober;
+mod request;
+mod router;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+#[doc(hidden)]
+pub mod wit;
+
+pub use affinity::{Affinity, Binding};
+pub use balancer::{Balancer, Choice, Pick};
+pub use config::{ConfigErrors, NoConfig, pointer};
+pub use duration::Duration;
+pub use endpoints::{Endpoints, Ready};
+pub use filter::{ChunkVerdict, Edit, Ending, Filter, FilterPlan, Phases, Reply, Response, Verdict};
+pub use health::{Evidence, Health, HealthPlan, ProbeResult, Transition, Verdict as HealthVerdict};
+pub use prober::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, ProbeVerdict, Prober, Target, Transport};
+pub use request::Request;
+pub use router::{Action, Decision, Redirect, Response as DirectResponse, Router};
+pub use wit::imports::types::{
+    Attribute, Availability, Change, ConfigError, Endpoint, Header, Outcome, OutcomeClass, Role,
+};
+
+pub use schemars::JsonSchema;
+pub use serde::Deserialize;
+
+/// What most plugins name.
+pub mod prelude {
+    pub use crate::{
+        Action, Affinity, Attribute, Availability, Balancer, Binding, Change, Choice, ConfigErrors, Decision, Duration,
+        Endpoint, Endpoints, Filter, Header, Health, JsonSchema, NoConfig, Outcome, OutcomeClass, Pick, Prober, Ready,
+        Request, Router, host,
+    };
+    pub use serde::Deserialize;
+}
+
+/// For the expansion of [`plugin!`] only.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::affinity::Exports as AffinityExports;
+    pub use crate::balancer::Exports as BalancerExports;
+    pub use crate::filter::Exports as FilterExports;
+    pub use crate::health::Exports as HealthExports;
+    pub use crate::lifecycle::{manifest, schema};
+    pub use crate::prober::Exports as ProberExports;
+    pub use crate::router::Exports as RouterExports;
+    pub use crate::wit;
+}

@@ -1,0 +1,290 @@
+use schemars::JsonSchema;
+
+use crate::Role;
+use crate::wit::lifecycle::Manifest;
+
+pub fn manifest(name: &str, version: &str, summary: &str, config_schemas: Vec<(Role, String)>) -> Manifest {
+    Manifest { name: name.to_owned(), version: version.to_owned(), summary: summary.to_owned(), config_schemas }
+}
+
+/// JSON Schema (draft 2020-12) of a configuration.
+pub fn schema<C: JsonSchema>() -> String {
+    schemars::SchemaGenerator::default().into_root_schema_for::<C>().as_value().to_string()
+}
+
+/// Makes a plugin of types that implement the traits of the roles. Once per crate:
+///
+/// ```ignore
+/// plimsoll_sdk::plugin! {
+///     name: "tenant-pin",        // the crate's name unless given
+///     version: "1.2.0",          // the crate's version unless given
+///     summary: "what it is for", // the crate's description unless given
+///     balancer: TenantPin,       // then one type per role, at least one
+///     health: TenantHealth,
+/// }
+/// ```
+///
+/// Roles are `router`, `balancer`, `affinity`, `health`, `prober` and `filter`. The crate needs
+/// `crate-type = ["cdylib", "rlib"]`: the first for the component, the second for its tests.
+#[macro_export]
+macro_rules! plugin {
+    ($($tokens:tt)*) => {
+        $crate::__plugin! {
+            @read
+            { env!("CARGO_PKG_NAME") } { env!("CARGO_PKG_VERSION") } { env!("CARGO_PKG_DESCRIPTION") } { }
+            $($tokens)*
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __plugin {
+    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($roles:tt)*} name: $name:expr $(, $($rest:tt)*)?) => {
+        $crate::__plugin! { @read {$name} {$($v)*} {$($s)*} {$($roles)*} $($($rest)*)? }
+    };
+    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($roles:tt)*} version: $version:expr $(, $($rest:tt)*)?) => {
+        $crate::__plugin! { @read {$($n)*} {$version} {$($s)*} {$($roles)*} $($($rest)*)? }
+    };
+    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($roles:tt)*} summary: $summary:expr $(, $($rest:tt)*)?) => {
+        $crate::__plugin! { @read {$($n)*} {$($v)*} {$summary} {$($roles)*} $($($rest)*)? }
+    };
+    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($roles:tt)*} $role:ident: $type:ty $(, $($rest:tt)*)?) => {
+        $crate::__plugin! { @read {$($n)*} {$($v)*} {$($s)*} {$($roles)* $role: $type,} $($($rest)*)? }
+    };
+    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {}) => {
+        ::std::compile_error!("a plugin has at least one role: router, balancer, affinity, health, prober or filter");
+    };
+    (@read {$name:expr} {$version:expr} {$summary:expr} {$($role:ident: $type:ty,)+}) => {
+        const _: () = {
+            struct Component;
+
+            $( $crate::__plugin! { @role $role $type } )+
+
+            impl $crate::__private::wit::lifecycle::Guest for Component {
+                fn describe() -> $crate::__private::wit::lifecycle::Manifest {
+                    let schemas = ::std::vec![$( $crate::__plugin!(@schema $role $type) ),+];
+                    $crate::__private::manifest($name, $version, $summary, schemas)
+                }
+
+                fn save(role: $crate::Role, policy: u32) -> ::std::vec::Vec<u8> {
+                    $( if role == $crate::__plugin!(@tag $role) {
+                        return $crate::__plugin!(@static $role).with(|exports| exports.save(policy));
+                    } )+
+                    ::std::vec::Vec::new()
+                }
+
+                fn restore(role: $crate::Role, policy: u32, state: ::std::vec::Vec<u8>) -> bool {
+                    $( if role == $crate::__plugin!(@tag $role) {
+                        return $crate::__plugin!(@static $role).with(|exports| exports.restore(policy, &state));
+                    } )+
+                    false
+                }
+            }
+
+            #[cfg(target_arch = "wasm32")]
+            #[allow(unsafe_code, reason = "the exported functions of the component")]
+            const _: () = {
+                $crate::__private::wit::lifecycle::export_lifecycle!(
+                    Component with_types_in $crate::__private::wit::lifecycle
+                );
+                $( $crate::__plugin! { @export $role } )+
+            };
+        };
+    };
+
+    (@tag router) => { $crate::Role::Router };
+    (@tag balancer) => { $crate::Role::Balancer };
+    (@tag affinity) => { $crate::Role::Affinity };
+    (@tag health) => { $crate::Role::Health };
+    (@tag prober) => { $crate::Role::Prober };
+    (@tag filter) => { $crate::Role::Filter };
+
+    (@static router) => { ROUTER };
+    (@static balancer) => { BALANCER };
+    (@static affinity) => { AFFINITY };
+    (@static health) => { HEALTH };
+    (@static prober) => { PROBER };
+    (@static filter) => { FILTER };
+
+    (@schema router $type:ty) => {
+        ($crate::Role::Router, $crate::__private::schema::<<$type as $crate::Router>::Config>())
+    };
+    (@schema balancer $type:ty) => {
+        ($crate::Role::Balancer, $crate::__private::schema::<<$type as $crate::Balancer>::Config>())
+    };
+    (@schema affinity $type:ty) => {
+        ($crate::Role::Affinity, $crate::__private::schema::<<$type as $crate::Affinity>::Config>())
+    };
+    (@schema health $type:ty) => {
+        ($crate::Role::Health, $crate::__private::schema::<<$type as $crate::Health>::Config>())
+    };
+    (@schema prober $type:ty) => {
+        ($crate::Role::Prober, $crate::__private::schema::<<$type as $crate::Prober>::Config>())
+    };
+    (@schema filter $type:ty) => {
+        ($crate::Role::Filter, $crate::__private::schema::<<$type as $crate::Filter>::Config>())
+    };
+
+    (@export router) => {
+        $crate::__private::wit::router::export_router!(Component with_types_in $crate::__private::wit::router);
+    };
+    (@export balancer) => {
+        $crate::__private::wit::balancer::export_balancer!(Component with_types_in $crate::__private::wit::balancer);
+    };
+    (@export affinity) => {
+        $crate::__private::wit::affinity::export_affinity!(Component with_types_in $crate::__private::wit::affinity);
+    };
+    (@export health) => {
+        $crate::__private::wit::health::export_health!(Component with_types_in $crate::__private::wit::health);
+    };
+    (@export prober) => {
+        $crate::__private::wit::prober::export_prober!(Component with_types_in $crate::__private::wit::prober);
+    };
+    (@export filter) => {
+        $crate::__private::wit::filter::export_filter!(Component with_types_in $crate::__private::wit::filter);
+    };
+
+    (@role router $type:ty) => {
+        $crate::__role! {
+            ROUTER: RouterExports<$type>, router {
+                route(policy: u32, attributes: Vec<Option<Vec<u8>>>) -> router::Decision {
+                    |it| it.route(policy, &attributes)
+                }
+            }
+        }
+    };
+    (@role balancer $type:ty) => {
+        $crate::__role! {
+            BALANCER: BalancerExports<$type>, balancer {
+                endpoints(policy: u32, generation: u64, endpoints: Vec<types::Endpoint>) -> () {
+                    |it| it.endpoints(policy, generation, endpoints)
+                }
+                changes(policy: u32, base: u64, generation: u64, changes: Vec<types::Change>) -> bool {
+                    |it| it.changes(policy, base, generation, &changes)
+                }
+                pick(policy: u32, key: Option<u64>) -> Option<balancer::Choice> {
+                    |it| it.pick(policy, key, 1, &[])
+                }
+                pick_again(policy: u32, key: Option<u64>, attempt: u32, tried: Vec<u32>) -> Option<balancer::Choice> {
+                    |it| it.pick(policy, key, attempt, &tried)
+                }
+                outcomes(policy: u32, batch: Vec<types::Outcome>) -> () {
+                    |it| it.outcomes(policy, &batch)
+                }
+            }
+        }
+    };
+    (@role affinity $type:ty) => {
+        $crate::__role! {
+            AFFINITY: AffinityExports<$type>, affinity {
+                endpoints(policy: u32, generation: u64, endpoints: Vec<types::Endpoint>) -> () {
+                    |it| it.endpoints(policy, generation, endpoints)
+                }
+                changes(policy: u32, base: u64, generation: u64, changes: Vec<types::Change>) -> bool {
+                    |it| it.changes(policy, base, generation, &changes)
+                }
+                find(policy: u32, attributes: Vec<Option<Vec<u8>>>) -> affinity::Binding {
+                    |it| it.find(policy, &attributes)
+                }
+                bind(policy: u32, attributes: Vec<Option<Vec<u8>>>, slot: u32) -> Vec<types::Header> {
+                    |it| it.bind(policy, &attributes, slot)
+                }
+            }
+        }
+    };
+    (@role health $type:ty) => {
+        $crate::__role! {
+            HEALTH: HealthExports<$type>, health {
+                endpoints(policy: u32, generation: u64, endpoints: Vec<types::Endpoint>) -> () {
+                    |it| it.endpoints(policy, generation, endpoints)
+                }
+                probed(policy: u32, now_ms: u64, probe: health::ProbeResult) -> Vec<health::Transition> {
+                    |it| it.probed(policy, now_ms, &probe)
+                }
+                outcomes(policy: u32, now_ms: u64, batch: Vec<types::Outcome>) -> Vec<health::Transition> {
+                    |it| it.outcomes(policy, now_ms, &batch)
+                }
+                tick(policy: u32, now_ms: u64) -> Vec<health::Transition> {
+                    |it| it.tick(policy, now_ms)
+                }
+            }
+        }
+    };
+    (@role prober $type:ty) => {
+        $crate::__role! {
+            PROBER: ProberExports<$type>, prober {
+                open(policy: u32, session: u32, target: prober::Target) -> Vec<prober::Action> {
+                    |it| it.open(policy, session, &target)
+                }
+                advance(policy: u32, session: u32, event: prober::Event) -> Vec<prober::Action> {
+                    |it| it.advance(policy, session, event)
+                }
+                close(policy: u32, session: u32) -> () {
+                    |it| it.close(policy, session)
+                }
+            }
+        }
+    };
+    (@role filter $type:ty) => {
+        $crate::__role! {
+            FILTER: FilterExports<$type>, filter {
+                request_head(policy: u32, exchange: u64, attributes: Vec<Option<Vec<u8>>>) -> filter::Verdict {
+                    |it| it.request_head(policy, exchange, &attributes)
+                }
+                request_body(policy: u32, exchange: u64, chunk: Vec<u8>, last: bool) -> filter::ChunkVerdict {
+                    |it| it.request_body(policy, exchange, &chunk, last)
+                }
+                response_head(
+                    policy: u32, exchange: u64, status: u16, headers: Vec<Option<Vec<u8>>>
+                ) -> filter::Verdict {
+                    |it| it.response_head(policy, exchange, status, &headers)
+                }
+                response_body(policy: u32, exchange: u64, chunk: Vec<u8>, last: bool) -> filter::ChunkVerdict {
+                    |it| it.response_body(policy, exchange, &chunk, last)
+                }
+                end(policy: u32, exchange: u64, ending: filter::Ending) -> () {
+                    |it| it.end(policy, exchange, ending)
+                }
+            }
+        }
+    };
+    (@role $other:ident $type:ty) => {
+        ::std::compile_error!(::std::concat!(
+            "`", ::std::stringify!($other), "` is no role: expected router, balancer, affinity, health, prober or filter"
+        ));
+    };
+}
+
+/// The table of one role's policies, and the exported functions that pass on to it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __role {
+    ($static:ident: $exports:ident<$type:ty>, $role:ident {
+        $($function:ident($($argument:ident: $argument_type:ty),*) -> $result:ty { $call:expr })+
+    }) => {
+        ::std::thread_local! {
+            static $static: $crate::__private::$exports<$type> = const { $crate::__private::$exports::new() };
+        }
+
+        const _: () = {
+            use $crate::__private::wit::$role;
+            #[allow(unused_imports, reason = "not every role takes shared types")]
+            use $crate::__private::wit::imports::types;
+
+            impl $role::Guest for Component {
+                fn create(policy: u32, config: String) -> Result<$role::Plan, Vec<$crate::ConfigError>> {
+                    $static.with(|exports| exports.create(policy, &config))
+                }
+
+                fn destroy(policy: u32) {
+                    $static.with(|exports| exports.destroy(policy));
+                }
+
+                $( fn $function($($argument: $argument_type),*) -> $result {
+                    $static.with($call)
+                } )+
+            }
+        };
+    };
+}

@@ -1,0 +1,250 @@
+use std::fmt;
+
+use crate::{
+    Action, Affinity, Attribute, Balancer, Binding, Change, Choice, ChunkVerdict, ConfigError, Decision, Endpoint,
+    Ending, Filter, Header, Health, HealthPlan, Outcome, ProbeAction, ProbeEvent, ProbeResult, Prober, Router, Target,
+    Transition, Transport, Verdict, affinity, balancer, filter, health, prober, router,
+};
+
+/// The number of the one policy on a bench.
+const POLICY: u32 = 0;
+
+macro_rules! bench {
+    ($(#[$doc:meta])* $name:ident, $trait:ident, $module:ident) => {
+        $(#[$doc])*
+        pub struct $name<T: $trait> {
+            exports: $module::Exports<T>,
+            plan: crate::wit::$module::Plan,
+            #[allow(dead_code, reason = "some roles know nothing of endpoints")]
+            generation: u64,
+        }
+
+        impl<T: $trait> $name<T> {
+            /// A policy from its configuration in JSON.
+            pub fn new(config: &str) -> Result<Self, Vec<ConfigError>> {
+                let exports = $module::Exports::new();
+                let plan = exports.create(POLICY, config)?;
+                Ok(Self { exports, plan, generation: 0 })
+            }
+
+            pub fn save(&self) -> Vec<u8> {
+                self.exports.save(POLICY)
+            }
+
+            pub fn restore(&mut self, state: &[u8]) -> bool {
+                self.exports.restore(POLICY, state)
+            }
+        }
+
+        impl<T: $trait> fmt::Debug for $name<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("plan", &self.plan).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+bench! {
+    /// Runs a balancer.
+    BalancerBench, Balancer, balancer
+}
+bench! {
+    /// Runs an affinity.
+    AffinityBench, Affinity, affinity
+}
+bench! {
+    /// Runs a router.
+    RouterBench, Router, router
+}
+bench! {
+    /// Runs a health policy.
+    HealthBench, Health, health
+}
+bench! {
+    /// Runs a prober.
+    ProberBench, Prober, prober
+}
+bench! {
+    /// Runs a filter.
+    FilterBench, Filter, filter
+}
+
+/// Values in the order of what was declared; those that are not given are absent.
+fn values_of(wanted: &[Attribute], given: &[(Attribute, &str)]) -> Vec<Option<Vec<u8>>> {
+    let value = |wanted| given.iter().find(|(attribute, _)| attribute == wanted).map(|(_, value)| value.as_bytes().into());
+    wanted.iter().map(value).collect()
+}
+
+impl<T: Balancer> BalancerBench<T> {
+    /// The endpoints are now these.
+    pub fn endpoints(&mut self, endpoints: &[Endpoint]) {
+        self.generation += 1;
+        self.exports.endpoints(POLICY, self.generation, endpoints.to_vec());
+    }
+
+    /// The endpoints changed so. Answers what the policy answered.
+    pub fn changes(&mut self, changes: &[Change]) -> bool {
+        self.generation += 1;
+        self.exports.changes(POLICY, self.generation - 1, self.generation, changes)
+    }
+
+    pub fn pick(&mut self, key: Option<u64>) -> Option<Choice> {
+        self.exports.pick(POLICY, key, 1, &[])
+    }
+
+    /// The slot of [`Self::pick`].
+    pub fn pick_slot(&mut self, key: Option<u64>) -> Option<u32> {
+        self.pick(key).map(|choice| choice.slot)
+    }
+
+    /// A further attempt, after these slots failed.
+    pub fn pick_again(&mut self, key: Option<u64>, tried: &[u32]) -> Option<u32> {
+        let attempt = u32::try_from(tried.len()).unwrap_or(u32::MAX).saturating_add(1);
+        self.exports.pick(POLICY, key, attempt.max(2), tried).map(|choice| choice.slot)
+    }
+
+    pub fn outcomes(&mut self, outcomes: &[Outcome]) {
+        self.exports.outcomes(POLICY, outcomes);
+    }
+
+    pub fn wants_outcomes(&self) -> bool {
+        self.plan.outcomes
+    }
+
+    /// The word for the reason of a choice.
+    pub fn reason(&self, choice: Choice) -> Option<&str> {
+        self.plan.reasons.get(choice.reason as usize).map(String::as_str)
+    }
+}
+
+impl<T: Affinity> AffinityBench<T> {
+    /// The endpoints are now these.
+    pub fn endpoints(&mut self, endpoints: &[Endpoint]) {
+        self.generation += 1;
+        self.exports.endpoints(POLICY, self.generation, endpoints.to_vec());
+    }
+
+    /// The endpoints changed so. Answers what the policy answered.
+    pub fn changes(&mut self, changes: &[Change]) -> bool {
+        self.generation += 1;
+        self.exports.changes(POLICY, self.generation - 1, self.generation, changes)
+    }
+
+    /// A request with these attributes; what the policy did not declare is left out.
+    pub fn find(&mut self, attributes: &[(Attribute, &str)]) -> Binding {
+        self.exports.find(POLICY, &values_of(&self.plan.attributes, attributes))
+    }
+
+    pub fn bind(&mut self, attributes: &[(Attribute, &str)], slot: u32) -> Vec<Header> {
+        self.exports.bind(POLICY, &values_of(&self.plan.attributes, attributes), slot)
+    }
+
+    pub fn attributes(&self) -> &[Attribute] {
+        &self.plan.attributes
+    }
+}
+
+impl<T: Router> RouterBench<T> {
+    /// A request with these attributes; what the policy did not declare is left out.
+    pub fn route(&mut self, attributes: &[(Attribute, &str)]) -> Decision {
+        self.exports.route(POLICY, &values_of(&self.plan.attributes, attributes))
+    }
+
+    /// The cluster that a decision forwards to.
+    pub fn cluster(&self, decision: &Decision) -> Option<&str> {
+        let Action::Forward(index) = decision.action else { return None };
+        self.plan.clusters.get(index as usize).map(String::as_str)
+    }
+
+    /// The label of the route that took part in a decision.
+    pub fn label(&self, decision: &Decision) -> Option<&str> {
+        self.plan.routes.get(decision.route? as usize).map(String::as_str)
+    }
+
+    pub fn attributes(&self) -> &[Attribute] {
+        &self.plan.attributes
+    }
+
+    pub fn clusters(&self) -> &[String] {
+        &self.plan.clusters
+    }
+
+    pub fn routes(&self) -> &[String] {
+        &self.plan.routes
+    }
+}
+
+impl<T: Health> HealthBench<T> {
+    /// The endpoints are now these.
+    pub fn endpoints(&mut self, endpoints: &[Endpoint]) {
+        self.generation += 1;
+        self.exports.endpoints(POLICY, self.generation, endpoints.to_vec());
+    }
+
+    /// A probe of the slot ended.
+    pub fn probed(&mut self, now_ms: u64, slot: u32, passed: bool) -> Vec<Transition> {
+        self.exports.probed(POLICY, now_ms, &ProbeResult { slot, passed, took_us: 1000, detail: String::new() })
+    }
+
+    pub fn outcomes(&mut self, now_ms: u64, outcomes: &[Outcome]) -> Vec<Transition> {
+        self.exports.outcomes(POLICY, now_ms, outcomes)
+    }
+
+    pub fn tick(&mut self, now_ms: u64) -> Vec<Transition> {
+        self.exports.tick(POLICY, now_ms)
+    }
+
+    pub fn plan(&self) -> HealthPlan {
+        HealthPlan {
+            outcomes: self.plan.outcomes,
+            tick: self.plan.tick_ms.map(|ms| crate::Duration::from_millis(ms.into())),
+            initial_probes: self.plan.initial_probes,
+        }
+    }
+}
+
+impl<T: Prober> ProberBench<T> {
+    /// A probe of `10.0.0.1:80` in the cluster `api` begins.
+    pub fn open(&mut self, session: u32) -> Vec<ProbeAction> {
+        let target = Target { address: "10.0.0.1:80".into(), id: "a".into(), cluster: "api".into() };
+        self.exports.open(POLICY, session, &target)
+    }
+
+    pub fn advance(&mut self, session: u32, event: ProbeEvent) -> Vec<ProbeAction> {
+        self.exports.advance(POLICY, session, event)
+    }
+
+    pub fn close(&mut self, session: u32) {
+        self.exports.close(POLICY, session);
+    }
+
+    pub fn transport(&self) -> Transport {
+        self.plan.transport
+    }
+}
+
+impl<T: Filter> FilterBench<T> {
+    /// A request with these attributes; what the policy did not declare is left out.
+    pub fn request_head(&mut self, exchange: u64, attributes: &[(Attribute, &str)]) -> Verdict {
+        self.exports.request_head(POLICY, exchange, &values_of(&self.plan.attributes, attributes))
+    }
+
+    pub fn request_body(&mut self, exchange: u64, chunk: &[u8], last: bool) -> ChunkVerdict {
+        self.exports.request_body(POLICY, exchange, chunk, last)
+    }
+
+    /// A response with these headers; what the policy did not declare is left out.
+    pub fn response_head(&mut self, exchange: u64, status: u16, headers: &[(&str, &str)]) -> Verdict {
+        let value = |wanted| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_bytes().into());
+        let values: Vec<_> = self.plan.response_headers.iter().map(value).collect();
+        self.exports.response_head(POLICY, exchange, status, &values)
+    }
+
+    pub fn response_body(&mut self, exchange: u64, chunk: &[u8], last: bool) -> ChunkVerdict {
+        self.exports.response_body(POLICY, exchange, chunk, last)
+    }
+
+    pub fn end(&mut self, exchange: u64, ending: Ending) {
+        self.exports.end(POLICY, exchange, ending);
+    }
+}
