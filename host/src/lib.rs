@@ -4,21 +4,21 @@
 //! to an endpoint. Each `worker` is a thread that does all of this alone. `control` owns configuration, plugins and
 //! health; `admin` is its HTTP face. See docs/ARCHITECTURE.md and docs/LIFE-OF-A-REQUEST.md.
 
-mod admin;
+pub mod admin;
 mod app;
 mod builtin;
 pub mod cli;
 pub mod config;
-mod control;
+pub mod control;
 mod demo;
-mod error;
-mod health;
-mod listener;
-mod net;
-mod plugin;
-mod proxy;
-mod snapshot;
-mod telemetry;
-mod timer;
-mod upstream;
-mod worker;
+pub mod error;
+pub mod health;
+pub mod listener;
+pub mod net;
+pub mod plugin;
+pub mod proxy;
+pub mod snapshot;
+pub mod telemetry;
+pub mod timer;
+pub mod upstream;
+pub mod worker;
