@@ -4,8 +4,8 @@ use wit_component::ComponentEncoder;
 const HEADER_LEN: usize = 8;
 const CUSTOM_SECTION: u8 = 0;
 
-/// Turns a core module that carries component types, as the SDK leaves them, into a component. Debug information goes,
-/// names stay: they cost little and make the backtrace of a trap readable.
+/// Turns a core module that carries component types, as the SDK leaves them, into a component. Debug information goes;
+/// the names of functions stay, for readable backtraces, unless the crate's profile has `strip = true`.
 pub fn component_from_module(module: &[u8]) -> Result<Vec<u8>> {
     let module = without_debug_sections(module)?;
     ComponentEncoder::default()

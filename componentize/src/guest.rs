@@ -75,7 +75,8 @@ fn compile(dir: &Path, target_dir: &Path, build: Build, arguments: &[&str]) -> R
 
     let destination = target_dir.join("components");
     fs::create_dir_all(&destination).with_context(|| format!("create {}", destination.display()))?;
-    modules(&output.stdout)?.into_iter().map(|(name, module)| componentize(&name, &module, &destination)).collect()
+    let modules = modules(&output.stdout)?.into_iter();
+    modules.map(|(name, module)| componentize(&name, &module, &destination)).collect()
 }
 
 fn componentize(name: &str, module: &Path, destination: &Path) -> Result<Component> {
