@@ -3,15 +3,21 @@ use wit_component::ComponentEncoder;
 
 const HEADER_LEN: usize = 8;
 const CUSTOM_SECTION: u8 = 0;
+/// How the names of the custom sections begin in which wit-bindgen leaves them.
+const COMPONENT_TYPES: &[u8] = b"component-type";
 
 /// Turns a core module that carries component types, as the SDK leaves them, into a component. Debug information goes;
 /// the names of functions stay, for readable backtraces, unless the crate's profile has `strip = true`.
 pub fn component_from_module(module: &[u8]) -> Result<Vec<u8>> {
     let module = without_debug_sections(module)?;
+    // Without them the encoder makes a component of nothing.
+    if !module.windows(COMPONENT_TYPES.len()).any(|bytes| bytes == COMPONENT_TYPES) {
+        bail!("the module carries no component types; was it built with plimsoll-sdk and `plugin!`?");
+    }
     ComponentEncoder::default()
         .validate(true)
         .module(&module)
-        .context("read the component types of the module; was it built with plimsoll-sdk and `plugin!`?")?
+        .context("read the component types of the module")?
         .encode()
         .context("turn the module into a component")
 }

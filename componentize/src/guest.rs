@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::target::{TARGET, ensure_target, without_outer_cargo};
 use crate::component_from_module;
+use crate::target::{TARGET, ensure_target, without_outer_cargo};
 
 /// The compiler's default of 1 MiB would make every instance begin with sixteen pages for a stack it never fills.
 const STACK_BYTES: u32 = 128 * 1024;

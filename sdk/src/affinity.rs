@@ -93,9 +93,8 @@ impl<T: Affinity> Exports<T> {
     }
 
     pub fn find(&self, policy: u32, values: &[Option<Vec<u8>>]) -> Binding {
-        self.policies.call_or(policy, Binding::Unbound, |p| {
-            p.affinity.find(&Request::new(&p.attributes, values), &p.endpoints)
-        })
+        self.policies
+            .call_or(policy, Binding::Unbound, |p| p.affinity.find(&Request::new(&p.attributes, values), &p.endpoints))
     }
 
     pub fn bind(&self, policy: u32, values: &[Option<Vec<u8>>], slot: u32) -> Vec<Header> {

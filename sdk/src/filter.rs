@@ -153,9 +153,7 @@ impl<T: Filter> Exports<T> {
 
     pub fn request_head(&self, policy: u32, exchange: u64, values: &[Option<Vec<u8>>]) -> Verdict {
         self.policies.call_or(policy, Verdict::Proceed(Vec::new()), |p| {
-            p.with_exchange(exchange, |p, state| {
-                p.filter.request_head(state, &Request::new(&p.attributes, values))
-            })
+            p.with_exchange(exchange, |p, state| p.filter.request_head(state, &Request::new(&p.attributes, values)))
         })
     }
 

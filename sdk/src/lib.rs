@@ -39,6 +39,7 @@
 mod affinity;
 mod balancer;
 mod config;
+mod draw;
 mod duration;
 mod endpoints;
 mod filter;
@@ -57,6 +58,7 @@ pub mod wit;
 pub use affinity::{Affinity, Binding};
 pub use balancer::{Balancer, Choice, Pick};
 pub use config::{ConfigErrors, NoConfig, pointer};
+pub use draw::Draw;
 pub use duration::Duration;
 pub use endpoints::{Endpoints, Ready};
 pub use filter::{ChunkVerdict, Edit, Ending, Filter, FilterPlan, Phases, Reply, Response, Verdict};

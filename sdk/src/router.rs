@@ -68,8 +68,7 @@ impl<T: Router> Exports<T> {
         let create = || {
             let router = T::new(config::parse(config)?)?;
             let attributes = router.attributes();
-            let plan =
-                Plan { attributes: attributes.clone(), clusters: router.clusters(), routes: router.routes() };
+            let plan = Plan { attributes: attributes.clone(), clusters: router.clusters(), routes: router.routes() };
             self.policies.insert(policy, Policy { router, attributes })?;
             Ok(plan)
         };

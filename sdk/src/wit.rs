@@ -35,7 +35,6 @@ pub mod imports {
     pub use plimsoll::plugin::*;
 }
 
-
 pub mod lifecycle {
     wit_bindgen::generate!({
         inline: "package plimsoll:sdk; world lifecycle { export plimsoll:plugin/lifecycle@0.1.0; }",

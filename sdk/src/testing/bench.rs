@@ -1,9 +1,9 @@
 use std::fmt;
 
 use crate::{
-    Action, Affinity, Attribute, Balancer, Binding, Change, Choice, ChunkVerdict, ConfigError, Decision, Endpoint,
-    Ending, Filter, Header, Health, HealthPlan, Outcome, ProbeAction, ProbeEvent, ProbeResult, Prober, Router, Target,
-    Transition, Transport, Verdict, affinity, balancer, filter, health, prober, router,
+    Action, Affinity, Attribute, Balancer, Binding, Change, Choice, ChunkVerdict, ConfigError, Decision, Ending,
+    Endpoint, Filter, Header, Health, HealthPlan, Outcome, ProbeAction, ProbeEvent, ProbeResult, Prober, Router,
+    Target, Transition, Transport, Verdict, affinity, balancer, filter, health, prober, router,
 };
 
 /// The number of the one policy on a bench.
@@ -71,7 +71,8 @@ bench! {
 
 /// Values in the order of what was declared; those that are not given are absent.
 fn values_of(wanted: &[Attribute], given: &[(Attribute, &str)]) -> Vec<Option<Vec<u8>>> {
-    let value = |wanted| given.iter().find(|(attribute, _)| attribute == wanted).map(|(_, value)| value.as_bytes().into());
+    let value =
+        |wanted| given.iter().find(|(attribute, _)| attribute == wanted).map(|(_, value)| value.as_bytes().into());
     wanted.iter().map(value).collect()
 }
 

@@ -30,13 +30,7 @@ impl Affinity for Cookie {
         let attributes = config.check()?;
         let signer = Signer::new(&config.keys, &config.label())
             .ok_or_else(|| ConfigErrors::at("", "the host derives no key to sign with: give `keys`"))?;
-        Ok(Self {
-            name: config.name,
-            attributes,
-            signer,
-            slots: BTreeMap::new(),
-            memo: Memo::default(),
-        })
+        Ok(Self { name: config.name, attributes, signer, slots: BTreeMap::new(), memo: Memo::default() })
     }
 
     fn attributes(&self) -> Vec<Attribute> {

@@ -39,7 +39,8 @@ impl Memo {
 
 /// By the end of the signature, which is as good as random.
 fn place(token: &[u8; LEN]) -> usize {
-    let mixed = token[LEN - 9..].iter().fold(0usize, |mixed, byte| mixed.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+    let mixed =
+        token[LEN - 9..].iter().fold(0usize, |mixed, byte| mixed.wrapping_mul(31).wrapping_add(usize::from(*byte)));
     mixed % PLACES
 }
 

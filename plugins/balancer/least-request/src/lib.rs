@@ -1,9 +1,7 @@
 //! Draws a few endpoints at random, in proportion to their weights, and takes the one with the fewest attempts under way
 //! for its weight. Two draws already keep the load nearly even, and cost two random numbers and one look at the counters.
 
-mod draw;
-
-use draw::Draw;
+use plimsoll_sdk::Draw;
 use plimsoll_sdk::prelude::*;
 
 /// How widely to look.

@@ -94,7 +94,8 @@ impl PassiveThresholds {
             errors.push("/passive/eject_for", "expected more than no time");
         }
         if self.max_eject < self.eject_for {
-            let message = format_args!("expected at least `eject_for`, which is {}, not {}", self.eject_for, self.max_eject);
+            let message =
+                format_args!("expected at least `eject_for`, which is {}, not {}", self.eject_for, self.max_eject);
             errors.push("/passive/max_eject", message);
         }
         for (index, status) in self.statuses.iter().enumerate() {

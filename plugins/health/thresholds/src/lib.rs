@@ -48,11 +48,8 @@ impl Health for Thresholds {
 
     fn probed(&mut self, _now_ms: u64, probe: &ProbeResult, _endpoints: &Endpoints) -> Vec<Transition> {
         let Some(record) = self.records.get_mut(&probe.slot) else { return Vec::new() };
-        let changed = if probe.passed {
-            record.probe_passed(self.rise, self.initial)
-        } else {
-            record.probe_failed(self.fall)
-        };
+        let changed =
+            if probe.passed { record.probe_passed(self.rise, self.initial) } else { record.probe_failed(self.fall) };
         if !changed {
             return Vec::new();
         }

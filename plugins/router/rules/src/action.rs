@@ -50,11 +50,10 @@ impl Split {
     }
 }
 
-
 impl Replace {
     fn redirect(&self, request: &Request<'_>) -> Redirect {
         let mut location = Vec::new();
-        let scheme = self.scheme.as_deref().map(str::as_bytes).or(request.attribute(&Attribute::Scheme));
+        let scheme = self.scheme.as_deref().map(str::as_bytes).or_else(|| request.attribute(&Attribute::Scheme));
         let authority = match (&self.host, request.authority()) {
             (Some(host), _) => Some(host.as_bytes()),
             // The port belonged to the scheme that is replaced.
@@ -66,7 +65,7 @@ impl Replace {
             location.extend_from_slice(b"://");
             location.extend_from_slice(authority);
         }
-        let path = self.path.as_deref().map(str::as_bytes).or(request.path()).unwrap_or(b"/");
+        let path = self.path.as_deref().map(str::as_bytes).or_else(|| request.path()).unwrap_or(b"/");
         // Two slashes at the front of a location without a host would make a host of what follows.
         let slashes = path.iter().take_while(|byte| **byte == b'/').count();
         let path = if authority.is_none() && slashes > 1 { &path[slashes - 1..] } else { path };

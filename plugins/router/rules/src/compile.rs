@@ -209,9 +209,7 @@ impl Compiler {
 
     fn target(&mut self, actions: Actions, at: &str) -> Option<Target> {
         match actions {
-            (Some(cluster), None, None, None) => {
-                self.cluster(cluster, &format!("{at}/cluster")).map(Target::Cluster)
-            }
+            (Some(cluster), None, None, None) => self.cluster(cluster, &format!("{at}/cluster")).map(Target::Cluster),
             (None, Some(shares), None, None) => self.split(shares, &format!("{at}/clusters")).map(Target::Split),
             (None, None, Some(redirect), None) => Some(self.redirect(redirect, &format!("{at}/redirect"))),
             (None, None, None, Some(respond)) => Some(self.respond(respond, &format!("{at}/respond"))),

@@ -42,7 +42,8 @@ impl Router for Rules {
 
     fn route(&mut self, request: &Request<'_>) -> Decision {
         let seen = self.compiled.wanted.see(request);
-        let Some(found) = self.compiled.index.find(&seen, |route| self.compiled.routes[route as usize].rule.matches(&seen))
+        let Some(found) =
+            self.compiled.index.find(&seen, |route| self.compiled.routes[route as usize].rule.matches(&seen))
         else {
             return Decision::no_route();
         };

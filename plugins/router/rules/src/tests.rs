@@ -46,9 +46,15 @@ fn the_shortest_configurations_work() {
 #[test]
 fn prefixes_end_with_a_segment() {
     let mut bench = bench(r#"[{"match":{"path_prefix":"/api/"},"cluster":"api"}]"#);
-    for (path, expected) in
-        [("/api", "api"), ("/api/", "api"), ("/api/x", "api"), ("/apis", "-"), ("/", "-"), ("//api", "-"), ("/API", "-")]
-    {
+    for (path, expected) in [
+        ("/api", "api"),
+        ("/api/", "api"),
+        ("/api/x", "api"),
+        ("/apis", "-"),
+        ("/", "-"),
+        ("//api", "-"),
+        ("/API", "-"),
+    ] {
         assert_eq!(to(&mut bench, "x", path), expected, "{path}");
     }
 }
@@ -131,7 +137,8 @@ fn methods_headers_and_query_decide_between_equals() {
 
 #[test]
 fn between_equals_the_first_in_the_list_wins() {
-    let mut bench = bench(r#"[{"cluster":"first"},{"cluster":"second"},{"match":{"path_prefix":"/"},"cluster":"third"}]"#);
+    let mut bench =
+        bench(r#"[{"cluster":"first"},{"cluster":"second"},{"match":{"path_prefix":"/"},"cluster":"third"}]"#);
     assert_eq!(to(&mut bench, "x", "/"), "first");
 }
 

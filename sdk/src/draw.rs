@@ -1,8 +1,8 @@
-use plimsoll_sdk::{Endpoints, host};
+use crate::{Endpoints, host};
 
 /// Draws endpoints in proportion to their weights, in constant time: Walker's alias method as Vose builds it.
-#[derive(Debug, Default)]
-pub(crate) struct Draw {
+#[derive(Clone, Debug, Default)]
+pub struct Draw {
     /// Empty when all weigh the same.
     columns: Vec<Column>,
 }
@@ -15,7 +15,8 @@ struct Column {
 }
 
 impl Draw {
-    pub(crate) fn new(endpoints: &Endpoints) -> Self {
+    /// A table for [`Endpoints::ready`]; build it whenever they change.
+    pub fn new(endpoints: &Endpoints) -> Self {
         if endpoints.weights_equal() {
             return Self::default();
         }
@@ -24,7 +25,8 @@ impl Draw {
         // Scaled so that the mean is `total`, in whole numbers throughout.
         let mut share: Vec<u64> = ready.iter().map(|e| u64::from(e.weight) * ready.len() as u64).collect();
         let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..ready.len()).partition(|&i| share[i] < total);
-        let mut columns: Vec<Column> = (0..ready.len() as u32).map(|i| Column { threshold: u32::MAX, alias: i }).collect();
+        let mut columns: Vec<Column> =
+            (0..ready.len() as u32).map(|i| Column { threshold: u32::MAX, alias: i }).collect();
         while let (Some(&lesser), Some(&greater)) = (small.last(), large.last()) {
             small.pop();
             let threshold = (u128::from(share[lesser]) << 32) / u128::from(total);
@@ -38,9 +40,9 @@ impl Draw {
         Self { columns }
     }
 
-    /// Index of one of `len` endpoints.
+    /// Index of one of `len` endpoints, which is at least 1.
     #[inline]
-    pub(crate) fn one(&self, len: usize) -> usize {
+    pub fn one(&self, len: usize) -> usize {
         let random = host::random();
         let index = scale((random >> 32) as u32, len);
         self.resolve(index, random as u32)
@@ -48,7 +50,7 @@ impl Draw {
 
     /// Indices of two different endpoints of `len`, which is at least 2.
     #[inline]
-    pub(crate) fn two(&self, len: usize) -> (usize, usize) {
+    pub fn two(&self, len: usize) -> (usize, usize) {
         if len == 2 {
             let first = self.one(2);
             return (first, 1 - first);
