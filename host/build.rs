@@ -20,7 +20,9 @@ fn main() -> anyhow::Result<()> {
 
 /// Rust source of the table of built-in plugins.
 fn table(built: &[Component]) -> anyhow::Result<String> {
-    let mut source = String::from("/// Name and component of every built-in plugin.\npub(crate) const PLUGINS: &[(&str, &[u8])] = &[\n");
+    let mut source = String::from(
+        "/// Name and component of every built-in plugin.\npub(crate) const PLUGINS: &[(&str, &[u8])] = &[\n",
+    );
     for component in built {
         let path = component.path.canonicalize()?;
         writeln!(source, "    ({:?}, include_bytes!({path:?})),", component.name)?;

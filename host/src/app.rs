@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -45,7 +45,10 @@ pub(crate) struct Addresses {
 pub(crate) fn run(config: Config, file: Option<PathBuf>, live: impl FnOnce(&Addresses)) -> Result<(), StartError> {
     // The control plane has a thread of its own, this one, and the threads on which plugins are compiled.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(config, file, live))
+    let served = runtime.block_on(serve(config, file, live));
+    // Dropping it would wait for the workers, which are not waited for when the end was to come at once.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(config: Config, file: Option<PathBuf>, live: impl FnOnce(&Addresses)) -> Result<(), StartError> {
@@ -109,8 +112,7 @@ async fn serve(config: Config, file: Option<PathBuf>, live: impl FnOnce(&Address
         _ = ended => tracing::info!("all workers have ended"),
         () = signals.told_again() => {
             tracing::warn!("told to end a second time, ending at once");
-            // Nothing waits for the threads that are still serving.
-            std::process::exit(1);
+            return Err(anyhow!("ended with requests under way").into());
         }
     }
     drop(admin);
@@ -142,7 +144,8 @@ fn access_log(
         config::LogOutput::Stdout => Destination::Stdout,
         config::LogOutput::File(path) => Destination::File(path.clone()),
     };
-    let writer = LineWriter::start(destination, registry.access_log_dropped()).context("opening the access log failed")?;
+    let writer =
+        LineWriter::start(destination, registry.access_log_dropped()).context("opening the access log failed")?;
     let logs = (0..config.workers).map(|_| Some(AccessLog::new(format, writer.sender()))).collect();
     Ok((Some(writer), logs))
 }

@@ -29,7 +29,8 @@ impl Origins {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("demo-origins".into()).spawn(move || {
             runtime.block_on(async move {
-                let serving = listeners.into_iter().zip(NAMES).map(|(listener, name)| tokio::spawn(serve(listener, name)));
+                let serving =
+                    listeners.into_iter().zip(NAMES).map(|(listener, name)| tokio::spawn(serve(listener, name)));
                 for origin in serving.collect::<Vec<_>>() {
                     if let Ok(Err(error)) = origin.await {
                         tracing::error!("a demo origin ended: {error}");

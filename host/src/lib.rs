@@ -9,6 +9,7 @@ mod app;
 mod builtin;
 pub mod cli;
 pub mod config;
+pub mod conformance;
 pub mod control;
 mod demo;
 pub mod error;

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::wait_for;
+
 /// How a scripted endpoint behaves with a connection.
 pub type Script = Arc<dyn Fn(TcpStream) + Send + Sync>;
 
@@ -59,7 +61,9 @@ impl Endpoint {
                 }
             }
         };
-        Self { requests, ..Self::scripted(Arc::new(script)) }
+        let mut endpoint = Self::scripted(Arc::new(script));
+        endpoint.requests = requests;
+        endpoint
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -74,6 +78,15 @@ impl Endpoint {
     /// Heads of the requests so far, with the bodies that came with them.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Endpoint {
+    /// Stops listening; open connections stay. Returns once nobody can connect.
+    pub fn close(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Each connection wakes the thread that accepts, which then ends.
+        wait_for("the endpoint to close", || TcpStream::connect(self.address).is_err().then_some(()));
     }
 }
 
@@ -92,10 +105,13 @@ pub fn read_request(stream: &mut TcpStream) -> Option<String> {
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+            let length =
+                head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
             let whole = match length {
                 Some(length) => bytes.len() >= end + 4 + length,
-                None if head.contains("transfer-encoding: chunked") => bytes.ends_with(b"\r\n\r\n") && bytes.len() > end + 4,
+                None if head.contains("transfer-encoding: chunked") => {
+                    bytes.ends_with(b"\r\n\r\n") && bytes.len() > end + 4
+                }
                 None => true,
             };
             if whole {

@@ -1,10 +1,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
-use plimsoll_componentize::{Build, build_guest, build_workspace};
+use plimsoll_componentize::{Build, Component, build_guest, build_workspace};
 
-static GUESTS: OnceLock<HashMap<String, Vec<u8>>> = OnceLock::new();
+static GUESTS: OnceLock<HashMap<String, Component>> = OnceLock::new();
+static WASI_CLOCK: OnceLock<PathBuf> = OnceLock::new();
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -15,15 +17,48 @@ fn root() -> PathBuf {
 /// # Panics
 /// When there is no such guest, or it does not build.
 pub fn guest(name: &str) -> &'static [u8] {
+    &built(name).bytes
+}
+
+/// The file of [`guest`], for configurations.
+///
+/// # Panics
+/// When there is no such guest, or it does not build.
+pub fn guest_path(name: &str) -> &'static Path {
+    &built(name).path
+}
+
+fn built(name: &str) -> &'static Component {
     let guests = GUESTS.get_or_init(|| {
         let build = Build { locked: true, quiet: true };
         build_workspace(&root().join("tests/guests"), &root().join("target/guests"), build)
             .expect("the guests build")
             .into_iter()
-            .map(|component| (component.name, component.bytes))
+            .map(|component| (component.name.clone(), component))
             .collect()
     });
     guests.get(name).unwrap_or_else(|| panic!("no guest {name}; there are {:?}", guests.keys()))
+}
+
+/// The file of tests/guests/wasi-clock. It is built for wasm32-wasip2, whose linker makes a component by itself.
+///
+/// # Panics
+/// When it does not build.
+pub fn wasi_guest_path() -> &'static Path {
+    WASI_CLOCK.get_or_init(|| {
+        let target_dir = root().join("target/guests");
+        let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--quiet", "--locked", "--lib", "--release", "--target", "wasm32-wasip2", "--target-dir"])
+            .arg(&target_dir)
+            .current_dir(root().join("tests/guests/wasi-clock"))
+            // Flags for the machine that runs the tests mean nothing to WebAssembly.
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "wasi-clock does not build; is it for want of `rustup target add wasm32-wasip2`?");
+        target_dir.join("wasm32-wasip2/release/wasi_clock.wasm")
+    })
 }
 
 /// The component of a plugin under examples/plugins.

@@ -3,18 +3,24 @@
 
 mod client;
 mod endpoint;
+mod gate;
 mod guests;
+mod nginx;
 mod proxy;
+mod refusing;
 
 pub use client::{Connection, Response, curl, get, request};
-pub use endpoint::{Endpoint, Script};
-pub use guests::{example_plugin, guest};
+pub use endpoint::{Endpoint, Script, read_request};
+pub use gate::Gate;
+pub use guests::{example_plugin, guest, guest_path, wasi_guest_path};
+pub use nginx::Nginx;
 pub use proxy::{Proxy, Signal};
+pub use refusing::Refusing;
 
 use std::time::{Duration, Instant};
 
 /// How long a condition is waited for before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` answers something.
 ///

@@ -35,7 +35,11 @@ impl Proxy {
     /// # Panics
     /// When it does not come up.
     pub fn start(binary: &str, config: &str) -> Self {
-        let config = if config.contains("admin:") { config.to_owned() } else { format!("admin: {{ bind: \"127.0.0.1:0\" }}\n{config}") };
+        let config = if config.contains("admin:") {
+            config.to_owned()
+        } else {
+            format!("admin: {{ bind: \"127.0.0.1:0\" }}\n{config}")
+        };
         let proxy = Self::launch(binary, &config);
         proxy.admin_address();
         proxy
@@ -46,12 +50,22 @@ impl Proxy {
     /// # Panics
     /// When there is no such binary.
     pub fn launch(binary: &str, config: &str) -> Self {
+        Self::run(binary, &["run", "--config", "config.yaml"], Some(config))
+    }
+
+    /// Starts the binary with arguments, in a directory of its own that holds `config.yaml` if there is one.
+    ///
+    /// # Panics
+    /// When there is no such binary.
+    pub fn run(binary: &str, arguments: &[&str], config: Option<&str>) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("plimsoll-test-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory for the test");
-        std::fs::write(directory.join("config.yaml"), config).expect("the configuration can be written");
+        if let Some(config) = config {
+            std::fs::write(directory.join("config.yaml"), config).expect("the configuration can be written");
+        }
         let mut child = Command::new(binary)
-            .args(["run", "--config", "config.yaml"])
+            .args(arguments)
             .current_dir(&directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -62,7 +76,9 @@ impl Proxy {
         let stdout = Arc::new(Mutex::new(String::new()));
         let lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
         let sink = log.clone();
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| lock(&sink).push(without_colours(&line))));
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| lock(&sink).push(without_colours(&line)))
+        });
         let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         let sink = stdout.clone();
         std::thread::spawn(move || {
@@ -89,10 +105,7 @@ impl Proxy {
 
     /// Address of the admin API.
     pub fn admin_address(&self) -> SocketAddr {
-        self.wait_for_log("admin API is up", "address=")
-            .trim_matches('"')
-            .parse()
-            .expect("the log tells an address")
+        self.wait_for_log("admin API is up", "address=").trim_matches('"').parse().expect("the log tells an address")
     }
 
     /// One request to the admin API.

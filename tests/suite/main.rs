@@ -1,6 +1,32 @@
 //! All integration tests, one binary.
 
+mod admin;
+mod examples;
+mod faults;
 mod http1;
+mod http2;
+mod lifecycle;
+mod limits;
+mod plugins;
+mod retries;
+mod tcp;
+mod timeouts;
+
+use plimsoll_tests::{Endpoint, Proxy};
 
 /// The binary under test.
 const PLIMSOLL: &str = env!("CARGO_BIN_EXE_plimsoll");
+
+/// A proxy whose listener `web` leads to a cluster `app`. `listener` and `cluster` are further settings of each.
+fn in_front_of(endpoints: &[&Endpoint], listener: &str, cluster: &str) -> Proxy {
+    let addresses: Vec<String> = endpoints.iter().map(|endpoint| format!("\"{}\"", endpoint.address())).collect();
+    let addresses = addresses.join(", ");
+    Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app, {listener} }} ]
+clusters: [ {{ name: app, endpoints: [ {addresses} ], {cluster} }} ]"
+        ),
+    )
+}

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
+use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -29,7 +30,8 @@ type Shared = State<Arc<Control>>;
 ))]
 struct Document;
 
-/// All routes, with the token required for each but the two that orchestrators ask.
+/// All routes, with the token required for each but the two that orchestrators ask. They come here by `routes!` only, so
+/// that the document has them all.
 pub(super) fn router(control: Arc<Control>, token: Token) -> Router {
     let (guarded, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(status))
@@ -44,18 +46,34 @@ pub(super) fn router(control: Arc<Control>, token: Token) -> Router {
         .routes(routes!(roll_back_plugin))
         .routes(routes!(release_plugin))
         .routes(routes!(metrics))
+        .routes(routes!(openapi))
         .split_for_parts();
+    if token.0.is_some() {
+        auth::document(&mut document);
+    }
     let (open, open_document) = OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).split_for_parts();
     document.merge(open_document);
-    let document = Arc::new(document);
-    let guarded = guarded
-        .route("/v1/openapi.json", get(move || async move { Json((*document).clone()) }))
-        .layer(middleware::from_fn_with_state(token, auth::require));
-    guarded.merge(open).fallback(unknown_path).with_state(control)
+    guarded
+        .layer(middleware::from_fn_with_state(token, auth::require))
+        .merge(open)
+        .layer(Extension(Arc::new(document)))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(control)
+}
+
+/// This document.
+#[utoipa::path(get, path = "/v1/openapi.json", responses((status = 200, body = Object)))]
+async fn openapi(Extension(document): Extension<Arc<utoipa::openapi::OpenApi>>) -> Response {
+    Json(&*document).into_response()
 }
 
 async fn unknown_path() -> ApiError {
     ApiError::not_found("no such path; GET /v1/openapi.json tells all there are")
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "the path is right, the method is not")
 }
 
 /// How the proxy is.
@@ -92,15 +110,19 @@ struct Live {
     (status = 200, body = Live),
     (status = 400, body = ErrorBody),
     (status = 409, body = ErrorBody),
+    (status = 413, body = ErrorBody),
     (status = 422, body = ErrorBody, description = "All mistakes with their lines; nothing has changed")
 ))]
 async fn put_config(
     State(control): Shared,
-    Query(how): Query<PutConfig>,
+    Asked(how): Asked<PutConfig>,
     body: BoundedBytes<CONFIG_BYTES>,
 ) -> Result<Json<Live>, ApiError> {
     let text = String::from_utf8(body.0)
         .map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, "not_utf8", "a configuration is UTF-8 text"))?;
+    if how.save {
+        control.can_save()?;
+    }
     let config = control.parse(&text)?;
     let version = control.apply(config, "api").await?;
     if how.save {
@@ -123,9 +145,13 @@ struct RollBack {
 
 /// Makes an earlier configuration live again, as a new version.
 #[utoipa::path(post, path = "/v1/config/rollback", params(RollBack), responses(
-    (status = 200, body = Live), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)
+    (status = 200, body = Live),
+    (status = 400, body = ErrorBody),
+    (status = 404, body = ErrorBody),
+    (status = 409, body = ErrorBody),
+    (status = 422, body = ErrorBody)
 ))]
-async fn roll_back_config(State(control): Shared, Query(to): Query<RollBack>) -> Result<Json<Live>, ApiError> {
+async fn roll_back_config(State(control): Shared, Asked(to): Asked<RollBack>) -> Result<Json<Live>, ApiError> {
     Ok(Json(Live { version: control.roll_back(to.version).await? }))
 }
 
@@ -148,7 +174,8 @@ async fn cluster(State(control): Shared, Path(name): Path<String>) -> Result<Jso
 #[utoipa::path(patch, path = "/v1/clusters/{cluster}/endpoints/{endpoint}",
     params(("cluster" = String, Path), ("endpoint" = String, Path)),
     request_body = EndpointPatch,
-    responses((status = 200, body = EndpointReport), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody))
+    responses((status = 200, body = EndpointReport), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 413, body = ErrorBody), (status = 422, body = ErrorBody))
 )]
 async fn patch_endpoint(
     State(control): Shared,
@@ -158,7 +185,8 @@ async fn patch_endpoint(
     let patch: EndpointPatch = serde_json::from_slice(&body.0)
         .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_patch", error.to_string()))?;
     control.patch_endpoint(&cluster, &endpoint, patch)?;
-    let report = control.cluster(&cluster).and_then(|cluster| cluster.endpoints.into_iter().find(|now| now.id == endpoint));
+    let report =
+        control.cluster(&cluster).and_then(|cluster| cluster.endpoints.into_iter().find(|now| now.id == endpoint));
     report.map(Json).ok_or_else(|| ApiError::not_found("the endpoint has just gone"))
 }
 
@@ -209,7 +237,7 @@ fn plugin_report(control: &Control, name: &str) -> Result<Json<PluginReport>, Ap
 /// Metrics for Prometheus.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(control): Shared) -> Response {
-    ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], control.registry().encode()).into_response()
+    ([(CONTENT_TYPE, telemetry::CONTENT_TYPE)], control.metrics()).into_response()
 }
 
 /// 200 while the process lives.
@@ -227,6 +255,20 @@ async fn readyz(State(control): Shared) -> Result<&'static str, ApiError> {
         Ok("ready\n")
     } else {
         Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "starting or draining"))
+    }
+}
+
+/// What the query asks for.
+struct Asked<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let asked = Query::try_from_uri(&parts.uri);
+        asked
+            .map(|Query(asked)| Self(asked))
+            .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_query", error.body_text()))
     }
 }
 

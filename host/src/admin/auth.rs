@@ -6,7 +6,11 @@ use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::error::ApiError;
+use utoipa::ToSchema as _;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Components, Content, OpenApi, Ref, ResponseBuilder};
+
+use super::error::{ApiError, ErrorBody};
 
 /// The bearer token that every request must carry, if there is one.
 #[derive(Clone, Debug)]
@@ -27,6 +31,21 @@ pub(super) async fn require(State(token): State<Token>, request: Request, next: 
                 "the admin API wants its token: `Authorization: Bearer TOKEN`",
             );
             ([(WWW_AUTHENTICATE, "Bearer")], error).into_response()
+        }
+    }
+}
+
+/// Says of every operation that it wants the token.
+pub(super) fn document(document: &mut OpenApi) {
+    let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    document.components.get_or_insert_with(Components::new).add_security_scheme("bearer", scheme);
+    let body = Content::new(Some(Ref::from_schema_name(ErrorBody::name())));
+    let refusal = ResponseBuilder::new().description("Without the token").content("application/json", body).build();
+    for path in document.paths.paths.values_mut() {
+        let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.patch, &mut path.delete];
+        for operation in operations.into_iter().flatten() {
+            operation.security = Some(vec![SecurityRequirement::new("bearer", Vec::<String>::new())]);
+            operation.responses.responses.insert("401".to_owned(), refusal.clone().into());
         }
     }
 }

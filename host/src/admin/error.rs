@@ -45,6 +45,7 @@ impl From<ApplyError> for ApiError {
             ApplyError::Bind { .. } => (StatusCode::CONFLICT, "bind_failed"),
             ApplyError::NoSuchVersion(_) => (StatusCode::NOT_FOUND, "no_such_version"),
             ApplyError::Fixed(_) => (StatusCode::CONFLICT, "needs_restart"),
+            ApplyError::NoFile => (StatusCode::CONFLICT, "no_file"),
             ApplyError::WorkerGone | ApplyError::Engine(_) | ApplyError::Save { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }

@@ -11,7 +11,14 @@ use clap::{Parser, Subcommand};
 
 /// A load-balancing proxy whose every decision is made by a sandboxed WebAssembly plugin.
 #[derive(Debug, Parser)]
-#[command(name = "plimsoll", version, about, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "plimsoll",
+    version,
+    about,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     /// What to log: error, warn, info, debug, trace, or per module as in `info,plimsoll::plugin=debug`.
     #[arg(long, global = true, default_value = "info", env = "PLIMSOLL_LOG", value_name = "FILTER")]

@@ -7,23 +7,27 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use plimsoll_componentize::{Build, build_guest};
+use plimsoll_conformance::Settings;
 
 use super::Failure;
+use crate::conformance;
 use crate::plugin::{Inspection, inspect};
 
 /// Make, build and look at plugins.
 #[derive(Debug, Subcommand)]
-pub enum PluginCommand {
+pub(super) enum PluginCommand {
     /// Begin a plugin: a crate that builds and passes its own tests.
     New(New),
     /// Compile a plugin crate to a component.
     Build(BuildArgs),
     /// Show what a component is: roles, imports, size, digest and configuration.
     Inspect(Inspect),
+    /// Hold a component against the conformance suite: what must be true of every plugin of its roles.
+    Test(Test),
 }
 
 #[derive(Debug, Args)]
-pub struct New {
+pub(super) struct New {
     /// What the plugin decides.
     #[arg(long, value_enum)]
     role: RoleName,
@@ -35,7 +39,7 @@ pub struct New {
 }
 
 #[derive(Debug, Args)]
-pub struct BuildArgs {
+pub(super) struct BuildArgs {
     /// Directory of the plugin crate.
     #[arg(default_value = ".")]
     dir: PathBuf,
@@ -48,12 +52,27 @@ pub struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct Inspect {
+pub(super) struct Inspect {
     /// The component.
     file: PathBuf,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// The component.
+    file: PathBuf,
+    /// Configuration of the policies under test, as JSON.
+    #[arg(long, default_value = "{}", value_name = "JSON")]
+    config: String,
+    /// Where the random numbers begin; the same seed gives the same report.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,6 +91,7 @@ impl PluginCommand {
             Self::New(new) => new.execute(),
             Self::Build(build) => Ok(build.execute()?),
             Self::Inspect(inspect) => Ok(inspect.execute()?),
+            Self::Test(test) => Ok(test.execute()?),
         }
     }
 }
@@ -146,9 +166,28 @@ impl Inspect {
         };
         // Not `println!`: whoever reads may stop early, as `head` does.
         match std::io::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("write to standard output"),
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(error).context("write to standard output")
+            }
             _ => Ok(()),
         }
+    }
+}
+
+impl Test {
+    fn execute(self) -> Result<()> {
+        let bytes = fs::read(&self.file).with_context(|| format!("read {}", self.file.display()))?;
+        let settings = Settings { seed: self.seed, config: self.config, ..Settings::default() };
+        let report = conformance::run(&bytes, &settings).with_context(|| format!("load {}", self.file.display()))?;
+        println!("{report}");
+        if let Some(path) = self.report {
+            let text = serde_json::to_string_pretty(&report).context("write JSON")? + "\n";
+            fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        }
+        if !report.passed() {
+            return Err(anyhow!("{} is not sound: {}", self.file.display(), report.broken().join(", ")));
+        }
+        Ok(())
     }
 }
 

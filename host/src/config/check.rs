@@ -210,11 +210,7 @@ impl Checker<'_> {
             self.positive(&format!("{pointer}/interval"), probe.interval);
             self.positive(&format!("{pointer}/timeout"), probe.timeout);
             Probe {
-                plugin: PluginUse {
-                    plugin: probe.plugin,
-                    config: probe.config,
-                    pointer: format!("{pointer}/config"),
-                },
+                plugin: PluginUse { plugin: probe.plugin, config: probe.config, pointer: format!("{pointer}/config") },
                 interval: probe.interval.0,
                 timeout: probe.timeout.0,
             }

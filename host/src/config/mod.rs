@@ -39,8 +39,9 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     {
         return Err(ConfigErrors::whole(&name, format!("the file has {size} bytes, the limit is {MAX_BYTES}")));
     }
-    let text = fs::read_to_string(path).map_err(|error| ConfigErrors::whole(&name, format!("reading failed: {error}")))?;
-    parse_named(&text, &name, path.parent().unwrap_or(Path::new("")))
+    let text =
+        fs::read_to_string(path).map_err(|error| ConfigErrors::whole(&name, format!("reading failed: {error}")))?;
+    parse_named(&text, &name, path.parent().unwrap_or_else(|| Path::new("")))
 }
 
 /// Checks a configuration's text; `name` stands for the file in error messages.
@@ -50,12 +51,12 @@ pub fn parse(text: &str, name: &str) -> Result<Config, ConfigErrors> {
 
 /// Checks a configuration's text in which relative paths are relative to the directory of `file`.
 pub fn parse_beside(text: &str, file: &Path) -> Result<Config, ConfigErrors> {
-    parse_named(text, &file.display().to_string(), file.parent().unwrap_or(Path::new("")))
+    parse_named(text, &file.display().to_string(), file.parent().unwrap_or_else(|| Path::new("")))
 }
 
 /// JSON Schema of the configuration, for editors.
 pub fn json_schema() -> serde_json::Value {
-    structure::json_schema()
+    structure::schema_for_editors()
 }
 
 impl Config {

@@ -43,11 +43,17 @@ fn type_of(property: &Value) -> String {
         return format!("[{name}](#{})", name.to_lowercase());
     }
     if let Some(any) = property.get("anyOf").and_then(Value::as_array) {
-        let types: Vec<String> = any.iter().filter(|one| one.get("type") != Some(&Value::from("null"))).map(type_of).collect();
+        let types: Vec<String> =
+            any.iter().filter(|one| one.get("type") != Some(&Value::from("null"))).map(type_of).collect();
         return types.join(" or ");
     }
     if let Some(options) = property.get("enum").and_then(Value::as_array) {
-        return options.iter().filter_map(Value::as_str).map(|option| format!("`{option}`")).collect::<Vec<_>>().join(", ");
+        return options
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|option| format!("`{option}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
     }
     if let Some(pattern) = property.get("pattern").and_then(Value::as_str)
         && let Some(quantity) = super::quantity::describe(pattern)

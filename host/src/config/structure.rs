@@ -13,6 +13,15 @@ pub(super) fn json_schema() -> Value {
     SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<File>().into()
 }
 
+/// The schema of what people write, for editors: short forms are not written out there.
+pub(super) fn schema_for_editors() -> Value {
+    let mut schema = json_schema();
+    if let Some(items) = schema.pointer_mut("/$defs/Cluster/properties/endpoints/items") {
+        *items = json!({ "anyOf": [{ "type": "string" }, items.take()] });
+    }
+    schema
+}
+
 /// Writes short forms out, so that there is one form to check: an endpoint may be just its address.
 pub(super) fn normalise(value: &mut Value) {
     let clusters = value.get_mut("clusters").and_then(Value::as_array_mut);

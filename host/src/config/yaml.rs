@@ -17,7 +17,8 @@ pub(super) type Places = HashMap<String, (usize, usize)>;
 
 /// The value of a text with one document, and where everything in it stands.
 pub(super) fn parse(text: &str) -> Result<(Value, Places), ConfigError> {
-    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), places: Places::new(), nodes: 0 };
+    let mut reader =
+        Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), places: Places::new(), nodes: 0 };
     reader.document()
 }
 
@@ -67,7 +68,7 @@ impl<'a> Reader<'a> {
         if depth > MAX_DEPTH {
             return Err(mistake(&path, span, format!("nested deeper than {MAX_DEPTH} levels")));
         }
-        self.places.entry(path.clone()).or_insert((span.start.line(), span.start.col() + 1));
+        self.places.entry(path.clone()).or_insert_with(|| (span.start.line(), span.start.col() + 1));
         let before = self.nodes;
         self.count(1, &path, span)?;
         let (value, anchor) = match event {

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::build::{Builder, CONTROL, Mistake, Uses, check_schemas, hash_attributes};
 use super::cluster::ClusterState;
-use super::plugins::PluginEntry;
+use super::plugins::PluginEntries;
 use super::state::{Control, ListeningSocket, VERSIONS_KEPT, Version};
 use crate::config::{self, Config, ConfigErrors};
 use crate::health::Policies;
@@ -29,6 +29,8 @@ pub enum ApplyError {
     Fixed(&'static str),
     #[error("the engine does not start: {0}")]
     Engine(anyhow::Error),
+    #[error("the proxy was started without a configuration file, so there is none to save to")]
+    NoFile,
     #[error("it is live, but writing {path} failed: {error}")]
     Save { path: String, error: std::io::Error },
     #[error("there is no version {0} to go back to")]
@@ -41,7 +43,7 @@ pub enum ApplyError {
 struct Prepared {
     config: Arc<Config>,
     uses: Uses,
-    plugins: BTreeMap<Arc<str>, PluginEntry>,
+    plugins: PluginEntries,
     clusters: BTreeMap<Arc<str>, ClusterState>,
     workers: Vec<Vec<Instance>>,
     control: Vec<Instance>,
@@ -64,10 +66,7 @@ impl Control {
             // The preparation panicked, which is our bug; what is live stays.
             Err(_) => Err(ApplyError::WorkerGone),
         };
-        let prepared = prepared.inspect_err(|error| {
-            self.registry.config_reloaded(ReloadResult::Failure);
-            tracing::error!(origin, "configuration refused, nothing changed:\n{error}");
-        })?;
+        let prepared = prepared.inspect_err(|error| self.refused(origin, error))?;
         let version = self.commit(prepared, origin).await?;
         self.registry.config_reloaded(ReloadResult::Success);
         self.registry.set_config_version(version);
@@ -81,26 +80,35 @@ impl Control {
             let config = self.config().ok_or(ApplyError::WorkerGone)?;
             return self.apply((*config).clone(), "reload").await;
         };
-        let config = config::load(path).inspect_err(|_| self.registry.config_reloaded(ReloadResult::Failure))?;
+        let config = config::load(path).map_err(ApplyError::from).inspect_err(|error| self.refused("file", error))?;
         self.apply(config, "file").await
+    }
+
+    fn refused(&self, origin: &str, error: &ApplyError) {
+        self.registry.config_reloaded(ReloadResult::Failure);
+        tracing::error!(origin, "configuration refused, nothing changed:\n{error}");
     }
 
     /// Checks a configuration's text; relative paths in it are relative to the file that the proxy was started with.
     pub fn parse(&self, text: &str) -> Result<Config, ApplyError> {
-        let beside = self.config_file.as_deref().unwrap_or(Path::new("config"));
-        Ok(config::parse_beside(text, beside)?)
+        let beside = self.config_file.as_deref().unwrap_or_else(|| Path::new("config"));
+        config::parse_beside(text, beside).map_err(ApplyError::from).inspect_err(|error| self.refused("api", error))
+    }
+
+    /// Whether there is a file to [`save`](Self::save) to.
+    pub fn can_save(&self) -> Result<(), ApplyError> {
+        self.config_file.as_ref().map(|_| ()).ok_or(ApplyError::NoFile)
     }
 
     /// Writes a configuration to the file that the proxy was started with: whole, or not at all.
     pub async fn save(&self, text: &str) -> Result<(), ApplyError> {
-        let Some(path) = self.config_file.clone() else { return Err(ApplyError::Fixed("a configuration without a file")) };
+        let Some(path) = self.config_file.clone() else {
+            return Err(ApplyError::NoFile);
+        };
         let text = text.to_owned();
         let shown = path.display().to_string();
         let writing = tokio::task::spawn_blocking(move || super::file::replace(&path, text.as_bytes()));
-        writing
-            .await
-            .map_err(|_| ApplyError::WorkerGone)?
-            .map_err(|error| ApplyError::Save { path: shown, error })
+        writing.await.map_err(|_| ApplyError::WorkerGone)?.map_err(|error| ApplyError::Save { path: shown, error })
     }
 
     /// Makes an earlier version live again, as a new version.
@@ -151,7 +159,7 @@ impl Control {
         config: &Config,
         uses: &Uses,
         mistakes: &mut Vec<Mistake>,
-    ) -> (BTreeMap<Arc<str>, PluginEntry>, BTreeMap<Arc<str>, Arc<Plugin>>) {
+    ) -> (PluginEntries, BTreeMap<Arc<str>, Arc<Plugin>>) {
         let mut plugins = self.lock().plugins.clone();
         for (index, declared) in config.plugins.iter().enumerate() {
             let entry = plugins.entry(declared.name.as_str().into()).or_default();
@@ -163,9 +171,7 @@ impl Control {
         for (name, roles) in uses.plugins() {
             let Some(entry) = plugins.get_mut(&name) else {
                 let message = unknown_plugin(&name, self.lock().plugins.keys());
-                mistakes.extend(
-                    roles.into_iter().map(|(_, pointer)| Mistake { pointer, message: message.clone() }),
-                );
+                mistakes.extend(roles.into_iter().map(|(_, pointer)| Mistake { pointer, message: message.clone() }));
                 continue;
             };
             match entry.live(&self.engine, &self.services) {
@@ -174,7 +180,9 @@ impl Control {
                     live.insert(name, plugin);
                 }
                 Err(message) => {
-                    mistakes.extend(roles.into_iter().take(1).map(|(_, pointer)| Mistake { pointer, message: message.clone() }));
+                    mistakes.extend(
+                        roles.into_iter().take(1).map(|(_, pointer)| Mistake { pointer, message: message.clone() }),
+                    );
                 }
             }
         }
@@ -214,7 +222,8 @@ impl Control {
             if known.contains(&address) {
                 continue;
             }
-            let bound = bind_for_all(address, self.workers.len()).map_err(|error| ApplyError::Bind { address, error })?;
+            let bound =
+                bind_for_all(address, self.workers.len()).map_err(|error| ApplyError::Bind { address, error })?;
             sockets.insert(address, bound);
         }
         Ok(sockets)
@@ -260,10 +269,7 @@ impl Control {
         let mut installed = Vec::new();
         for (worker, install) in self.workers.iter().zip(installs) {
             let (done, acknowledged) = oneshot::channel();
-            worker
-                .send(Command::Install(Box::new(install), done))
-                .await
-                .map_err(|_| ApplyError::WorkerGone)?;
+            worker.send(Command::Install(Box::new(install), done)).await.map_err(|_| ApplyError::WorkerGone)?;
             installed.push(acknowledged);
         }
         for acknowledged in installed {

@@ -50,14 +50,13 @@ impl Uses {
         );
         let mut uses = Self::default();
         for cluster in &config.clusters {
-            let mut add = |map: &mut BTreeMap<_, _>, role, plugin: &PluginUse| {
+            let add = |map: &mut BTreeMap<_, _>, role, plugin: &PluginUse| {
                 add_policy(map, role, &cluster.name, plugin, &known)
             };
             let balancer = add(&mut uses.data, Role::Balancer, &cluster.balancer);
             let affinity = cluster.affinity.as_ref().map(|plugin| add(&mut uses.data, Role::Affinity, plugin));
             let evaluator = add(&mut uses.control, Role::Health, &cluster.health.evaluator);
-            let prober =
-                cluster.health.probe.as_ref().map(|probe| add(&mut uses.control, Role::Prober, &probe.plugin));
+            let prober = cluster.health.probe.as_ref().map(|probe| add(&mut uses.control, Role::Prober, &probe.plugin));
             let name = cluster.name.as_str().into();
             uses.clusters.push(ClusterUses { name, balancer, affinity, evaluator, prober });
         }
@@ -75,15 +74,21 @@ impl Uses {
         uses
     }
 
-    /// Names of the plugins, each with the roles it is used in and where first.
+    /// Names of the plugins, each with the roles it is used in and where the configuration says so.
     pub(super) fn plugins(&self) -> BTreeMap<Arc<str>, Vec<(Role, String)>> {
         let mut plugins: BTreeMap<Arc<str>, Vec<(Role, String)>> = BTreeMap::new();
         for (name, policies) in self.data.iter().chain(&self.control) {
             let roles = plugins.entry(name.clone()).or_default();
-            roles.extend(policies.iter().map(|policy| (policy.role, policy.pointer.clone())));
+            roles.extend(policies.iter().map(|policy| (policy.role, pointer_to_name(&policy.pointer))));
         }
         plugins
     }
+}
+
+/// A plugin's name stands beside its configuration.
+fn pointer_to_name(pointer_to_config: &str) -> String {
+    let beside = pointer_to_config.strip_suffix("/config").unwrap_or(pointer_to_config);
+    format!("{beside}/plugin")
 }
 
 fn add_policy(
@@ -174,10 +179,7 @@ fn at(policy: &PolicyConfig, plugin: &Plugin, error: CreateError) -> Vec<Mistake
     match error {
         CreateError::Refused(mistakes) => mistakes
             .into_iter()
-            .map(|mistake| Mistake {
-                pointer: format!("{}{}", policy.pointer, mistake.path),
-                message: mistake.message,
-            })
+            .map(|mistake| Mistake { pointer: format!("{}{}", policy.pointer, mistake.path), message: mistake.message })
             .collect(),
         CreateError::MissingRole => vec![Mistake {
             pointer: policy.pointer.clone(),

@@ -90,11 +90,7 @@ impl Member {
 impl ClusterState {
     /// The cluster of a new configuration. Endpoints that were members before keep their slot, counters, health and what
     /// the operator said.
-    pub(super) fn next(
-        config: Arc<config::Cluster>,
-        addresses: &[SocketAddr],
-        before: Option<&Self>,
-    ) -> Self {
+    pub(super) fn next(config: Arc<config::Cluster>, addresses: &[SocketAddr], before: Option<&Self>) -> Self {
         let mut slots = before.map(|before| before.slots.clone()).unwrap_or_default();
         let ids: Vec<Arc<str>> = config.endpoints.iter().map(|endpoint| endpoint.id.as_str().into()).collect();
         let assigned = slots.assign(&ids);
@@ -104,7 +100,8 @@ impl ClusterState {
             .zip(addresses)
             .zip(assigned)
             .map(|((endpoint, address), slot)| {
-                let known = before.and_then(|before| before.members.iter().find(|member| member.config.id == endpoint.id));
+                let known =
+                    before.and_then(|before| before.members.iter().find(|member| member.config.id == endpoint.id));
                 match known {
                     Some(known) if known.address == *address => {
                         Member { config: endpoint.clone(), slot, ..known.clone() }
@@ -134,7 +131,8 @@ impl ClusterState {
         }
         let Some(current) = current else { return };
         for member in &mut self.members {
-            let now = current.members.iter().find(|now| now.config.id == member.config.id && now.address == member.address);
+            let now =
+                current.members.iter().find(|now| now.config.id == member.config.id && now.address == member.address);
             if let Some(now) = now {
                 *member = Member { config: member.config.clone(), slot: member.slot, ..now.clone() };
             }
@@ -167,9 +165,8 @@ impl ClusterState {
 
     /// Endpoints that live traffic has put out of service.
     pub(super) fn ejected(&self) -> usize {
-        let by_traffic = |member: &&Member| {
-            matches!(member.health, HealthState::Unhealthy { evidence: Evidence::Traffic, .. })
-        };
+        let by_traffic =
+            |member: &&Member| matches!(member.health, HealthState::Unhealthy { evidence: Evidence::Traffic, .. });
         self.members.iter().filter(by_traffic).count()
     }
 

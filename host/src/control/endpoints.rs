@@ -27,14 +27,13 @@ pub enum PatchError {
 }
 
 impl Control {
-    /// Changes an endpoint at once, on all workers.
+    /// Changes an endpoint, and tells all workers, which take it over within a moment.
     pub fn patch_endpoint(&self, cluster: &str, endpoint: &str, patch: EndpointPatch) -> Result<(), PatchError> {
         if let Some(weight) = patch.weight.filter(|weight| *weight > 65_535) {
             return Err(PatchError::Weight(weight));
         }
         let mut state = self.lock();
-        let cluster =
-            state.clusters.get_mut(cluster).ok_or_else(|| PatchError::UnknownCluster(cluster.to_owned()))?;
+        let cluster = state.clusters.get_mut(cluster).ok_or_else(|| PatchError::UnknownCluster(cluster.to_owned()))?;
         let member = cluster
             .members
             .iter_mut()
@@ -89,10 +88,8 @@ fn take_effect(cluster: &mut ClusterState, transition: &Transition) -> bool {
     let name = cluster.config.name.clone();
     let by_traffic = transition.verdict == Verdict::Unhealthy && transition.evidence == Evidence::Traffic;
     let full = by_traffic && cluster.ejected() >= cluster.ejectable();
-    let Some(member) = cluster.member_mut(transition.slot) else {
-        tracing::warn!(cluster = name, slot = transition.slot, "the health evaluator judges an endpoint that does not exist");
-        return false;
-    };
+    // The endpoint may have gone since.
+    let Some(member) = cluster.member_mut(transition.slot) else { return false };
     let next = match transition.verdict {
         Verdict::Healthy => HealthState::Healthy,
         Verdict::Unhealthy => {

@@ -11,9 +11,9 @@ mod report;
 mod state;
 mod tasks;
 
+pub use apply::{ApplyError, check};
 pub use cluster::{HealthState, Member};
+pub use endpoints::{EndpointPatch, PatchError};
 pub use plugins::{PluginError, Refusal};
 pub use report::{ClusterReport, ConfigVersion, EndpointReport, PluginReport, Status};
 pub use state::{Control, Settings};
-pub use endpoints::{EndpointPatch, PatchError};
-pub use apply::{ApplyError, check};

@@ -15,6 +15,9 @@ use crate::worker::Command;
 /// Earlier versions of a plugin that can be gone back to.
 const VERSIONS_KEPT: usize = 4;
 
+/// All plugins by name.
+pub(super) type PluginEntries = BTreeMap<Arc<str>, PluginEntry>;
+
 /// What is known under one plugin name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PluginEntry {
@@ -156,7 +159,7 @@ impl Control {
             let mut entry = self.lock().plugins.get(name).cloned().unwrap_or_default();
             // The built-in version is what a rollback of the first upload goes back to.
             if entry.is_built_in() {
-                entry.live(&self.engine, &self.services).map_err(|error| LoadError::Start(error))?;
+                entry.live(&self.engine, &self.services).map_err(LoadError::Start)?;
             }
             entry
         };

@@ -171,6 +171,20 @@ impl Control {
         state.plugins.iter().map(|(name, entry)| report(name, entry)).collect()
     }
 
+    /// Metrics for Prometheus. A quarantine ends by itself or by another version, so it is looked up when it is asked for.
+    pub fn metrics(&self) -> String {
+        let now_ms = self.services.now_ms();
+        let quarantined = |entry: &PluginEntry| {
+            entry.live.as_ref().map(|live| live.breaker.state(now_ms) == BreakerState::Quarantined)
+        };
+        let states: Vec<_> =
+            self.lock().plugins.iter().filter_map(|(name, entry)| Some((name.clone(), quarantined(entry)?))).collect();
+        for (name, quarantined) in states {
+            self.registry.set_plugin_quarantined(&name, quarantined);
+        }
+        self.registry.encode()
+    }
+
     pub fn config_versions(&self) -> Vec<ConfigVersion> {
         let state = self.lock();
         let live = state.versions.back().map(|version| version.number);

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::build::Uses;
 use super::cluster::ClusterState;
-use super::plugins::PluginEntry;
+use super::plugins::PluginEntries;
 use crate::config::Config;
 use crate::health::Evaluation;
 use crate::plugin::{Engine, Services};
@@ -53,7 +53,7 @@ pub(super) struct State {
     pub(super) versions: VecDeque<Version>,
     pub(super) uses: Uses,
     pub(super) clusters: BTreeMap<Arc<str>, ClusterState>,
-    pub(super) plugins: BTreeMap<Arc<str>, PluginEntry>,
+    pub(super) plugins: PluginEntries,
     /// By configured address.
     pub(super) sockets: HashMap<SocketAddr, ListeningSocket>,
     pub(super) tasks: Vec<tokio::task::AbortHandle>,
@@ -109,10 +109,6 @@ impl Control {
         }
     }
 
-    pub fn registry(&self) -> &Arc<Registry> {
-        &self.registry
-    }
-
     /// The configuration that is live.
     pub fn config(&self) -> Option<Arc<Config>> {
         self.lock().versions.back().map(|version| version.config.clone())
@@ -150,10 +146,20 @@ impl Control {
         self.evaluation.set_endpoints(&name, &cluster.set);
         for worker in &self.workers {
             let command = Command::Endpoints { cluster: name.clone(), set: cluster.set.clone() };
-            if let Err(mpsc::error::TrySendError::Full(_)) = worker.try_send(command) {
-                // The next change, or the next configuration, brings the worker up to date.
-                tracing::warn!(cluster = &*name, "a worker is too busy to hear of its endpoints");
+            if let Err(mpsc::error::TrySendError::Full(command)) = worker.try_send(command) {
+                // Should others overtake it: a worker ignores generations older than its own.
+                tokio::spawn(send_late(worker.clone(), command));
             }
         }
+    }
+}
+
+/// How long a worker may take to make room for a command.
+const ROOM_WITHIN: Duration = Duration::from_secs(5);
+
+async fn send_late(worker: mpsc::Sender<Command>, command: Command) {
+    if tokio::time::timeout(ROOM_WITHIN, worker.send(command)).await.is_err() {
+        // The next change, or the next configuration, brings it up to date.
+        tracing::error!("a worker has not taken a command for {ROOM_WITHIN:?}; its endpoints are out of date");
     }
 }

@@ -39,7 +39,7 @@ pub async fn probe(
     evaluation.close(cluster, session);
     let (passed, detail) = match finished {
         Ok(Ok(verdict)) => verdict,
-        Ok(Err(End::Fault(_))) => return None,
+        Ok(Err(End::Fault)) => return None,
         Ok(Err(End::Failed(detail))) => (false, detail),
         Err(_elapsed) => (false, format!("no verdict within {timeout:?}")),
     };
@@ -48,13 +48,13 @@ pub async fn probe(
 
 /// Why a probe ended without a verdict of its prober.
 enum End {
-    Fault(Fault),
+    Fault,
     Failed(String),
 }
 
 impl From<Fault> for End {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+    fn from(_counted: Fault) -> Self {
+        Self::Fault
     }
 }
 

@@ -51,7 +51,7 @@ impl OpenConnections {
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.connections.borrow().len()
     }
 }
@@ -76,7 +76,10 @@ pub async fn serve(acceptor: Rc<Acceptor>, socket: std::net::TcpListener) -> io:
 
 /// The client was gone before it was accepted; the next one is not concerned.
 fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
 }
 
 impl Acceptor {
@@ -131,7 +134,8 @@ impl OpenConnection {
             acceptor.count.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let connection = Connection::new(acceptor.context.timers.timer(), patience(&listener.config), acceptor.slot.clone());
+        let connection =
+            Connection::new(acceptor.context.timers.timer(), patience(&listener.config), acceptor.slot.clone());
         let key = acceptor.open.connections.borrow_mut().insert(connection.clone());
         Some(Self {
             connection,

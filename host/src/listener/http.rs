@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::connection::{Connection, Timeout};
+use super::linger;
 use super::stream::{ClientStream, Protocol};
 use crate::error::Error;
 use crate::net::LocalExecutor;
@@ -45,23 +46,28 @@ pub(super) async fn serve(
         detected.await
     };
     let client = Rc::new(client);
+    let timers = context.timers.clone();
     let service = {
         let connection = connection.clone();
         service_fn(move |request: Request<Incoming>| {
-            answer(context.clone(), slot.clone(), client.clone(), connection.clone(), request)
+            // In a box, since hyper moves it several times, and for HTTP/2 into a task of its own.
+            Box::pin(answer(context.clone(), slot.clone(), client.clone(), connection.clone(), request))
         })
     };
     match protocol {
         None => {}
         Some(Protocol::Http1) => {
+            // Without `pipeline_flush`: it keeps hyper's answer to a broken head from being sent (hyper 1.12).
             let mut builder = http1::Builder::new();
-            builder
-                .half_close(true)
-                .max_headers(config.limits.header_count)
-                .max_buf_size(config.limits.header_bytes)
-                .pipeline_flush(true);
-            let serving = builder.serve_connection(TokioIo::new(stream), service);
-            drive(serving, &connection, &shard, http1::Connection::graceful_shutdown).await;
+            builder.max_headers(config.limits.header_count).max_buf_size(config.limits.header_bytes);
+            let mut serving = builder.serve_connection(TokioIo::new(stream), service);
+            let timeout =
+                drive(Pin::new(&mut serving), &connection, &shard, http1::Connection::graceful_shutdown).await;
+            if timeout.is_none()
+                && let Some(stream) = serving.into_parts().io.into_inner().unfinished()
+            {
+                linger::close(stream, &timers).await;
+            }
         }
         Some(Protocol::Http2) => {
             let mut builder = http2::Builder::new(LocalExecutor);
@@ -70,7 +76,7 @@ pub(super) async fn serve(
                 .max_header_list_size(u32::try_from(config.limits.header_bytes).unwrap_or(u32::MAX))
                 .max_send_buf_size(64 * 1024);
             let serving = builder.serve_connection(TokioIo::new(stream), service);
-            drive(serving, &connection, &shard, http2::Connection::graceful_shutdown).await;
+            drive(pin!(serving), &connection, &shard, http2::Connection::graceful_shutdown).await;
         }
     }
 }
@@ -94,16 +100,16 @@ async fn answer(
     Ok(response.map(|body| Counted { body, _under_way: counted }))
 }
 
-/// Runs a connection to its end: its own, a timeout of the client, or a drain.
+/// Runs a connection to its end: its own, or a timeout of the client, which is answered.
 async fn drive<C>(
-    serving: C,
+    mut serving: Pin<&mut C>,
     connection: &Connection,
     shard: &ListenerShard,
     shut_down: impl Fn(Pin<&mut C>),
-) where
+) -> Option<Timeout>
+where
     C: Future<Output = Result<(), hyper::Error>>,
 {
-    let mut serving = pin!(serving);
     let mut shutting_down = false;
     let ended = poll_fn(|task| {
         if !shutting_down && connection.poll_draining(task) {
@@ -111,22 +117,17 @@ async fn drive<C>(
             shut_down(serving.as_mut());
         }
         if let Poll::Ready(result) = serving.as_mut().poll(task) {
-            return Poll::Ready(Ended::Itself(result));
+            return Poll::Ready(Ok(result));
         }
-        connection.poll_timeout(task).map(Ended::Timeout)
+        connection.poll_timeout(task).map(Err)
     })
     .await;
-    match ended {
-        Ended::Itself(Ok(())) => {}
-        Ended::Itself(Err(error)) => count_failure(&error, shard),
-        Ended::Timeout(Timeout::Head) => shard.bad_request(BadRequest::Timeout),
-        Ended::Timeout(Timeout::Idle | Timeout::Write) => {}
+    match &ended {
+        Ok(Ok(())) | Err(Timeout::Idle | Timeout::Write) => {}
+        Ok(Err(error)) => count_failure(error, shard),
+        Err(Timeout::Head) => shard.bad_request(BadRequest::Timeout),
     }
-}
-
-enum Ended {
-    Itself(Result<(), hyper::Error>),
-    Timeout(Timeout),
+    ended.err()
 }
 
 /// hyper has answered what it could not read with 400 or 431; it is counted here.

@@ -3,6 +3,7 @@
 mod accept;
 mod connection;
 mod http;
+mod linger;
 mod stream;
 
 pub use accept::{Acceptor, OpenConnections, serve};

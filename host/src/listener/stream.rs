@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connection::Connection;
+use crate::net::Stream;
 
 /// The first bytes of an HTTP/2 connection (RFC 9113 section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -14,11 +15,13 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A client's stream that tells its connection what passes, and gives back the bytes that were looked at.
 #[derive(Debug)]
 pub(super) struct ClientStream {
-    stream: TcpStream,
+    stream: Stream,
     connection: Rc<Connection>,
     seen: [u8; PREFACE.len()],
     seen_len: usize,
     returned: usize,
+    /// The client has ended its side.
+    finished: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +32,12 @@ pub(super) enum Protocol {
 
 impl ClientStream {
     pub(super) fn new(stream: TcpStream, connection: Rc<Connection>) -> Self {
-        Self { stream, connection, seen: [0; PREFACE.len()], seen_len: 0, returned: 0 }
+        Self { stream: Stream(stream), connection, seen: [0; PREFACE.len()], seen_len: 0, returned: 0, finished: false }
+    }
+
+    /// The stream of a client that may still send; none when it has finished.
+    pub(super) fn unfinished(self) -> Option<TcpStream> {
+        (!self.finished).then_some(self.stream.0)
     }
 
     /// Reads until it is clear which protocol the client speaks.
@@ -62,6 +70,8 @@ impl AsyncRead for ClientStream {
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         if buffer.filled().len() > filled {
             this.connection.received();
+        } else if read.is_ready() {
+            this.finished = true;
         }
         read
     }

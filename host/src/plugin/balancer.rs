@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::convert;
 use super::fault::Fault;
-use super::instance::{CreateError, Instance, Live, ON_REQUEST_PATH, OFF_REQUEST_PATH, Plan};
+use super::instance::{CreateError, Instance, Live, OFF_REQUEST_PATH, ON_REQUEST_PATH, Plan};
 use crate::snapshot::{EndpointSet, Outcome};
 
 /// What a balancer policy said when it was created.

@@ -6,7 +6,6 @@ use super::api::v0_1::plimsoll::plugin::types as wit;
 use super::policy::ConfigMistake;
 use crate::snapshot::{Availability, Change, Endpoint, EndpointSet, Outcome, OutcomeClass};
 
-
 /// What a policy wants to see of a request or connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Attribute {

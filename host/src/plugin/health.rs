@@ -103,7 +103,12 @@ impl Evaluator {
             let Some(health) = &live.health else { return Err(wasmtime::Error::msg("no such role")) };
             call(&mut StoreOf(&mut live.store), health, policy)
         })?;
-        Ok(transitions.into_iter().map(Transition::from).collect())
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            transitions.into_iter().partition(|transition| instance.knows_slot(self.policy, transition.slot));
+        if !unknown.is_empty() {
+            instance.invalid_answer(self.policy);
+        }
+        Ok(known.into_iter().map(Transition::from).collect())
     }
 }
 

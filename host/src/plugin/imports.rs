@@ -77,7 +77,9 @@ impl Guest {
     }
 
     fn counter<T: Default>(&self, slot: u32, read: impl FnOnce(&EndpointCounters) -> T) -> T {
-        self.policy().and_then(|policy| policy.endpoints.get(slot)).map_or_else(T::default, |endpoint| read(&endpoint.counters))
+        self.policy()
+            .and_then(|policy| policy.endpoints.get(slot))
+            .map_or_else(T::default, |endpoint| read(&endpoint.counters))
     }
 }
 

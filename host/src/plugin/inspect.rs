@@ -21,7 +21,8 @@ pub struct Inspection {
 pub fn inspect(bytes: &[u8]) -> anyhow::Result<Inspection> {
     let engine = Engine::new()?;
     let services = Arc::new(Services::new(b"", Arc::default()));
-    let plugin = Plugin::load(&engine, &services, None, bytes, Source::Upload, Grants::everything(), Limits::default())?;
+    let plugin =
+        Plugin::load(&engine, &services, None, bytes, Source::Upload, Grants::everything(), Limits::default())?;
     Ok(Inspection {
         name: plugin.name.to_string(),
         version: plugin.version.clone(),

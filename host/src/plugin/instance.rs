@@ -63,6 +63,15 @@ pub(super) enum Plan {
     Prober(prober::Transport),
 }
 
+impl Plan {
+    /// Keeps what the same policy had answered before its instance failed, and what still holds.
+    fn inherit(&mut self, before: Self) {
+        if let (Self::Router(state), Self::Router(before)) = (self, before) {
+            state.inherit(before);
+        }
+    }
+}
+
 /// The guest.
 pub(super) struct Live {
     pub(super) store: Store<Guest>,
@@ -130,9 +139,7 @@ impl Instance {
             context.endpoints = endpoints.clone();
         }
         // The fault, if any, is counted; the rebuild replays `record.endpoints`.
-        let _ = self.call(policy, OFF_REQUEST_PATH, |live, _| {
-            live.tell_endpoints(role, policy, &before, endpoints)
-        });
+        let _ = self.call(policy, OFF_REQUEST_PATH, |live, _| live.tell_endpoints(role, policy, &before, endpoints));
     }
 
     /// The state of every policy that has some, for the version or instance that comes after this one.
@@ -169,10 +176,23 @@ impl Instance {
         }
     }
 
+    /// Whether a slot is one of the endpoints that a policy was told.
+    pub(super) fn knows_slot(&self, policy: u32, slot: u32) -> bool {
+        self.policies.get(policy as usize).is_some_and(|record| record.endpoints.get(slot).is_some())
+    }
+
     /// Counts an answer that the host could not use.
     pub fn invalid_answer(&mut self, policy: u32) -> Fault {
         if let Some(record) = self.policies.get(policy as usize) {
             record.shard.invalid_answer();
+            // Few enough lines: repeated faults are quarantine.
+            tracing::error!(
+                plugin = &*self.plugin.name,
+                version = self.plugin.version,
+                role = record.config.role.as_str(),
+                scope = &*record.config.scope,
+                "plugin gave an answer that names nothing, the host decides in its stead"
+            );
             let now_ms = self.services.now_ms();
             if self.plugin.breaker.fault(now_ms) {
                 self.announce_quarantine();
@@ -232,7 +252,7 @@ impl Instance {
             record.shard.trap(kind.as_str());
             (record.config.role.as_str(), record.config.scope.clone())
         });
-        let (role, scope) = role.unwrap_or(("none", "".into()));
+        let (role, scope) = role.unwrap_or_else(|| ("none", "".into()));
         tracing::error!(
             plugin = &*self.plugin.name,
             version = self.plugin.version,
@@ -277,7 +297,8 @@ impl Instance {
             let plan = live
                 .create(&self.plugin, &self.services, self.worker, number as u32, &record.config, &record.endpoints)
                 .map_err(|error| error.to_string())?;
-            record.plan = plan;
+            let before = std::mem::replace(&mut record.plan, plan);
+            record.plan.inherit(before);
         }
         Ok(live)
     }
@@ -397,10 +418,7 @@ pub(super) fn describe(plugin: &Plugin, services: &Arc<Services>) -> Result<Mani
     Ok(manifest.into())
 }
 
-fn load<I, G>(
-    indices: &Option<I>,
-    load: impl FnOnce(&I) -> wasmtime::Result<G>,
-) -> wasmtime::Result<Option<G>> {
+fn load<I, G>(indices: &Option<I>, load: impl FnOnce(&I) -> wasmtime::Result<G>) -> wasmtime::Result<Option<G>> {
     indices.as_ref().map(load).transpose()
 }
 

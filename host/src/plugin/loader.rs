@@ -34,7 +34,8 @@ impl Grants {
         self.0.contains(name)
     }
 
-    pub(super) fn everything() -> Self {
+    /// All of them, for tools that only look at a plugin.
+    pub fn everything() -> Self {
         Self::new(Self::ALL)
     }
 }
@@ -111,11 +112,15 @@ pub enum LoadError {
     TooLarge { size: usize, limit: usize },
     #[error("not WebAssembly: the first bytes are not those of a component")]
     NotWasm,
-    #[error("a core WebAssembly module, not a component: `plimsoll plugin build` makes one, or the wit-component library")]
+    #[error(
+        "a core WebAssembly module, not a component: `plimsoll plugin build` makes one, or the wit-component library"
+    )]
     CoreModule,
     #[error("not a valid component: {0}")]
     Invalid(String),
-    #[error("it exports no `{CONTRACT}lifecycle@{CONTRACT_VERSION}.x`, so it is not a plugin of this proxy; its exports: {0}")]
+    #[error(
+        "it exports no `{CONTRACT}lifecycle@{CONTRACT_VERSION}.x`, so it is not a plugin of this proxy; its exports: {0}"
+    )]
     NotAPlugin(String),
     #[error("it exports none of the roles: {}", Role::ALL.map(Role::as_str).join(", "))]
     NoRole,
@@ -209,14 +214,18 @@ impl Plugin {
     fn take_manifest(&mut self, services: &Arc<Services>) -> Result<(), LoadError> {
         let manifest = instance::describe(self, services).map_err(LoadError::Start)?;
         if !Self::is_name(&manifest.name) {
-            return Err(LoadError::Manifest(format!("name {:?} is not of the form [a-z][a-z0-9-]{{0,63}}", manifest.name)));
+            return Err(LoadError::Manifest(format!(
+                "name {:?} is not of the form [a-z][a-z0-9-]{{0,63}}",
+                manifest.name
+            )));
         }
         if manifest.version.len() > 64 || manifest.summary.len() > 1024 {
             return Err(LoadError::Manifest("version or summary is too long".into()));
         }
         for (role, text) in manifest.config_schemas {
-            let schema: serde_json::Value = serde_json::from_str(&text)
-                .map_err(|error| LoadError::Manifest(format!("config schema of {} is not JSON: {error}", role.as_str())))?;
+            let schema: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+                LoadError::Manifest(format!("config schema of {} is not JSON: {error}", role.as_str()))
+            })?;
             jsonschema::validator_for(&schema).map_err(|error| {
                 LoadError::Manifest(format!("config schema of {} is not a JSON Schema: {error}", role.as_str()))
             })?;

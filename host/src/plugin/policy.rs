@@ -14,8 +14,7 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 6] =
-        [Self::Router, Self::Balancer, Self::Affinity, Self::Health, Self::Prober, Self::Filter];
+    pub const ALL: [Self; 6] = [Self::Router, Self::Balancer, Self::Affinity, Self::Health, Self::Prober, Self::Filter];
 
     pub fn as_str(self) -> &'static str {
         match self {

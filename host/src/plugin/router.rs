@@ -11,7 +11,6 @@ use super::instance::{CreateError, Instance, Live, ON_REQUEST_PATH, Plan};
 use super::policy::{ConfigMistake, PolicyConfig};
 use super::values::AttributeValues;
 
-
 /// What a router policy said when it was created.
 #[derive(Clone, Debug)]
 pub struct RouterPlan {
@@ -81,7 +80,11 @@ impl Router {
     }
 
     /// The route for a request of which `fill` writes the attributes that the policy wants.
-    pub fn route(&self, values: &mut AttributeValues, fill: impl FnOnce(&[Attribute], &mut AttributeValues)) -> Result<Decision, Fault> {
+    pub fn route(
+        &self,
+        values: &mut AttributeValues,
+        fill: impl FnOnce(&[Attribute], &mut AttributeValues),
+    ) -> Result<Decision, Fault> {
         let mut instance = self.instance.borrow_mut();
         let Some(Plan::Router(state)) = instance.plan(self.policy) else { return Err(Fault::Rebuilding) };
         fill(&state.plan.attributes, values);
@@ -105,6 +108,18 @@ impl Router {
         Ok(decision)
     }
 
+    /// What holds when the policy gives no answer: the cluster that all its routes lead to, if there is just one. With
+    /// more than one, a guess could show a request to people whom it does not concern.
+    pub fn fallback(&self) -> Option<Action> {
+        match self.instance.borrow().plan(self.policy) {
+            Some(Plan::Router(RouterState { clusters, .. })) => match clusters[..] {
+                [only] => Some(Action::Forward(only)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Counts that the host decided in the policy's stead.
     pub fn count_fallback(&self, fault: Fault) {
         if let Some(shard) = self.instance.borrow().shard(self.policy) {
@@ -114,16 +129,31 @@ impl Router {
 }
 
 impl RouterState {
+    /// Remembers what the policy answered before it was created again: requests that a fault has nothing to do with are
+    /// to go where they went.
+    pub(super) fn inherit(&mut self, before: Self) {
+        let same = self.plan.attributes == before.plan.attributes
+            && self.plan.routes == before.plan.routes
+            && self.clusters == before.clusters;
+        if same {
+            self.memo = before.memo;
+        }
+    }
+
     /// The decision in the host's terms; none when it names what does not exist.
     fn translate(&self, decision: &wit::Decision) -> Option<Decision> {
         let action = match &decision.action {
             wit::Action::Forward(index) => Action::Forward(*self.clusters.get(*index as usize)?),
             wit::Action::Redirect(redirect) => Action::Redirect(Arc::new(Redirect {
-                status: http::StatusCode::from_u16(redirect.status).ok().filter(|status| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308))?,
+                status: http::StatusCode::from_u16(redirect.status)
+                    .ok()
+                    .filter(|status| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308))?,
                 location: http::HeaderValue::try_from(redirect.location.as_str()).ok()?,
             })),
             wit::Action::Respond(response) => Action::Respond(Arc::new(Response {
-                status: http::StatusCode::from_u16(response.status).ok().filter(|status| (200..600).contains(&status.as_u16()))?,
+                status: http::StatusCode::from_u16(response.status)
+                    .ok()
+                    .filter(|status| (200..600).contains(&status.as_u16()))?,
                 headers: convert::header_map(response.headers.clone()),
                 body: bytes::Bytes::copy_from_slice(&response.body),
             })),
@@ -148,10 +178,9 @@ pub(super) fn create(live: &mut Live, policy: u32, config: &PolicyConfig) -> Res
     for name in &plan.clusters {
         match config.known_clusters.get(name.as_str()) {
             Some(position) => clusters.push(*position),
-            None => unknown.push(ConfigMistake {
-                path: String::new(),
-                message: format!("cluster `{name}` does not exist"),
-            }),
+            None => {
+                unknown.push(ConfigMistake { path: String::new(), message: format!("cluster `{name}` does not exist") })
+            }
         }
     }
     if !unknown.is_empty() {
@@ -169,6 +198,7 @@ pub(super) fn create(live: &mut Live, policy: u32, config: &PolicyConfig) -> Res
 
 /// Decisions that may be repeated for the same attribute values. Direct-mapped: a new entry takes the place of the one
 /// whose hash falls there, so the size is bounded and a flood of new values costs no more than asking each time.
+#[derive(Default)]
 struct Memo {
     hasher: RandomState,
     places: Vec<Option<Remembered>>,
@@ -183,12 +213,6 @@ struct Remembered {
 const MEMO_PLACES: usize = 2048;
 /// Longer values are not worth their memory: with 2 KiB each, a full memo has 4 MiB.
 const MEMO_VALUE_BYTES: usize = 2048;
-
-impl Default for Memo {
-    fn default() -> Self {
-        Self { hasher: RandomState::default(), places: Vec::new() }
-    }
-}
 
 impl Memo {
     fn hash(&self, values: &[u8]) -> u64 {

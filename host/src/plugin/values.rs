@@ -71,10 +71,7 @@ mod tests {
         values.push(None);
         values.push(Some(b""));
         values.push_parts([&b"a"[..], b"b"].into_iter(), b", ");
-        assert_eq!(
-            values.to_owned_values(),
-            [Some(b"GET".to_vec()), None, Some(Vec::new()), Some(b"a, b".to_vec())]
-        );
+        assert_eq!(values.to_owned_values(), [Some(b"GET".to_vec()), None, Some(Vec::new()), Some(b"a, b".to_vec())]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::plugin::{Attribute, AttributeValues};
 
 /// What there is to see of a request, or of a TCP connection, which has no head.
 #[derive(Clone, Copy, Debug)]
-pub struct Visible<'a> {
+pub(super) struct Visible<'a> {
     pub listener: &'a str,
     pub client: &'a Client,
     pub head: Option<&'a Parts>,
@@ -16,7 +16,7 @@ pub struct Visible<'a> {
 
 impl Visible<'_> {
     /// Writes the values of `attributes` in their order.
-    pub fn fill(&self, attributes: &[Attribute], values: &mut AttributeValues) {
+    pub(super) fn fill(&self, attributes: &[Attribute], values: &mut AttributeValues) {
         values.clear();
         for attribute in attributes {
             self.push(attribute, values);
@@ -24,7 +24,12 @@ impl Visible<'_> {
     }
 
     /// Calls `found` with the first of `attributes` that has a value.
-    pub fn first<R>(&self, attributes: &[Attribute], values: &mut AttributeValues, found: impl Fn(&[u8]) -> R) -> Option<R> {
+    pub(super) fn first<R>(
+        &self,
+        attributes: &[Attribute],
+        values: &mut AttributeValues,
+        found: impl Fn(&[u8]) -> R,
+    ) -> Option<R> {
         attributes.iter().find_map(|attribute| {
             values.clear();
             self.push(attribute, values);
@@ -85,11 +90,13 @@ pub(super) fn authority(head: &Parts) -> Option<&[u8]> {
 
 /// Value of the first cookie of a name, over all `Cookie` fields (RFC 6265 section 5.4; HTTP/2 may split them).
 fn cookie<'a>(head: &'a Parts, name: &[u8]) -> Option<&'a [u8]> {
-    head.headers.get_all(COOKIE).iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';')).find_map(|pair| {
-        let pair = pair.trim_ascii();
-        let (key, value) = split_once(pair, b'=')?;
-        (key == name).then_some(value)
-    })
+    head.headers.get_all(COOKIE).iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';')).find_map(
+        |pair| {
+            let pair = pair.trim_ascii();
+            let (key, value) = split_once(pair, b'=')?;
+            (key == name).then_some(value)
+        },
+    )
 }
 
 fn query_parameter<'a>(head: &'a Parts, name: &str) -> Option<&'a [u8]> {

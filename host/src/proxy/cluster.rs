@@ -113,8 +113,7 @@ impl Cluster {
         slots.resize(set.slot_count(), None);
         for endpoint in set.iter() {
             let kept = before.get(endpoint.slot).filter(|kept| kept.pool.serves(endpoint.address, &settings));
-            let pool =
-                kept.map_or_else(|| Rc::new(Pool::new(endpoint.address, settings)), |kept| kept.pool.clone());
+            let pool = kept.map_or_else(|| Rc::new(Pool::new(endpoint.address, settings)), |kept| kept.pool.clone());
             slots[endpoint.slot as usize] = Some(Rc::new(LocalEndpoint { endpoint: endpoint.clone(), pool }));
         }
         *self.endpoints.borrow_mut() = Rc::new(LocalEndpoints { set, slots });

@@ -19,7 +19,7 @@ pub struct OutcomeBatch {
 }
 
 /// Outcomes that a cluster gathers before it tells them.
-pub(super) const BATCH: usize = 256;
+pub(super) const BATCH: usize = 1024;
 /// How long it gathers.
 const GATHER: Duration = Duration::from_millis(20);
 

@@ -23,6 +23,8 @@ pub(super) struct Exchange {
     pub(super) client: Rc<Client>,
     pub(super) cluster: Option<Rc<Cluster>>,
     started: Instant,
+    /// Known when the end was seen.
+    ended: Option<Instant>,
     attempts: u32,
     status: StatusCode,
     flag: Option<Flag>,
@@ -67,6 +69,7 @@ impl Exchange {
             client,
             cluster: None,
             started: Instant::now(),
+            ended: None,
             attempts: 0,
             // What holds if the client goes away before anything is known.
             status: status_and_flag(ErrorKind::ClientAbort).0,
@@ -103,6 +106,11 @@ impl Exchange {
         self.flag = Some(status_and_flag(kind).1);
     }
 
+    /// It is over; the caller has just looked at the clock.
+    pub(super) fn end(mut self, now: Instant) {
+        self.ended = Some(now);
+    }
+
     pub(super) fn moved(&mut self, request_bytes: u64, response_bytes: u64) {
         self.listener.shard.bytes(Direction::In, request_bytes);
         self.listener.shard.bytes(Direction::Out, response_bytes);
@@ -115,7 +123,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let duration = self.started.elapsed();
+        let duration = self.ended.unwrap_or_else(Instant::now).duration_since(self.started);
         let shard = match &self.cluster {
             Some(cluster) => &cluster.shard,
             None => &self.context.unrouted,

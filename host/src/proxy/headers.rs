@@ -16,8 +16,6 @@ use crate::error::ErrorKind;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Refuses heads that different readers could understand differently, or that cannot be forwarded.
 pub(super) fn check(head: &Parts) -> Result<(), ErrorKind> {
@@ -35,19 +33,15 @@ pub(super) fn check(head: &Parts) -> Result<(), ErrorKind> {
         return Err(ErrorKind::BadRequest("Host is not a host"));
     }
     match head.version {
-        Version::HTTP_2 => {
-            if head.uri.authority().is_none() && host.is_none() {
-                return Err(ErrorKind::BadRequest("no :authority and no Host"));
-            }
+        Version::HTTP_2 if head.uri.authority().is_none() && host.is_none() => {
+            return Err(ErrorKind::BadRequest("no :authority and no Host"));
         }
         // RFC 9112 section 3.2: a request of HTTP/1.1 without Host is an error, whatever its target says.
         Version::HTTP_11 if host.is_none() => return Err(ErrorKind::BadRequest("no Host")),
         _ => {}
     }
-    // RFC 9112 section 6.1: both together are an attempt to make two readers see two messages.
-    if head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH) {
-        return Err(ErrorKind::BadRequest("both Transfer-Encoding and Content-Length"));
-    }
+    // A Content-Length beside Transfer-Encoding never gets here: hyper drops it, and the coding counts (RFC 9112
+    // section 6.1).
     Ok(())
 }
 
@@ -59,14 +53,7 @@ fn is_authority(host: &[u8]) -> bool {
 /// Turns a client's head into the one that is sent to the endpoint.
 pub(super) fn prepare_request(head: &mut Parts, client: &Client, forwarded: Forwarded) {
     let received = head.version;
-    let trailers = wants_trailers(&head.headers);
-    remove_hop_by_hop(&mut head.headers);
-    if trailers {
-        head.headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
-    // hyper has told the client to go on by the time the body is read, so the endpoint need not.
-    head.headers.remove(EXPECT);
-    head.headers.remove(PROXY_AUTHORIZATION);
+    remove_fields_that_end_here(&mut head.headers);
     if received == Version::HTTP_2 {
         join_cookies(&mut head.headers);
     }
@@ -75,44 +62,81 @@ pub(super) fn prepare_request(head: &mut Parts, client: &Client, forwarded: Forw
         forward(head, client, forwarded, received);
     }
     head.version = Version::HTTP_11;
+    // What hyper noted about the client's side.
+    head.extensions.clear();
 }
 
 /// Turns an endpoint's head into the one that is sent to the client.
 pub(super) fn prepare_response(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
-    headers.remove(PROXY_AUTHENTICATE);
+    remove_fields_that_end_here(headers);
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if let Some(named) = named_by_connection(headers) {
-        for name in named {
+/// Fields of one connection, and those that were for a proxy. `Expect` is among them: hyper has told the client to go on
+/// by the time the body is read, so the endpoint need not.
+const ENDING_HERE: [HeaderName; 9] = [
+    CONNECTION,
+    TE,
+    EXPECT,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Position in [`ENDING_HERE`].
+fn ends_here(name: &HeaderName) -> Option<u16> {
+    Some(match name.as_str() {
+        "connection" => 0,
+        "te" => 1,
+        "expect" => 2,
+        "keep-alive" => 3,
+        "proxy-authenticate" => 4,
+        "proxy-authorization" => 5,
+        "proxy-connection" => 6,
+        "transfer-encoding" => 7,
+        "upgrade" => 8,
+        _ => return None,
+    })
+}
+
+/// One pass over the names finds out what there is to do, since mostly it is nothing or `Connection: keep-alive`.
+fn remove_fields_that_end_here(headers: &mut HeaderMap) {
+    let found = headers.keys().filter_map(ends_here).fold(0_u16, |found, position| found | 1 << position);
+    if found == 0 {
+        return;
+    }
+    let has = |position: usize| found & 1 << position != 0;
+    let trailers = has(1) && wants_trailers(headers);
+    if has(0) {
+        for name in named_by_connection(headers) {
             headers.remove(name);
         }
-        headers.remove(CONNECTION);
     }
-    headers.remove(KEEP_ALIVE);
-    headers.remove(PROXY_CONNECTION);
-    headers.remove(TE);
-    headers.remove(TRANSFER_ENCODING);
-    headers.remove(UPGRADE);
+    for (position, name) in ENDING_HERE.iter().enumerate() {
+        if has(position) {
+            headers.remove(name);
+        }
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
 }
 
 /// Fields that `Connection` declares to be meant for us only. Some fields are not the peer's to take away: framing is
 /// handled apart, and removing `Host` or what we add for the endpoint would be an attack.
-fn named_by_connection(headers: &HeaderMap) -> Option<Vec<HeaderName>> {
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     const PROTECTED: [HeaderName; 6] =
         [HOST, CONTENT_LENGTH, COOKIE, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST];
-    if !headers.contains_key(CONNECTION) {
-        return None;
-    }
-    let names = headers
+    headers
         .get_all(CONNECTION)
         .iter()
+        .filter(|value| !matches!(value.as_bytes(), b"keep-alive" | b"close"))
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .filter(|name| !PROTECTED.contains(name))
-        .collect();
-    Some(names)
+        .collect()
 }
 
 fn wants_trailers(headers: &HeaderMap) -> bool {
@@ -158,6 +182,7 @@ fn set_host_and_target(head: &mut Parts) {
 
 fn forward(head: &mut Parts, client: &Client, forwarded: Forwarded, received: Version) {
     let headers = &mut head.headers;
+    headers.reserve(4);
     let for_whom = match headers.get(&X_FORWARDED_FOR) {
         Some(_) if forwarded == Forwarded::Append => {
             let mut fields: Vec<&[u8]> = headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
@@ -184,6 +209,13 @@ mod tests {
     use http::Request;
 
     use super::*;
+
+    #[test]
+    fn positions_of_ending_fields_are_right() {
+        for (position, name) in ENDING_HERE.iter().enumerate() {
+            assert_eq!(ends_here(name).map(usize::from), Some(position), "{name}");
+        }
+    }
 
     fn prepared(request: http::request::Builder, forwarded: Forwarded) -> Parts {
         let (mut head, ()) = request.body(()).expect("the request is valid").into_parts();
@@ -221,7 +253,8 @@ mod tests {
 
     #[test]
     fn rfc9113_8_2_3_cookies_are_joined_again() {
-        let request = Request::get("https://a/").version(Version::HTTP_2).header("cookie", "a=1").header("cookie", "b=2");
+        let request =
+            Request::get("https://a/").version(Version::HTTP_2).header("cookie", "a=1").header("cookie", "b=2");
         let head = prepared(request, Forwarded::Off);
         assert_eq!(head.headers["cookie"], "a=1; b=2");
         assert_eq!(head.headers["host"], "a");
@@ -242,10 +275,6 @@ mod tests {
         assert!(check(Request::get("/")).is_err());
         assert!(check(Request::get("/").header("host", "a").header("host", "b")).is_err());
         assert!(check(Request::get("/").header("host", "a/b")).is_err());
-        assert!(
-            check(Request::post("/").header("host", "a").header("transfer-encoding", "chunked").header("content-length", "3"))
-                .is_err()
-        );
         assert_eq!(check(Request::connect("a:1").header("host", "a")), Err(ErrorKind::MethodNotAllowed));
     }
 }

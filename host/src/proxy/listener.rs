@@ -48,6 +48,8 @@ impl ListenerSlot {
 pub(super) struct Route {
     pub(super) target: Target,
     pub(super) label: Option<Arc<str>>,
+    /// The router gave no answer, and the host knew where else to go.
+    pub(super) by_fallback: bool,
 }
 
 pub(super) enum Target {
@@ -61,20 +63,24 @@ impl Listener {
     pub(super) fn route(&self, context: &Context, visible: Visible<'_>) -> Result<Route, Fault> {
         let router = match &self.destination {
             Destination::Cluster(index) => {
-                return Ok(Route { target: self.cluster(*index), label: None });
+                return Ok(Route { target: self.cluster(*index), label: None, by_fallback: false });
             }
             Destination::Router(router) => router,
         };
         let mut values = context.values.borrow_mut();
         let decision = router.route(&mut values, |attributes, values| visible.fill(attributes, values));
-        let Decision { action, route } = decision.inspect_err(|fault| router.count_fallback(*fault))?;
+        let by_fallback = decision.is_err();
+        let Decision { action, route } = decision.or_else(|fault| {
+            router.count_fallback(fault);
+            router.fallback().map(|action| Decision { action, route: None }).ok_or(fault)
+        })?;
         let target = match action {
             Action::Forward(index) => self.cluster(index as usize),
             Action::Redirect(redirect) => Target::Redirect(redirect),
             Action::Respond(response) => Target::Respond(response),
             Action::NoRoute => Target::Nowhere,
         };
-        Ok(Route { target, label: route })
+        Ok(Route { target, label: route, by_fallback })
     }
 
     fn cluster(&self, index: usize) -> Target {

@@ -28,19 +28,23 @@ pub async fn serve(
     client: Rc<Client>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let limit = listener.config.timeouts.request;
     let timers = context.timers.clone();
     let mut exchange = Some(Exchange::begin(context, listener, client, &head));
     let answered = timers
-        .bound(limit, forward(&mut exchange, head, body))
+        .bound(limit, forward(&mut exchange, &mut head, body))
         .await
         .unwrap_or_else(|_elapsed| Err(ErrorKind::RequestTimeout.into()));
     match answered {
         Ok(response) => response,
         Err(error) => {
             if let Some(exchange) = &mut exchange {
-                tracing::debug!(listener = &*exchange.listener.name, cause = error.cause_text(), "request failed: {error}");
+                tracing::debug!(
+                    listener = &*exchange.listener.name,
+                    cause = error.cause_text(),
+                    "request failed: {error}"
+                );
                 exchange.failed(error.kind);
             }
             reply::failure(&error)
@@ -51,16 +55,16 @@ pub async fn serve(
 /// The story: find the route, find whom the client is bound to, pick, try, maybe try another, answer.
 async fn forward(
     exchange: &mut Option<Exchange>,
-    mut head: Parts,
+    head: &mut Parts,
     body: Incoming,
 ) -> Result<Response<ResponseBody>, Error> {
     let Some(account) = exchange.as_mut() else { return Err(ErrorKind::ClientAbort.into()) };
-    headers::check(&head)?;
+    headers::check(head)?;
 
     let listener = account.listener.clone();
     let client = account.client.clone();
     let context = account.context.clone();
-    let visible = Visible { listener: &listener.name, client: &client, head: Some(&head) };
+    let visible = Visible { listener: &listener.name, client: &client, head: Some(head) };
     let route = listener.route(&context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
     account.routed(route.label);
     let cluster = match route.target {
@@ -73,7 +77,7 @@ async fn forward(
 
     let affinity = Affine::find(&context, &cluster, visible);
     let key = cluster.key(visible, &mut context.values.borrow_mut());
-    headers::prepare_request(&mut head, &client, listener.config.forwarded);
+    headers::prepare_request(head, &client, listener.config.forwarded);
 
     let attempts = Attempts { context: &context, cluster: &cluster, key, bound: affinity.bound() };
     let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
@@ -82,7 +86,7 @@ async fn forward(
     let (mut head, incoming) = response.into_parts();
     headers::prepare_response(&mut head.headers);
     affinity.remember(&cluster, &picked, &mut head.headers);
-    let flag = (picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
+    let flag = (route.by_fallback || picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
     account.answered(head.status, flag);
     let Some(account) = exchange.take() else { return Err(ErrorKind::ClientAbort.into()) };
     let transfer = Transfer::new(account, cluster, flight, sender, upload, head.status, first_byte, started);
@@ -167,18 +171,17 @@ struct Tried {
 impl Attempts<'_> {
     /// Tries until an endpoint answers. A request goes to another endpoint only when nothing of it was sent, or when
     /// sending it twice does no harm.
-    async fn run(mut self, account: &mut Exchange, head: Parts, body: Incoming) -> Result<Tried, Error> {
+    async fn run(mut self, account: &mut Exchange, head: &Parts, body: Incoming) -> Result<Tried, Error> {
         let config = &self.cluster.config;
         let timer = Rc::new(self.context.timers.timer());
-        let repeatable = (body.is_end_stream() && is_idempotent(&head.method)).then(|| head.clone());
-        let (body, upload) = if body.is_end_stream() {
+        let repeatable = body.is_end_stream() && is_idempotent(&head.method);
+        let (mut body, upload) = if body.is_end_stream() {
             (RequestBody::empty(), None)
         } else {
             let limit = account.listener.config.limits.body_bytes;
             let (body, upload) = RequestBody::upload(body, limit, timer.clone(), config.timeouts.first_byte)?;
             (body, Some(upload))
         };
-        let mut request = Request::from_parts(head, body);
         let mut tried: Vec<u32> = Vec::new();
         loop {
             let picked = match self.bound.take() {
@@ -192,9 +195,12 @@ impl Attempts<'_> {
                 endpoint: &picked.endpoint,
                 timers: &self.context.timers,
                 timer: &timer,
+                head,
+                repeatable,
                 first_byte_timeout: config.timeouts.first_byte,
+                started,
             };
-            let failed = match attempt.send(request, repeatable.as_ref()).await {
+            let failed = match attempt.send(body).await {
                 Ok(answer) => {
                     let connected = if answer.reused { ConnectResult::Reused } else { ConnectResult::New };
                     self.cluster.shard.connect(connected);
@@ -205,12 +211,10 @@ impl Attempts<'_> {
             let kind = upload.as_ref().map_or(failed.error.kind, |upload| upload.blame(failed.error.kind));
             self.note_failure(&picked, kind, started);
             tried.push(picked.endpoint.endpoint.slot);
-            let again = failed.unsent.map(|unsent| *unsent).or_else(|| {
-                let head = repeatable.as_ref().filter(|_| kind == ErrorKind::UpstreamReset)?;
-                Some(Request::from_parts(head.clone(), RequestBody::empty()))
-            });
+            let harmless = repeatable && kind == ErrorKind::UpstreamReset;
+            let again = failed.unsent.or_else(|| harmless.then(RequestBody::empty));
             match again {
-                Some(again) if tried.len() < config.max_attempts => request = again,
+                Some(again) if tried.len() < config.max_attempts => body = again,
                 _ => return Err(failed.error.blamed(kind)),
             }
         }
@@ -240,4 +244,20 @@ impl Attempts<'_> {
 /// Methods that may be sent twice (RFC 9110 section 9.2.2).
 fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, D, F>(_function: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// hyper moves it once for every request and keeps room for it on every connection.
+    #[test]
+    fn the_future_of_a_request_stays_small() {
+        let size = size_of_future(serve);
+        assert!(size <= 2048, "{size} bytes");
+    }
 }

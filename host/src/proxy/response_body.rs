@@ -90,9 +90,10 @@ impl Transfer {
     /// The whole answer has been read: the connection can be used again, if the request was read whole as well.
     fn complete(self) {
         let class = if self.status.is_server_error() { OutcomeClass::ServerError } else { OutcomeClass::Success };
-        let (exchange, sender, flight) = self.tell(class);
-        drop(exchange);
-        flight.endpoint().pool.put(sender);
+        let now = Instant::now();
+        let (exchange, sender, flight) = self.tell(class, now);
+        exchange.end(now);
+        flight.endpoint().pool.put(sender, now);
     }
 
     fn break_off(mut self, kind: ErrorKind) {
@@ -103,16 +104,16 @@ impl Transfer {
             _ => OutcomeClass::Reset,
         };
         // Dropping the sender closes the connection, on which the rest of the answer would still come.
-        self.tell(class);
+        self.tell(class, Instant::now());
     }
 
-    fn tell(mut self, class: OutcomeClass) -> (Exchange, Sender, InFlight) {
+    fn tell(mut self, class: OutcomeClass, now: Instant) -> (Exchange, Sender, InFlight) {
         let outcome = Outcome {
             slot: self.flight.endpoint().endpoint.slot,
             class,
             status: self.status.as_u16(),
             first_byte_us: micros(self.first_byte).max(1),
-            total_us: micros(self.started.elapsed()),
+            total_us: micros(now.duration_since(self.started)),
         };
         self.cluster.note(&self.exchange.context, self.flight.endpoint(), outcome);
         let received = self.upload.as_ref().map_or(0, |upload| upload.received());

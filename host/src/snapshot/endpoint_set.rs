@@ -182,12 +182,7 @@ pub(super) mod tests {
         let changes = new.changes_since(&old);
         assert!(matches!(
             changes[..],
-            [
-                Change::Availability(0, Availability::Draining),
-                Change::Weight(0, 5),
-                Change::Removed(1),
-                Change::Put(_)
-            ]
+            [Change::Availability(0, Availability::Draining), Change::Weight(0, 5), Change::Removed(1), Change::Put(_)]
         ));
         assert!(old.changes_since(&old).is_empty());
     }

@@ -5,7 +5,7 @@ mod endpoint;
 mod pool;
 mod request_body;
 
-pub use attempt::{Attempt, AttemptError, Answer};
+pub use attempt::{Answer, Attempt, AttemptError};
 pub use endpoint::{InFlight, LocalEndpoint};
 pub use pool::{Pool, PoolSettings, Sender, connect};
 pub use request_body::{RequestBody, UploadState};

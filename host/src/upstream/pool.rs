@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use super::request_body::RequestBody;
 use crate::error::{Error, ErrorKind};
+use crate::net::Stream;
 use crate::timer::Timers;
 
 /// A connection on which one request at a time can be sent.
@@ -66,18 +67,18 @@ impl Pool {
     }
 
     /// Keeps a connection whose answer has been read to the end. It may need a moment until it can send again.
-    pub fn put(self: &Rc<Self>, mut sender: Sender) {
+    pub fn put(self: &Rc<Self>, mut sender: Sender, now: Instant) {
         if sender.is_closed() {
             return;
         }
         if sender.is_ready() {
-            self.keep(sender);
+            self.keep(sender, now);
             return;
         }
         let pool = self.clone();
         tokio::task::spawn_local(async move {
             if sender.ready().await.is_ok() {
-                pool.keep(sender);
+                pool.keep(sender, now);
             }
         });
     }
@@ -86,8 +87,7 @@ impl Pool {
     pub async fn connect(&self, timers: &Timers) -> Result<Sender, Error> {
         let stream = connect(self.address, self.settings.connect_timeout, timers).await?;
         let (sender, connection) = http1::Builder::new()
-            .max_headers(256)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Stream(stream)))
             .await
             .map_err(|error| Error::new(ErrorKind::ConnectFailure, error))?;
         tokio::task::spawn_local(async move {
@@ -103,10 +103,10 @@ impl Pool {
         self.idle.borrow_mut().retain(|idle| !idle.sender.is_closed() && now.duration_since(idle.since) < timeout);
     }
 
-    fn keep(&self, sender: Sender) {
+    fn keep(&self, sender: Sender, since: Instant) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.settings.idle_connections {
-            idle.push(Idle { sender, since: Instant::now() });
+            idle.push(Idle { sender, since });
         }
     }
 }

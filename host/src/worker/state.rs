@@ -102,7 +102,7 @@ impl State {
     }
 
     pub(super) fn open_connections(&self) -> usize {
-        self.open.len()
+        self.open.count()
     }
 
     pub(super) fn sweep_pools(&self) {

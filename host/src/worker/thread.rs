@@ -3,8 +3,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 
 use super::command::Command;
 use super::state::State;
@@ -57,25 +57,19 @@ impl Worker {
 }
 
 fn run(spawn: Spawn, inbox: mpsc::Receiver<Command>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("a worker has no runtime: {error}");
             return;
         }
     };
-    LocalSet::new().block_on(&runtime, serve(spawn, inbox));
+    runtime.block_on(serve(spawn, inbox));
 }
 
 async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
     let timers = Timers::default();
-    let context = Rc::new(Context::new(
-        timers.clone(),
-        spawn.registry,
-        spawn.number,
-        spawn.access_log,
-        spawn.outcomes,
-    ));
+    let context = Rc::new(Context::new(timers.clone(), spawn.registry, spawn.number, spawn.access_log, spawn.outcomes));
     tokio::task::spawn_local(async move { timers.run().await });
     let telling = context.clone();
     tokio::task::spawn_local(async move { telling.tell_outcomes().await });

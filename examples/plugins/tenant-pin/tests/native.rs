@@ -25,7 +25,7 @@ fn shard(bench: &mut BalancerBench<TenantPin>, tenant: u64) -> BTreeSet<u32> {
 #[test]
 fn a_tenant_stays_on_its_shard() {
     let mut bench = bench(r#"{"shard":3}"#);
-    let shards: BTreeSet<_> = (0..50).map(|n| shard(&mut bench, n * 0x9e37_79b9_7f4a_7c15)).collect();
+    let shards: BTreeSet<_> = (0..50u64).map(|n| shard(&mut bench, n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
     assert!(shards.iter().all(|shard| shard.len() == 3));
     assert!(shards.len() > 20, "tenants share too much: {shards:?}");
 }

@@ -1,0 +1,68 @@
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::wait_for;
+
+/// Debian's nginx as an origin; ends when dropped.
+#[derive(Debug)]
+pub struct Nginx {
+    child: Child,
+    address: SocketAddr,
+    directory: PathBuf,
+}
+
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
+
+impl Nginx {
+    /// Starts it with the locations of its one server and some files, to which paths in the locations are relative.
+    ///
+    /// # Panics
+    /// When there is no nginx, or it does not come up.
+    pub fn start(locations: &str, files: &[(&str, &[u8])]) -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("plimsoll-nginx-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory for nginx");
+        for (name, content) in files {
+            std::fs::write(directory.join(name), content).expect("files can be written");
+        }
+        // nginx cannot choose a port by itself.
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("a bound socket");
+        drop(free);
+        let here = directory.display();
+        let config = format!(
+            "daemon off; master_process off; pid nginx.pid; error_log error.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
+  server {{ listen {address}; root {here}; {locations} }}
+}}
+"
+        );
+        std::fs::write(directory.join("nginx.conf"), config).expect("files can be written");
+        let child = Command::new("/usr/sbin/nginx")
+            .args(["-p", &here.to_string(), "-c", "nginx.conf", "-e", "error.log"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nginx starts; `apt-get install nginx` brings it");
+        wait_for("nginx to come up", || TcpStream::connect(address).ok());
+        Self { child, address, directory }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}

@@ -1,0 +1,227 @@
+//! Configurations by the API: versions, refusals, going back.
+
+use plimsoll_tests::{Endpoint, Proxy, get};
+use serde_json::{Value, json};
+
+use super::json;
+use crate::in_front_of;
+
+fn leading_to(endpoint: &Endpoint) -> String {
+    format!(
+        "listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]
+",
+        endpoint.address()
+    )
+}
+
+fn put(proxy: &Proxy, config: &str) -> Value {
+    proxy.admin_json("PUT", "/v1/config", Some(config.as_bytes()))
+}
+
+/// Numbers and origins, newest first.
+fn versions(proxy: &Proxy) -> Vec<(u64, String)> {
+    let versions = proxy.admin_json("GET", "/v1/config/versions", None);
+    let versions = versions.as_array().expect("a list").clone();
+    let live: Vec<bool> = versions.iter().map(|version| version["live"] == true).collect();
+    assert!(live[0] && live[1..].iter().all(|live| !live), "the newest one is live, and no other: {versions:?}");
+    versions
+        .iter()
+        .map(|version| {
+            (version["version"].as_u64().expect("a number"), version["origin"].as_str().unwrap_or_default().to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn what_was_put_is_live_and_can_be_got() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = in_front_of(&[&one], "", "");
+    let web = proxy.address("web");
+    assert_eq!(get(web, "/").text(), "one");
+    let config = format!("# with its comments\n{}", leading_to(&two));
+    assert_eq!(put(&proxy, &config), json!({ "version": 2 }));
+    // The answer comes when all workers have it, so the next request is the first to find out.
+    assert_eq!(get(web, "/").text(), "two");
+    let got = proxy.admin("GET", "/v1/config", None);
+    assert_eq!((got.text(), got.header("content-type")), (config, Some("application/yaml")));
+    assert_eq!(proxy.admin_json("GET", "/v1/status", None)["config_version"], 2);
+    assert_eq!(proxy.metric("plimsoll_config_version"), 2.0);
+    // Whatever the number of its version, the listener is where it was.
+    assert_eq!(proxy.address("web"), web);
+}
+
+#[test]
+fn json_is_taken_as_well() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = in_front_of(&[&one], "", "");
+    let config = json!({
+        "listeners": [{ "name": "web", "bind": "127.0.0.1:0", "cluster": "app" }],
+        "clusters": [{ "name": "app", "endpoints": [two.address().to_string()] }],
+    });
+    put(&proxy, &config.to_string());
+    assert_eq!(get(proxy.address("web"), "/").text(), "two");
+}
+
+#[test]
+fn a_bad_one_is_refused_with_all_its_mistakes_and_the_old_one_stays() {
+    let one = Endpoint::named("one");
+    let proxy = in_front_of(&[&one], "", "");
+    let before = proxy.admin("GET", "/v1/config", None).text();
+    // Mistakes of shape, and then of meaning, which can only be looked for where the shape is right.
+    let shape = "listeners:
+  - { name: web, bind: 127.0.0.1:0, cluster: app, port: 80 }
+clusters:
+  - name: app
+    endpoints:
+      - { address: 127.0.0.1:9, weight: -1 }
+    max_attempts: many
+";
+    let meaning = "listeners:
+  - { name: web, bind: 127.0.0.1:0, cluster: none }
+  - { name: web, bind: here, cluster: app }
+clusters:
+  - name: app
+    endpoints:
+      - { address: 127.0.0.1:9 }
+      - { address: nowhere }
+";
+    for (bad, mistakes) in [
+        (
+            shape,
+            [("/listeners/0/port", 2), ("/clusters/0/endpoints/0/weight", 6), ("/clusters/0/max_attempts", 7)]
+                .as_slice(),
+        ),
+        (
+            meaning,
+            &[
+                ("/listeners/0/cluster", 2),
+                ("/listeners/1", 3),
+                ("/listeners/1/bind", 3),
+                ("/clusters/0/endpoints/1/address", 8),
+            ],
+        ),
+    ] {
+        let response = proxy.admin("PUT", "/v1/config", Some(bad.as_bytes()));
+        let body = json(&response);
+        assert_eq!((response.status, &body["code"]), (422, &json!("invalid_config")), "{body:#}");
+        let errors = body["errors"].as_array().expect("a list");
+        assert_eq!(errors.len(), mistakes.len(), "{body:#}");
+        for (path, line) in mistakes {
+            let error = errors.iter().find(|error| error["path"] == *path);
+            let message = error.and_then(|error| error["message"].as_str());
+            let message = message.unwrap_or_else(|| panic!("nothing about {path} in {body:#}"));
+            assert!(message.starts_with(&format!("line {line}, ")), "{path}: {message}");
+        }
+    }
+    assert_eq!(proxy.admin("GET", "/v1/config", None).text(), before);
+    assert_eq!(versions(&proxy), [(1, "start".to_owned())]);
+    assert_eq!(get(proxy.address("web"), "/").text(), "one");
+}
+
+#[test]
+fn what_only_plugins_can_judge_is_told_with_its_line_too() {
+    let one = Endpoint::named("one");
+    let proxy = in_front_of(&[&one], "", "");
+    let bad = "listeners:
+  - name: web
+    bind: 127.0.0.1:0
+    router:
+      plugin: rules
+      config:
+        routes:
+          - { cluster: nowhere }
+clusters:
+  - name: app
+    balancer: { plugin: rund-robin }
+    endpoints: [ 127.0.0.1:9 ]
+  - name: b
+    balancer: { plugin: cookie }
+    endpoints: [ 127.0.0.1:9 ]
+";
+    let response = proxy.admin("PUT", "/v1/config", Some(bad.as_bytes()));
+    let body = json(&response);
+    assert_eq!(response.status, 422, "{body:#}");
+    let errors = body["errors"].as_array().expect("a list");
+    for (path, line, what) in
+        [("/clusters/0/balancer/plugin", 11, "rund-robin"), ("/clusters/1/balancer/plugin", 14, "no balancer")]
+    {
+        let found = errors.iter().any(|error| {
+            let message = error["message"].as_str().unwrap_or_default();
+            error["path"] == path && message.starts_with(&format!("line {line}, ")) && message.contains(what)
+        });
+        assert!(found, "line {line}: {what} in {body:#}");
+    }
+    let bad = bad.replace("rund-robin", "round-robin").replace("{ plugin: cookie }", "{ plugin: maglev }");
+    let response = proxy.admin("PUT", "/v1/config", Some(bad.as_bytes()));
+    assert_eq!(response.status, 422, "{}", response.text());
+    let message = json(&response)["errors"][0]["message"].clone();
+    assert!(
+        message.as_str().is_some_and(|message| message.contains("nowhere") && message.starts_with("line 6, ")),
+        "{message}"
+    );
+    assert_eq!(get(proxy.address("web"), "/").text(), "one");
+}
+
+#[test]
+fn rolling_back_makes_an_earlier_one_a_new_version() {
+    let (one, two, three) = (Endpoint::named("one"), Endpoint::named("two"), Endpoint::named("three"));
+    let proxy = in_front_of(&[&one], "", "");
+    let web = proxy.address("web");
+    put(&proxy, &leading_to(&two));
+    put(&proxy, &leading_to(&three));
+    assert_eq!(get(web, "/").text(), "three");
+    assert_eq!(proxy.admin_json("POST", "/v1/config/rollback", None), json!({ "version": 4 }));
+    assert_eq!(get(web, "/").text(), "two");
+    assert_eq!(proxy.admin_json("POST", "/v1/config/rollback?version=1", None), json!({ "version": 5 }));
+    assert_eq!(get(web, "/").text(), "one");
+    let origins = [(5, "rollback"), (4, "rollback"), (3, "api"), (2, "api"), (1, "start")];
+    assert_eq!(versions(&proxy), origins.map(|(number, origin)| (number, origin.to_owned())));
+    assert_eq!(proxy.admin("POST", "/v1/config/rollback?version=99", None).status, 404);
+    assert_eq!(get(web, "/").text(), "one");
+}
+
+#[test]
+fn the_versions_that_are_kept_are_bounded() {
+    let one = Endpoint::named("one");
+    let proxy = in_front_of(&[&one], "", "");
+    for _ in 0..20 {
+        put(&proxy, &leading_to(&one));
+    }
+    let numbers: Vec<u64> = versions(&proxy).into_iter().map(|(number, _)| number).collect();
+    assert_eq!(numbers, (6..=21).rev().collect::<Vec<u64>>());
+    assert_eq!(proxy.admin("POST", "/v1/config/rollback?version=5", None).status, 404);
+    assert_eq!(proxy.admin("POST", "/v1/config/rollback?version=6", None).status, 200);
+}
+
+#[test]
+fn saving_writes_the_file_that_the_proxy_was_started_with() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = in_front_of(&[&one], "", "");
+    let file = proxy.directory().join("config.yaml");
+    let before = std::fs::read_to_string(&file).expect("the file is there");
+    put(&proxy, &leading_to(&two));
+    assert_eq!(std::fs::read_to_string(&file).expect("the file is there"), before);
+    proxy.admin_json("PUT", "/v1/config?save=true", Some(leading_to(&two).as_bytes()));
+    assert_eq!(std::fs::read_to_string(&file).expect("the file is there"), leading_to(&two));
+    // A bad one is not written either.
+    assert_eq!(proxy.admin("PUT", "/v1/config?save=true", Some(b"listeners: 1")).status, 422);
+    assert_eq!(std::fs::read_to_string(&file).expect("the file is there"), leading_to(&two));
+}
+
+#[test]
+fn an_address_that_is_taken_refuses_the_whole_configuration() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = in_front_of(&[&one], "", "");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("a bound socket");
+    let config = leading_to(&two)
+        .replace("listeners: [", &format!("listeners: [ {{ name: more, bind: {address}, cluster: app }},"));
+    let response = proxy.admin("PUT", "/v1/config", Some(config.as_bytes()));
+    assert_eq!((response.status, json(&response)["code"].as_str()), (409, Some("bind_failed")));
+    assert!(response.text().contains(&address.to_string()), "{}", response.text());
+    assert_eq!(get(proxy.address("web"), "/").text(), "one");
+    drop(taken);
+    put(&proxy, &config);
+    assert_eq!(get(proxy.address("more"), "/").text(), "two");
+}
