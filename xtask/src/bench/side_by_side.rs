@@ -1,0 +1,61 @@
+use anyhow::Result;
+
+use super::ProxyBench;
+use super::load::Protocol;
+use super::peers::Field;
+use super::report::{Measured, Report};
+use crate::prerequisites::ensure_programs;
+use crate::{cargo, root, run};
+
+const PROGRAMS: [(&str, &str); 5] = [
+    ("nginx", "nginx"),
+    ("haproxy", "haproxy"),
+    ("wrk", "wrk"),
+    ("h2load", "nghttp2-client"),
+    ("taskset", "util-linux"),
+];
+
+/// Measures all proxies in interleaved rounds: proxies on core 0, load and origin on core 1. What counts is the processor
+/// time that a proxy takes per request, and its ratio to the others' in the same round.
+pub(super) fn measure(wanted: &ProxyBench) -> Result<()> {
+    let ProxyBench { rounds, seconds, .. } = *wanted;
+    ensure_programs(&PROGRAMS)?;
+    if !wanted.no_build {
+        run(&mut cargo(&["build", "--release", "--package", "plimsoll"]))?;
+    }
+    let field = Field::start(&root().join("target/bench"))?;
+    let mut report = Report::new(&field.proxies);
+    for round in 1..=rounds {
+        for protocol in Protocol::ALL {
+            for peer in &field.proxies {
+                eprint!("round {round}/{rounds}  {:<9} {:<9} ", protocol.name(), peer.name);
+                let before = peer.cpu_seconds();
+                let load = match protocol.load(peer.port(protocol), seconds) {
+                    Ok(load) => load,
+                    Err(error) => {
+                        eprintln!("left out: {error}");
+                        continue;
+                    }
+                };
+                let cpu_us = (peer.cpu_seconds() - before) * 1e6 / load.requests as f64;
+                eprintln!("{cpu_us:6.2} µs of processor time per request");
+                report.add(Measured {
+                    proxy: peer.name,
+                    protocol,
+                    round,
+                    cpu_us,
+                    requests_per_second: load.requests as f64 / seconds as f64,
+                    p99_ms: load.p99_ms,
+                });
+            }
+        }
+    }
+    for peer in &field.proxies {
+        report.resident(peer.name, peer.resident_mib());
+    }
+    drop(field);
+    let file = report.save()?;
+    println!("{}", if wanted.md { report.markdown() } else { report.table() });
+    eprintln!("raw results: {}", file.display());
+    Ok(())
+}

@@ -1,0 +1,44 @@
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{root, run};
+
+/// Programs that tests start, each with the Debian package that has it.
+const PROGRAMS: [(&str, &str); 3] = [("nginx", "nginx"), ("curl", "curl"), ("h2load", "nghttp2-client")];
+const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
+
+/// Sees to it that all that the tests need is there.
+pub(crate) fn ensure() -> Result<()> {
+    for target in TARGETS {
+        run(Command::new("rustup").args(["target", "add", target]).current_dir(root()).stderr(Stdio::null()))
+            .with_context(|| format!("the compiler has no {target}; add it with `rustup target add {target}`"))?;
+    }
+    ensure_programs(&PROGRAMS)
+}
+
+/// Installs what is missing, where that is possible.
+pub(crate) fn ensure_programs(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> =
+        programs.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !rustix::process::geteuid().is_root() || !is_installed("apt-get") {
+        bail!("not installed: {}; on Debian: sudo apt-get install {0}", missing.join(" "));
+    }
+    eprintln!("installing {}", missing.join(" "));
+    run(apt_get().arg("update"))?;
+    run(apt_get().args(["install", "-y", "--no-install-recommends"]).args(&missing))
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.arg("-qq").env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
+    command
+}
+
+pub(crate) fn is_installed(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).chain(["/usr/sbin".into(), "/sbin".into()]).any(|path| path.join(program).is_file())
+}
