@@ -1,0 +1,122 @@
+//! The built-in plugins, called through the interface that the rest of the host uses: what is measured has the host's
+//! bookkeeping in it (deadline, counters of calls, remembered routes).
+
+mod endpoints;
+mod policies;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use plimsoll::plugin::{Engine, Grants, Instance, Limits, Plugin, Services, Source};
+use plimsoll_componentize::{Build, Component, build_workspace};
+use serde_json::{Map, Value, json};
+
+use crate::measure::{Case, Measured, measure, median, timed_on_all_threads};
+use crate::report::human;
+use crate::{report, root};
+
+pub(crate) fn run(rounds: usize) -> Result<()> {
+    let builtin =
+        build_workspace(&root().join("plugins"), &root().join("target/plugins"), Build { locked: true, quiet: true })?;
+    let shelf = Shelf::load(&builtin)?;
+    let mut cases = shelf.loaded.iter().map(|loaded| shelf.start_case(loaded)).collect::<Result<Vec<_>>>()?;
+    cases.extend(policies::cases(&shelf)?);
+    let measured = measure(cases, rounds)?;
+    let (started, called) = measured.split_at(shelf.loaded.len());
+
+    println!("{}", shelf.table(started));
+    print!("{}", calls_table(called));
+    if let Some(request) = called.iter().find(|one| one.name == policies::DEFAULT_REQUEST) {
+        println!("\nDefault request: {}, and {} are allowed.", human(request.median()), human(ALLOWED_NS));
+    }
+    report::save("plugins", &measured, shelf.raw())
+}
+
+/// What the calls of a default request may take.
+const ALLOWED_NS: f64 = 1000.0;
+
+fn calls_table(measured: &[Measured]) -> String {
+    let mut text = String::from("| call | time |\n|---|---:|\n");
+    for one in measured {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "| {} | {} |", one.name, human(one.median()));
+    }
+    text
+}
+
+/// All built-in plugins, compiled.
+struct Shelf {
+    services: Arc<Services>,
+    loaded: Vec<Loaded>,
+}
+
+struct Loaded {
+    plugin: Arc<Plugin>,
+    /// Processor time of all threads, of several times.
+    loads: Vec<Duration>,
+}
+
+/// How often each is compiled. It takes long enough that a few times tell.
+const LOADS: usize = 7;
+
+impl Shelf {
+    fn load(components: &[Component]) -> Result<Self> {
+        let engine = Engine::new()?;
+        let services = Arc::new(Services::new(b"a secret of the operator's", Arc::default()));
+        let mut shelf = Self { services, loaded: Vec::new() };
+        for component in components {
+            let mut loads = Vec::with_capacity(LOADS);
+            let mut plugin = None;
+            for _ in 0..LOADS {
+                loads.push(timed_on_all_threads(|| {
+                    plugin = Some(shelf.load_one(&engine, component)?);
+                    Ok(())
+                })?);
+            }
+            let plugin = Arc::new(plugin.context("a component is loaded at least once")?);
+            shelf.loaded.push(Loaded { plugin, loads });
+        }
+        Ok(shelf)
+    }
+
+    fn load_one(&self, engine: &Engine, component: &Component) -> Result<Plugin> {
+        let name = Some(component.name.as_str());
+        let (source, grants) = (Source::BuiltIn, Grants::default());
+        Ok(Plugin::load(engine, &self.services, name, &component.bytes, source, grants, Limits::default())?)
+    }
+
+    /// Starts instances of a plugin.
+    fn starter(&self, name: &str) -> Result<impl Fn() -> Result<Instance> + use<>> {
+        let found = self.loaded.iter().find(|loaded| &*loaded.plugin.name == name);
+        let plugin = found.with_context(|| format!("there is no built-in plugin `{name}`"))?.plugin.clone();
+        let services = self.services.clone();
+        Ok(move || Instance::start(plugin.clone(), services.clone(), 0).map_err(|error| anyhow!("{error}")))
+    }
+
+    fn start_case(&self, loaded: &Loaded) -> Result<Case> {
+        let name = &*loaded.plugin.name;
+        let start = self.starter(name)?;
+        Ok(Case::new(format!("{name}: start and end of an instance"), move |_| start()))
+    }
+
+    fn table(&self, started: &[Measured]) -> String {
+        let mut text = String::from("| plugin | size | load | start |\n|---|---:|---:|---:|\n");
+        for (loaded, started) in self.loaded.iter().zip(started) {
+            let Plugin { name, size_bytes, .. } = &*loaded.plugin;
+            let loads: Vec<f64> = loaded.loads.iter().map(|load| load.as_secs_f64() * 1e9).collect();
+            let (load, start) = (human(median(&loads)), human(started.median()));
+            let _ = writeln!(text, "| {name} | {} KiB | {load} | {start} |", size_bytes.div_ceil(1024));
+        }
+        text
+    }
+
+    fn raw(&self) -> Map<String, Value> {
+        let plugins = self.loaded.iter().map(|Loaded { plugin, loads }| {
+            let loads: Vec<f64> = loads.iter().map(|load| load.as_micros() as f64 / 1e3).collect();
+            json!({ "name": &*plugin.name, "size_bytes": plugin.size_bytes, "load_ms": loads })
+        });
+        Map::from_iter([("plugins".to_owned(), plugins.collect())])
+    }
+}
