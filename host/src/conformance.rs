@@ -7,8 +7,7 @@ use std::sync::Arc;
 use plimsoll_conformance::{self as suite, CreateFailure, Settings, Subject};
 
 use crate::plugin::{
-    Balancer, CreateError, Engine, Grants, Instance, Limits, LoadError, PickRequest, Plugin, PolicyConfig, Role,
-    Services, Source,
+    Balancer, CreateError, Engine, Grants, Instance, Limits, PickRequest, Plugin, PolicyConfig, Role, Services, Source,
 };
 use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet};
 
@@ -16,8 +15,8 @@ use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet};
 pub fn run(bytes: &[u8], settings: &Settings) -> anyhow::Result<suite::Report> {
     let engine = Engine::new()?;
     let services = Arc::new(Services::new(b"conformance", Arc::default()));
-    let plugin = Plugin::load(&engine, &services, None, bytes, Source::Upload, Grants::everything(), Limits::default())
-        .map_err(|error: LoadError| anyhow::anyhow!(error))?;
+    let plugin =
+        Plugin::load(&engine, &services, None, bytes, Source::Upload, Grants::everything(), Limits::default())?;
     Ok(suite::run(&Component { plugin: Arc::new(plugin), services }, settings))
 }
 
