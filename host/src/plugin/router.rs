@@ -108,8 +108,8 @@ impl Router {
         Ok(decision)
     }
 
-    /// What holds when the policy gives no answer: the cluster that all its routes lead to, if there is just one. With
-    /// more than one, a guess could show a request to people whom it does not concern.
+    /// What holds when the policy gives no answer: its cluster, if it leads to just one. With more than one, a guess could
+    /// show a request to people whom it does not concern. Redirects and answers of the router's own are not made up for.
     pub fn fallback(&self) -> Option<Action> {
         match self.instance.borrow().plan(self.policy) {
             Some(Plan::Router(RouterState { clusters, .. })) => match clusters[..] {
