@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-pub use crate::wit::affinity::Binding;
+pub use crate::wit::affinity::{Binding, Edit as HeaderEdit};
 
 use crate::policies::Policies;
 use crate::wit::affinity::Plan;
@@ -14,8 +14,19 @@ pub trait Affinity: Sized + 'static {
     /// A policy from its configuration. What serde cannot say about it is checked here.
     fn new(config: Self::Config) -> Result<Self, ConfigErrors>;
 
-    /// What [`Self::find`] and [`Self::bind`] want to see. Asked once.
+    /// What [`Self::find`], [`Self::prepare`] and [`Self::bind`] want to see. Asked once.
     fn attributes(&self) -> Vec<Attribute>;
+
+    /// Lower-case names of response headers that [`Self::bind`] wants to see: it is called for every answer that has
+    /// one of them. Asked once.
+    fn response_headers(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether [`Self::prepare`] is called. Asked once.
+    fn rewrites_requests(&self) -> bool {
+        false
+    }
 
     /// The endpoints are now these.
     fn endpoints(&mut self, _endpoints: &Endpoints) {}
@@ -28,8 +39,14 @@ pub trait Affinity: Sized + 'static {
     /// Which endpoint the client is bound to. [`Endpoints::keeps_bound`] says whether it may still serve it.
     fn find(&mut self, request: &Request<'_>, endpoints: &Endpoints) -> Binding;
 
-    /// Another endpoint than [`Self::find`] gave has answered. The fields are added to the response.
-    fn bind(&mut self, request: &Request<'_>, endpoints: &Endpoints, slot: u32) -> Vec<Header>;
+    /// What the endpoint, whichever it will be, is to see instead of what the client sent.
+    fn prepare(&mut self, _request: &Request<'_>) -> Vec<HeaderEdit> {
+        Vec::new()
+    }
+
+    /// The request was answered: by another endpoint than [`Self::find`] gave, or after [`Binding::Renew`], or with one
+    /// of [`Self::response_headers`]. The edits are applied to the response.
+    fn bind(&mut self, request: &Request<'_>, answer: &Answer<'_>, endpoints: &Endpoints) -> Vec<HeaderEdit>;
 
     /// State to hand to the next version of the plugin, at most 1 MiB.
     fn save(&self) -> Vec<u8> {
@@ -39,6 +56,33 @@ pub trait Affinity: Sized + 'static {
     /// Takes over what some version of [`Self::save`] gave; false when it is not understood.
     fn restore(&mut self, _state: &[u8]) -> bool {
         false
+    }
+}
+
+/// The answer to a request, as far as an affinity sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The endpoint that gave it.
+    pub slot: u32,
+    fields: &'a [Vec<Vec<u8>>],
+}
+
+impl<'a> Answer<'a> {
+    /// Values of the header at this place of [`Affinity::response_headers`], one for each field, in their order.
+    pub fn fields(&self, index: usize) -> &'a [Vec<u8>] {
+        self.fields.get(index).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl HeaderEdit {
+    /// A field more.
+    pub fn append(name: &str, value: impl Into<Vec<u8>>) -> Self {
+        Self::Append(Header { name: name.to_owned(), value: value.into() })
+    }
+
+    /// This field in the place of all of its name.
+    pub fn set(name: &str, value: impl Into<Vec<u8>>) -> Self {
+        Self::Set(Header { name: name.to_owned(), value: value.into() })
     }
 }
 
@@ -64,7 +108,11 @@ impl<T: Affinity> Exports<T> {
         let create = || {
             let affinity = T::new(config::parse(config)?)?;
             let attributes = affinity.attributes();
-            let plan = Plan { attributes: attributes.clone() };
+            let plan = Plan {
+                attributes: attributes.clone(),
+                response_headers: affinity.response_headers(),
+                rewrites_requests: affinity.rewrites_requests(),
+            };
             self.policies.insert(policy, Policy { affinity, attributes, endpoints: Endpoints::default() })?;
             Ok(plan)
         };
@@ -97,8 +145,13 @@ impl<T: Affinity> Exports<T> {
             .call_or(policy, Binding::Unbound, |p| p.affinity.find(&Request::new(&p.attributes, values), &p.endpoints))
     }
 
-    pub fn bind(&self, policy: u32, values: &[Option<Vec<u8>>], slot: u32) -> Vec<Header> {
-        self.policies.call(policy, |p| p.affinity.bind(&Request::new(&p.attributes, values), &p.endpoints, slot))
+    pub fn prepare(&self, policy: u32, values: &[Option<Vec<u8>>]) -> Vec<HeaderEdit> {
+        self.policies.call(policy, |p| p.affinity.prepare(&Request::new(&p.attributes, values)))
+    }
+
+    pub fn bind(&self, policy: u32, values: &[Option<Vec<u8>>], slot: u32, fields: &[Vec<Vec<u8>>]) -> Vec<HeaderEdit> {
+        let answer = Answer { slot, fields };
+        self.policies.call(policy, |p| p.affinity.bind(&Request::new(&p.attributes, values), &answer, &p.endpoints))
     }
 
     pub fn save(&self, policy: u32) -> Vec<u8> {

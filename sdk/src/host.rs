@@ -26,6 +26,13 @@ pub fn now_ms() -> u64 {
     backend::clock::now_ms()
 }
 
+/// Milliseconds since the beginning of 1970 (UTC), by the clock of the machine, which may jump: only for what leaves the
+/// machine or outlives the process.
+#[inline]
+pub fn unix_ms() -> u64 {
+    backend::clock::unix_ms()
+}
+
 /// Attempts under way to this endpoint from all workers.
 #[inline]
 pub fn in_flight(slot: u32) -> u32 {

@@ -55,7 +55,7 @@ pub mod testing;
 #[doc(hidden)]
 pub mod wit;
 
-pub use affinity::{Affinity, Binding};
+pub use affinity::{Affinity, Answer, Binding, HeaderEdit};
 pub use balancer::{Balancer, Choice, Pick};
 pub use config::{ConfigErrors, NoConfig, pointer};
 pub use draw::Draw;
@@ -76,9 +76,9 @@ pub use serde::Deserialize;
 /// What most plugins name.
 pub mod prelude {
     pub use crate::{
-        Action, Affinity, Attribute, Availability, Balancer, Binding, Change, Choice, ConfigErrors, Decision, Duration,
-        Endpoint, Endpoints, Filter, Header, Health, JsonSchema, NoConfig, Outcome, OutcomeClass, Pick, Prober, Ready,
-        Request, Router, host,
+        Action, Affinity, Answer, Attribute, Availability, Balancer, Binding, Change, Choice, ConfigErrors, Decision,
+        Duration, Endpoint, Endpoints, Filter, Header, HeaderEdit, Health, JsonSchema, NoConfig, Outcome, OutcomeClass,
+        Pick, Prober, Ready, Request, Router, host,
     };
     pub use serde::Deserialize;
 }

@@ -187,8 +187,13 @@ macro_rules! __plugin {
                 find(policy: u32, attributes: Vec<Option<Vec<u8>>>) -> affinity::Binding {
                     |it| it.find(policy, &attributes)
                 }
-                bind(policy: u32, attributes: Vec<Option<Vec<u8>>>, slot: u32) -> Vec<types::Header> {
-                    |it| it.bind(policy, &attributes, slot)
+                prepare(policy: u32, attributes: Vec<Option<Vec<u8>>>) -> Vec<affinity::Edit> {
+                    |it| it.prepare(policy, &attributes)
+                }
+                bind(
+                    policy: u32, attributes: Vec<Option<Vec<u8>>>, slot: u32, response: Vec<Vec<Vec<u8>>>
+                ) -> Vec<affinity::Edit> {
+                    |it| it.bind(policy, &attributes, slot, &response)
                 }
             }
         }

@@ -2,9 +2,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use plimsoll::plugin::{
-    Affinity, AttributeValues, Balancer, Binding, Choice, Evaluator, Instance, KnownClusters, PickRequest,
+    Affinity, AttributeValues, Balancer, Binding, Choice, Evaluator, HeaderEdit, Instance, KnownClusters, PickRequest,
     PolicyConfig, Role, Router,
 };
 use plimsoll::snapshot::{EndpointSet, Outcome, OutcomeClass};
@@ -138,7 +138,7 @@ fn cookie(shelf: &Shelf) -> Result<Vec<Case>> {
         Case::new("cookie: find for a known client", move |_| Ok(known.find(&token)?)),
         Case::new("cookie: find without a cookie", move |_| Ok(new.find(&vec![None])?)),
         Case::new("cookie: find with a forged cookie", move |_| Ok(forged.find(&forgery)?)),
-        Case::new("cookie: bind", move |number| Ok(bound.bind(&vec![None], (number % 10) as u32)?)),
+        Case::new("cookie: bind", move |number| Ok(bound.bind(&vec![None], (number % 10) as u32, &[])?)),
     ])
 }
 
@@ -146,8 +146,8 @@ const LETTER_OF_SIGNATURE: usize = 20;
 
 /// What a client of slot 3 sends back.
 fn token(affinity: &Affinity) -> Result<Vec<u8>> {
-    let headers = affinity.bind(&vec![None], 3)?;
-    let (_, cookie) = headers.first().context("a new client is given a cookie")?;
+    let edits = affinity.bind(&vec![None], 3, &[])?;
+    let Some(HeaderEdit::Append(_, cookie)) = edits.first() else { bail!("a new client is given a cookie") };
     let pair = cookie.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
     let (_, token) = pair.split_at(pair.iter().position(|byte| *byte == b'=').context("a cookie has a value")? + 1);
     Ok(token.to_vec())

@@ -117,14 +117,14 @@ pub(super) fn mistakes(errors: Vec<wit::ConfigError>) -> Vec<ConfigMistake> {
     errors.into_iter().map(|error| ConfigMistake { path: error.path, message: error.message }).collect()
 }
 
+/// A header field as a plugin gave it; none if it cannot go over the wire.
+pub(super) fn header(header: wit::Header) -> Option<(http::HeaderName, http::HeaderValue)> {
+    let name = header.name.parse::<http::HeaderName>().ok()?;
+    let value = http::HeaderValue::from_bytes(&header.value).ok()?;
+    Some((name, value))
+}
+
 /// Header fields as a plugin gave them; those that cannot go over the wire are left out and counted by the caller.
 pub(super) fn header_map(headers: Vec<wit::Header>) -> Vec<(http::HeaderName, http::HeaderValue)> {
-    headers
-        .into_iter()
-        .filter_map(|header| {
-            let name = header.name.parse::<http::HeaderName>().ok()?;
-            let value = http::HeaderValue::from_bytes(&header.value).ok()?;
-            Some((name, value))
-        })
-        .collect()
+    headers.into_iter().filter_map(header).collect()
 }

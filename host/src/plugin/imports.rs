@@ -1,7 +1,7 @@
 //! What guests may call, each on behalf of the policy that is being called.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wasmtime::component::HasSelf;
 use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
@@ -171,6 +171,12 @@ impl metrics::Host for Guest {
 impl clock::Host for Guest {
     fn now_ms(&mut self) -> u64 {
         self.services.now_ms()
+    }
+
+    fn unix_ms(&mut self) -> u64 {
+        // A clock set to before 1970 reads as that.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -58,7 +58,7 @@ struct Policy {
 pub(super) enum Plan {
     Router(router::RouterState),
     Balancer(balancer::BalancerPlan),
-    Affinity(affinity::AffinityPlan),
+    Affinity(Arc<affinity::AffinityPlan>),
     Health(health::HealthPlan),
     Prober(prober::Transport),
 }

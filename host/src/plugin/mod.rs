@@ -26,7 +26,7 @@ mod router;
 mod values;
 mod wasi;
 
-pub use affinity::{Affinity, AffinityPlan, Binding};
+pub use affinity::{Affinity, AffinityPlan, Binding, HeaderEdit};
 pub use balancer::{Balancer, BalancerPlan, Choice, Request as PickRequest};
 pub use breaker::{Breaker, BreakerState};
 pub use convert::{Attribute, Values};

@@ -65,7 +65,7 @@ fn push_from_head(head: &Parts, client: &Client, attribute: &Attribute, values: 
                 (first, None) => values.push(first.map(http::HeaderValue::as_bytes)),
                 _ => {
                     let fields = head.headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
-                    values.push_parts(fields, b", ");
+                    values.push_parts(fields, if *name == COOKIE { b"; " } else { b", " });
                 }
             }
         }
@@ -135,9 +135,10 @@ mod tests {
     #[test]
     fn fields_of_one_name_are_joined() {
         let request = Request::get("/").header("x-a", "1").header("x-a", "2").header("x-b", "3");
+        let request = request.header("cookie", "a=1").header("cookie", "b=2");
         let header = |name: &str| Attribute::Header(name.parse().expect("a name"));
-        let found = values(request, &[header("x-a"), header("x-b"), header("x-c")]);
-        assert_eq!(found, [Some("1, 2".into()), Some("3".into()), None]);
+        let found = values(request, &[header("x-a"), header("x-b"), header("x-c"), header("cookie")]);
+        assert_eq!(found, [Some("1, 2".into()), Some("3".into()), None, Some("a=1; b=2".into())]);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! and the form of the target.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-    UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -99,6 +99,11 @@ fn ends_here(name: &HeaderName) -> Option<u16> {
         "upgrade" => 8,
         _ => return None,
     })
+}
+
+/// Whether a field is the proxy's alone: it belongs to one connection, frames the message, or says where it goes.
+pub(super) fn is_ours(name: &HeaderName) -> bool {
+    ends_here(name).is_some() || matches!(*name, CONTENT_LENGTH | HOST | TRAILER)
 }
 
 /// One pass over the names finds out what there is to do, since mostly it is nothing or `Connection: keep-alive`.

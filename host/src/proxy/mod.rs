@@ -1,7 +1,8 @@
-//! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `generation` is what it sees while
+//! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `affinity` asks whom a client is bound to, `generation` is what it sees while
 //! it lasts, `headers` and `attributes` read and change heads, `reply` makes the answers that are our own,
 //! `response_body` follows an answer to its end, `tunnel` is the same story for a TCP connection.
 
+mod affinity;
 mod attributes;
 mod client;
 mod cluster;

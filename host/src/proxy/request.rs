@@ -2,10 +2,11 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use super::affinity::Affine;
 use super::attributes::Visible;
 use super::client::Client;
 use super::cluster::{Cluster, Picked, PickedBy};
@@ -16,7 +17,6 @@ use super::listener::{Listener, Target};
 use super::reply;
 use super::response_body::{ResponseBody, Transfer};
 use crate::error::{Error, ErrorKind};
-use crate::plugin::Binding;
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::telemetry::{ConnectResult, Flag};
 use crate::upstream::{Answer, Attempt, InFlight, RequestBody, UploadState};
@@ -78,6 +78,7 @@ async fn forward(
     let affinity = Affine::find(&context, &cluster, visible);
     let key = cluster.key(visible, &mut context.values.borrow_mut());
     headers::prepare_request(head, &client, listener.config.forwarded);
+    affinity.prepare(&cluster, &mut head.headers);
 
     let attempts = Attempts { context: &context, cluster: &cluster, key, bound: affinity.bound() };
     let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
@@ -96,59 +97,6 @@ async fn forward(
 fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Response<ResponseBody> {
     account.answered(response.status(), Some(Flag::PluginReply));
     response
-}
-
-/// Whom a client is bound to, if its cluster binds clients.
-struct Affine {
-    values: Option<crate::plugin::Values>,
-    slot: Option<u32>,
-    picked: Option<Picked>,
-}
-
-impl Affine {
-    fn find(context: &Context, cluster: &Cluster, visible: Visible<'_>) -> Self {
-        let Some(affinity) = &cluster.affinity else { return Self { values: None, slot: None, picked: None } };
-        let values = {
-            let mut scratch = context.values.borrow_mut();
-            visible.fill(&affinity.attributes(), &mut scratch);
-            scratch.to_owned_values()
-        };
-        let picked = match affinity.find(&values) {
-            Ok(Binding::Bound(slot)) => {
-                let picked = cluster.bound(slot);
-                if picked.is_none() {
-                    affinity.count_fallback(affinity.invalid_answer());
-                }
-                picked
-            }
-            Ok(Binding::Lost | Binding::Unbound) => None,
-            Err(fault) => {
-                affinity.count_fallback(fault);
-                None
-            }
-        };
-        let slot = picked.as_ref().map(|picked| picked.endpoint.endpoint.slot);
-        Self { values: Some(values), slot, picked }
-    }
-
-    fn bound(&self) -> Option<Picked> {
-        self.picked.clone()
-    }
-
-    /// Gives the client what makes it come back to the endpoint that answered, unless it has that already.
-    fn remember(&self, cluster: &Cluster, picked: &Picked, headers: &mut HeaderMap) {
-        let (Some(affinity), Some(values)) = (&cluster.affinity, &self.values) else { return };
-        let slot = picked.endpoint.endpoint.slot;
-        if self.slot == Some(slot) {
-            return;
-        }
-        match affinity.bind(values, slot) {
-            Ok(fields) => fields.into_iter().for_each(|(name, value)| {
-                headers.append(name, value);
-            }),
-            Err(fault) => affinity.count_fallback(fault),
-        }
-    }
 }
 
 /// The attempts of one request.

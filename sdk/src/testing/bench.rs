@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::{
     Action, Affinity, Attribute, Balancer, Binding, Change, Choice, ChunkVerdict, ConfigError, Decision, Ending,
-    Endpoint, Filter, Header, Health, HealthPlan, Outcome, ProbeAction, ProbeEvent, ProbeResult, Prober, Router,
+    Endpoint, Filter, HeaderEdit, Health, HealthPlan, Outcome, ProbeAction, ProbeEvent, ProbeResult, Prober, Router,
     Target, Transition, Transport, Verdict, affinity, balancer, filter, health, prober, router,
 };
 
@@ -136,8 +136,42 @@ impl<T: Affinity> AffinityBench<T> {
         self.exports.find(POLICY, &values_of(&self.plan.attributes, attributes))
     }
 
-    pub fn bind(&mut self, attributes: &[(Attribute, &str)], slot: u32) -> Vec<Header> {
-        self.exports.bind(POLICY, &values_of(&self.plan.attributes, attributes), slot)
+    /// As [`Self::find`], with values that need not be text, in the order of the declaration.
+    pub fn find_bytes(&mut self, values: &[Option<&[u8]>]) -> Binding {
+        let values: Vec<_> = values.iter().map(|value| value.map(<[u8]>::to_vec)).collect();
+        self.exports.find(POLICY, &values)
+    }
+
+    /// What the endpoint is to see of a request with these attributes.
+    pub fn prepare(&mut self, attributes: &[(Attribute, &str)]) -> Vec<HeaderEdit> {
+        self.exports.prepare(POLICY, &values_of(&self.plan.attributes, attributes))
+    }
+
+    /// The slot answered, with none of the headers that were declared.
+    pub fn bind(&mut self, attributes: &[(Attribute, &str)], slot: u32) -> Vec<HeaderEdit> {
+        self.answered(attributes, slot, &[])
+    }
+
+    /// The slot answered with these fields; what the policy did not declare is left out.
+    pub fn answered(
+        &mut self,
+        attributes: &[(Attribute, &str)],
+        slot: u32,
+        fields: &[(&str, &str)],
+    ) -> Vec<HeaderEdit> {
+        let of = |wanted: &String| {
+            fields.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_bytes().to_vec()).collect()
+        };
+        let response: Vec<Vec<Vec<u8>>> = self.plan.response_headers.iter().map(of).collect();
+        self.exports.bind(POLICY, &values_of(&self.plan.attributes, attributes), slot, &response)
+    }
+
+    pub fn response_headers(&self) -> &[String] {
+        &self.plan.response_headers
+    }
+
+    pub fn rewrites_requests(&self) -> bool {
+        self.plan.rewrites_requests
     }
 
     pub fn attributes(&self) -> &[Attribute] {

@@ -14,6 +14,7 @@ pub(super) struct FakeHost {
     random: u64,
     draws: u64,
     pub(super) now_ms: u64,
+    pub(super) unix_ms: u64,
     pub(super) counters: HashMap<u32, Counters>,
     pub(super) logs: Vec<(Level, String)>,
     pub(super) counted: BTreeMap<String, u64>,
@@ -77,9 +78,17 @@ pub fn set_now_ms(now_ms: u64) {
     with(|host| host.now_ms = now_ms);
 }
 
-/// Lets time pass.
+/// Sets the clock of the machine, which reads 0 at first, and leaves the monotonic one alone.
+pub fn set_unix_ms(unix_ms: u64) {
+    with(|host| host.unix_ms = unix_ms);
+}
+
+/// Lets time pass, on both clocks.
 pub fn advance(by: Duration) {
-    with(|host| host.now_ms += by.as_millis());
+    with(|host| {
+        host.now_ms += by.as_millis();
+        host.unix_ms += by.as_millis();
+    });
 }
 
 /// The operator's secret, from which keys are derived.

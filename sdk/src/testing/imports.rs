@@ -15,6 +15,10 @@ pub(crate) mod clock {
     pub(crate) fn now_ms() -> u64 {
         with(|host| host.now_ms)
     }
+
+    pub(crate) fn unix_ms() -> u64 {
+        with(|host| host.unix_ms)
+    }
 }
 
 pub(crate) mod counters {

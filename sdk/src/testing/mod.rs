@@ -11,7 +11,7 @@ pub(crate) mod imports;
 pub use bench::{AffinityBench, BalancerBench, FilterBench, HealthBench, ProberBench, RouterBench};
 pub use fake::{
     Level, advance, counted, logs, random_draws, reset, seed, set_failures, set_first_byte_us, set_in_flight,
-    set_now_ms, set_requests, set_secret,
+    set_now_ms, set_requests, set_secret, set_unix_ms,
 };
 
 use crate::{Availability, Endpoint};

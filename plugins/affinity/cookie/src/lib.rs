@@ -1,16 +1,12 @@
-//! Binds clients to endpoints with a cookie that names the endpoint by the hash of its id, signed so that clients can
-//! neither choose an endpoint nor learn anything from it. Whatever is wrong with a cookie, the client just gets a new one.
+//! Binds clients to endpoints with a cookie that names the endpoint by the hash of its id, signed and masked so that
+//! clients can neither choose an endpoint nor learn anything from it. Whatever is wrong with a cookie, the client just
+//! gets a new one.
 
 mod config;
-mod memo;
-mod token;
 
-use std::collections::BTreeMap;
-
+use binding::{Signer, Tokens, set_cookie};
 pub use config::Config;
-use memo::Memo;
 use plimsoll_sdk::prelude::*;
-use token::Signer;
 
 /// Remembers clients by a cookie.
 #[derive(Debug)]
@@ -18,42 +14,68 @@ pub struct Cookie {
     name: String,
     /// What follows the value in `set-cookie`.
     attributes: String,
-    signer: Signer,
-    slots: BTreeMap<u64, u32>,
-    memo: Memo,
+    tokens: Tokens,
+    indirect: bool,
+    preserve: bool,
+    nocache: bool,
 }
 
 impl Affinity for Cookie {
     type Config = Config;
 
     fn new(config: Config) -> Result<Self, ConfigErrors> {
-        let attributes = config.check()?;
-        let signer = Signer::new(&config.keys, &config.label())
-            .ok_or_else(|| ConfigErrors::at("", "the host derives no key to sign with: give `keys`"))?;
-        Ok(Self { name: config.name, attributes, signer, slots: BTreeMap::new(), memo: Memo::default() })
+        let mut errors = ConfigErrors::new();
+        let attributes = config.check(&mut errors);
+        let signer = Signer::new(&config.keys, &config.epochs, &config.label(), &mut errors);
+        errors.or(Self {
+            name: config.name,
+            attributes,
+            tokens: Tokens::new(signer).dated(config.max_idle, config.max_life),
+            indirect: config.indirect,
+            preserve: config.preserve,
+            nocache: config.nocache,
+        })
     }
 
     fn attributes(&self) -> Vec<Attribute> {
         vec![Attribute::Cookie(self.name.clone())]
     }
 
+    fn response_headers(&self) -> Vec<String> {
+        if self.preserve { vec![set_cookie::SET_COOKIE.to_owned()] } else { Vec::new() }
+    }
+
+    fn rewrites_requests(&self) -> bool {
+        self.indirect
+    }
+
     fn endpoints(&mut self, endpoints: &Endpoints) {
-        self.slots = endpoints.iter().map(|e| (e.id_hash, e.slot)).collect();
+        self.tokens.update(endpoints);
     }
 
     fn find(&mut self, request: &Request<'_>, endpoints: &Endpoints) -> Binding {
-        let Some(text) = request.get(0) else { return Binding::Unbound };
-        let Some(id_hash) = self.memo.get_or(text, |token| self.signer.verify(token)) else { return Binding::Lost };
-        match self.slots.get(&id_hash) {
-            Some(slot) if endpoints.keeps_bound(*slot) => Binding::Bound(*slot),
-            _ => Binding::Lost,
+        match request.get(0) {
+            None => Binding::Unbound,
+            Some(text) => self.tokens.find(text, endpoints),
         }
     }
 
-    fn bind(&mut self, _request: &Request<'_>, endpoints: &Endpoints, slot: u32) -> Vec<Header> {
-        let Some(endpoint) = endpoints.get(slot) else { return Vec::new() };
-        let value = format!("{}={}{}", self.name, self.signer.issue(endpoint.id_hash), self.attributes);
-        vec![Header { name: "set-cookie".to_owned(), value: value.into_bytes() }]
+    fn prepare(&mut self, _request: &Request<'_>) -> Vec<HeaderEdit> {
+        vec![HeaderEdit::RemoveCookie(self.name.clone())]
+    }
+
+    fn bind(&mut self, request: &Request<'_>, answer: &Answer<'_>, endpoints: &Endpoints) -> Vec<HeaderEdit> {
+        // Nothing was asked for unless `preserve` is set.
+        if set_cookie::last_value(answer.fields(0), &self.name).is_some() {
+            return Vec::new();
+        }
+        let Some(token) = self.tokens.issue(request.get(0), answer.slot, endpoints) else { return Vec::new() };
+        let cookie = format!("{}={token}{}", self.name, self.attributes);
+        let mut edits = vec![HeaderEdit::append(set_cookie::SET_COOKIE, cookie)];
+        if self.nocache {
+            edits.push(HeaderEdit::append("cache-control", "private"));
+        }
+        edits
     }
 }
 

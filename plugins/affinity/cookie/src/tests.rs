@@ -1,5 +1,5 @@
-use plimsoll_sdk::testing::{AffinityBench, endpoints, set_secret, with_id};
-use plimsoll_sdk::{Attribute, Availability, Binding, Change};
+use plimsoll_sdk::testing::{AffinityBench, advance, endpoints, set_secret, set_unix_ms, with_id};
+use plimsoll_sdk::{Attribute, Availability, Binding, Change, Duration, HeaderEdit};
 use proptest::prelude::*;
 
 use crate::Cookie;
@@ -11,14 +11,26 @@ fn bench(config: &str) -> AffinityBench<Cookie> {
 }
 
 fn set_cookie(bench: &mut AffinityBench<Cookie>, slot: u32) -> String {
-    let header = bench.bind(&[], slot).remove(0);
+    cookie_of(&bench.bind(&[], slot)).expect("a new client gets a cookie")
+}
+
+fn cookie_of(edits: &[HeaderEdit]) -> Option<String> {
+    let HeaderEdit::Append(header) = edits.first()? else { panic!("{edits:?}") };
     assert_eq!(header.name, "set-cookie");
-    String::from_utf8(header.value).unwrap()
+    Some(String::from_utf8(header.value.clone()).unwrap())
 }
 
 fn token(bench: &mut AffinityBench<Cookie>, slot: u32) -> String {
-    let cookie = set_cookie(bench, slot);
+    value(&set_cookie(bench, slot))
+}
+
+fn value(cookie: &str) -> String {
     cookie.split_once('=').unwrap().1.split(';').next().unwrap().to_owned()
+}
+
+/// The cookie that the bearer of a token is given with the answer of a slot.
+fn renewed(bench: &mut AffinityBench<Cookie>, token: &str, slot: u32) -> Option<String> {
+    cookie_of(&bench.bind(&[(Attribute::Cookie("PLIMSOLL".into()), token)], slot)).map(|cookie| value(&cookie))
 }
 
 fn find(bench: &mut AffinityBench<Cookie>, token: &str) -> Binding {
@@ -42,9 +54,10 @@ fn a_client_comes_back_to_its_endpoint() {
 fn the_cookie_is_as_configured() {
     let cookie = set_cookie(&mut bench(""), 0);
     assert!(cookie.starts_with("PLIMSOLL=") && cookie.ends_with("; Path=/; HttpOnly"), "{cookie}");
-    let config = r#"{"name":"SRV","ttl":"1h","path":"/app","secure":true,"http_only":false,"same_site":"none"}"#;
+    let config = r#"{"name":"SRV","ttl":"1h","path":"/app","domain":"a.test","secure":true,"http_only":false,
+        "same_site":"none"}"#;
     let cookie = set_cookie(&mut bench(config), 0);
-    assert!(cookie.ends_with("; Path=/app; Max-Age=3600; Secure; SameSite=None"), "{cookie}");
+    assert!(cookie.ends_with("; Path=/app; Domain=a.test; Max-Age=3600; Secure; SameSite=None"), "{cookie}");
 }
 
 #[test]
@@ -98,11 +111,118 @@ fn a_token_of_another_cookie_is_worth_nothing() {
 }
 
 #[test]
+fn derived_keys_can_be_replaced_without_losing_clients() {
+    set_secret(b"one");
+    let mut before = bench("");
+    let mut during = bench(r#"{"epochs":[1,0]}"#);
+    let mut after = bench(r#"{"epochs":[1]}"#);
+    let mut elsewhere = bench(r#"{"keys":["a brand new secret"],"epochs":[1]}"#);
+    let old = token(&mut before, 1);
+    assert_eq!(find(&mut during, &old), Binding::Bound(1));
+    let new = token(&mut during, 1);
+    assert_eq!(find(&mut after, &new), Binding::Bound(1));
+    assert_eq!(find(&mut after, &old), Binding::Lost);
+    assert_eq!(find(&mut elsewhere, &new), Binding::Bound(1));
+    assert_ne!(token(&mut elsewhere, 1), new, "the configured key signs");
+}
+
+#[test]
+fn a_client_that_pauses_too_long_is_bound_anew() {
+    set_unix_ms(1_700_000_000_000);
+    let mut bench = bench(r#"{"max_idle":"64s"}"#);
+    let token = token(&mut bench, 1);
+    advance(Duration::from_secs(1));
+    assert_eq!(find(&mut bench, &token), Binding::Bound(1));
+    assert_eq!(renewed(&mut bench, &token, 1), None, "not with every answer");
+    advance(Duration::from_secs(63));
+    assert_eq!(find(&mut bench, &token), Binding::Renew(1));
+    let later = renewed(&mut bench, &token, 1).expect("a renewed cookie");
+    advance(Duration::from_secs(1));
+    assert_eq!(find(&mut bench, &token), Binding::Lost);
+    assert_eq!(find(&mut bench, &later), Binding::Bound(1));
+    let fresh = renewed(&mut bench, &token, 1).expect("a new cookie for an old one");
+    assert_eq!(find(&mut bench, &fresh), Binding::Bound(1));
+}
+
+#[test]
+fn no_client_stays_longer_than_it_may_live() {
+    set_unix_ms(1_700_000_000_000);
+    let mut bench = bench(r#"{"max_life":"100s","max_idle":"60s"}"#);
+    let mut token = token(&mut bench, 1);
+    for _ in 0..4 {
+        advance(Duration::from_secs(25));
+        assert_eq!(find(&mut bench, &token), Binding::Renew(1));
+        token = renewed(&mut bench, &token, 1).expect("a renewed cookie");
+    }
+    advance(Duration::from_secs(1));
+    assert_eq!(find(&mut bench, &token), Binding::Lost);
+}
+
+#[test]
+fn moving_to_another_endpoint_begins_a_new_life() {
+    set_unix_ms(1_700_000_000_000);
+    let mut bench = bench(r#"{"max_life":"100s"}"#);
+    let token = token(&mut bench, 1);
+    advance(Duration::from_secs(60));
+    let moved = renewed(&mut bench, &token, 2).expect("a new cookie");
+    advance(Duration::from_secs(60));
+    assert_eq!((find(&mut bench, &token), find(&mut bench, &moved)), (Binding::Lost, Binding::Bound(2)));
+}
+
+#[test]
+fn a_cookie_without_a_date_gets_one_and_one_of_tomorrow_is_refused() {
+    set_unix_ms(1_700_000_000_000);
+    let undated = token(&mut bench(""), 1);
+    let mut dated = bench(r#"{"max_idle":"1h"}"#);
+    assert_eq!(find(&mut dated, &undated), Binding::Renew(1));
+    let token = renewed(&mut dated, &undated, 1).expect("a cookie with a date");
+    assert!(token.len() > undated.len());
+    assert_eq!(find(&mut bench(""), &token), Binding::Bound(1), "dates are ignored unless asked for");
+    set_unix_ms(1_700_000_000_000 - 24 * 3_600_000);
+    assert_eq!(find(&mut dated, &token), Binding::Bound(1));
+    set_unix_ms(1_700_000_000_000 - 25 * 3_600_000);
+    assert_eq!(find(&mut dated, &token), Binding::Lost);
+}
+
+#[test]
+fn endpoints_see_the_cookie_unless_it_is_indirect() {
+    assert!(!bench("").rewrites_requests());
+    let mut bench = bench(r#"{"indirect":true}"#);
+    assert!(bench.rewrites_requests());
+    assert_eq!(bench.prepare(&[]), [HeaderEdit::RemoveCookie("PLIMSOLL".into())]);
+}
+
+#[test]
+fn an_endpoint_that_sets_the_cookie_itself_has_its_way_if_so_configured() {
+    assert!(bench("").response_headers().is_empty());
+    let mut bench = bench(r#"{"preserve":true}"#);
+    assert_eq!(bench.answered(&[], 1, &[("set-cookie", "a=1"), ("set-cookie", "PLIMSOLL=; Max-Age=0")]), []);
+    let edits = bench.answered(&[], 1, &[("set-cookie", "a=1")]);
+    let token = value(&cookie_of(&edits).expect("a cookie"));
+    let held = [(Attribute::Cookie("PLIMSOLL".into()), token.as_str())];
+    assert_eq!(bench.answered(&held, 1, &[("set-cookie", "a=1")]), [], "the client has it already");
+}
+
+#[test]
+fn caches_are_told_not_to_keep_it() {
+    let edits = bench(r#"{"nocache":true}"#).bind(&[], 1);
+    assert_eq!(edits[1..], [HeaderEdit::append("cache-control", "private")]);
+}
+
+#[test]
 fn mistakes_are_told_together() {
-    let config = r#"{"name":"a b","path":"x","ttl":"5ms","same_site":"none","keys":["short"]}"#;
+    let config = r#"{"name":"a b","path":"x","domain":"a;b","ttl":"5ms","same_site":"none","keys":["short"]}"#;
     let errors = AffinityBench::<Cookie>::new(config).unwrap_err();
     let paths: Vec<_> = errors.iter().map(|e| e.path.as_str()).collect();
-    assert_eq!(paths, ["/name", "/path", "/ttl", "/same_site", "/keys/0"]);
+    assert_eq!(paths, ["/name", "/path", "/domain", "/ttl", "/same_site", "/keys/0"]);
+}
+
+#[test]
+fn eight_kilobytes_and_bytes_that_are_no_text_are_no_token() {
+    let mut bench = bench("");
+    for value in [&[b'A'; 8192][..], &[0xff; 34], b"", &[0; 44]] {
+        assert_eq!(bench.find_bytes(&[Some(value)]), Binding::Lost);
+    }
 }
 
 proptest! {

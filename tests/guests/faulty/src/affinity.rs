@@ -27,7 +27,7 @@ impl Affinity for Faulty {
         if self.faults.strike(At::Decide) { Binding::Bound(NO_SLOT) } else { Binding::Unbound }
     }
 
-    fn bind(&mut self, _: &Request<'_>, _: &Endpoints, slot: u32) -> Vec<Header> {
-        vec![Header { name: "x-bound".into(), value: slot.to_string().into_bytes() }]
+    fn bind(&mut self, _: &Request<'_>, answer: &Answer<'_>, _: &Endpoints) -> Vec<HeaderEdit> {
+        vec![HeaderEdit::append("x-bound", answer.slot.to_string())]
     }
 }

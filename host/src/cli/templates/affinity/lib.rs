@@ -43,8 +43,8 @@ impl Affinity for PluginType {
         }
     }
 
-    fn bind(&mut self, request: &Request<'_>, endpoints: &Endpoints, slot: u32) -> Vec<Header> {
-        if let (Some(session), Some(e)) = (request.get(0), endpoints.get(slot)) {
+    fn bind(&mut self, request: &Request<'_>, answer: &Answer<'_>, endpoints: &Endpoints) -> Vec<HeaderEdit> {
+        if let (Some(session), Some(e)) = (request.get(0), endpoints.get(answer.slot)) {
             host::table::put(session, &e.id_hash.to_le_bytes(), self.config.ttl);
         }
         Vec::new()

@@ -1,0 +1,80 @@
+use plimsoll_sdk::{Binding, Duration, Endpoints, host};
+use sha2::{Digest, Sha256};
+
+use crate::Slots;
+
+/// Bindings that the host's table keeps: from a session, by whatever it is known, to an endpoint. They outlive the plugin
+/// and are shared by all workers, but not with other proxies, and end with the process. The table is bounded: sessions of
+/// least recent use give way.
+#[derive(Debug)]
+pub struct Sessions {
+    slots: Slots,
+    ttl: Duration,
+}
+
+impl Sessions {
+    /// Sessions are forgotten `ttl` after their last request.
+    pub fn new(ttl: Duration) -> Self {
+        Self { slots: Slots::default(), ttl }
+    }
+
+    pub fn update(&mut self, endpoints: &Endpoints) {
+        self.slots.update(endpoints);
+    }
+
+    /// Whom the session is bound to. An empty name is none.
+    pub fn find(&self, session: &[u8], endpoints: &Endpoints) -> Binding {
+        if session.is_empty() {
+            return Binding::Unbound;
+        }
+        let key = key(session);
+        let Some(value) = host::table::get(&key) else { return Binding::Unbound };
+        let Ok(id_hash) = value.as_slice().try_into().map(u64::from_be_bytes) else { return Binding::Lost };
+        let binding = self.slots.binding(id_hash, endpoints);
+        if matches!(binding, Binding::Bound(_)) {
+            host::table::put(&key, &value, self.ttl);
+        }
+        binding
+    }
+
+    /// As [`Self::bind`], for a session that is known; another is none.
+    pub fn rebind(&self, session: &[u8], slot: u32, endpoints: &Endpoints) {
+        if host::table::get(&key(session)).is_some() {
+            self.bind(session, slot, endpoints);
+        }
+    }
+
+    /// The session belongs to this endpoint from now on.
+    pub fn bind(&self, session: &[u8], slot: u32, endpoints: &Endpoints) {
+        let Some(endpoint) = endpoints.get(slot) else { return };
+        if !session.is_empty() {
+            host::table::put(&key(session), &endpoint.id_hash.to_be_bytes(), self.ttl);
+        }
+    }
+}
+
+/// What is longer than this is kept as its SHA-256, so that clients cannot fill the table with long names.
+const LONGEST: usize = 64;
+
+/// The first byte tells names from hashes: no name is the hash of another.
+fn key(session: &[u8]) -> Vec<u8> {
+    let (kind, bytes) = match session.len() {
+        0..=LONGEST => (0, session),
+        _ => (1, &Sha256::digest(session)[..]),
+    };
+    [&[kind], bytes].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_fit_the_table_and_differ() {
+        let long = |last: u8| [vec![b'a'; 8192], vec![last]].concat();
+        assert!(key(&long(1)).len() <= 256);
+        assert_ne!(key(&long(1)), key(&long(2)));
+        assert_ne!(key(&Sha256::digest(long(1))), key(&long(1)));
+        assert_ne!(key(b"a"), key(b"b"));
+    }
+}
