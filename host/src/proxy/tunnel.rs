@@ -4,9 +4,11 @@ use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::affinity::Affine;
 use super::attributes::Visible;
 use super::client::Client;
 use super::cluster::{Cluster, Picked};
@@ -21,7 +23,8 @@ use crate::upstream::{self, InFlight};
 /// Bytes that wait in one direction while the other side does not take them.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Carries one TCP connection to an endpoint: find the cluster, pick, connect, maybe try another, then bytes both ways.
+/// Carries one TCP connection to an endpoint: find the cluster and whom the client is bound to, pick, connect, maybe try
+/// another, then bytes both ways.
 /// Each side's end of sending is passed on; the tunnel lasts until both have ended.
 pub async fn tunnel(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, stream: TcpStream) {
     match carry(&context, &listener, &client, stream).await {
@@ -38,9 +41,12 @@ async fn carry(context: &Context, listener: &Listener, client: &Client, stream: 
     let Target::Cluster(cluster) = route.target else { return Err(ErrorKind::NoRoute.into()) };
     let key = cluster.key(visible, &mut context.values.borrow_mut());
 
+    let affinity = Affine::find(context, &cluster, visible);
     let started = Instant::now();
-    let (picked, flight, upstream) = connect(context, &cluster, key).await?;
+    let (picked, flight, upstream) = connect(context, &cluster, key, affinity.bound()).await?;
     let connected = started.elapsed();
+    // There is no head to give the client anything in.
+    affinity.remember(&cluster, &picked, &mut HeaderMap::new());
 
     let copied = copy(context, listener, stream, upstream).await;
     let class = match &copied {
@@ -59,10 +65,14 @@ async fn connect(
     context: &Context,
     cluster: &Rc<Cluster>,
     key: Option<u64>,
+    mut bound: Option<Picked>,
 ) -> Result<(Picked, InFlight, TcpStream), Error> {
     let mut tried = Vec::new();
     loop {
-        let picked = cluster.pick(key, &tried).ok_or(ErrorKind::NoEndpoint)?;
+        let picked = match bound.take() {
+            Some(bound) => bound,
+            None => cluster.pick(key, &tried).ok_or(ErrorKind::NoEndpoint)?,
+        };
         let started = Instant::now();
         let flight = InFlight::begin(picked.endpoint.clone());
         let address = picked.endpoint.endpoint.address;

@@ -119,9 +119,9 @@ pub fn split_prefix(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = value.iter().take(MOST_LETTERS + 1).position(|byte| *byte == b'~')?;
     let (token, rest) = (&value[..at], &value[at + 1..]);
     let bytes = decode(token)?;
-    let expected = match bytes.first()? {
-        &UNDATED => FEWEST_BYTES,
-        &DATED => MOST_BYTES,
+    let expected = match *bytes.first()? {
+        UNDATED => FEWEST_BYTES,
+        DATED => MOST_BYTES,
         _ => return None,
     };
     (bytes.len() == expected).then_some((token, rest))
