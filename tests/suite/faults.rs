@@ -300,6 +300,47 @@ fn a_binding_to_no_endpoint_is_no_binding() {
     assert_eq!(client.served_by_all(60), ["a", "b"]);
 }
 
+#[test]
+fn an_affinity_that_fails_at_heads_fails_no_request() {
+    for (fault, kind) in [("trap", "trap"), ("loop", "deadline")] {
+        let endpoints = a_and_b();
+        let affinity = format!("affinity: {{ plugin: faulty, config: {{ fault: {fault}, at: edit }} }}");
+        let proxy = with_faulty("cluster: app", &cluster("app", &endpoints, &affinity));
+        let mut client = Client::of(&proxy);
+        client.ask_until_quarantine(&proxy);
+        assert_eq!(traps(&proxy, "affinity", kind), 5.0, "{fault}");
+        assert_eq!(client.served_by_all(60), ["a", "b"]);
+    }
+}
+
+#[test]
+fn edits_that_would_break_the_message_are_left_out_and_counted() {
+    let endpoints = a_and_b();
+    let affinity = "affinity: { plugin: faulty, config: { fault: lie, at: edit, times: 2 } }";
+    let proxy = with_faulty("cluster: app", &cluster("app", &endpoints, affinity));
+    let mut connection = Connection::open(proxy.address("web"));
+    connection.send("GET / HTTP/1.1\r\nhost: test\r\ncookie: a=0\r\n\r\n");
+    let response = connection.response().expect("an answer");
+    let name = response.text();
+    assert!(["a", "b"].contains(&name.as_str()), "{response:?}");
+    let names: Vec<&str> = response.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"x-bound") && names.contains(&"content-length"), "{names:?}");
+    assert!(
+        !names.iter().any(|name| ["transfer-encoding", "host", "x-split", "x-smuggled"].contains(name)),
+        "{names:?}"
+    );
+    let seen = endpoints.iter().flat_map(Endpoint::requests).next().expect("a request");
+    assert!(seen.contains("x-prepared: 1\r\n") && seen.contains("host: test\r\ncookie: a=0\r\n"), "{seen}");
+    assert!(
+        !["content-length", "transfer-encoding", "smuggled", "evil"].iter().any(|part| seen.contains(part)),
+        "{seen}"
+    );
+    assert!(invalid_answers(&proxy, "affinity") >= 2.0, "one for each head");
+    // The connections are still in step.
+    connection.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(connection.response().expect("an answer").status, 200);
+}
+
 /// A listener whose router is `faulty`, for these clusters.
 fn router(config: &str) -> String {
     format!("router: {{ plugin: faulty, config: {{ {config} }} }}")

@@ -24,6 +24,8 @@ pub(crate) enum At {
     Endpoints,
     /// The call that the role is there for.
     Decide,
+    /// Affinities: when the head of a request or an answer may be changed.
+    Edit,
     Outcomes,
     Save,
     Restore,
