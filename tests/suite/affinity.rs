@@ -342,6 +342,22 @@ fn endpoints_do_not_see_a_cookie_that_is_indirect() {
     assert_eq!(seen.matches("indirect").count(), 1, "only in the path: {seen}");
 }
 
+#[test]
+fn a_client_that_is_bound_costs_one_call_and_one_more_if_its_head_is_changed() {
+    let apps = apps(&["a", "b"]);
+    let proxy = all_mechanisms(&apps);
+    let calls =
+        |plugin: &str| proxy.metric(&format!("plimsoll_plugin_calls_total{{plugin=\"{plugin}\",role=\"affinity\"}}"));
+    for (place, plugin, each) in [(0, "cookie", 1.0), (2, "cookie", 2.0), (3, "cookie-prefix", 2.0), (5, "learn", 1.0)]
+    {
+        let mut client = Client::of(proxy.address("web"), &MECHANISMS[place]);
+        client.ask();
+        let before = calls(plugin);
+        (0..10).for_each(|_| drop(client.ask()));
+        assert_eq!(calls(plugin) - before, 10.0 * each, "{}", client.path);
+    }
+}
+
 /// An endpoint that says its name, and ends.
 fn greeting(name: &'static str) -> Endpoint {
     Endpoint::scripted(Arc::new(move |mut stream: TcpStream| {

@@ -203,6 +203,34 @@ mod tests {
         assert_eq!(replace(&["b=2"]), ["b=2"]);
     }
 
+    /// The values that policies see of the cookies `a` and `b`.
+    fn seen(headers: &HeaderMap) -> Vec<Option<Vec<u8>>> {
+        let (mut head, ()) = http::Request::new(()).into_parts();
+        head.headers.clone_from(headers);
+        let client = super::super::client::Client::new(([192, 0, 2, 7], 4711).into(), false);
+        let mut values = crate::plugin::AttributeValues::default();
+        let wanted = ["a", "b"].map(|name| crate::plugin::Attribute::Cookie(name.into()));
+        Visible { listener: "web", client: &client, head: Some(&head) }.fill(&wanted, &mut values);
+        values.to_owned_values()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_edited_is_what_policies_see(fields in proptest::collection::vec("[ab=;\\x20]{0,12}", 0..4)) {
+            let mut headers = HeaderMap::new();
+            for field in &fields {
+                headers.append(COOKIE, field.parse().expect("a value"));
+            }
+            let before = seen(&headers);
+            let mut replaced = headers.clone();
+            edit_cookies(&mut replaced, b"a", Some(b"x"));
+            let expected = before[0].as_ref().map(|_| b"x".to_vec());
+            proptest::prop_assert_eq!(seen(&replaced), [expected, before[1].clone()]);
+            edit_cookies(&mut headers, b"a", None);
+            proptest::prop_assert_eq!(seen(&headers), [None, before[1].clone()]);
+        }
+    }
+
     #[test]
     fn fields_that_are_ours_are_not_edited() {
         let value = || HeaderValue::from_static("x");
