@@ -1,6 +1,7 @@
 //! All integration tests, one binary.
 
 mod admin;
+mod answers;
 mod examples;
 mod faults;
 mod http1;

@@ -82,15 +82,14 @@ async fn forward(
     let attempts = Attempts { context: &context, cluster: &cluster, key, bound: affinity.bound() };
     let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
 
-    let Answer { response, sender, first_byte, .. } = answer;
-    let (mut head, incoming) = response.into_parts();
+    let Answer { mut head, body, first_byte, .. } = answer;
     headers::prepare_response(&mut head.headers);
     affinity.remember(&cluster, &picked, &mut head.headers);
     let flag = (route.by_fallback || picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
     account.answered(head.status, flag);
     let Some(account) = exchange.take() else { return Err(ErrorKind::ClientAbort.into()) };
-    let transfer = Transfer::new(account, cluster, flight, sender, upload, head.status, first_byte, started);
-    Ok(Response::from_parts(head, ResponseBody::upstream(incoming, transfer)))
+    let transfer = Transfer::new(account, cluster, flight, upload, head.status, first_byte, started);
+    Ok(Response::from_parts(head, ResponseBody::upstream(body, transfer)))
 }
 
 fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Response<ResponseBody> {
