@@ -38,6 +38,7 @@
 
 mod affinity;
 mod balancer;
+mod bounded_load;
 mod config;
 mod draw;
 mod duration;
@@ -52,11 +53,13 @@ mod request;
 mod router;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+mod turns;
 #[doc(hidden)]
 pub mod wit;
 
 pub use affinity::{Affinity, Binding};
 pub use balancer::{Balancer, Choice, Pick};
+pub use bounded_load::BoundedLoad;
 pub use config::{ConfigErrors, NoConfig, pointer};
 pub use draw::Draw;
 pub use duration::Duration;
@@ -66,6 +69,7 @@ pub use health::{Evidence, Health, HealthPlan, ProbeResult, Transition, Verdict 
 pub use prober::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, ProbeVerdict, Prober, Target, Transport};
 pub use request::Request;
 pub use router::{Action, Decision, Redirect, Response as DirectResponse, Router};
+pub use turns::Turns;
 pub use wit::imports::types::{
     Attribute, Availability, Change, ConfigError, Endpoint, Header, Outcome, OutcomeClass, Role,
 };
