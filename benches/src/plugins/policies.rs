@@ -21,9 +21,20 @@ const SIZES: [u32; 3] = [10, 1000, 10_000];
 
 pub(super) const DEFAULT_REQUEST: &str = "default request: route from memory, and pick of least-request among 10";
 
+const BALANCERS: [&str; 8] = [
+    "round-robin",
+    "static-round-robin",
+    "least-request",
+    "least-connections",
+    "random",
+    "failover",
+    "maglev",
+    "rendezvous",
+];
+
 pub(super) fn cases(shelf: &Shelf) -> Result<Vec<Case>> {
     let mut cases = vec![default_request(shelf)?, route_again(shelf)?, route_new(shelf)?];
-    for balancer in ["round-robin", "least-request", "random", "failover", "maglev", "rendezvous"] {
+    for balancer in BALANCERS {
         for count in [2, 10, 1000, 10_000] {
             cases.push(pick(shelf, balancer, count)?);
         }
