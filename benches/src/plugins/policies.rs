@@ -21,7 +21,7 @@ const SIZES: [u32; 3] = [10, 1000, 10_000];
 
 pub(super) const DEFAULT_REQUEST: &str = "default request: route from memory, and pick of least-request among 10";
 
-const BALANCERS: [&str; 8] = [
+const BALANCERS: [&str; 9] = [
     "round-robin",
     "static-round-robin",
     "least-request",
@@ -29,6 +29,7 @@ const BALANCERS: [&str; 8] = [
     "random",
     "failover",
     "maglev",
+    "ring-hash",
     "rendezvous",
 ];
 
@@ -113,7 +114,7 @@ fn rules(shelf: &Shelf) -> Result<Router> {
 
 fn pick(shelf: &Shelf, name: &str, count: u32) -> Result<Case> {
     let balancer = balancer(shelf, name, count)?;
-    // Keys are hashes. Only maglev and rendezvous look at them.
+    // Keys are hashes. Only the balancers that hash look at them.
     let key = move |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     Ok(Case::new(format!("{name}: pick among {count}"), move |number| picked(&balancer, Some(key(number)))))
 }
