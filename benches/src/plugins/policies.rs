@@ -21,7 +21,7 @@ const SIZES: [u32; 3] = [10, 1000, 10_000];
 
 pub(super) const DEFAULT_REQUEST: &str = "default request: route from memory, and pick of least-request among 10";
 
-const BALANCERS: [&str; 9] = [
+const BALANCERS: [&str; 10] = [
     "round-robin",
     "static-round-robin",
     "least-request",
@@ -30,6 +30,7 @@ const BALANCERS: [&str; 9] = [
     "failover",
     "maglev",
     "ring-hash",
+    "jump-hash",
     "rendezvous",
 ];
 
