@@ -21,11 +21,13 @@ const SIZES: [u32; 3] = [10, 1000, 10_000];
 
 pub(super) const DEFAULT_REQUEST: &str = "default request: route from memory, and pick of least-request among 10";
 
-const BALANCERS: [&str; 10] = [
+const BALANCERS: [&str; 12] = [
     "round-robin",
     "static-round-robin",
     "least-request",
     "least-connections",
+    "least-time",
+    "peak-ewma",
     "random",
     "failover",
     "maglev",
