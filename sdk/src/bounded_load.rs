@@ -60,7 +60,9 @@ impl BoundedLoad {
         }
         self.sum_up();
         let mut seen = [0; PROBES];
-        for probe in 0..PROBES.min(ready.len() - ready.iter().filter(|e| request.is_tried(e.slot)).count()) {
+        let is_ready = |slot: &&u32| ready.binary_search_by_key(*slot, |e| e.slot).is_ok();
+        let left = ready.len().saturating_sub(request.tried.iter().filter(is_ready).count());
+        for probe in 0..PROBES.min(left) {
             let Some(slot) = untried.find(|slot| !seen[..probe].contains(slot)) else { break };
             seen[probe] = slot;
             let endpoint = ready.binary_search_by_key(&slot, |e| e.slot).map(|at| &ready[at]);

@@ -56,7 +56,7 @@ impl Turns {
         }
         let (mut chosen, mut most, mut total) = (first, i64::MIN, 0);
         for (index, (endpoint, (_, held))) in ready.iter().zip(&mut self.held).enumerate().skip(first) {
-            if !score(index).is_some_and(|score| score * of == least * u64::from(endpoint.weight)) {
+            if score(index).is_none_or(|score| score * of != least * u64::from(endpoint.weight)) {
                 continue;
             }
             *held += i64::from(endpoint.weight);

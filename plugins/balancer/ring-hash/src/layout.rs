@@ -3,13 +3,13 @@
 use xxhash_rust::xxh64::xxh64;
 
 use crate::crc32::Crc32;
-use crate::ring::{Member, Point};
+use crate::ring::{Member, Point, point};
 
 /// For each unit of weight, in nginx's layout.
 const POINTS: f64 = 160.0;
 
 /// nginx's `hash ... consistent`, which is that of Cache::Memcached::Fast with `ketama_points` 160: each point is the
-/// CRC-32 of host, a zero byte, port, and the point before. Positions are the 32 bits of it at the top. Rings that would
+/// CRC-32 of host, a zero byte, port, and the point before. Rings that would
 /// be larger than `most` get fewer points for each, in proportion.
 pub(crate) fn nginx_points(members: &[Member], most: u32, points: &mut Vec<Point>) {
     let wanted = POINTS * members.iter().map(|member| member.weight).sum::<f64>();
@@ -20,9 +20,9 @@ pub(crate) fn nginx_points(members: &[Member], most: u32, points: &mut Vec<Point
         let (host, port) = host_and_port(&member.address);
         let base = table.start(host.bytes().chain([0]).chain(port.bytes()));
         let mut last = 0_u32;
-        for _ in 0..((scale * member.weight) as u32).max(1) {
+        for _ in 0..((scale * member.weight * member.part) as u32).max(1) {
             last = table.finish(base, last.to_le_bytes());
-            points.push(Point { position: u64::from(last) << 32, owner });
+            points.push(point(last, owner));
         }
     }
 }
@@ -35,8 +35,9 @@ fn host_and_port(address: &str) -> (&str, &str) {
     }
 }
 
-/// Envoy's: XXH64 of the address, `_` and a number from 0 on; so many that the lightest endpoint has a whole number and
-/// the ring `least` points, but not more than `most`.
+/// Envoy's: XXH64 of the address, `_` and a number from 0 on, of which the upper half is kept; so many that the lightest endpoint has a whole number and
+/// the ring `least` points, but not more than `most`
+/// unless that is less than one for each.
 pub(crate) fn envoy_points(members: &[Member], least: u32, most: u32, points: &mut Vec<Point>) {
     let total: f64 = members.iter().map(|member| member.weight).sum();
     let lightest = members.iter().map(|member| member.weight / total).fold(1.0, f64::min);
@@ -46,15 +47,14 @@ pub(crate) fn envoy_points(members: &[Member], least: u32, most: u32, points: &m
     let mut name = String::new();
     for (member, owner) in members.iter().zip(0..) {
         wanted += scale * member.weight / total;
-        let mut number = 0_u32;
-        while made < wanted {
+        let own = (wanted - made).ceil().max(0.0);
+        made += own;
+        for number in 0..((own * member.part) as u32).max(1) {
             name.clear();
             name.push_str(&member.address);
             name.push('_');
             push_decimal(&mut name, number);
-            points.push(Point { position: xxh64(name.as_bytes(), 0), owner });
-            number += 1;
-            made += 1.0;
+            points.push(point((xxh64(name.as_bytes(), 0) >> 32) as u32, owner));
         }
     }
 }

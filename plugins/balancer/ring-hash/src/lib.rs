@@ -18,7 +18,7 @@ pub struct Config {
     /// Layout `envoy`: points of the ring at the least.
     #[schemars(range(min = 1, max = 524_288))]
     minimum_ring_size: Option<u32>,
-    /// Points of the ring at the most. More of them make shares more even; each takes 32 bytes on every worker.
+    /// Points of the ring at the most. More of them make shares more even; each takes 16 bytes on every worker.
     #[schemars(range(min = 1, max = 524_288))]
     maximum_ring_size: u32,
     /// An endpoint gets no more than this percentage of the mean of attempts under way for its weight, 100 at the least; a
@@ -39,7 +39,7 @@ enum LayoutName {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { layout: LayoutName::Nginx, minimum_ring_size: None, maximum_ring_size: 1 << 18, hash_balance_factor: 0 }
+        Self { layout: LayoutName::Nginx, minimum_ring_size: None, maximum_ring_size: 1 << 17, hash_balance_factor: 0 }
     }
 }
 
@@ -102,9 +102,9 @@ impl Balancer for RingHash {
     fn pick(&mut self, request: &Pick<'_>) -> Option<Choice> {
         let key = request.key.unwrap_or_else(host::random);
         let position = match self.layout {
-            // The lower half of the key, so that a key that is a CRC-32 gives nginx's choice.
-            Layout::Nginx { .. } => key << 32,
-            Layout::Envoy { .. } => key,
+            // So that a key that is a CRC-32 gives nginx's choice.
+            Layout::Nginx { .. } => key as u32,
+            Layout::Envoy { .. } => (key >> 32) as u32,
         };
         self.bounded.choose(request, self.ring.from(position)).map(Choice::slot)
     }

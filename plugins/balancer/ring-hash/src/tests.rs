@@ -174,6 +174,36 @@ fn a_larger_weight_only_attracts_keys() {
 }
 
 #[test]
+fn an_endpoint_that_warms_up_moves_only_its_own_keys() {
+    for config in ["", ENVOY, r#"{"layout":"envoy","maximum_ring_size":2000}"#] {
+        let mut bench = bench_of(config, &endpoints(&[1, 5, 3, 2]));
+        let before = slots(&mut bench);
+        for ramp in [700, 300, 1] {
+            assert!(bench.changes(&[Change::Ramp((1, ramp))]));
+            let after = slots(&mut bench);
+            assert!(
+                before.iter().zip(&after).all(|(before, after)| before == after || *before == 1),
+                "{config} {ramp}"
+            );
+            assert!(after.contains(&1) && before != after, "{config} {ramp}");
+        }
+    }
+}
+
+#[test]
+fn a_ring_that_is_too_small_still_has_a_place_for_each() {
+    for layout in ["nginx", "envoy"] {
+        let config = format!(r#"{{"layout":"{layout}","maximum_ring_size":2,"minimum_ring_size":1}}"#);
+        let config = if layout == "nginx" { config.replace(r#","minimum_ring_size":1"#, "") } else { config };
+        let mut list = endpoints(&[65_535, 1, 1, 1]);
+        list[0].availability = Availability::Draining;
+        list[1].availability = Availability::Draining;
+        let picked: std::collections::BTreeSet<_> = slots(&mut bench_of(&config, &list)).into_iter().collect();
+        assert_eq!(picked.into_iter().collect::<Vec<_>>(), [2, 3], "{layout}");
+    }
+}
+
+#[test]
 fn machines_agree_whatever_the_slots_are() {
     for config in ["", ENVOY] {
         let names = ["10.0.0.7:80", "10.0.0.1:80", "10.0.0.12:80", "10.0.0.3:80"];
@@ -336,13 +366,13 @@ proptest! {
     fn points_are_in_order_however_many(weights in prop::collection::vec(1u32..60, 1..60)) {
         let members: Vec<_> = endpoints(&weights)
             .into_iter()
-            .map(|e| crate::ring::Member { slot: e.slot, address: e.address, weight: e.weight.into() })
+            .map(|e| crate::ring::Member { slot: e.slot, address: e.address, weight: e.weight.into(), part: 1.0 })
             .collect();
         let mut points = Vec::new();
         crate::layout::nginx_points(&members, 1 << 20, &mut points);
         prop_assert_eq!(points.len() as u32, 160 * weights.iter().sum::<u32>());
         let mut expected = points.clone();
-        expected.sort_by_key(|point| point.position);
+        expected.sort_unstable();
         crate::ring::sort(&mut points);
         prop_assert_eq!(points, expected);
     }
