@@ -58,7 +58,7 @@ pub struct Pick<'a> {
     pub key: Option<u64>,
     /// Counts from 1.
     pub attempt: u32,
-    /// Slots that failed this request already. Choose one of them only when there is no other.
+    /// Slots that failed this request already, or were full. Choose one of them only when there is no other.
     pub tried: &'a [u32],
     /// The endpoints as they are now.
     pub endpoints: &'a Endpoints,

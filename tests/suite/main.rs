@@ -9,6 +9,7 @@ mod http2;
 mod lifecycle;
 mod limits;
 mod plugins;
+mod queue;
 mod retries;
 mod tcp;
 mod timeouts;

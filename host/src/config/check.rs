@@ -11,6 +11,7 @@ use super::errors::ConfigErrors;
 use super::model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
     HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, Plugin, PluginUse, Pool, Probe, Protocol,
+    Queue,
 };
 use super::quantity::{Span, SpanOrOff};
 use super::schema;
@@ -173,6 +174,7 @@ impl Checker<'_> {
             hash_on: self.hash_on(&part("hash_on"), &cluster.hash_on),
             health: self.health(&part("health"), cluster.health),
             max_attempts: cluster.max_attempts as usize,
+            queue: self.queue(&part("queue"), &cluster.queue),
             timeouts: ClusterTimeouts {
                 connect: self.timeout(&part("timeouts/connect"), cluster.timeouts.connect),
                 first_byte: self.timeout(&part("timeouts/first_byte"), cluster.timeouts.first_byte),
@@ -182,7 +184,7 @@ impl Checker<'_> {
                 idle_connections: cluster.pool.idle_connections as usize,
                 idle_timeout: cluster.pool.idle_timeout.0,
             },
-            endpoints: self.endpoints(&part("endpoints"), cluster.endpoints),
+            endpoints: self.endpoints(&part("endpoints"), cluster.endpoints, cluster.max_connections),
             name: cluster.name,
         }
     }
@@ -204,6 +206,11 @@ impl Checker<'_> {
         keys
     }
 
+    fn queue(&mut self, path: &str, queue: &schema::Queue) -> Queue {
+        self.positive(&format!("{path}/timeout"), queue.timeout);
+        Queue { max_requests: queue.max_requests as usize, timeout: queue.timeout.0 }
+    }
+
     fn health(&mut self, path: &str, health: schema::Health) -> Health {
         let probe = health.probe.map(|probe| {
             let pointer = format!("{path}/probe");
@@ -222,7 +229,7 @@ impl Checker<'_> {
         }
     }
 
-    fn endpoints(&mut self, path: &str, endpoints: Vec<schema::Endpoint>) -> Vec<Endpoint> {
+    fn endpoints(&mut self, path: &str, endpoints: Vec<schema::Endpoint>, max_connections: u32) -> Vec<Endpoint> {
         let mut names = Names::default();
         let mut checked = Vec::new();
         for (index, endpoint) in endpoints.into_iter().enumerate() {
@@ -238,6 +245,7 @@ impl Checker<'_> {
                     address,
                     weight: endpoint.weight,
                     priority: endpoint.priority,
+                    max_connections: endpoint.max_connections.unwrap_or(max_connections),
                     zone: endpoint.zone,
                     metadata: endpoint.metadata,
                 }),

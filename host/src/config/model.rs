@@ -140,6 +140,7 @@ pub struct Cluster {
     pub hash_on: Vec<HashKey>,
     pub health: Health,
     pub max_attempts: usize,
+    pub queue: Queue,
     pub timeouts: ClusterTimeouts,
     pub pool: Pool,
     pub endpoints: Vec<Endpoint>,
@@ -156,6 +157,13 @@ pub enum HashKey {
     Query,
     Authority,
     ServerName,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// On each worker.
+    pub max_requests: usize,
+    pub timeout: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -192,6 +200,8 @@ pub struct Endpoint {
     pub address: Address,
     pub weight: u32,
     pub priority: u32,
+    /// 0 is no bound.
+    pub max_connections: u32,
     pub zone: String,
     pub metadata: BTreeMap<String, String>,
 }

@@ -277,6 +277,14 @@ pub(super) struct Cluster {
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 16))]
     pub(super) max_attempts: u32,
+    /// Attempts that may be under way at each endpoint, counted over all workers; 0 is no bound. Kept connections
+    /// without a request do not count. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub(super) max_connections: u32,
+    /// Where requests wait while every endpoint is full, that is, has `max_connections` attempts under way.
+    #[serde(default)]
+    pub(super) queue: Queue,
     /// How long endpoints are waited for.
     #[serde(default)]
     pub(super) timeouts: ClusterTimeouts,
@@ -289,6 +297,24 @@ pub(super) struct Cluster {
 
 fn three() -> u32 {
     3
+}
+
+/// Where requests wait while every endpoint is full: first come, first served. One that finds no room here, or waits
+/// for too long, gets 503. A client that is bound to an endpoint waits for that one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Queue {
+    /// Requests that may wait, on each worker; 0 lets none wait. Default: 1024.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(super) max_requests: u32,
+    /// How long a request may wait. Default: 1s.
+    pub(super) timeout: Span,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { max_requests: 1024, timeout: Span(Duration::from_secs(1)) }
+    }
 }
 
 /// Which endpoints are healthy.
@@ -390,6 +416,9 @@ pub(super) struct Endpoint {
     #[serde(default)]
     #[schemars(range(min = 0, max = 127))]
     pub(super) priority: u32,
+    /// Attempts that may be under way at it, counted over all workers; 0 is no bound. Default: what the cluster says.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub(super) max_connections: Option<u32>,
     /// Where it runs.
     #[serde(default)]
     pub(super) zone: String,

@@ -207,7 +207,8 @@ impl Control {
                 continue;
             }
             let name: Arc<str> = cluster.name.as_str().into();
-            let state = ClusterState::next(Arc::new(cluster.clone()), &addresses, before.get(&name));
+            let state =
+                ClusterState::next(Arc::new(cluster.clone()), &addresses, before.get(&name), self.workers.len());
             clusters.insert(name, state);
         }
         clusters
@@ -339,6 +340,7 @@ fn install(
             Some(ClusterInstall {
                 config: state.config.clone(),
                 endpoints: state.set.clone(),
+                waiting: state.waiting.clone(),
                 balancer: uses.balancer.clone(),
                 affinity: uses.affinity.clone(),
                 hash_on: hash_attributes(cluster),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::plugin::Evidence;
-use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap};
+use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap, Waiting};
 
 /// A cluster's membership, with all that makes an endpoint available or not.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub(super) struct ClusterState {
     pub(super) config: Arc<config::Cluster>,
     pub(super) members: Vec<Member>,
     pub(super) set: Arc<EndpointSet>,
+    /// Who waits for room at the endpoints; shared by all generations.
+    pub(super) waiting: Arc<Waiting>,
     slots: SlotMap,
 }
 
@@ -38,12 +40,12 @@ pub enum HealthState {
 }
 
 impl Member {
-    fn new(config: config::Endpoint, address: SocketAddr, slot: u32) -> Self {
+    fn new(config: config::Endpoint, address: SocketAddr, slot: u32, waiting: Arc<Waiting>) -> Self {
         Self {
             config,
             address,
             slot,
-            counters: Arc::default(),
+            counters: Arc::new(EndpointCounters::new(waiting)),
             health: HealthState::Healthy,
             weight: None,
             fresh: true,
@@ -80,6 +82,7 @@ impl Member {
             ramp: 1000,
             availability: self.availability(),
             priority: self.config.priority,
+            max_connections: self.config.max_connections,
             zone: self.config.zone.as_str().into(),
             metadata: self.config.metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             counters: self.counters.clone(),
@@ -90,7 +93,13 @@ impl Member {
 impl ClusterState {
     /// The cluster of a new configuration. Endpoints that were members before keep their slot, counters, health and what
     /// the operator said.
-    pub(super) fn next(config: Arc<config::Cluster>, addresses: &[SocketAddr], before: Option<&Self>) -> Self {
+    pub(super) fn next(
+        config: Arc<config::Cluster>,
+        addresses: &[SocketAddr],
+        before: Option<&Self>,
+        workers: usize,
+    ) -> Self {
+        let waiting = before.map_or_else(|| Arc::new(Waiting::new(workers)), |before| before.waiting.clone());
         let mut slots = before.map(|before| before.slots.clone()).unwrap_or_default();
         let ids: Vec<Arc<str>> = config.endpoints.iter().map(|endpoint| endpoint.id.as_str().into()).collect();
         let assigned = slots.assign(&ids);
@@ -106,12 +115,12 @@ impl ClusterState {
                     Some(known) if known.address == *address => {
                         Member { config: endpoint.clone(), slot, ..known.clone() }
                     }
-                    _ => Member::new(endpoint.clone(), *address, slot),
+                    _ => Member::new(endpoint.clone(), *address, slot, waiting.clone()),
                 }
             })
             .collect();
         let generation = before.map_or(0, |before| before.set.generation());
-        let mut cluster = Self { config, members, set: Arc::new(EndpointSet::new(generation, [])), slots };
+        let mut cluster = Self { config, members, set: Arc::new(EndpointSet::new(generation, [])), waiting, slots };
         cluster.refresh(before.map(|before| &*before.set));
         cluster
     }
@@ -186,6 +195,7 @@ fn same(a: &Endpoint, b: &Endpoint) -> bool {
         && a.ramp == b.ramp
         && a.availability == b.availability
         && a.priority == b.priority
+        && a.max_connections == b.max_connections
         && a.zone == b.zone
         && a.metadata == b.metadata
         && Arc::ptr_eq(&a.counters, &b.counters)

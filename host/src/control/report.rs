@@ -60,6 +60,8 @@ pub struct EndpointReport {
     pub reason: Option<String>,
     pub drain: bool,
     pub enabled: bool,
+    /// Attempts that may be under way; 0 is no bound.
+    pub max_connections: u32,
     pub in_flight: u32,
     pub requests: u64,
     pub failures: u64,
@@ -234,6 +236,7 @@ fn endpoint_report(member: &Member) -> EndpointReport {
         reason,
         drain: member.draining,
         enabled: !member.disabled,
+        max_connections: member.config.max_connections,
         in_flight: member.counters.in_flight(),
         requests: member.counters.requests(),
         failures: member.counters.failures(),

@@ -1,6 +1,6 @@
 //! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `generation` is what it sees while
 //! it lasts, `headers` and `attributes` read and change heads, `reply` makes the answers that are our own,
-//! `response_body` follows an answer to its end, `tunnel` is the same story for a TCP connection.
+//! `queue` is where requests wait for room at an endpoint, `response_body` follows an answer to its end, `tunnel` is the same story for a TCP connection.
 
 mod attributes;
 mod client;
@@ -9,6 +9,7 @@ mod context;
 mod exchange;
 mod headers;
 mod listener;
+mod queue;
 mod reply;
 mod request;
 mod response_body;

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 
 use super::attributes::Visible;
 use super::client::Client;
-use super::cluster::{Cluster, Picked, PickedBy};
+use super::cluster::{Claim, Cluster, Picked, PickedBy, Wanted};
 use super::context::Context;
 use super::exchange::Exchange;
 use super::headers;
@@ -183,13 +183,15 @@ impl Attempts<'_> {
         };
         let mut tried: Vec<u32> = Vec::new();
         loop {
-            let picked = match self.bound.take() {
-                Some(bound) => bound,
-                None => self.cluster.pick(self.key, &tried).ok_or(ErrorKind::NoEndpoint)?,
+            let wanted = Wanted { bound: self.bound.take(), key: self.key, tried: &tried };
+            let (picked, flight) = match self.cluster.claim(&wanted) {
+                Claim::Begun(picked, flight) => (picked, flight),
+                // In a box: it is rare, and would make the future of every request larger.
+                Claim::Full => Box::pin(self.cluster.wait(self.context, wanted)).await?,
+                Claim::Nowhere => return Err(ErrorKind::NoEndpoint.into()),
             };
             account.attempted(&picked);
             let started = Instant::now();
-            let flight = InFlight::begin(picked.endpoint.clone());
             let attempt = Attempt {
                 endpoint: &picked.endpoint,
                 timers: &self.context.timers,

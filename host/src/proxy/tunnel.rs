@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::attributes::Visible;
 use super::client::Client;
-use super::cluster::{Cluster, Picked};
+use super::cluster::{Claim, Cluster, Picked, Wanted};
 use super::context::Context;
 use super::listener::{Listener, Target};
 use crate::error::{Error, ErrorKind};
@@ -62,9 +62,13 @@ async fn connect(
 ) -> Result<(Picked, InFlight, TcpStream), Error> {
     let mut tried = Vec::new();
     loop {
-        let picked = cluster.pick(key, &tried).ok_or(ErrorKind::NoEndpoint)?;
+        let wanted = Wanted { bound: None, key, tried: &tried };
+        let (picked, flight) = match cluster.claim(&wanted) {
+            Claim::Begun(picked, flight) => (picked, flight),
+            Claim::Full => cluster.wait(context, wanted).await?,
+            Claim::Nowhere => return Err(ErrorKind::NoEndpoint.into()),
+        };
         let started = Instant::now();
-        let flight = InFlight::begin(picked.endpoint.clone());
         let address = picked.endpoint.endpoint.address;
         match upstream::connect(address, cluster.config.timeouts.connect, &context.timers).await {
             Ok(stream) => {

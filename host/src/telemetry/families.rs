@@ -15,7 +15,8 @@ use prometheus_client::metrics::exemplar::Exemplar;
 
 use super::histogram::{CALL, HistogramTotal, LATENCY};
 use super::label::{
-    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, Refusal, ReloadResult, TrapKind,
+    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, QueueResult, Refusal,
+    ReloadResult, TrapKind,
 };
 use super::process;
 use super::registry::{EndpointSample, PluginKey, Shards};
@@ -147,6 +148,27 @@ impl Scrape {
                 let count: u64 = shards.values().map(|shard| shard.connects[result as usize].get()).sum();
                 family.sample([("cluster", cluster), ("result", result.as_str())], count)?;
             }
+        }
+        let mut family = out.gauge("plimsoll_queue_length", "Requests that wait for room at an endpoint now.")?;
+        for (cluster, shards) in clusters {
+            let queued: u64 = shards.values().map(|shard| shard.queued.get()).sum();
+            family.sample([("cluster", cluster)], queued)?;
+        }
+        let mut family = out.counter(
+            "plimsoll_queue_waits_total",
+            "Requests that found every endpoint full, by how their wait ended; full did not wait at all.",
+        )?;
+        for (cluster, shards) in clusters {
+            for result in QueueResult::ALL {
+                let count: u64 = shards.values().map(|shard| shard.waits[result as usize].get()).sum();
+                family.sample([("cluster", cluster), ("result", result.as_str())], count)?;
+            }
+        }
+        let mut family =
+            out.histogram("plimsoll_queue_wait_seconds", "Time that requests waited for room at an endpoint.")?;
+        for (cluster, shards) in clusters {
+            let total = HistogramTotal::of(&LATENCY, shards.values().map(|shard| &shard.wait));
+            family.histogram([("cluster", cluster)], &total)?;
         }
         Ok(())
     }

@@ -122,6 +122,8 @@ impl State {
             affinity,
             hash_on: install.hash_on,
             endpoints: install.endpoints,
+            waiting: install.waiting,
+            worker: self.number,
             tells_health: install.tells_health,
             seed: self.number as u64 + 1,
             config: install.config,
