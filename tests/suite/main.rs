@@ -11,6 +11,7 @@ mod limits;
 mod plugins;
 mod queue;
 mod retries;
+mod slow_start;
 mod tcp;
 mod timeouts;
 

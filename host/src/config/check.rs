@@ -11,7 +11,7 @@ use super::errors::ConfigErrors;
 use super::model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
     HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, Plugin, PluginUse, Pool, Probe, Protocol,
-    Queue,
+    Queue, SlowStart,
 };
 use super::quantity::{Span, SpanOrOff};
 use super::schema;
@@ -173,6 +173,7 @@ impl Checker<'_> {
             affinity: cluster.affinity.map(|affinity| plugin_use(&part("affinity"), Some(affinity), "")),
             hash_on: self.hash_on(&part("hash_on"), &cluster.hash_on),
             health: self.health(&part("health"), cluster.health),
+            slow_start: cluster.slow_start.map(|slow_start| self.slow_start(&part("slow_start"), &slow_start)),
             max_attempts: cluster.max_attempts as usize,
             queue: self.queue(&part("queue"), &cluster.queue),
             timeouts: ClusterTimeouts {
@@ -204,6 +205,15 @@ impl Checker<'_> {
             }
         }
         keys
+    }
+
+    fn slow_start(&mut self, path: &str, slow_start: &schema::SlowStart) -> SlowStart {
+        self.positive(&format!("{path}/duration"), slow_start.duration);
+        SlowStart {
+            duration: slow_start.duration.0,
+            aggression: slow_start.aggression,
+            min_weight_percent: slow_start.min_weight_percent,
+        }
     }
 
     fn queue(&mut self, path: &str, queue: &schema::Queue) -> Queue {

@@ -23,6 +23,7 @@ pub use errors::{ConfigError, ConfigErrors};
 pub use model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
     HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, Plugin, PluginUse, Pool, Probe, Protocol,
+    Queue, SlowStart,
 };
 pub use reference::reference_markdown;
 pub use source::Source;

@@ -139,6 +139,7 @@ pub struct Cluster {
     pub affinity: Option<PluginUse>,
     pub hash_on: Vec<HashKey>,
     pub health: Health,
+    pub slow_start: Option<SlowStart>,
     pub max_attempts: usize,
     pub queue: Queue,
     pub timeouts: ClusterTimeouts,
@@ -157,6 +158,15 @@ pub enum HashKey {
     Query,
     Authority,
     ServerName,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlowStart {
+    pub duration: Duration,
+    /// Above 0.
+    pub aggression: f64,
+    /// Up to 100.
+    pub min_weight_percent: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -273,6 +273,8 @@ pub(super) struct Cluster {
     /// Which endpoints are healthy.
     #[serde(default)]
     pub(super) health: Health,
+    /// Lets endpoints that come into service warm up. Default: none.
+    pub(super) slow_start: Option<SlowStart>,
     /// Endpoints that a request is tried at, before it fails. Default: 3.
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 16))]
@@ -297,6 +299,33 @@ pub(super) struct Cluster {
 
 fn three() -> u32 {
     3
+}
+
+/// Lets endpoints that come into service warm up: their weight grows to its whole by
+/// `weight * max(min_weight_percent / 100, (passed / duration) ^ (1 / aggression))`, in steps of at least a twentieth. It
+/// begins when an endpoint that was added, or was unhealthy or disabled, takes requests. Endpoints that are there when
+/// the cluster begins, and get healthy within `duration`, do not warm up: all are equally cold.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SlowStart {
+    /// How long it takes.
+    pub(super) duration: Span,
+    /// 1 grows at an even pace, more grows faster at first, less slower at first. Default: 1.
+    #[serde(default = "even")]
+    #[schemars(range(min = 0.01, max = 100))]
+    pub(super) aggression: f64,
+    /// The share of the weight that it begins with. Default: 10.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) min_weight_percent: u32,
+}
+
+fn even() -> f64 {
+    1.0
+}
+
+fn ten() -> u32 {
+    10
 }
 
 /// Where requests wait while every endpoint is full: first come, first served. One that finds no room here, or waits

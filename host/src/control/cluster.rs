@@ -1,6 +1,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::warmth::{Circumstances, Warmth};
 use crate::config;
 use crate::plugin::Evidence;
 use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap, Waiting};
@@ -13,6 +15,8 @@ pub(super) struct ClusterState {
     pub(super) set: Arc<EndpointSet>,
     /// Who waits for room at the endpoints; shared by all generations.
     pub(super) waiting: Arc<Waiting>,
+    /// When it came into being.
+    began: Instant,
     slots: SlotMap,
 }
 
@@ -28,6 +32,7 @@ pub struct Member {
     pub weight: Option<u32>,
     pub draining: bool,
     pub disabled: bool,
+    warmth: Warmth,
     /// Not live in any configuration yet.
     fresh: bool,
 }
@@ -40,7 +45,7 @@ pub enum HealthState {
 }
 
 impl Member {
-    fn new(config: config::Endpoint, address: SocketAddr, slot: u32, waiting: Arc<Waiting>) -> Self {
+    fn new(config: config::Endpoint, address: SocketAddr, slot: u32, waiting: Arc<Waiting>, warmth: Warmth) -> Self {
         Self {
             config,
             address,
@@ -48,6 +53,7 @@ impl Member {
             counters: Arc::new(EndpointCounters::new(waiting)),
             health: HealthState::Healthy,
             weight: None,
+            warmth,
             fresh: true,
             draining: false,
             disabled: false,
@@ -72,6 +78,11 @@ impl Member {
         self.weight.unwrap_or(self.config.weight)
     }
 
+    /// Share of the weight in force, in thousandths.
+    pub fn ramp(&self) -> u32 {
+        self.warmth.ramp()
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint {
             slot: self.slot,
@@ -79,7 +90,7 @@ impl Member {
             id_hash: Endpoint::id_hash(self.id()),
             address: self.address,
             weight: self.effective_weight(),
-            ramp: 1000,
+            ramp: self.ramp(),
             availability: self.availability(),
             priority: self.config.priority,
             max_connections: self.config.max_connections,
@@ -109,18 +120,21 @@ impl ClusterState {
             .zip(addresses)
             .zip(assigned)
             .map(|((endpoint, address), slot)| {
+                let warmth = if before.is_some() { Warmth::cold() } else { Warmth::beginning() };
                 let known =
                     before.and_then(|before| before.members.iter().find(|member| member.config.id == endpoint.id));
                 match known {
                     Some(known) if known.address == *address => {
                         Member { config: endpoint.clone(), slot, ..known.clone() }
                     }
-                    _ => Member::new(endpoint.clone(), *address, slot, waiting.clone()),
+                    _ => Member::new(endpoint.clone(), *address, slot, waiting.clone(), warmth),
                 }
             })
             .collect();
         let generation = before.map_or(0, |before| before.set.generation());
-        let mut cluster = Self { config, members, set: Arc::new(EndpointSet::new(generation, [])), waiting, slots };
+        let began = before.map_or_else(Instant::now, |before| before.began);
+        let mut cluster =
+            Self { config, members, set: Arc::new(EndpointSet::new(generation, [])), waiting, began, slots };
         cluster.refresh(before.map(|before| &*before.set));
         cluster
     }
@@ -156,6 +170,7 @@ impl ClusterState {
     /// Makes the next generation of the set from the members. Endpoints in which nothing changed stay the same object,
     /// which makes the difference cheap to find.
     pub(super) fn refresh(&mut self, same_as: Option<&EndpointSet>) {
+        self.warm_up();
         let before = same_as.unwrap_or(&self.set);
         let generation = self.set.generation() + 1;
         let endpoints = self.members.iter().map(|member| {
@@ -166,6 +181,21 @@ impl ClusterState {
             }
         });
         self.set = Arc::new(EndpointSet::new(generation, endpoints));
+    }
+
+    /// Lets the members become as warm as they should be by now. True when that changed the weight of one.
+    pub(super) fn warm_up(&mut self) -> bool {
+        let (now, began) = (Instant::now(), self.began);
+        let slow_start = self.config.slow_start.as_ref();
+        let mut changed = false;
+        for member in &mut self.members {
+            // What is not live yet has not begun to warm up.
+            let in_service = !member.fresh && member.availability() != Availability::Unavailable;
+            let next = member.warmth.next(Circumstances { now, slow_start, began, in_service });
+            changed |= next.ramp() != member.warmth.ramp();
+            member.warmth = next;
+        }
+        changed
     }
 
     pub(super) fn member_mut(&mut self, slot: u32) -> Option<&mut Member> {

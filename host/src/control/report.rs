@@ -52,6 +52,8 @@ pub struct EndpointReport {
     pub address: String,
     pub slot: u32,
     pub weight: u32,
+    /// Share of the weight in force, in thousandths: below 1000 while the endpoint warms up.
+    pub ramp: u32,
     /// `ready`, `draining` or `unavailable`.
     pub availability: String,
     /// `healthy` or `unhealthy`.
@@ -226,6 +228,7 @@ fn endpoint_report(member: &Member) -> EndpointReport {
         address: member.address.to_string(),
         slot: member.slot,
         weight: member.effective_weight(),
+        ramp: member.ramp(),
         availability: match member.availability() {
             Availability::Ready => "ready",
             Availability::Draining => "draining",

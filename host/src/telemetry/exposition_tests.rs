@@ -54,6 +54,7 @@ fn small_registry() -> Registry {
         requests: u64::MAX,
         failures: 2,
         weight: 3,
+        ramp: 250,
         available: true,
         draining: false,
         first_byte_us: 1500,

@@ -182,8 +182,13 @@ impl Scrape {
         each(&mut family, endpoints, |sample| sample.requests)?;
         let mut family = out.counter("plimsoll_endpoint_failures_total", "Attempts that did not end well.")?;
         each(&mut family, endpoints, |sample| sample.failures)?;
-        let mut family = out.gauge("plimsoll_endpoint_weight", "Weight in force.")?;
+        let mut family = out.gauge("plimsoll_endpoint_weight", "Weight, the operator's or the configured one.")?;
         each(&mut family, endpoints, |sample| u64::from(sample.weight))?;
+        let mut family = out.gauge(
+            "plimsoll_endpoint_ramp_ratio",
+            "Share of the weight that is in force: below 1 while the endpoint warms up.",
+        )?;
+        each(&mut family, endpoints, |sample| f64::from(sample.ramp) / 1000.0)?;
         let mut family = out.gauge("plimsoll_endpoint_available", "1 if the endpoint may get traffic.")?;
         each(&mut family, endpoints, |sample| u64::from(sample.available))?;
         let mut family = out.gauge(
