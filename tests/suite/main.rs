@@ -4,6 +4,7 @@ mod admin;
 mod answers;
 mod examples;
 mod faults;
+mod hashing;
 mod http1;
 mod http2;
 mod lifecycle;

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::errors::ConfigErrors;
 use super::model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
-    HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, Plugin, PluginUse, Pool, Probe, Protocol,
-    Queue, SlowStart,
+    HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin,
+    PluginUse, Pool, Probe, Protocol, Queue, SlowStart,
 };
 use super::quantity::{Span, SpanOrOff};
 use super::schema;
@@ -198,8 +198,9 @@ impl Checker<'_> {
                 None => self.mistake(
                     &format!("{path}/{index}"),
                     format!(
-                        "expected source_address, path, query, authority, server_name, or one of header, cookie, \
-                         query_parameter with a name, found {item}"
+                        "expected source_address, path, query, authority, server_name, rdp_cookie; or header, cookie, \
+                         query_parameter, rdp_cookie with a name; or source_address with ipv4_prefix up to 32 and \
+                         ipv6_prefix up to 128; or path with depth, length, query; found {item}"
                     ),
                 ),
             }
@@ -402,18 +403,52 @@ fn hash_key(item: &Value) -> Option<HashKey> {
             "query" => Some(HashKey::Query),
             "authority" => Some(HashKey::Authority),
             "server_name" => Some(HashKey::ServerName),
+            "rdp_cookie" => Some(HashKey::RdpCookie("mstshash".to_owned())),
             _ => None,
         };
     }
     let map = item.as_object().filter(|map| map.len() == 1)?;
-    let (kind, name) = map.iter().next()?;
-    let name = name.as_str().filter(|name| !name.is_empty())?;
-    match kind.as_str() {
-        "header" => name.parse::<http::HeaderName>().ok().map(|name| HashKey::Header(name.to_string())),
-        "cookie" => Some(HashKey::Cookie(name.to_owned())),
-        "query_parameter" => Some(HashKey::QueryParameter(name.to_owned())),
+    let (kind, value) = map.iter().next()?;
+    match (kind.as_str(), value) {
+        ("source_address", Value::Object(prefixes)) => network(prefixes),
+        ("path", Value::Object(part)) => path_part(part),
+        (_, Value::String(name)) if name.is_empty() => None,
+        ("header", Value::String(name)) => {
+            name.parse::<http::HeaderName>().ok().map(|name| HashKey::Header(name.to_string()))
+        }
+        ("cookie", Value::String(name)) => Some(HashKey::Cookie(name.clone())),
+        ("query_parameter", Value::String(name)) => Some(HashKey::QueryParameter(name.clone())),
+        ("rdp_cookie", Value::String(name)) => Some(HashKey::RdpCookie(name.clone())),
         _ => None,
     }
+}
+
+fn network(prefixes: &Map<String, Value>) -> Option<HashKey> {
+    let mut network = NetworkPrefixes { ipv4: 32, ipv6: 128 };
+    for (key, bits) in prefixes {
+        let (part, most) = match key.as_str() {
+            "ipv4_prefix" => (&mut network.ipv4, 32),
+            "ipv6_prefix" => (&mut network.ipv6, 128),
+            _ => return None,
+        };
+        *part = u8::try_from(bits.as_u64()?).ok().filter(|bits| *bits <= most)?;
+    }
+    Some(HashKey::SourceNetwork(network))
+}
+
+fn path_part(wanted: &Map<String, Value>) -> Option<HashKey> {
+    let mut part = PathPart { depth: None, length: None, query: false };
+    let positive =
+        |value: &Value| value.as_u64().and_then(|value| usize::try_from(value).ok()).filter(|value| *value > 0);
+    for (key, value) in wanted {
+        match key.as_str() {
+            "depth" => part.depth = Some(positive(value)?),
+            "length" => part.length = Some(positive(value)?),
+            "query" => part.query = value.as_bool()?,
+            _ => return None,
+        }
+    }
+    Some(HashKey::PathPart(part))
 }
 
 fn unknown_cluster(name: &str, clusters: &[Cluster]) -> String {

@@ -154,10 +154,32 @@ pub enum HashKey {
     Cookie(String),
     QueryParameter(String),
     SourceAddress,
+    SourceNetwork(NetworkPrefixes),
     Path,
+    PathPart(PathPart),
     Query,
     Authority,
     ServerName,
+    /// By its name.
+    RdpCookie(String),
+}
+
+/// How many bits of an address tell its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkPrefixes {
+    pub ipv4: u8,
+    pub ipv6: u8,
+}
+
+/// The beginning of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathPart {
+    /// Segments; none for all.
+    pub depth: Option<usize>,
+    /// Bytes; none for all.
+    pub length: Option<usize>,
+    /// Whether the query goes on where the path ends.
+    pub query: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

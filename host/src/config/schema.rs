@@ -266,8 +266,12 @@ pub(super) struct Cluster {
     pub(super) balancer: Option<PluginUse>,
     /// The plugin that binds clients to endpoints. Default: none.
     pub(super) affinity: Option<PluginUse>,
-    /// What the key of hashing balancers is made of; the first that the request has. Items: `source_address`, `path`,
-    /// `query`, `authority`, `server_name`, `{ header: NAME }`, `{ cookie: NAME }`, `{ query_parameter: NAME }`.
+    /// What the key of hashing balancers is made of; the first that the request has and that is not empty. Without any,
+    /// there is no key, and such balancers pick at random. Items: `source_address`, or just its network by
+    /// `{ source_address: { ipv4_prefix: 24, ipv6_prefix: 64 } }` (default: all bits); `path`, or its beginning by
+    /// `{ path: { depth: SEGMENTS, length: BYTES, query: true } }` (`query` goes on with the query where the path ends);
+    /// `query`, `authority`, `server_name`, `{ header: NAME }`, `{ cookie: NAME }`, `{ query_parameter: NAME }`; for
+    /// `tcp` listeners `rdp_cookie`, the `mstshash` of a Remote Desktop client, or `{ rdp_cookie: NAME }`.
     #[serde(default)]
     pub(super) hash_on: Vec<Value>,
     /// Which endpoints are healthy.

@@ -49,10 +49,7 @@ pub(super) fn read(value: &Value) -> Result<File, Vec<Mistake>> {
     let schema = json_schema();
     let validator = jsonschema::validator_for(&schema)
         .map_err(|error| vec![(String::new(), format!("the schema is broken: {error}"))])?;
-    let mistakes: Vec<Mistake> = validator
-        .iter_errors(value)
-        .flat_map(|error| say(&error, &schema))
-        .collect();
+    let mistakes: Vec<Mistake> = validator.iter_errors(value).flat_map(|error| say(&error, &schema)).collect();
     if !mistakes.is_empty() {
         return Err(mistakes);
     }

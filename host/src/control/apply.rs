@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
-use super::build::{Builder, CONTROL, Mistake, Uses, check_schemas, hash_attributes};
+use super::build::{Builder, CONTROL, Mistake, Uses, check_schemas};
 use super::cluster::ClusterState;
 use super::plugins::PluginEntries;
 use super::state::{Control, ListeningSocket, VERSIONS_KEPT, Version};
@@ -343,7 +343,6 @@ fn install(
                 waiting: state.waiting.clone(),
                 balancer: uses.balancer.clone(),
                 affinity: uses.affinity.clone(),
-                hash_on: hash_attributes(cluster),
                 tells_health: tells_health(&cluster.name),
             })
         })

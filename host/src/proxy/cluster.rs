@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::attributes::Visible;
 use super::context::{BATCH, Context, OutcomeBatch};
+use super::hash_key::HashOn;
 use super::queue::Queue;
 use crate::config;
 use crate::error::ErrorKind;
-use crate::plugin::{Affinity, Attribute, AttributeValues, Balancer, Choice, Fault, PickRequest};
+use crate::plugin::{Affinity, AttributeValues, Balancer, Choice, Fault, PickRequest};
 use crate::snapshot::{EndpointSet, Outcome, OutcomeClass, Waiting};
 use crate::telemetry::{AttemptOutcome, ClusterShard, QueueResult};
 use crate::upstream::{InFlight, LocalEndpoint, Pool, PoolSettings};
@@ -21,7 +22,7 @@ pub struct Cluster {
     pub shard: Arc<ClusterShard>,
     pub affinity: Option<Affinity>,
     balancer: Balancer,
-    hash_on: Vec<Attribute>,
+    hash_on: HashOn,
     endpoints: RefCell<Rc<LocalEndpoints>>,
     outcomes: RefCell<Vec<Outcome>>,
     tells_balancer: Cell<bool>,
@@ -37,7 +38,6 @@ pub struct ClusterParts {
     pub shard: Arc<ClusterShard>,
     pub balancer: Balancer,
     pub affinity: Option<Affinity>,
-    pub hash_on: Vec<Attribute>,
     pub endpoints: Arc<EndpointSet>,
     pub waiting: Arc<Waiting>,
     pub worker: usize,
@@ -102,11 +102,11 @@ impl Cluster {
         let queue = before.map(|before| &before.queue).filter(|queue| queue.is_of(&parts.waiting)).cloned();
         let cluster = Self {
             name: parts.config.name.as_str().into(),
+            hash_on: HashOn::new(&parts.config.hash_on),
             config: parts.config,
             shard: parts.shard,
             affinity: parts.affinity,
             balancer: parts.balancer,
-            hash_on: parts.hash_on,
             endpoints: RefCell::new(before.map(|before| before.endpoints.borrow().clone()).unwrap_or_default()),
             outcomes: RefCell::default(),
             tells_balancer: Cell::new(tells_balancer),
@@ -164,10 +164,12 @@ impl Cluster {
 
     /// Hash of the first thing that the cluster hashes on and the request has.
     pub(super) fn key(&self, visible: Visible<'_>, values: &mut AttributeValues) -> Option<u64> {
-        if self.hash_on.is_empty() {
-            return None;
-        }
-        visible.first(&self.hash_on, values, |value| xxhash_rust::xxh64::xxh64(value, 0))
+        self.hash_on.key(visible, values)
+    }
+
+    /// Whether the key of a TCP connection needs more of its first bytes than these.
+    pub(super) fn wants_more(&self, first_bytes: &[u8]) -> bool {
+        self.hash_on.wants_more(first_bytes)
     }
 
     /// The endpoint that a client is bound to, if it can serve it.

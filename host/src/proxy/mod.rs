@@ -1,15 +1,18 @@
 //! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `generation` is what it sees while
-//! it lasts, `headers` and `attributes` read and change heads, `reply` makes the answers that are our own,
-//! `queue` is where requests wait for room at an endpoint, `response_body` follows an answer to its end, `tunnel` is the same story for a TCP connection.
+//! it lasts, `headers` and `attributes` read and change heads, `hash_key` makes the keys of hashing balancers,
+//! `queue` is where requests wait for room at an endpoint, `reply` makes the answers that are our own, `response_body`
+//! follows an answer to its end, `tunnel` is the same story for a TCP connection, of which `rdp` reads the beginning.
 
 mod attributes;
 mod client;
 mod cluster;
 mod context;
 mod exchange;
+mod hash_key;
 mod headers;
 mod listener;
 mod queue;
+mod rdp;
 mod reply;
 mod request;
 mod response_body;

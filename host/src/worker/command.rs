@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::config;
-use crate::plugin::{Attribute, Instance};
+use crate::plugin::Instance;
 use crate::snapshot::{EndpointSet, Waiting};
 
 /// What the control plane wants of a worker. Everything that could fail has been done before a command is sent.
@@ -43,7 +43,6 @@ pub struct ClusterInstall {
     pub waiting: Arc<Waiting>,
     pub balancer: PolicyRef,
     pub affinity: Option<PolicyRef>,
-    pub hash_on: Vec<Attribute>,
     pub tells_health: bool,
 }
 

@@ -120,7 +120,6 @@ impl State {
             shard: self.context.registry.cluster(self.number, &install.config.name),
             balancer: Balancer::new(self.instance(&install.balancer)?, install.balancer.policy),
             affinity,
-            hash_on: install.hash_on,
             endpoints: install.endpoints,
             waiting: install.waiting,
             worker: self.number,
