@@ -40,6 +40,8 @@ const SLOWEST_MS: u64 = 5000;
 const STEP_MS: u64 = 20;
 /// More attempts than that are not told apart, which keeps products within 64 bits.
 const MOST_LOAD: u32 = 1 << 24;
+/// For whom nothing can be said.
+const LONGEST: u64 = 1 << 37;
 
 impl Times {
     pub(crate) fn new(halve_after_s: u64) -> Self {
@@ -72,7 +74,7 @@ impl Times {
 
     /// Time that the endpoint at this index of the ready ones needs to be done with what it has under way, and one more.
     pub(crate) fn expected(&self, index: usize, load: u32, now_ms: u64) -> u64 {
-        let Some(measured) = self.ready.get(index).map(|at| &self.of[*at]) else { return u64::MAX >> 27 };
+        let Some(measured) = self.ready.get(index).map(|at| &self.of[*at]) else { return LONGEST };
         let mut ms = measured.answer_ms;
         let unused_s = (now_ms / 1000).saturating_sub(measured.checked_s.unwrap_or(0));
         if unused_s > self.halve_after_s {
