@@ -46,6 +46,7 @@ mod endpoints;
 mod filter;
 mod health;
 pub mod host;
+mod json;
 mod lifecycle;
 mod policies;
 mod prober;
