@@ -1,11 +1,10 @@
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 pub use crate::wit::balancer::Choice;
 
 use crate::policies::Policies;
 use crate::wit::balancer::Plan;
-use crate::{Change, ConfigError, ConfigErrors, Endpoint, Endpoints, Outcome, config};
+use crate::{Change, ConfigError, ConfigErrors, Endpoint, Endpoints, JsonSchema, Outcome, config};
 
 /// Decides which endpoint gets an attempt.
 pub trait Balancer: Sized + 'static {

@@ -6,7 +6,7 @@ use crate::ConfigError;
 use crate::json::Reader;
 
 /// Configuration of a policy that has nothing to configure.
-#[derive(Clone, Copy, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize, crate::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoConfig {}
 
