@@ -97,6 +97,7 @@ fn translate(endpoint: &suite::Endpoint) -> Endpoint {
             suite::Availability::Draining => Availability::Draining,
             suite::Availability::Unavailable => Availability::Unavailable,
         },
+        max_connections: 0,
         priority: 0,
         zone: "".into(),
         metadata: Arc::new([]),

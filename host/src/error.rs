@@ -19,6 +19,10 @@ pub enum ErrorKind {
     NoRoute,
     /// No endpoint can take the request.
     NoEndpoint,
+    /// Every endpoint has as many attempts under way as it may, and as many requests wait as may.
+    QueueFull,
+    /// Every endpoint had as many attempts under way as it may, for as long as the request may wait.
+    QueueTimeout,
     /// No connection to the endpoint could be made.
     ConnectFailure,
     /// No connection to the endpoint could be made in time.
@@ -79,6 +83,8 @@ impl fmt::Display for Error {
             ErrorKind::ClientAbort => "client went away",
             ErrorKind::NoRoute => "no route takes the request",
             ErrorKind::NoEndpoint => "no endpoint can take the request",
+            ErrorKind::QueueFull => "every endpoint is full, and so is the queue",
+            ErrorKind::QueueTimeout => "every endpoint was full for as long as a request may wait",
             ErrorKind::ConnectFailure => "connecting to the endpoint failed",
             ErrorKind::ConnectTimeout => "connecting to the endpoint took too long",
             ErrorKind::FirstByteTimeout => "endpoint did not answer in time",

@@ -1,11 +1,10 @@
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 pub use crate::wit::affinity::{Binding, Edit as HeaderEdit};
 
 use crate::policies::Policies;
 use crate::wit::affinity::Plan;
-use crate::{Attribute, Change, ConfigError, ConfigErrors, Endpoint, Endpoints, Header, Request, config};
+use crate::{Attribute, Change, ConfigError, ConfigErrors, Endpoint, Endpoints, Header, JsonSchema, Request, config};
 
 /// Decides which endpoint a client is bound to, and what the client is given to remember it by.
 pub trait Affinity: Sized + 'static {

@@ -1,11 +1,10 @@
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 pub use crate::wit::balancer::Choice;
 
 use crate::policies::Policies;
 use crate::wit::balancer::Plan;
-use crate::{Change, ConfigError, ConfigErrors, Endpoint, Endpoints, Outcome, config};
+use crate::{Change, ConfigError, ConfigErrors, Endpoint, Endpoints, JsonSchema, Outcome, config};
 
 /// Decides which endpoint gets an attempt.
 pub trait Balancer: Sized + 'static {
@@ -58,7 +57,7 @@ pub struct Pick<'a> {
     pub key: Option<u64>,
     /// Counts from 1.
     pub attempt: u32,
-    /// Slots that failed this request already. Choose one of them only when there is no other.
+    /// Slots that failed this request already, or were full. Choose one of them only when there is no other.
     pub tried: &'a [u32],
     /// The endpoints as they are now.
     pub endpoints: &'a Endpoints,

@@ -1,12 +1,12 @@
 use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
-use serde_path_to_error::{Path, Segment};
 
 use crate::ConfigError;
+use crate::json::Reader;
 
 /// Configuration of a policy that has nothing to configure.
-#[derive(Clone, Copy, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize, crate::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoConfig {}
 
@@ -67,8 +67,20 @@ impl IntoIterator for ConfigErrors {
 
 /// `base` with one more step, escaped as RFC 6901 asks.
 pub fn pointer(base: &str, step: impl Display) -> String {
-    let step = step.to_string().replace('~', "~0").replace('/', "~1");
-    format!("{base}/{step}")
+    let mut pointer = base.to_owned();
+    push_step(&mut pointer, &step.to_string());
+    pointer
+}
+
+pub(crate) fn push_step(pointer: &mut String, step: &str) {
+    pointer.push('/');
+    for c in step.chars() {
+        match c {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            _ => pointer.push(c),
+        }
+    }
 }
 
 /// Reads a policy's configuration. Nothing at all and `null` stand for an empty object, so that every plugin whose
@@ -78,29 +90,9 @@ pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, ConfigErrors> 
         "" | "null" => "{}",
         json => json,
     };
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let config = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| ConfigErrors::at(pointer_to(error.path()), message(error.inner())))?;
-    deserializer.end().map_err(|error| ConfigErrors::at("", message(&error)))?;
-    Ok(config)
-}
-
-fn pointer_to(path: &Path) -> String {
-    path.iter().fold(String::new(), |base, segment| match segment {
-        Segment::Seq { index } => pointer(&base, index),
-        Segment::Map { key } => pointer(&base, key),
-        Segment::Enum { variant } => pointer(&base, variant),
-        Segment::Unknown => base,
-    })
-}
-
-/// The host made the JSON text, so its lines and columns mean nothing to the operator.
-fn message(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
+    let mut reader = Reader::new(json);
+    let config = C::deserialize(&mut reader).and_then(|config| reader.end().map(|()| config));
+    config.map_err(|error| ConfigErrors::at(reader.path(), error))
 }
 
 #[cfg(test)]

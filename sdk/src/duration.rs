@@ -1,10 +1,10 @@
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use crate::{JsonSchema, Schema, json_schema};
 
 /// A span of time as operators write it: `500ms`, `10s`, `1h30m`. Units are `ms`, `s`, `m`, `h` and `d`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,15 +107,7 @@ impl serde::Serialize for Duration {
 }
 
 impl JsonSchema for Duration {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": "^([0-9]+(ms|s|m|h|d))+$" })
     }
 }

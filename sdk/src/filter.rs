@@ -1,13 +1,12 @@
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 pub use crate::wit::filter::{ChunkVerdict, Edit, Ending, Phases, Reply, Verdict};
 
 use crate::policies::Policies;
 use crate::wit::filter::Plan;
-use crate::{Attribute, ConfigError, ConfigErrors, Request, config};
+use crate::{Attribute, ConfigError, ConfigErrors, JsonSchema, Request, config};
 
 /// Changes requests and responses on their way. One exchange is one request with its response.
 pub trait Filter: Sized + 'static {

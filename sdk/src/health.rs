@@ -1,11 +1,10 @@
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 pub use crate::wit::health::{Evidence, ProbeResult, Transition, Verdict};
 
 use crate::policies::Policies;
 use crate::wit::health::Plan;
-use crate::{ConfigError, ConfigErrors, Duration, Endpoint, Endpoints, Outcome, config};
+use crate::{ConfigError, ConfigErrors, Duration, Endpoint, Endpoints, JsonSchema, Outcome, config};
 
 /// Decides which endpoints are healthy, from probes and from live traffic. Times are monotonic milliseconds.
 pub trait Health: Sized + 'static {

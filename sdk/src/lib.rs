@@ -29,15 +29,19 @@
 //! assert_eq!(bench.pick_slot(None), Some(0));
 //! ```
 //!
-//! A configuration of its own takes `serde` (feature `derive`) and `schemars` among the crate's dependencies: the derive
-//! macros want to find them there.
+//! A configuration of its own takes `serde` (feature `derive`) among the crate's dependencies: its derive macro wants to
+//! find it there. [`JsonSchema`] describes it to operators.
 //!
 //! The SDK holds the policies of the instance and the endpoints of each, and keeps hold of the contract: a policy number
 //! nobody created or a change that does not fit what is known gets a safe answer, never a trap. What the host offers is
 //! in [`host`]; [`testing`] stands in for it under `cargo test`.
 
+// The macros write `::plimsoll_sdk`, in here too.
+extern crate self as plimsoll_sdk;
+
 mod affinity;
 mod balancer;
+mod bounded_load;
 mod config;
 mod draw;
 mod duration;
@@ -45,18 +49,22 @@ mod endpoints;
 mod filter;
 mod health;
 pub mod host;
+mod json;
 mod lifecycle;
 mod policies;
 mod prober;
 mod request;
 mod router;
+pub mod schema;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+mod turns;
 #[doc(hidden)]
 pub mod wit;
 
 pub use affinity::{Affinity, Answer, Binding, HeaderEdit};
 pub use balancer::{Balancer, Choice, Pick};
+pub use bounded_load::BoundedLoad;
 pub use config::{ConfigErrors, NoConfig, pointer};
 pub use draw::Draw;
 pub use duration::Duration;
@@ -66,11 +74,13 @@ pub use health::{Evidence, Health, HealthPlan, ProbeResult, Transition, Verdict 
 pub use prober::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, ProbeVerdict, Prober, Target, Transport};
 pub use request::Request;
 pub use router::{Action, Decision, Redirect, Response as DirectResponse, Router};
+pub use turns::Turns;
 pub use wit::imports::types::{
     Attribute, Availability, Change, ConfigError, Endpoint, Header, Outcome, OutcomeClass, Role,
 };
 
-pub use schemars::JsonSchema;
+pub use plimsoll_sdk_macros::{JsonSchema, json_schema};
+pub use schema::{JsonSchema, Schema};
 pub use serde::Deserialize;
 
 /// What most plugins name.

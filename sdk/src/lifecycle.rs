@@ -1,7 +1,6 @@
-use schemars::JsonSchema;
-
-use crate::Role;
+use crate::schema::document;
 use crate::wit::lifecycle::Manifest;
+use crate::{JsonSchema, Role};
 
 pub fn manifest(name: &str, version: &str, summary: &str, config_schemas: Vec<(Role, String)>) -> Manifest {
     Manifest { name: name.to_owned(), version: version.to_owned(), summary: summary.to_owned(), config_schemas }
@@ -9,7 +8,7 @@ pub fn manifest(name: &str, version: &str, summary: &str, config_schemas: Vec<(R
 
 /// JSON Schema (draft 2020-12) of a configuration.
 pub fn schema<C: JsonSchema>() -> String {
-    schemars::SchemaGenerator::default().into_root_schema_for::<C>().as_value().to_string()
+    document(C::schema())
 }
 
 /// Makes a plugin of types that implement the traits of the roles. Once per crate:

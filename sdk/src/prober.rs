@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 pub use crate::wit::prober::{
@@ -10,7 +9,7 @@ pub use crate::wit::prober::{
 
 use crate::policies::Policies;
 use crate::wit::prober::Plan;
-use crate::{ConfigError, ConfigErrors, config};
+use crate::{ConfigError, ConfigErrors, JsonSchema, config};
 
 /// Speaks a health protocol. The host owns sockets, timeouts and limits: a probe without a verdict in time fails.
 pub trait Prober: Sized + 'static {

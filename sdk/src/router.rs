@@ -1,11 +1,10 @@
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 pub use crate::wit::router::{Action, Decision, Redirect, Response};
 
 use crate::policies::Policies;
 use crate::wit::router::Plan;
-use crate::{Attribute, ConfigError, ConfigErrors, Request, config};
+use crate::{Attribute, ConfigError, ConfigErrors, JsonSchema, Request, config};
 
 /// Decides where a request or a connection goes.
 pub trait Router: Sized + 'static {

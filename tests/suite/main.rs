@@ -2,14 +2,18 @@
 
 mod admin;
 mod affinity;
+mod answers;
 mod examples;
 mod faults;
+mod hashing;
 mod http1;
 mod http2;
 mod lifecycle;
 mod limits;
 mod plugins;
+mod queue;
 mod retries;
+mod slow_start;
 mod tcp;
 mod timeouts;
 

@@ -27,6 +27,7 @@ fn endpoint(site: &str, slot: u32) -> Endpoint {
         weight: 1,
         ramp: 1000,
         availability: Availability::Ready,
+        max_connections: 0,
         priority: 0,
         zone: "".into(),
         metadata: Arc::new([]),

@@ -21,9 +21,24 @@ const SIZES: [u32; 3] = [10, 1000, 10_000];
 
 pub(super) const DEFAULT_REQUEST: &str = "default request: route from memory, and pick of least-request among 10";
 
+const BALANCERS: [&str; 12] = [
+    "round-robin",
+    "static-round-robin",
+    "least-request",
+    "least-connections",
+    "least-time",
+    "peak-ewma",
+    "random",
+    "failover",
+    "maglev",
+    "ring-hash",
+    "jump-hash",
+    "rendezvous",
+];
+
 pub(super) fn cases(shelf: &Shelf) -> Result<Vec<Case>> {
     let mut cases = vec![default_request(shelf)?, route_again(shelf)?, route_new(shelf)?];
-    for balancer in ["round-robin", "least-request", "random", "failover", "maglev", "rendezvous"] {
+    for balancer in BALANCERS {
         for count in [2, 10, 1000, 10_000] {
             cases.push(pick(shelf, balancer, count)?);
         }
@@ -102,7 +117,7 @@ fn rules(shelf: &Shelf) -> Result<Router> {
 
 fn pick(shelf: &Shelf, name: &str, count: u32) -> Result<Case> {
     let balancer = balancer(shelf, name, count)?;
-    // Keys are hashes. Only maglev and rendezvous look at them.
+    // Keys are hashes. Only the balancers that hash look at them.
     let key = move |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     Ok(Case::new(format!("{name}: pick among {count}"), move |number| picked(&balancer, Some(key(number)))))
 }

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::errors::ConfigErrors;
 use super::model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
-    HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, Plugin, PluginUse, Pool, Probe, Protocol,
+    HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin,
+    PluginUse, Pool, Probe, Protocol, Queue, SlowStart,
 };
 use super::quantity::{Span, SpanOrOff};
 use super::schema;
@@ -172,7 +173,9 @@ impl Checker<'_> {
             affinity: cluster.affinity.map(|affinity| plugin_use(&part("affinity"), Some(affinity), "")),
             hash_on: self.hash_on(&part("hash_on"), &cluster.hash_on),
             health: self.health(&part("health"), cluster.health),
+            slow_start: cluster.slow_start.map(|slow_start| self.slow_start(&part("slow_start"), &slow_start)),
             max_attempts: cluster.max_attempts as usize,
+            queue: self.queue(&part("queue"), &cluster.queue),
             timeouts: ClusterTimeouts {
                 connect: self.timeout(&part("timeouts/connect"), cluster.timeouts.connect),
                 first_byte: self.timeout(&part("timeouts/first_byte"), cluster.timeouts.first_byte),
@@ -182,7 +185,7 @@ impl Checker<'_> {
                 idle_connections: cluster.pool.idle_connections as usize,
                 idle_timeout: cluster.pool.idle_timeout.0,
             },
-            endpoints: self.endpoints(&part("endpoints"), cluster.endpoints),
+            endpoints: self.endpoints(&part("endpoints"), cluster.endpoints, cluster.max_connections),
             name: cluster.name,
         }
     }
@@ -195,13 +198,28 @@ impl Checker<'_> {
                 None => self.mistake(
                     &format!("{path}/{index}"),
                     format!(
-                        "expected source_address, path, query, authority, server_name, or one of header, cookie, \
-                         query_parameter with a name, found {item}"
+                        "expected source_address, path, query, authority, server_name, rdp_cookie; or header, cookie, \
+                         query_parameter, rdp_cookie with a name; or source_address with ipv4_prefix up to 32 and \
+                         ipv6_prefix up to 128; or path with depth, length, query; found {item}"
                     ),
                 ),
             }
         }
         keys
+    }
+
+    fn slow_start(&mut self, path: &str, slow_start: &schema::SlowStart) -> SlowStart {
+        self.positive(&format!("{path}/duration"), slow_start.duration);
+        SlowStart {
+            duration: slow_start.duration.0,
+            aggression: slow_start.aggression,
+            min_weight_percent: slow_start.min_weight_percent,
+        }
+    }
+
+    fn queue(&mut self, path: &str, queue: &schema::Queue) -> Queue {
+        self.positive(&format!("{path}/timeout"), queue.timeout);
+        Queue { max_requests: queue.max_requests as usize, timeout: queue.timeout.0 }
     }
 
     fn health(&mut self, path: &str, health: schema::Health) -> Health {
@@ -222,7 +240,7 @@ impl Checker<'_> {
         }
     }
 
-    fn endpoints(&mut self, path: &str, endpoints: Vec<schema::Endpoint>) -> Vec<Endpoint> {
+    fn endpoints(&mut self, path: &str, endpoints: Vec<schema::Endpoint>, max_connections: u32) -> Vec<Endpoint> {
         let mut names = Names::default();
         let mut checked = Vec::new();
         for (index, endpoint) in endpoints.into_iter().enumerate() {
@@ -238,6 +256,7 @@ impl Checker<'_> {
                     address,
                     weight: endpoint.weight,
                     priority: endpoint.priority,
+                    max_connections: endpoint.max_connections.unwrap_or(max_connections),
                     zone: endpoint.zone,
                     metadata: endpoint.metadata,
                 }),
@@ -384,18 +403,52 @@ fn hash_key(item: &Value) -> Option<HashKey> {
             "query" => Some(HashKey::Query),
             "authority" => Some(HashKey::Authority),
             "server_name" => Some(HashKey::ServerName),
+            "rdp_cookie" => Some(HashKey::RdpCookie("mstshash".to_owned())),
             _ => None,
         };
     }
     let map = item.as_object().filter(|map| map.len() == 1)?;
-    let (kind, name) = map.iter().next()?;
-    let name = name.as_str().filter(|name| !name.is_empty())?;
-    match kind.as_str() {
-        "header" => name.parse::<http::HeaderName>().ok().map(|name| HashKey::Header(name.to_string())),
-        "cookie" => Some(HashKey::Cookie(name.to_owned())),
-        "query_parameter" => Some(HashKey::QueryParameter(name.to_owned())),
+    let (kind, value) = map.iter().next()?;
+    match (kind.as_str(), value) {
+        ("source_address", Value::Object(prefixes)) => network(prefixes),
+        ("path", Value::Object(part)) => path_part(part),
+        (_, Value::String(name)) if name.is_empty() => None,
+        ("header", Value::String(name)) => {
+            name.parse::<http::HeaderName>().ok().map(|name| HashKey::Header(name.to_string()))
+        }
+        ("cookie", Value::String(name)) => Some(HashKey::Cookie(name.clone())),
+        ("query_parameter", Value::String(name)) => Some(HashKey::QueryParameter(name.clone())),
+        ("rdp_cookie", Value::String(name)) => Some(HashKey::RdpCookie(name.clone())),
         _ => None,
     }
+}
+
+fn network(prefixes: &Map<String, Value>) -> Option<HashKey> {
+    let mut network = NetworkPrefixes { ipv4: 32, ipv6: 128 };
+    for (key, bits) in prefixes {
+        let (part, most) = match key.as_str() {
+            "ipv4_prefix" => (&mut network.ipv4, 32),
+            "ipv6_prefix" => (&mut network.ipv6, 128),
+            _ => return None,
+        };
+        *part = u8::try_from(bits.as_u64()?).ok().filter(|bits| *bits <= most)?;
+    }
+    Some(HashKey::SourceNetwork(network))
+}
+
+fn path_part(wanted: &Map<String, Value>) -> Option<HashKey> {
+    let mut part = PathPart { depth: None, length: None, query: false };
+    let positive =
+        |value: &Value| value.as_u64().and_then(|value| usize::try_from(value).ok()).filter(|value| *value > 0);
+    for (key, value) in wanted {
+        match key.as_str() {
+            "depth" => part.depth = Some(positive(value)?),
+            "length" => part.length = Some(positive(value)?),
+            "query" => part.query = value.as_bool()?,
+            _ => return None,
+        }
+    }
+    Some(HashKey::PathPart(part))
 }
 
 fn unknown_cluster(name: &str, clusters: &[Cluster]) -> String {

@@ -22,7 +22,8 @@ pub use address::Address;
 pub use errors::{ConfigError, ConfigErrors};
 pub use model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
-    HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, Plugin, PluginUse, Pool, Probe, Protocol,
+    HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin,
+    PluginUse, Pool, Probe, Protocol, Queue, SlowStart,
 };
 pub use reference::reference_markdown;
 pub use source::Source;

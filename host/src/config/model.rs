@@ -139,7 +139,9 @@ pub struct Cluster {
     pub affinity: Option<PluginUse>,
     pub hash_on: Vec<HashKey>,
     pub health: Health,
+    pub slow_start: Option<SlowStart>,
     pub max_attempts: usize,
+    pub queue: Queue,
     pub timeouts: ClusterTimeouts,
     pub pool: Pool,
     pub endpoints: Vec<Endpoint>,
@@ -152,10 +154,48 @@ pub enum HashKey {
     Cookie(String),
     QueryParameter(String),
     SourceAddress,
+    SourceNetwork(NetworkPrefixes),
     Path,
+    PathPart(PathPart),
     Query,
     Authority,
     ServerName,
+    /// By its name.
+    RdpCookie(String),
+}
+
+/// How many bits of an address tell its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkPrefixes {
+    pub ipv4: u8,
+    pub ipv6: u8,
+}
+
+/// The beginning of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathPart {
+    /// Segments; none for all.
+    pub depth: Option<usize>,
+    /// Bytes; none for all.
+    pub length: Option<usize>,
+    /// Whether the query goes on where the path ends.
+    pub query: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlowStart {
+    pub duration: Duration,
+    /// Above 0.
+    pub aggression: f64,
+    /// Up to 100.
+    pub min_weight_percent: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// On each worker.
+    pub max_requests: usize,
+    pub timeout: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -192,6 +232,8 @@ pub struct Endpoint {
     pub address: Address,
     pub weight: u32,
     pub priority: u32,
+    /// 0 is no bound.
+    pub max_connections: u32,
     pub zone: String,
     pub metadata: BTreeMap<String, String>,
 }

@@ -266,17 +266,31 @@ pub(super) struct Cluster {
     pub(super) balancer: Option<PluginUse>,
     /// The plugin that binds clients to endpoints. Default: none.
     pub(super) affinity: Option<PluginUse>,
-    /// What the key of hashing balancers is made of; the first that the request has. Items: `source_address`, `path`,
-    /// `query`, `authority`, `server_name`, `{ header: NAME }`, `{ cookie: NAME }`, `{ query_parameter: NAME }`.
+    /// What the key of hashing balancers is made of; the first that the request has and that is not empty. Without any,
+    /// there is no key, and such balancers pick at random. Items: `source_address`, or just its network by
+    /// `{ source_address: { ipv4_prefix: 24, ipv6_prefix: 64 } }` (default: all bits); `path`, or its beginning by
+    /// `{ path: { depth: SEGMENTS, length: BYTES, query: true } }` (`query` goes on with the query where the path ends);
+    /// `query`, `authority`, `server_name`, `{ header: NAME }`, `{ cookie: NAME }`, `{ query_parameter: NAME }`; for
+    /// `tcp` listeners `rdp_cookie`, the `mstshash` of a Remote Desktop client, or `{ rdp_cookie: NAME }`.
     #[serde(default)]
     pub(super) hash_on: Vec<Value>,
     /// Which endpoints are healthy.
     #[serde(default)]
     pub(super) health: Health,
+    /// Lets endpoints that come into service warm up. Default: none.
+    pub(super) slow_start: Option<SlowStart>,
     /// Endpoints that a request is tried at, before it fails. Default: 3.
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 16))]
     pub(super) max_attempts: u32,
+    /// Attempts that may be under way at each endpoint, counted over all workers; 0 is no bound. Kept connections
+    /// without a request do not count. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub(super) max_connections: u32,
+    /// Where requests wait while every endpoint is full, that is, has `max_connections` attempts under way.
+    #[serde(default)]
+    pub(super) queue: Queue,
     /// How long endpoints are waited for.
     #[serde(default)]
     pub(super) timeouts: ClusterTimeouts,
@@ -289,6 +303,51 @@ pub(super) struct Cluster {
 
 fn three() -> u32 {
     3
+}
+
+/// Lets endpoints that come into service warm up: their weight grows to its whole by
+/// `weight * max(min_weight_percent / 100, (passed / duration) ^ (1 / aggression))`, in steps of at least a twentieth. It
+/// begins when an endpoint that was added, or was unhealthy or disabled, takes requests. Endpoints that are there when
+/// the cluster begins, and get healthy within `duration`, do not warm up: all are equally cold.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SlowStart {
+    /// How long it takes.
+    pub(super) duration: Span,
+    /// 1 grows at an even pace, more grows faster at first, less slower at first. Default: 1.
+    #[serde(default = "even")]
+    #[schemars(range(min = 0.01, max = 100))]
+    pub(super) aggression: f64,
+    /// The share of the weight that it begins with. Default: 10.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) min_weight_percent: u32,
+}
+
+fn even() -> f64 {
+    1.0
+}
+
+fn ten() -> u32 {
+    10
+}
+
+/// Where requests wait while every endpoint is full: first come, first served. One that finds no room here, or waits
+/// for too long, gets 503. A client that is bound to an endpoint waits for that one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Queue {
+    /// Requests that may wait, on each worker; 0 lets none wait. Default: 1024.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(super) max_requests: u32,
+    /// How long a request may wait. Default: 1s.
+    pub(super) timeout: Span,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { max_requests: 1024, timeout: Span(Duration::from_secs(1)) }
+    }
 }
 
 /// Which endpoints are healthy.
@@ -390,6 +449,9 @@ pub(super) struct Endpoint {
     #[serde(default)]
     #[schemars(range(min = 0, max = 127))]
     pub(super) priority: u32,
+    /// Attempts that may be under way at it, counted over all workers; 0 is no bound. Default: what the cluster says.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub(super) max_connections: Option<u32>,
     /// Where it runs.
     #[serde(default)]
     pub(super) zone: String,

@@ -1,5 +1,6 @@
 //! The form of a configuration against its schema: every mistake at once, each said in one line.
 
+use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -48,19 +49,24 @@ pub(super) fn read(value: &Value) -> Result<File, Vec<Mistake>> {
     let schema = json_schema();
     let validator = jsonschema::validator_for(&schema)
         .map_err(|error| vec![(String::new(), format!("the schema is broken: {error}"))])?;
-    let mistakes: Vec<Mistake> = validator
-        .iter_errors(value)
-        .flat_map(|error| {
-            let path = error.instance_path().to_string();
-            let schema_path = error.schema_path().to_string();
-            explain(&path, error.kind(), error.instance(), &schema, &schema_path)
-                .unwrap_or_else(|| vec![(path, error.to_string())])
-        })
-        .collect();
+    let mistakes: Vec<Mistake> = validator.iter_errors(value).flat_map(|error| say(&error, &schema)).collect();
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
     serde_json::from_value(value.clone()).map_err(|error| vec![(String::new(), error.to_string())])
+}
+
+fn say(error: &ValidationError<'_>, schema: &Value) -> Vec<Mistake> {
+    // A section that may be left out is that or nothing; whoever wrote it meant the first.
+    if let ValidationErrorKind::AnyOf { context } = error.kind()
+        && let Some(meant) = context.first()
+    {
+        return meant.iter().flat_map(|error| say(error, schema)).collect();
+    }
+    let path = error.instance_path().to_string();
+    let schema_path = error.schema_path().to_string();
+    explain(&path, error.kind(), error.instance(), schema, &schema_path)
+        .unwrap_or_else(|| vec![(path, error.to_string())])
 }
 
 fn explain(
@@ -94,8 +100,8 @@ fn explain(
             at(format!("expected {expected}, found {}", show(found)))
         }
         ValidationErrorKind::Minimum { .. } | ValidationErrorKind::Maximum { .. } => {
-            let bound = |name| around.and_then(|schema| schema.get(name)).map(Value::to_string).unwrap_or_default();
-            at(format!("expected an integer from {} to {}, found {}", bound("minimum"), bound("maximum"), show(found)))
+            let expected = description(around).unwrap_or_else(|| "another number".to_owned());
+            at(format!("expected {expected}, found {}", show(found)))
         }
         ValidationErrorKind::MinLength { limit } => at(format!("expected at least {limit} characters")),
         _ => None,
@@ -106,7 +112,8 @@ fn explain(
 fn description(schema: Option<&Value>) -> Option<String> {
     let schema = schema?;
     if let (Some(minimum), Some(maximum)) = (schema.get("minimum"), schema.get("maximum")) {
-        return Some(format!("an integer from {minimum} to {maximum}"));
+        let kind = if schema.get("type") == Some(&Value::from("number")) { "a number" } else { "an integer" };
+        return Some(format!("{kind} from {minimum} to {maximum}"));
     }
     let pattern = schema.get("pattern")?.as_str()?;
     super::quantity::describe(pattern).map(ToOwned::to_owned)

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
-use super::build::{Builder, CONTROL, Mistake, Uses, check_schemas, hash_attributes};
+use super::build::{Builder, CONTROL, Mistake, Uses, check_schemas};
 use super::cluster::ClusterState;
 use super::plugins::PluginEntries;
 use super::state::{Control, ListeningSocket, VERSIONS_KEPT, Version};
@@ -207,7 +207,8 @@ impl Control {
                 continue;
             }
             let name: Arc<str> = cluster.name.as_str().into();
-            let state = ClusterState::next(Arc::new(cluster.clone()), &addresses, before.get(&name));
+            let state =
+                ClusterState::next(Arc::new(cluster.clone()), &addresses, before.get(&name), self.workers.len());
             clusters.insert(name, state);
         }
         clusters
@@ -339,9 +340,9 @@ fn install(
             Some(ClusterInstall {
                 config: state.config.clone(),
                 endpoints: state.set.clone(),
+                waiting: state.waiting.clone(),
                 balancer: uses.balancer.clone(),
                 affinity: uses.affinity.clone(),
-                hash_on: hash_attributes(cluster),
                 tells_health: tells_health(&cluster.name),
             })
         })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::config::{self, Config, PluginUse};
-use crate::plugin::{Attribute, CreateError, Instance, KnownClusters, Plugin, PolicyConfig, Role, Services};
+use crate::plugin::{CreateError, Instance, KnownClusters, Plugin, PolicyConfig, Role, Services};
 use crate::snapshot::EndpointSet;
 use crate::worker::{Destined, PolicyRef};
 
@@ -195,22 +195,4 @@ fn at(policy: &PolicyConfig, plugin: &Plugin, error: CreateError) -> Vec<Mistake
             message: format!("plugin `{}` failed on this configuration: {error}", plugin.name),
         }],
     }
-}
-
-/// What a cluster hashes on, as attributes of a request.
-pub(super) fn hash_attributes(config: &config::Cluster) -> Vec<Attribute> {
-    config
-        .hash_on
-        .iter()
-        .map(|key| match key {
-            config::HashKey::Header(name) => name.parse().map_or(Attribute::Never, Attribute::Header),
-            config::HashKey::Cookie(name) => Attribute::Cookie(name.clone()),
-            config::HashKey::QueryParameter(name) => Attribute::QueryParameter(name.clone()),
-            config::HashKey::SourceAddress => Attribute::SourceAddress,
-            config::HashKey::Path => Attribute::Path,
-            config::HashKey::Query => Attribute::Query,
-            config::HashKey::Authority => Attribute::Authority,
-            config::HashKey::ServerName => Attribute::ServerName,
-        })
-        .collect()
 }

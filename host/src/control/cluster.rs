@@ -1,9 +1,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::warmth::{Circumstances, Warmth};
 use crate::config;
 use crate::plugin::Evidence;
-use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap};
+use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap, Waiting};
 
 /// A cluster's membership, with all that makes an endpoint available or not.
 #[derive(Clone, Debug)]
@@ -11,6 +13,10 @@ pub(super) struct ClusterState {
     pub(super) config: Arc<config::Cluster>,
     pub(super) members: Vec<Member>,
     pub(super) set: Arc<EndpointSet>,
+    /// Who waits for room at the endpoints; shared by all generations.
+    pub(super) waiting: Arc<Waiting>,
+    /// When it came into being.
+    began: Instant,
     slots: SlotMap,
 }
 
@@ -26,6 +32,7 @@ pub struct Member {
     pub weight: Option<u32>,
     pub draining: bool,
     pub disabled: bool,
+    warmth: Warmth,
     /// Not live in any configuration yet.
     fresh: bool,
 }
@@ -38,14 +45,15 @@ pub enum HealthState {
 }
 
 impl Member {
-    fn new(config: config::Endpoint, address: SocketAddr, slot: u32) -> Self {
+    fn new(config: config::Endpoint, address: SocketAddr, slot: u32, waiting: Arc<Waiting>, warmth: Warmth) -> Self {
         Self {
             config,
             address,
             slot,
-            counters: Arc::default(),
+            counters: Arc::new(EndpointCounters::new(waiting)),
             health: HealthState::Healthy,
             weight: None,
+            warmth,
             fresh: true,
             draining: false,
             disabled: false,
@@ -70,6 +78,11 @@ impl Member {
         self.weight.unwrap_or(self.config.weight)
     }
 
+    /// Share of the weight in force, in thousandths.
+    pub fn ramp(&self) -> u32 {
+        self.warmth.ramp()
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint {
             slot: self.slot,
@@ -77,9 +90,10 @@ impl Member {
             id_hash: Endpoint::id_hash(self.id()),
             address: self.address,
             weight: self.effective_weight(),
-            ramp: 1000,
+            ramp: self.ramp(),
             availability: self.availability(),
             priority: self.config.priority,
+            max_connections: self.config.max_connections,
             zone: self.config.zone.as_str().into(),
             metadata: self.config.metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             counters: self.counters.clone(),
@@ -90,7 +104,13 @@ impl Member {
 impl ClusterState {
     /// The cluster of a new configuration. Endpoints that were members before keep their slot, counters, health and what
     /// the operator said.
-    pub(super) fn next(config: Arc<config::Cluster>, addresses: &[SocketAddr], before: Option<&Self>) -> Self {
+    pub(super) fn next(
+        config: Arc<config::Cluster>,
+        addresses: &[SocketAddr],
+        before: Option<&Self>,
+        workers: usize,
+    ) -> Self {
+        let waiting = before.map_or_else(|| Arc::new(Waiting::new(workers)), |before| before.waiting.clone());
         let mut slots = before.map(|before| before.slots.clone()).unwrap_or_default();
         let ids: Vec<Arc<str>> = config.endpoints.iter().map(|endpoint| endpoint.id.as_str().into()).collect();
         let assigned = slots.assign(&ids);
@@ -100,18 +120,21 @@ impl ClusterState {
             .zip(addresses)
             .zip(assigned)
             .map(|((endpoint, address), slot)| {
+                let warmth = if before.is_some() { Warmth::cold() } else { Warmth::beginning() };
                 let known =
                     before.and_then(|before| before.members.iter().find(|member| member.config.id == endpoint.id));
                 match known {
                     Some(known) if known.address == *address => {
                         Member { config: endpoint.clone(), slot, ..known.clone() }
                     }
-                    _ => Member::new(endpoint.clone(), *address, slot),
+                    _ => Member::new(endpoint.clone(), *address, slot, waiting.clone(), warmth),
                 }
             })
             .collect();
         let generation = before.map_or(0, |before| before.set.generation());
-        let mut cluster = Self { config, members, set: Arc::new(EndpointSet::new(generation, [])), slots };
+        let began = before.map_or_else(Instant::now, |before| before.began);
+        let mut cluster =
+            Self { config, members, set: Arc::new(EndpointSet::new(generation, [])), waiting, began, slots };
         cluster.refresh(before.map(|before| &*before.set));
         cluster
     }
@@ -147,6 +170,7 @@ impl ClusterState {
     /// Makes the next generation of the set from the members. Endpoints in which nothing changed stay the same object,
     /// which makes the difference cheap to find.
     pub(super) fn refresh(&mut self, same_as: Option<&EndpointSet>) {
+        self.warm_up();
         let before = same_as.unwrap_or(&self.set);
         let generation = self.set.generation() + 1;
         let endpoints = self.members.iter().map(|member| {
@@ -157,6 +181,21 @@ impl ClusterState {
             }
         });
         self.set = Arc::new(EndpointSet::new(generation, endpoints));
+    }
+
+    /// Lets the members become as warm as they should be by now. True when that changed the weight of one.
+    pub(super) fn warm_up(&mut self) -> bool {
+        let (now, began) = (Instant::now(), self.began);
+        let slow_start = self.config.slow_start.as_ref();
+        let mut changed = false;
+        for member in &mut self.members {
+            // What is not live yet has not begun to warm up.
+            let in_service = !member.fresh && member.availability() != Availability::Unavailable;
+            let next = member.warmth.next(Circumstances { now, slow_start, began, in_service });
+            changed |= next.ramp() != member.warmth.ramp();
+            member.warmth = next;
+        }
+        changed
     }
 
     pub(super) fn member_mut(&mut self, slot: u32) -> Option<&mut Member> {
@@ -186,6 +225,7 @@ fn same(a: &Endpoint, b: &Endpoint) -> bool {
         && a.ramp == b.ramp
         && a.availability == b.availability
         && a.priority == b.priority
+        && a.max_connections == b.max_connections
         && a.zone == b.zone
         && a.metadata == b.metadata
         && Arc::ptr_eq(&a.counters, &b.counters)

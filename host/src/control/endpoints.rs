@@ -62,6 +62,16 @@ impl Control {
         }
     }
 
+    /// Tells everyone of members that have warmed up.
+    pub(super) fn warm_up(&self, cluster: &str) {
+        let mut state = self.lock();
+        let Some(cluster) = state.clusters.get_mut(cluster) else { return };
+        if cluster.warm_up() {
+            cluster.refresh(None);
+            self.publish(cluster);
+        }
+    }
+
     pub(super) fn endpoint_samples(&self) -> Vec<EndpointSample> {
         let state = self.lock();
         let sample = |cluster: &ClusterState, member: &Member| EndpointSample {
@@ -71,6 +81,7 @@ impl Control {
             requests: member.counters.requests(),
             failures: member.counters.failures(),
             weight: member.effective_weight(),
+            ramp: member.ramp(),
             available: member.availability() != Availability::Unavailable,
             draining: member.draining,
             first_byte_us: member.counters.first_byte_us(),

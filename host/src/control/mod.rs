@@ -10,6 +10,7 @@ mod plugins;
 mod report;
 mod state;
 mod tasks;
+mod warmth;
 
 pub use apply::{ApplyError, check};
 pub use cluster::{HealthState, Member};

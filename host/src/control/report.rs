@@ -52,6 +52,8 @@ pub struct EndpointReport {
     pub address: String,
     pub slot: u32,
     pub weight: u32,
+    /// Share of the weight in force, in thousandths: below 1000 while the endpoint warms up.
+    pub ramp: u32,
     /// `ready`, `draining` or `unavailable`.
     pub availability: String,
     /// `healthy` or `unhealthy`.
@@ -60,6 +62,8 @@ pub struct EndpointReport {
     pub reason: Option<String>,
     pub drain: bool,
     pub enabled: bool,
+    /// Attempts that may be under way; 0 is no bound.
+    pub max_connections: u32,
     pub in_flight: u32,
     pub requests: u64,
     pub failures: u64,
@@ -224,6 +228,7 @@ fn endpoint_report(member: &Member) -> EndpointReport {
         address: member.address.to_string(),
         slot: member.slot,
         weight: member.effective_weight(),
+        ramp: member.ramp(),
         availability: match member.availability() {
             Availability::Ready => "ready",
             Availability::Draining => "draining",
@@ -234,6 +239,7 @@ fn endpoint_report(member: &Member) -> EndpointReport {
         reason,
         drain: member.draining,
         enabled: !member.disabled,
+        max_connections: member.config.max_connections,
         in_flight: member.counters.in_flight(),
         requests: member.counters.requests(),
         failures: member.counters.failures(),

@@ -31,6 +31,10 @@ impl Control {
                 tasks.push(tokio::spawn(tick_cluster(Arc::downgrade(self), name.clone(), tick)).abort_handle());
             }
             tasks.extend(self.probes(name, cluster));
+            if let Some(slow_start) = &cluster.config.slow_start {
+                let pace = (slow_start.duration / STEPS).max(PACE);
+                tasks.push(tokio::spawn(warm_cluster(Arc::downgrade(self), name.clone(), pace)).abort_handle());
+            }
         }
         state.tasks = tasks;
     }
@@ -61,6 +65,21 @@ impl Control {
                 tokio::spawn(probing.run(offset)).abort_handle()
             })
             .collect()
+    }
+}
+
+/// How often a slow start is looked at in its time.
+const STEPS: u32 = 20;
+/// And the least time between two looks.
+const PACE: Duration = Duration::from_millis(50);
+
+async fn warm_cluster(control: Weak<Control>, cluster: Arc<str>, pace: Duration) {
+    let mut interval = tokio::time::interval(pace);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let Some(control) = control.upgrade() else { return };
+        control.warm_up(&cluster);
     }
 }
 

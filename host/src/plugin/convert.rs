@@ -80,6 +80,7 @@ fn endpoint(endpoint: &Endpoint) -> wit::Endpoint {
         ramp: endpoint.ramp,
         availability: availability(endpoint.availability),
         priority: endpoint.priority,
+        max_connections: endpoint.max_connections,
         zone: endpoint.zone.to_string(),
         metadata: endpoint.metadata.to_vec(),
     }

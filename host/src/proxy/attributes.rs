@@ -12,6 +12,8 @@ pub(super) struct Visible<'a> {
     pub listener: &'a str,
     pub client: &'a Client,
     pub head: Option<&'a Parts>,
+    /// Of a TCP connection, as far as they were looked at.
+    pub first_bytes: &'a [u8],
 }
 
 impl Visible<'_> {
@@ -21,20 +23,6 @@ impl Visible<'_> {
         for attribute in attributes {
             self.push(attribute, values);
         }
-    }
-
-    /// Calls `found` with the first of `attributes` that has a value.
-    pub(super) fn first<R>(
-        &self,
-        attributes: &[Attribute],
-        values: &mut AttributeValues,
-        found: impl Fn(&[u8]) -> R,
-    ) -> Option<R> {
-        attributes.iter().find_map(|attribute| {
-            values.clear();
-            self.push(attribute, values);
-            values.iter().next().flatten().filter(|value| !value.is_empty()).map(&found)
-        })
     }
 
     fn push(&self, attribute: &Attribute, values: &mut AttributeValues) {
@@ -121,7 +109,7 @@ mod tests {
         let (head, ()) = request.body(()).expect("the request is valid").into_parts();
         let client = Client::new(([192, 0, 2, 7], 4711).into(), false);
         let mut values = AttributeValues::default();
-        Visible { listener: "web", client: &client, head: Some(&head) }.fill(attributes, &mut values);
+        Visible { listener: "web", client: &client, head: Some(&head), first_bytes: b"" }.fill(attributes, &mut values);
         values.iter().map(|value| value.map(|value| String::from_utf8_lossy(value).into_owned())).collect()
     }
 

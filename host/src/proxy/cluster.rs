@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::attributes::Visible;
 use super::context::{BATCH, Context, OutcomeBatch};
+use super::hash_key::HashOn;
+use super::queue::Queue;
 use crate::config;
-use crate::plugin::{Affinity, Attribute, AttributeValues, Balancer, Choice, PickRequest};
-use crate::snapshot::{EndpointSet, Outcome, OutcomeClass};
-use crate::telemetry::{AttemptOutcome, ClusterShard};
-use crate::upstream::{LocalEndpoint, Pool, PoolSettings};
+use crate::error::ErrorKind;
+use crate::plugin::{Affinity, AttributeValues, Balancer, Choice, Fault, PickRequest};
+use crate::snapshot::{EndpointSet, Outcome, OutcomeClass, Waiting};
+use crate::telemetry::{AttemptOutcome, ClusterShard, QueueResult};
+use crate::upstream::{InFlight, LocalEndpoint, Pool, PoolSettings};
 
 /// A cluster as one worker sees it.
 #[derive(Debug)]
@@ -19,11 +22,12 @@ pub struct Cluster {
     pub shard: Arc<ClusterShard>,
     pub affinity: Option<Affinity>,
     balancer: Balancer,
-    hash_on: Vec<Attribute>,
+    hash_on: HashOn,
     endpoints: RefCell<Rc<LocalEndpoints>>,
     outcomes: RefCell<Vec<Outcome>>,
     tells_balancer: Cell<bool>,
     tells_health: bool,
+    queue: Rc<Queue>,
     random: Cell<u64>,
 }
 
@@ -34,8 +38,9 @@ pub struct ClusterParts {
     pub shard: Arc<ClusterShard>,
     pub balancer: Balancer,
     pub affinity: Option<Affinity>,
-    pub hash_on: Vec<Attribute>,
     pub endpoints: Arc<EndpointSet>,
+    pub waiting: Arc<Waiting>,
+    pub worker: usize,
     /// Whether the cluster's health evaluator wants outcomes.
     pub tells_health: bool,
     pub seed: u64,
@@ -52,7 +57,7 @@ struct LocalEndpoints {
 #[derive(Clone, Debug)]
 pub(super) struct Picked {
     pub(super) endpoint: Rc<LocalEndpoint>,
-    /// The balancer's choice; none when the host chose in its stead, or the client was bound.
+    /// The balancer's choice; none when the host chose, or the client was bound.
     pub(super) choice: Option<Choice>,
     pub(super) by: PickedBy,
 }
@@ -61,24 +66,52 @@ pub(super) struct Picked {
 pub(super) enum PickedBy {
     Balancer,
     Affinity,
+    /// The host, because the balancer failed.
     Fallback,
+    /// The host, because what the balancer chose was full.
+    Room,
 }
+
+/// Whom a request wants to go to.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    /// The endpoint that the client is bound to.
+    pub(super) bound: Option<Picked>,
+    pub(super) key: Option<u64>,
+    /// Slots that failed the request.
+    pub(super) tried: &'a [u32],
+}
+
+/// What came of looking for an endpoint.
+pub(super) enum Claim {
+    /// The endpoint, with the attempt that has begun there.
+    Begun(Picked, InFlight),
+    /// Every endpoint that would do is full.
+    Full,
+    /// No endpoint can take the request.
+    Nowhere,
+}
+
+/// Full endpoints that the balancer may name before the host looks for room itself.
+const FULL_CHOICES: usize = 4;
 
 impl Cluster {
     /// Pools of `before`, the same cluster in the previous configuration, live on.
     pub fn new(parts: ClusterParts, before: Option<&Self>) -> Self {
         let tells_balancer = parts.balancer.wants_outcomes();
+        let queue = before.map(|before| &before.queue).filter(|queue| queue.is_of(&parts.waiting)).cloned();
         let cluster = Self {
             name: parts.config.name.as_str().into(),
+            hash_on: HashOn::new(&parts.config.hash_on),
             config: parts.config,
             shard: parts.shard,
             affinity: parts.affinity,
             balancer: parts.balancer,
-            hash_on: parts.hash_on,
             endpoints: RefCell::new(before.map(|before| before.endpoints.borrow().clone()).unwrap_or_default()),
             outcomes: RefCell::default(),
             tells_balancer: Cell::new(tells_balancer),
             tells_health: parts.tells_health,
+            queue: queue.unwrap_or_else(|| Queue::new(parts.worker, parts.waiting)),
             random: Cell::new(parts.seed | 1),
         };
         cluster.adopt(parts.endpoints);
@@ -93,6 +126,8 @@ impl Cluster {
     pub fn set_endpoints(&self, set: &Arc<EndpointSet>) {
         self.adopt(set.clone());
         self.tell_plugins();
+        // There may be others to go to, or nobody left to wait for.
+        self.queue.go_round(0);
     }
 
     /// Tells the plugins the endpoints that are current here. Needed after a new version of one became live, which was
@@ -129,10 +164,12 @@ impl Cluster {
 
     /// Hash of the first thing that the cluster hashes on and the request has.
     pub(super) fn key(&self, visible: Visible<'_>, values: &mut AttributeValues) -> Option<u64> {
-        if self.hash_on.is_empty() {
-            return None;
-        }
-        visible.first(&self.hash_on, values, |value| xxhash_rust::xxh64::xxh64(value, 0))
+        self.hash_on.key(visible, values)
+    }
+
+    /// Whether the key of a TCP connection needs more of its first bytes than these.
+    pub(super) fn wants_more(&self, first_bytes: &[u8]) -> bool {
+        self.hash_on.wants_more(first_bytes)
     }
 
     /// The endpoint that a client is bound to, if it can serve it.
@@ -142,23 +179,123 @@ impl Cluster {
         Some(Picked { endpoint: endpoint.clone(), choice: None, by: PickedBy::Affinity })
     }
 
-    /// The endpoint for the next attempt of a request: the balancer's choice, or the host's when the balancer fails or
-    /// names what cannot be. None when there is none.
-    pub(super) fn pick(&self, key: Option<u64>, tried: &[u32]) -> Option<Picked> {
-        let endpoints = self.endpoints.borrow();
-        let fault = match self.balancer.pick(PickRequest { key, tried }) {
-            Ok(None) => return None,
-            Ok(Some(choice)) => match endpoints.usable(choice.slot, tried) {
-                Some(endpoint) => {
-                    return Some(Picked { endpoint: endpoint.clone(), choice: Some(choice), by: PickedBy::Balancer });
+    /// The endpoint for the next attempt of a request, unless it has to wait: the one that the client is bound to, or the
+    /// balancer's choice, or the host's when the balancer fails or names what cannot be.
+    #[inline]
+    pub(super) fn claim(&self, wanted: &Wanted<'_>) -> Claim {
+        // Those who wait were first.
+        if self.queue.is_empty() { self.claim_now(wanted) } else { Claim::Full }
+    }
+
+    /// Waits until there is room for the request.
+    pub(super) async fn wait(
+        self: &Rc<Self>,
+        context: &Context,
+        mut wanted: Wanted<'_>,
+    ) -> Result<(Picked, InFlight), ErrorKind> {
+        let bound = wanted.bound.as_ref().map(|bound| bound.endpoint.endpoint.slot);
+        let mut place = self.queue.enter(self, bound)?;
+        let begun = async {
+            loop {
+                place.turn().await;
+                // The endpoint as it is now, if it still can serve its clients.
+                wanted.bound = wanted.bound.take().and_then(|before| {
+                    let now = self.bound(before.endpoint.endpoint.slot)?;
+                    Some(Picked { endpoint: now.endpoint, ..before })
+                });
+                match self.claim_now(&wanted) {
+                    Claim::Begun(picked, flight) => return Ok((picked, flight)),
+                    Claim::Nowhere => return Err(ErrorKind::NoEndpoint),
+                    Claim::Full => place.found_no_room(),
                 }
-                None => self.balancer.invalid_answer(),
-            },
-            Err(fault) => fault,
+            }
         };
+        let begun = context.timers.bound(Some(self.config.queue.timeout), begun).await;
+        place.ends(match &begun {
+            Ok(Ok(_)) => QueueResult::Served,
+            Ok(Err(_)) => QueueResult::Other,
+            Err(_elapsed) => QueueResult::Timeout,
+        });
+        begun.unwrap_or(Err(ErrorKind::QueueTimeout))
+    }
+
+    fn claim_now(&self, wanted: &Wanted<'_>) -> Claim {
+        if let Some(bound) = &wanted.bound {
+            return match InFlight::begin(bound.endpoint.clone()) {
+                Some(flight) => Claim::Begun(bound.clone(), flight),
+                None => Claim::Full,
+            };
+        }
+        let endpoints = self.endpoints.borrow();
+        let (key, tried) = (wanted.key, wanted.tried);
+        match self.balancer.pick(PickRequest { key, tried }) {
+            Ok(None) => Claim::Nowhere,
+            Ok(Some(choice)) => match endpoints.usable(choice.slot, tried) {
+                Some(endpoint) => match InFlight::begin(endpoint.clone()) {
+                    Some(flight) => {
+                        let picked =
+                            Picked { endpoint: endpoint.clone(), choice: Some(choice), by: PickedBy::Balancer };
+                        Claim::Begun(picked, flight)
+                    }
+                    None => self.claim_elsewhere(&endpoints, wanted, choice.slot),
+                },
+                None => self.claim_in_stead(&endpoints, tried, self.balancer.invalid_answer()),
+            },
+            Err(fault) => self.claim_in_stead(&endpoints, tried, fault),
+        }
+    }
+
+    /// The balancer has chosen a full endpoint, which is no fault of its: asks for others, then looks for room.
+    #[cold]
+    fn claim_elsewhere(&self, endpoints: &LocalEndpoints, wanted: &Wanted<'_>, full: u32) -> Claim {
+        let mut avoid = wanted.tried.to_vec();
+        avoid.push(full);
+        for _ in 1..FULL_CHOICES {
+            let choice = match self.balancer.pick(PickRequest { key: wanted.key, tried: &avoid }) {
+                Ok(None) => return Claim::Full,
+                Ok(Some(choice)) => choice,
+                Err(fault) => return self.claim_in_stead(endpoints, wanted.tried, fault),
+            };
+            let Some(endpoint) = endpoints.usable(choice.slot, &avoid) else {
+                return self.claim_in_stead(endpoints, wanted.tried, self.balancer.invalid_answer());
+            };
+            if let Some(flight) = InFlight::begin(endpoint.clone()) {
+                let picked = Picked { endpoint: endpoint.clone(), choice: Some(choice), by: PickedBy::Balancer };
+                return Claim::Begun(picked, flight);
+            }
+            if avoid.contains(&choice.slot) {
+                return Claim::Full;
+            }
+            avoid.push(choice.slot);
+        }
+        endpoints.claim_any(wanted.tried, endpoints.level(), self.next_random(), PickedBy::Room)
+    }
+
+    /// Chooses in the place of a balancer that failed.
+    #[cold]
+    fn claim_in_stead(&self, endpoints: &LocalEndpoints, tried: &[u32], fault: Fault) -> Claim {
         self.balancer.count_fallback(fault);
-        let endpoint = endpoints.any(tried, self.next_random())?;
-        Some(Picked { endpoint: endpoint.clone(), choice: None, by: PickedBy::Fallback })
+        endpoints.claim_any(tried, u32::MAX, self.next_random(), PickedBy::Fallback)
+    }
+
+    /// Whether a request that waits should look for room again, or will never find any.
+    pub(super) fn may_have_room(&self, bound: Option<u32>) -> bool {
+        let endpoints = self.endpoints.borrow();
+        let bound = bound.and_then(|slot| endpoints.get(slot)).filter(|local| local.endpoint.keeps_bound());
+        match bound {
+            Some(bound) => bound.endpoint.has_room(),
+            None => {
+                let mut choosable = endpoints.untried(&[]).peekable();
+                choosable.peek().is_none() || choosable.any(|local| local.endpoint.has_room())
+            }
+        }
+    }
+
+    /// Whether any endpoint could take a request of those that may be waiting.
+    pub(super) fn has_room(&self) -> bool {
+        let endpoints = self.endpoints.borrow();
+        let mut serving = endpoints.slots.iter().flatten().filter(|local| local.endpoint.keeps_bound());
+        serving.any(|local| local.endpoint.has_room())
     }
 
     /// The balancer's word for its choice.
@@ -245,17 +382,32 @@ impl LocalEndpoints {
         (!tried.contains(&slot) || self.untried(tried).next().is_none()).then_some(local)
     }
 
-    /// Any endpoint that may be chosen, each with the same probability.
-    fn any<'a>(&'a self, tried: &'a [u32], random: u64) -> Option<&'a Rc<LocalEndpoint>> {
-        let untried = self.untried(tried).count();
-        if untried > 0 {
-            return self.untried(tried).nth((random % untried as u64) as usize);
+    /// Begins at any endpoint with room that may be chosen and is of a priority level up to `level`, each with the same
+    /// probability; at one that was tried only when there is no other.
+    fn claim_any(&self, tried: &[u32], level: u32, random: u64, by: PickedBy) -> Claim {
+        let with_room = |tried| {
+            let choosable = self.untried(tried);
+            choosable.filter(|local| local.endpoint.priority <= level && local.endpoint.has_room())
+        };
+        for tried in [tried, &[]] {
+            let count = with_room(tried).count();
+            if count == 0 {
+                continue;
+            }
+            // Another worker may have filled it since; then the next one will do.
+            let first = (random % count as u64) as usize;
+            for local in with_room(tried).skip(first).chain(with_room(tried).take(first)) {
+                if let Some(flight) = InFlight::begin(local.clone()) {
+                    return Claim::Begun(Picked { endpoint: local.clone(), choice: None, by }, flight);
+                }
+            }
         }
-        let ready = self.untried(&[]).count();
-        if ready == 0 {
-            return None;
-        }
-        self.untried(&[]).nth((random % ready as u64) as usize)
+        if self.untried(&[]).next().is_some() { Claim::Full } else { Claim::Nowhere }
+    }
+
+    /// The first priority level that has endpoints which may be chosen. The next one is not there for the overflow.
+    fn level(&self) -> u32 {
+        self.untried(&[]).map(|local| local.endpoint.priority).min().unwrap_or(0)
     }
 
     fn untried<'a>(&'a self, tried: &'a [u32]) -> impl Iterator<Item = &'a Rc<LocalEndpoint>> {

@@ -136,6 +136,7 @@ impl Drop for Exchange {
             (Some(Picked { choice: Some(choice), .. }), Some(cluster)) => cluster.reason(*choice),
             (Some(Picked { by: PickedBy::Affinity, .. }), _) => Some("affinity".into()),
             (Some(Picked { by: PickedBy::Fallback, .. }), _) => Some("fallback".into()),
+            (Some(Picked { by: PickedBy::Room, .. }), _) => Some("room".into()),
             _ => None,
         };
         let fallback = picked.is_some_and(|picked| picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);

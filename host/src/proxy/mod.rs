@@ -1,6 +1,8 @@
-//! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `affinity` asks whom a client is bound to, `generation` is what it sees while
-//! it lasts, `headers` and `attributes` read and change heads, `reply` makes the answers that are our own,
-//! `response_body` follows an answer to its end, `tunnel` is the same story for a TCP connection.
+//! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `generation` is what it sees while
+//! it lasts, `headers` and `attributes` read and change heads, `affinity` asks whom a client is bound to, `hash_key` makes
+//! the keys of hashing balancers, `queue` is where requests wait for room at an endpoint, `reply` makes the answers that
+//! are our own, `response_body` follows an answer to its end, `tunnel` is the same story for a TCP connection, of which
+//! `rdp` reads the beginning.
 
 mod affinity;
 mod attributes;
@@ -8,8 +10,11 @@ mod client;
 mod cluster;
 mod context;
 mod exchange;
+mod hash_key;
 mod headers;
 mod listener;
+mod queue;
+mod rdp;
 mod reply;
 mod request;
 mod response_body;

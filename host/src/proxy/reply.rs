@@ -14,7 +14,7 @@ pub(super) fn failure(error: &Error) -> Response<ResponseBody> {
     let (status, _) = status_and_flag(error.kind);
     let mut response = text(status, &format!("{} {}\n", status.as_u16(), describe(error.kind, status)));
     match error.kind {
-        ErrorKind::NoEndpoint => {
+        ErrorKind::NoEndpoint | ErrorKind::QueueFull | ErrorKind::QueueTimeout => {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         ErrorKind::MethodNotAllowed => {
@@ -38,6 +38,7 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
         ErrorKind::ClientAbort => (CLIENT_CLOSED_REQUEST, Flag::ClientAbort),
         ErrorKind::NoRoute => (StatusCode::NOT_FOUND, Flag::NoRoute),
         ErrorKind::NoEndpoint => (StatusCode::SERVICE_UNAVAILABLE, Flag::NoEndpoint),
+        ErrorKind::QueueFull | ErrorKind::QueueTimeout => (StatusCode::SERVICE_UNAVAILABLE, Flag::Overflow),
         ErrorKind::ConnectFailure => (StatusCode::BAD_GATEWAY, Flag::ConnectFailure),
         ErrorKind::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::ConnectFailure),
         ErrorKind::FirstByteTimeout | ErrorKind::BodyTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::UpstreamTimeout),

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use super::affinity::Affine;
 use super::attributes::Visible;
 use super::client::Client;
-use super::cluster::{Cluster, Picked, PickedBy};
+use super::cluster::{Claim, Cluster, Picked, PickedBy, Wanted};
 use super::context::Context;
 use super::exchange::Exchange;
 use super::headers;
@@ -64,7 +64,7 @@ async fn forward(
     let listener = account.listener.clone();
     let client = account.client.clone();
     let context = account.context.clone();
-    let visible = Visible { listener: &listener.name, client: &client, head: Some(head) };
+    let visible = Visible { listener: &listener.name, client: &client, head: Some(head), first_bytes: b"" };
     let route = listener.route(&context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
     account.routed(route.label);
     let cluster = match route.target {
@@ -83,15 +83,14 @@ async fn forward(
     let attempts = Attempts { context: &context, cluster: &cluster, key, bound: affinity.bound() };
     let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
 
-    let Answer { response, sender, first_byte, .. } = answer;
-    let (mut head, incoming) = response.into_parts();
+    let Answer { mut head, body, first_byte, .. } = answer;
     headers::prepare_response(&mut head.headers);
     affinity.remember(&cluster, &picked, &mut head.headers);
     let flag = (route.by_fallback || picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
     account.answered(head.status, flag);
     let Some(account) = exchange.take() else { return Err(ErrorKind::ClientAbort.into()) };
-    let transfer = Transfer::new(account, cluster, flight, sender, upload, head.status, first_byte, started);
-    Ok(Response::from_parts(head, ResponseBody::upstream(incoming, transfer)))
+    let transfer = Transfer::new(account, cluster, flight, upload, head.status, first_byte, started);
+    Ok(Response::from_parts(head, ResponseBody::upstream(body, transfer)))
 }
 
 fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Response<ResponseBody> {
@@ -132,13 +131,15 @@ impl Attempts<'_> {
         };
         let mut tried: Vec<u32> = Vec::new();
         loop {
-            let picked = match self.bound.take() {
-                Some(bound) => bound,
-                None => self.cluster.pick(self.key, &tried).ok_or(ErrorKind::NoEndpoint)?,
+            let wanted = Wanted { bound: self.bound.take(), key: self.key, tried: &tried };
+            let (picked, flight) = match self.cluster.claim(&wanted) {
+                Claim::Begun(picked, flight) => (picked, flight),
+                // In a box: it is rare, and would make the future of every request larger.
+                Claim::Full => Box::pin(self.cluster.wait(self.context, wanted)).await?,
+                Claim::Nowhere => return Err(ErrorKind::NoEndpoint.into()),
             };
             account.attempted(&picked);
             let started = Instant::now();
-            let flight = InFlight::begin(picked.endpoint.clone());
             let attempt = Attempt {
                 endpoint: &picked.endpoint,
                 timers: &self.context.timers,

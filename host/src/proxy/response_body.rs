@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::cluster::Cluster;
 use super::exchange::Exchange;
 use crate::error::{Error, ErrorKind};
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::timer::Timer;
-use crate::upstream::{InFlight, Sender, UploadState};
+use crate::upstream::{AnswerBody, InFlight, UploadState};
 
 /// The body of an answer: the endpoint's as it comes, or our own.
 #[derive(Debug)]
@@ -25,17 +24,23 @@ enum Kind {
     Full(Option<Bytes>),
 }
 
+/// An answer while it comes.
+#[derive(Debug)]
 struct UpstreamBody {
-    incoming: Incoming,
     /// None once the end was seen.
-    transfer: Option<Transfer>,
+    coming: Option<Coming>,
     /// Armed while the endpoint is waited for in the middle of the body.
     timer: Option<Timer>,
 }
 
-impl std::fmt::Debug for UpstreamBody {
+struct Coming {
+    answer: AnswerBody,
+    transfer: Transfer,
+}
+
+impl std::fmt::Debug for Coming {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.incoming.fmt(f)
+        self.answer.fmt(f)
     }
 }
 
@@ -44,7 +49,6 @@ pub(super) struct Transfer {
     exchange: Exchange,
     cluster: Rc<Cluster>,
     flight: InFlight,
-    sender: Sender,
     upload: Option<Rc<UploadState>>,
     status: StatusCode,
     first_byte: Duration,
@@ -63,37 +67,44 @@ impl ResponseBody {
         Self(Kind::Full((!bytes.is_empty()).then_some(bytes)))
     }
 
-    pub(super) fn upstream(incoming: Incoming, transfer: Transfer) -> Self {
-        if incoming.is_end_stream() {
-            transfer.complete();
-            return Self(Kind::Full(None));
+    /// The body of an answer. What has come whole with its head is a matter of its own from here on; the endpoint is done
+    /// with it.
+    pub(super) fn upstream(mut answer: AnswerBody, mut transfer: Transfer) -> Self {
+        match answer.take_whole() {
+            Ok(Some(bytes)) => {
+                transfer.bytes = bytes.len() as u64;
+                transfer.complete(answer);
+                Self::full(bytes)
+            }
+            _ => {
+                Self(Kind::Upstream(Box::new(UpstreamBody { coming: Some(Coming { answer, transfer }), timer: None })))
+            }
         }
-        Self(Kind::Upstream(Box::new(UpstreamBody { incoming, transfer: Some(transfer), timer: None })))
     }
 }
 
 impl Transfer {
-    #[expect(clippy::too_many_arguments, reason = "it is the sum of what a request has gathered, told once")]
     pub(super) fn new(
         exchange: Exchange,
         cluster: Rc<Cluster>,
         flight: InFlight,
-        sender: Sender,
         upload: Option<Rc<UploadState>>,
         status: StatusCode,
         first_byte: Duration,
         started: Instant,
     ) -> Self {
-        Self { exchange, cluster, flight, sender, upload, status, first_byte, started, bytes: 0 }
+        Self { exchange, cluster, flight, upload, status, first_byte, started, bytes: 0 }
     }
 
     /// The whole answer has been read: the connection can be used again, if the request was read whole as well.
-    fn complete(self) {
+    fn complete(self, answer: AnswerBody) {
         let class = if self.status.is_server_error() { OutcomeClass::ServerError } else { OutcomeClass::Success };
         let now = Instant::now();
-        let (exchange, sender, flight) = self.tell(class, now);
+        let (exchange, flight) = self.tell(class, now);
         exchange.end(now);
-        flight.endpoint().pool.put(sender, now);
+        if let Some(connection) = answer.into_connection() {
+            flight.endpoint().pool.put(connection, now);
+        }
     }
 
     fn break_off(mut self, kind: ErrorKind) {
@@ -103,11 +114,10 @@ impl Transfer {
             ErrorKind::BodyTimeout => OutcomeClass::Timeout,
             _ => OutcomeClass::Reset,
         };
-        // Dropping the sender closes the connection, on which the rest of the answer would still come.
         self.tell(class, Instant::now());
     }
 
-    fn tell(mut self, class: OutcomeClass, now: Instant) -> (Exchange, Sender, InFlight) {
+    fn tell(mut self, class: OutcomeClass, now: Instant) -> (Exchange, InFlight) {
         let outcome = Outcome {
             slot: self.flight.endpoint().endpoint.slot,
             class,
@@ -118,7 +128,7 @@ impl Transfer {
         self.cluster.note(&self.exchange.context, self.flight.endpoint(), outcome);
         let received = self.upload.as_ref().map_or(0, |upload| upload.received());
         self.exchange.moved(received, self.bytes);
-        (self.exchange, self.sender, self.flight)
+        (self.exchange, self.flight)
     }
 
     fn body_idle(&self) -> Option<Duration> {
@@ -144,36 +154,39 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
-            Kind::Upstream(body) => body.incoming.is_end_stream(),
+            Kind::Upstream(body) => body.coming.as_ref().is_none_or(|coming| coming.answer.is_ended()),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Kind::Upstream(body) => body.incoming.size_hint(),
+            Kind::Upstream(body) => {
+                body.coming.as_ref().map_or_else(|| SizeHint::with_exact(0), |coming| coming.answer.size_hint())
+            }
         }
     }
 }
 
 impl UpstreamBody {
     fn poll_frame(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match Pin::new(&mut self.incoming).poll_frame(context) {
+        let Some(Coming { answer, transfer }) = &mut self.coming else { return Poll::Ready(None) };
+        match answer.poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(timer) = &self.timer {
                     timer.disarm();
                 }
-                if let (Some(data), Some(transfer)) = (frame.data_ref(), &mut self.transfer) {
+                if let Some(data) = frame.data_ref() {
                     transfer.bytes += data.len() as u64;
                 }
-                if self.incoming.is_end_stream() {
+                if answer.is_ended() {
                     self.end();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                self.break_off(ErrorKind::UpstreamReset);
-                Poll::Ready(Some(Err(Error::new(ErrorKind::UpstreamReset, error))))
+                self.break_off(error.kind);
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {
                 self.end();
@@ -184,7 +197,7 @@ impl UpstreamBody {
     }
 
     fn poll_idle(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let Some(transfer) = &self.transfer else { return Poll::Pending };
+        let Some(Coming { transfer, .. }) = &self.coming else { return Poll::Pending };
         let Some(idle) = transfer.body_idle() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| transfer.exchange.context.timers.timer());
         timer.arm_if_idle(idle);
@@ -196,13 +209,14 @@ impl UpstreamBody {
     }
 
     fn end(&mut self) {
-        if let Some(transfer) = self.transfer.take() {
-            transfer.complete();
+        if let Some(Coming { answer, transfer }) = self.coming.take() {
+            transfer.complete(answer);
         }
     }
 
     fn break_off(&mut self, kind: ErrorKind) {
-        if let Some(transfer) = self.transfer.take() {
+        // The answer is dropped and closes its connection, on which the rest would still come.
+        if let Some(Coming { transfer, .. }) = self.coming.take() {
             transfer.break_off(kind);
         }
     }

@@ -5,15 +5,16 @@ use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::affinity::Affine;
 use super::attributes::Visible;
 use super::client::Client;
-use super::cluster::{Cluster, Picked};
+use super::cluster::{Claim, Cluster, Picked, Wanted};
 use super::context::Context;
 use super::listener::{Listener, Target};
+use super::rdp;
 use crate::error::{Error, ErrorKind};
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::telemetry::{ConnectResult, Direction};
@@ -22,6 +23,8 @@ use crate::upstream::{self, InFlight};
 
 /// Bytes that wait in one direction while the other side does not take them.
 const BUFFER_BYTES: usize = 16 * 1024;
+/// How long a client may take for the first bytes, where the choice of an endpoint depends on them.
+const FIRST_BYTES_WITHIN: Duration = Duration::from_secs(3);
 
 /// Carries one TCP connection to an endpoint: find the cluster and whom the client is bound to, pick, connect, maybe try
 /// another, then bytes both ways.
@@ -35,10 +38,12 @@ pub async fn tunnel(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Cli
     }
 }
 
-async fn carry(context: &Context, listener: &Listener, client: &Client, stream: TcpStream) -> Result<(), Error> {
-    let visible = Visible { listener: &listener.name, client, head: None };
+async fn carry(context: &Context, listener: &Listener, client: &Client, mut stream: TcpStream) -> Result<(), Error> {
+    let mut visible = Visible { listener: &listener.name, client, head: None, first_bytes: b"" };
     let route = listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
     let Target::Cluster(cluster) = route.target else { return Err(ErrorKind::NoRoute.into()) };
+    let first_bytes = first_bytes(context, &cluster, &mut stream).await;
+    visible.first_bytes = &first_bytes;
     let key = cluster.key(visible, &mut context.values.borrow_mut());
 
     let affinity = Affine::find(context, &cluster, visible);
@@ -48,7 +53,7 @@ async fn carry(context: &Context, listener: &Listener, client: &Client, stream: 
     // There is no head to give the client anything in.
     affinity.remember(&cluster, &picked, &mut HeaderMap::new());
 
-    let copied = copy(context, listener, stream, upstream).await;
+    let copied = copy(context, listener, stream, first_bytes, upstream).await;
     let class = match &copied {
         Ok(_) => OutcomeClass::Success,
         Err(_) => OutcomeClass::Reset,
@@ -61,6 +66,25 @@ async fn carry(context: &Context, listener: &Listener, client: &Client, stream: 
     Ok(())
 }
 
+/// Reads what the cluster's key needs of a connection. A client that sends less, or too slowly, does without a key.
+async fn first_bytes(context: &Context, cluster: &Cluster, stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if cluster.wants_more(&bytes) {
+        bytes.reserve_exact(rdp::MAX_BYTES);
+        let reading = async {
+            while cluster.wants_more(&bytes) && bytes.len() < rdp::MAX_BYTES {
+                let mut rest = (&mut *stream).take((rdp::MAX_BYTES - bytes.len()) as u64);
+                // Whatever ended it, the tunnel will find it too.
+                if !matches!(rest.read_buf(&mut bytes).await, Ok(1..)) {
+                    return;
+                }
+            }
+        };
+        let _ = context.timers.bound(Some(FIRST_BYTES_WITHIN), reading).await;
+    }
+    bytes
+}
+
 async fn connect(
     context: &Context,
     cluster: &Rc<Cluster>,
@@ -69,12 +93,13 @@ async fn connect(
 ) -> Result<(Picked, InFlight, TcpStream), Error> {
     let mut tried = Vec::new();
     loop {
-        let picked = match bound.take() {
-            Some(bound) => bound,
-            None => cluster.pick(key, &tried).ok_or(ErrorKind::NoEndpoint)?,
+        let wanted = Wanted { bound: bound.take(), key, tried: &tried };
+        let (picked, flight) = match cluster.claim(&wanted) {
+            Claim::Begun(picked, flight) => (picked, flight),
+            Claim::Full => cluster.wait(context, wanted).await?,
+            Claim::Nowhere => return Err(ErrorKind::NoEndpoint.into()),
         };
         let started = Instant::now();
-        let flight = InFlight::begin(picked.endpoint.clone());
         let address = picked.endpoint.endpoint.address;
         match upstream::connect(address, cluster.config.timeouts.connect, &context.timers).await {
             Ok(stream) => {
@@ -116,6 +141,7 @@ async fn copy(
     context: &Context,
     listener: &Listener,
     downstream: TcpStream,
+    first_bytes: Vec<u8>,
     upstream: TcpStream,
 ) -> Result<(u64, u64), Error> {
     let timer = Rc::new(context.timers.timer());
@@ -123,8 +149,8 @@ async fn copy(
     if let Some(patience) = patience {
         timer.arm(patience);
     }
-    let mut downstream = Watched { stream: downstream, timer: timer.clone(), patience };
-    let mut upstream = Watched { stream: upstream, timer: timer.clone(), patience };
+    let mut downstream = Watched { first_bytes, given: 0, stream: downstream, timer: timer.clone(), patience };
+    let mut upstream = Watched { first_bytes: Vec::new(), given: 0, stream: upstream, timer: timer.clone(), patience };
     let copying = tokio::io::copy_bidirectional_with_sizes(&mut downstream, &mut upstream, BUFFER_BYTES, BUFFER_BYTES);
     timer
         .bound(copying)
@@ -135,6 +161,9 @@ async fn copy(
 
 /// A stream that sets the tunnel's timer anew whenever bytes come from it.
 struct Watched {
+    /// Read from the stream before, and how many of them were given back.
+    first_bytes: Vec<u8>,
+    given: usize,
     stream: TcpStream,
     timer: Rc<Timer>,
     patience: Option<Duration>,
@@ -147,6 +176,13 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.given < this.first_bytes.len() {
+            let rest = &this.first_bytes[this.given..];
+            let taken = rest.len().min(buffer.remaining());
+            buffer.put_slice(&rest[..taken]);
+            this.given += taken;
+            return Poll::Ready(Ok(()));
+        }
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
         if let Some(patience) = this.patience {
             this.timer.arm(patience);

@@ -2,6 +2,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::waiting::Waiting;
+
 /// Whether an endpoint may get traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -31,6 +33,8 @@ pub struct Endpoint {
     pub ramp: u32,
     pub availability: Availability,
     pub priority: u32,
+    /// Attempts that may be under way from all workers; 0 is no bound.
+    pub max_connections: u32,
     pub zone: Arc<str>,
     pub metadata: Arc<[(String, String)]>,
     pub counters: Arc<EndpointCounters>,
@@ -47,6 +51,11 @@ impl Endpoint {
         self.availability == Availability::Ready && self.weight > 0
     }
 
+    /// True when an attempt could be begun now; the next moment another worker may have begun one.
+    pub(crate) fn has_room(&self) -> bool {
+        self.max_connections == 0 || self.counters.in_flight.load(Ordering::SeqCst) < self.max_connections
+    }
+
     /// True when a client that is bound to it may still be sent there.
     pub fn keeps_bound(&self) -> bool {
         self.availability != Availability::Unavailable
@@ -61,9 +70,16 @@ pub struct EndpointCounters {
     first_byte_us: AtomicU32,
     requests: AtomicU64,
     failures: AtomicU64,
+    /// Who waits for room here, or elsewhere in the cluster.
+    waiting: Arc<Waiting>,
 }
 
 impl EndpointCounters {
+    /// Counters of an endpoint of the cluster that `waiting` belongs to.
+    pub fn new(waiting: Arc<Waiting>) -> Self {
+        Self { waiting, ..Self::default() }
+    }
+
     /// Attempts under way.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
@@ -84,13 +100,24 @@ impl EndpointCounters {
         self.failures.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn begin(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    /// Begins an attempt, unless `bound` of them are under way; 0 is no bound. Never more, whoever else begins one.
+    pub(crate) fn begin(&self, bound: u32) -> bool {
+        if bound == 0 {
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let one_more = |under_way: u32| (under_way < bound).then(|| under_way + 1);
+            if self.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_err() {
+                return false;
+            }
+        }
         self.requests.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     pub(crate) fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        // Before the look at who waits; see `Waiting`.
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.waiting.offer();
     }
 
     pub(crate) fn count_failure(&self) {
@@ -114,6 +141,19 @@ impl EndpointCounters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_attempts_begin_than_the_bound_allows() {
+        let counters = EndpointCounters::default();
+        assert!(counters.begin(2) && counters.begin(2));
+        assert!(!counters.begin(2));
+        assert!(counters.begin(0), "without a bound there is always room");
+        counters.end();
+        assert!(!counters.begin(2));
+        counters.end();
+        assert!(counters.begin(2));
+        assert_eq!((counters.in_flight(), counters.requests()), (2, 4));
+    }
 
     #[test]
     fn first_byte_average_follows_samples_in_both_directions() {

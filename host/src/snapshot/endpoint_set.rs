@@ -78,6 +78,7 @@ fn push_differences(old: &Endpoint, new: &Arc<Endpoint>, changes: &mut Vec<Chang
     let same_place = old.id == new.id
         && old.address == new.address
         && old.priority == new.priority
+        && old.max_connections == new.max_connections
         && old.zone == new.zone
         && old.metadata == new.metadata;
     if !same_place {
@@ -148,6 +149,7 @@ pub(super) mod tests {
             ramp: 1000,
             availability: Availability::Ready,
             priority: 0,
+            max_connections: 0,
             zone: "".into(),
             metadata: Arc::new([]),
             counters: Arc::new(EndpointCounters::default()),

@@ -4,7 +4,9 @@
 mod endpoint;
 mod endpoint_set;
 mod outcome;
+mod waiting;
 
 pub use endpoint::{Availability, Endpoint, EndpointCounters};
 pub use endpoint_set::{Change, EndpointSet, SlotMap};
 pub use outcome::{Outcome, OutcomeClass};
+pub use waiting::Waiting;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
-    AttemptOutcome, BadRequest, ConnectResult, Direction, EndpointSample, Flag, Refusal, Registry, ReloadResult,
+    AttemptOutcome, BadRequest, ConnectResult, Direction, EndpointSample, Flag, QueueResult, Refusal, Registry,
+    ReloadResult,
 };
 
 fn small_registry() -> Registry {
@@ -24,6 +25,10 @@ fn small_registry() -> Registry {
         cluster.attempt(AttemptOutcome::Success);
         cluster.first_byte(Duration::from_micros(1500));
         cluster.connect(ConnectResult::Reused);
+        cluster.queued();
+        cluster.queued();
+        cluster.dequeued(QueueResult::Served, Duration::from_millis(3));
+        cluster.queue_full();
 
         let plugin = registry.plugin(Some(worker), "least-request", "balancer");
         plugin.call(None);
@@ -49,6 +54,7 @@ fn small_registry() -> Registry {
         requests: u64::MAX,
         failures: 2,
         weight: 3,
+        ramp: 250,
         available: true,
         draining: false,
         first_byte_us: 1500,

@@ -15,7 +15,8 @@ use prometheus_client::metrics::exemplar::Exemplar;
 
 use super::histogram::{CALL, HistogramTotal, LATENCY};
 use super::label::{
-    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, Refusal, ReloadResult, TrapKind,
+    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, QueueResult, Refusal,
+    ReloadResult, TrapKind,
 };
 use super::process;
 use super::registry::{EndpointSample, PluginKey, Shards};
@@ -148,6 +149,27 @@ impl Scrape {
                 family.sample([("cluster", cluster), ("result", result.as_str())], count)?;
             }
         }
+        let mut family = out.gauge("plimsoll_queue_length", "Requests that wait for room at an endpoint now.")?;
+        for (cluster, shards) in clusters {
+            let queued: u64 = shards.values().map(|shard| shard.queued.get()).sum();
+            family.sample([("cluster", cluster)], queued)?;
+        }
+        let mut family = out.counter(
+            "plimsoll_queue_waits_total",
+            "Requests that found every endpoint full, by how their wait ended; full did not wait at all.",
+        )?;
+        for (cluster, shards) in clusters {
+            for result in QueueResult::ALL {
+                let count: u64 = shards.values().map(|shard| shard.waits[result as usize].get()).sum();
+                family.sample([("cluster", cluster), ("result", result.as_str())], count)?;
+            }
+        }
+        let mut family =
+            out.histogram("plimsoll_queue_wait_seconds", "Time that requests waited for room at an endpoint.")?;
+        for (cluster, shards) in clusters {
+            let total = HistogramTotal::of(&LATENCY, shards.values().map(|shard| &shard.wait));
+            family.histogram([("cluster", cluster)], &total)?;
+        }
         Ok(())
     }
 
@@ -160,8 +182,13 @@ impl Scrape {
         each(&mut family, endpoints, |sample| sample.requests)?;
         let mut family = out.counter("plimsoll_endpoint_failures_total", "Attempts that did not end well.")?;
         each(&mut family, endpoints, |sample| sample.failures)?;
-        let mut family = out.gauge("plimsoll_endpoint_weight", "Weight in force.")?;
+        let mut family = out.gauge("plimsoll_endpoint_weight", "Weight, the operator's or the configured one.")?;
         each(&mut family, endpoints, |sample| u64::from(sample.weight))?;
+        let mut family = out.gauge(
+            "plimsoll_endpoint_ramp_ratio",
+            "Share of the weight that is in force: below 1 while the endpoint warms up.",
+        )?;
+        each(&mut family, endpoints, |sample| f64::from(sample.ramp) / 1000.0)?;
         let mut family = out.gauge("plimsoll_endpoint_available", "1 if the endpoint may get traffic.")?;
         each(&mut family, endpoints, |sample| u64::from(sample.available))?;
         let mut family = out.gauge(

@@ -24,6 +24,7 @@ labels! {
     /// |---|---|
     /// | `NR` | no route matched |
     /// | `UH` | the cluster had no endpoint that may take the request |
+    /// | `UO` | every endpoint was full, and the request could not wait or had waited for too long |
     /// | `UF` | no connection to an endpoint could be made |
     /// | `UT` | the endpoint did not answer in time |
     /// | `UC` | the endpoint closed or reset the connection in the middle of an exchange |
@@ -38,6 +39,7 @@ labels! {
     Flag {
         NoRoute = "NR",
         NoEndpoint = "UH",
+        Overflow = "UO",
         ConnectFailure = "UF",
         UpstreamTimeout = "UT",
         UpstreamReset = "UC",
@@ -127,6 +129,19 @@ labels! {
         New = "new",
         Reused = "reused",
         Failed = "failed",
+    }
+}
+
+labels! {
+    /// How a wait for room at an endpoint ended.
+    QueueResult {
+        /// An attempt began.
+        Served = "served",
+        Timeout = "timeout",
+        /// It did not begin: as many waited as may.
+        Full = "full",
+        /// The client went away, or there was no endpoint left to wait for.
+        Other = "other",
     }
 }
 

@@ -41,6 +41,8 @@ pub struct EndpointSample {
     pub requests: u64,
     pub failures: u64,
     pub weight: u32,
+    /// Share of the weight in force, in thousandths.
+    pub ramp: u32,
     pub available: bool,
     pub draining: bool,
     /// Moving average in microseconds; 0 before the first answer.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cell::{Counter, Gauge, SharedCounter, Writers};
 use super::histogram::{CALL, Histogram, LATENCY};
 use super::label::{
-    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, Refusal, TrapKind,
+    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, QueueResult, Refusal, TrapKind,
 };
 
 /// One cell for each value of a label.
@@ -74,6 +74,9 @@ pub struct ClusterShard {
     pub(super) attempts: Cells<{ AttemptOutcome::ALL.len() }>,
     pub(super) first_byte: Histogram,
     pub(super) connects: Cells<{ ConnectResult::ALL.len() }>,
+    pub(super) queued: Gauge,
+    pub(super) waits: Cells<{ QueueResult::ALL.len() }>,
+    pub(super) wait: Histogram,
 }
 
 impl Default for ClusterShard {
@@ -85,6 +88,9 @@ impl Default for ClusterShard {
             attempts: Cells::default(),
             first_byte: Histogram::new(&LATENCY),
             connects: Cells::default(),
+            queued: Gauge::default(),
+            waits: Cells::default(),
+            wait: Histogram::new(&LATENCY),
         }
     }
 }
@@ -115,6 +121,22 @@ impl ClusterShard {
     #[inline]
     pub fn connect(&self, result: ConnectResult) {
         self.connects[result as usize].increment();
+    }
+
+    /// A request begins to wait for room at an endpoint; [`Self::dequeued`] follows.
+    pub fn queued(&self) {
+        self.queued.increment();
+    }
+
+    pub fn dequeued(&self, result: QueueResult, after: Duration) {
+        self.queued.decrement();
+        self.waits[result as usize].increment();
+        self.wait.observe(after);
+    }
+
+    /// A request could not wait, since as many do as may.
+    pub fn queue_full(&self) {
+        self.waits[QueueResult::Full as usize].increment();
     }
 }
 

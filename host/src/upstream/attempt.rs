@@ -1,35 +1,33 @@
 use std::time::{Duration, Instant};
 
-use http::request::Parts;
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::request;
+use http::response;
 
 use super::endpoint::LocalEndpoint;
-use super::pool::Sender;
+use super::http1::{AnswerBody, Connection, Failure};
 use super::request_body::RequestBody;
 use crate::error::{Error, ErrorKind};
 use crate::timer::{Timer, Timers};
 
-/// One try of a request at one endpoint, up to the head of its answer. What is sent is a copy of the head: the original
-/// stays for another try, of which nobody knows in time whether it is needed.
+/// One try of a request at one endpoint, up to the head of its answer.
 #[derive(Debug)]
 pub struct Attempt<'a> {
     pub endpoint: &'a LocalEndpoint,
     pub timers: &'a Timers,
     /// Armed while the endpoint is waited for.
     pub timer: &'a Timer,
-    pub head: &'a Parts,
+    pub head: &'a request::Parts,
     /// The request has no body, and sending it twice does no harm.
     pub repeatable: bool,
     pub first_byte_timeout: Option<Duration>,
     pub started: Instant,
 }
 
-/// The head of an answer, and the connection it came on.
+/// An answer, of which the body is still coming.
 #[derive(Debug)]
 pub struct Answer {
-    pub response: Response<Incoming>,
-    pub sender: Sender,
+    pub head: response::Parts,
+    pub body: AnswerBody,
     pub reused: bool,
     pub first_byte: Duration,
 }
@@ -52,15 +50,15 @@ impl Attempt<'_> {
         let mut kept_allowed = true;
         loop {
             let kept = kept_allowed.then(|| self.endpoint.pool.take()).flatten();
-            let (sender, reused) = match kept {
-                Some(sender) => (sender, true),
+            let (connection, reused) = match kept {
+                Some(connection) => (connection, true),
                 // In a box: it is rare, and would make the future of every request larger.
                 None => match Box::pin(self.endpoint.pool.connect(self.timers)).await {
-                    Ok(sender) => (sender, false),
+                    Ok(connection) => (connection, false),
                     Err(error) => return Err(AttemptError { error, unsent: Some(body), reused: false }),
                 },
             };
-            match self.send_on(sender, reused, body).await {
+            match self.send_on(connection, reused, body).await {
                 Err(AttemptError { unsent: Some(unsent), reused: true, .. }) => body = unsent,
                 Err(failed) if failed.reused && failed.error.kind == ErrorKind::UpstreamReset && self.repeatable => {
                     kept_allowed = false;
@@ -71,26 +69,22 @@ impl Attempt<'_> {
         }
     }
 
-    async fn send_on(&self, mut sender: Sender, reused: bool, body: RequestBody) -> Result<Answer, AttemptError> {
+    async fn send_on(
+        &self,
+        connection: Box<Connection>,
+        reused: bool,
+        body: RequestBody,
+    ) -> Result<Answer, AttemptError> {
         match self.first_byte_timeout {
             Some(timeout) => self.timer.arm(timeout),
             None => self.timer.disarm(),
         }
-        let sending = sender.try_send_request(Request::from_parts(self.head.clone(), body));
-        let answer = self.timer.bound(sending).await;
+        let answered = self.timer.bound(connection.exchange(self.head, body)).await;
         self.timer.disarm();
-        match answer {
-            Ok(Ok(response)) => Ok(Answer { response, sender, reused, first_byte: self.started.elapsed() }),
-            Ok(Err(mut failure)) => {
-                let unsent = failure.take_message().map(Request::into_body);
-                Err(AttemptError { error: classify(failure.into_error()), unsent, reused })
-            }
+        match answered {
+            Ok(Ok((head, body))) => Ok(Answer { head, body, reused, first_byte: self.started.elapsed() }),
+            Ok(Err(Failure { error, unsent })) => Err(AttemptError { error, unsent, reused }),
             Err(_elapsed) => Err(AttemptError { error: ErrorKind::FirstByteTimeout.into(), unsent: None, reused }),
         }
     }
-}
-
-fn classify(error: hyper::Error) -> Error {
-    let kind = if error.is_parse() { ErrorKind::UpstreamProtocol } else { ErrorKind::UpstreamReset };
-    Error::new(kind, error)
 }

@@ -16,9 +16,10 @@ pub struct LocalEndpoint {
 pub struct InFlight(Rc<LocalEndpoint>);
 
 impl InFlight {
-    pub fn begin(endpoint: Rc<LocalEndpoint>) -> Self {
-        endpoint.endpoint.counters.begin();
-        Self(endpoint)
+    /// None when the endpoint is full.
+    pub fn begin(endpoint: Rc<LocalEndpoint>) -> Option<Self> {
+        let begun = endpoint.endpoint.counters.begin(endpoint.endpoint.max_connections);
+        begun.then(|| Self(endpoint))
     }
 
     pub fn endpoint(&self) -> &Rc<LocalEndpoint> {

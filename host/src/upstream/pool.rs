@@ -1,20 +1,13 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::request_body::RequestBody;
+use super::http1::Connection;
 use crate::error::{Error, ErrorKind};
-use crate::net::Stream;
 use crate::timer::Timers;
-
-/// A connection on which one request at a time can be sent.
-pub type Sender = http1::SendRequest<RequestBody>;
 
 /// Bounds of a [`Pool`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,15 +27,10 @@ pub struct Pool {
     idle: RefCell<Vec<Idle>>,
 }
 
+#[derive(Debug)]
 struct Idle {
-    sender: Sender,
+    connection: Box<Connection>,
     since: Instant,
-}
-
-impl std::fmt::Debug for Idle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "idle since {:?}", self.since)
-    }
 }
 
 impl Pool {
@@ -55,59 +43,30 @@ impl Pool {
         self.address == address && self.settings == *settings
     }
 
-    /// An idle connection that is ready to send.
-    pub fn take(&self) -> Option<Sender> {
+    /// An idle connection that the endpoint has not closed, as far as is known.
+    pub fn take(&self) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { sender, .. }) = idle.pop() {
-            if sender.is_ready() {
-                return Some(sender);
-            }
-        }
-        None
+        std::iter::from_fn(|| idle.pop()).map(|idle| idle.connection).find(|connection| connection.is_idle())
     }
 
-    /// Keeps a connection whose answer has been read to the end. It may need a moment until it can send again.
-    pub fn put(self: &Rc<Self>, mut sender: Sender, now: Instant) {
-        if sender.is_closed() {
-            return;
+    /// Keeps a connection for further requests.
+    pub fn put(&self, connection: Box<Connection>, since: Instant) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < self.settings.idle_connections {
+            idle.push(Idle { connection, since });
         }
-        if sender.is_ready() {
-            self.keep(sender, now);
-            return;
-        }
-        let pool = self.clone();
-        tokio::task::spawn_local(async move {
-            if sender.ready().await.is_ok() {
-                pool.keep(sender, now);
-            }
-        });
     }
 
     /// Makes a new connection.
-    pub async fn connect(&self, timers: &Timers) -> Result<Sender, Error> {
+    pub async fn connect(&self, timers: &Timers) -> Result<Box<Connection>, Error> {
         let stream = connect(self.address, self.settings.connect_timeout, timers).await?;
-        let (sender, connection) = http1::Builder::new()
-            .handshake(TokioIo::new(Stream(stream)))
-            .await
-            .map_err(|error| Error::new(ErrorKind::ConnectFailure, error))?;
-        tokio::task::spawn_local(async move {
-            // Whatever ends the connection reaches the request that was on it; an idle one just goes.
-            let _ = connection.await;
-        });
-        Ok(sender)
+        Ok(Box::new(Connection::new(stream)))
     }
 
     /// Closes connections that have been idle for too long, or that the endpoint has closed.
     pub fn sweep(&self, now: Instant) {
         let timeout = self.settings.idle_timeout;
-        self.idle.borrow_mut().retain(|idle| !idle.sender.is_closed() && now.duration_since(idle.since) < timeout);
-    }
-
-    fn keep(&self, sender: Sender, since: Instant) {
-        let mut idle = self.idle.borrow_mut();
-        if idle.len() < self.settings.idle_connections {
-            idle.push(Idle { sender, since });
-        }
+        self.idle.borrow_mut().retain(|idle| now.duration_since(idle.since) < timeout && idle.connection.is_idle());
     }
 }
 

@@ -19,7 +19,7 @@ pub struct RequestBody {
     upload: Option<Rc<UploadState>>,
 }
 
-/// What the request learns of its body while the endpoint reads it. Shared, since hyper owns the body by then.
+/// What the request learns of its body while the endpoint reads it. Shared, since the connection owns the body by then.
 #[derive(Debug)]
 pub struct UploadState {
     /// Bytes that may still come; none for no limit.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::config;
-use crate::plugin::{Attribute, Instance};
-use crate::snapshot::EndpointSet;
+use crate::plugin::Instance;
+use crate::snapshot::{EndpointSet, Waiting};
 
 /// What the control plane wants of a worker. Everything that could fail has been done before a command is sent.
 #[derive(Debug)]
@@ -40,9 +40,9 @@ pub struct PolicyRef {
 pub struct ClusterInstall {
     pub config: Arc<config::Cluster>,
     pub endpoints: Arc<EndpointSet>,
+    pub waiting: Arc<Waiting>,
     pub balancer: PolicyRef,
     pub affinity: Option<PolicyRef>,
-    pub hash_on: Vec<Attribute>,
     pub tells_health: bool,
 }
 

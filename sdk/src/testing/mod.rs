@@ -41,6 +41,7 @@ pub fn with_id(slot: u32, id: &str, address: &str) -> Endpoint {
         address: address.to_owned(),
         weight: 1,
         ramp: 1000,
+        max_connections: 0,
         availability: Availability::Ready,
         priority: 0,
         zone: String::new(),

@@ -97,3 +97,113 @@ proptest! {
         }
     }
 }
+
+const FULL_SCAN: &str = r#"{"selection_method":"full_scan"}"#;
+
+/// Chi squared of picks against weights.
+fn chi_squared(shares: &[f64], weights: &[u32], picks: u32) -> f64 {
+    let total = f64::from(weights.iter().sum::<u32>());
+    let term = |(share, weight): (&f64, &u32)| {
+        let expected = f64::from(picks) * f64::from(*weight) / total;
+        (share * f64::from(picks) - expected).powi(2) / expected
+    };
+    shares.iter().zip(weights).map(term).sum()
+}
+
+#[test]
+fn a_full_scan_finds_the_least_loaded_of_all() {
+    let mut bench = bench(&[1; 50], FULL_SCAN);
+    (0..50).for_each(|slot| set_in_flight(slot, 5));
+    set_in_flight(33, 4);
+    assert!((0..100).all(|_| bench.pick_slot(None) == Some(33)));
+    assert!((0..100).all(|_| bench.pick_again(None, &[33]) != Some(33)));
+}
+
+#[test]
+fn a_full_scan_draws_among_the_least_loaded_by_weight() {
+    for weights in [[1, 1, 1, 1], [1, 2, 3, 4]] {
+        let shares = shares(&mut bench(&weights, FULL_SCAN), 4, 100_000);
+        // 3 degrees of freedom, alpha 1e-6.
+        assert!(chi_squared(&shares, &weights, 100_000) < 30.7, "{weights:?}: {shares:?}");
+    }
+    let mut bench = bench(&[1, 2, 3, 4], FULL_SCAN);
+    // 6/4 and 3/2 are as much; 2/1 and 5/3 are more.
+    for (slot, load) in [(0, 2), (1, 3), (2, 5), (3, 6)] {
+        set_in_flight(slot, load);
+    }
+    let shares = shares(&mut bench, 4, 30_000);
+    assert_eq!((shares[0], shares[2]), (0.0, 0.0));
+    assert!((shares[3] - 2.0 / 3.0).abs() < 0.02, "{shares:?}");
+}
+
+#[test]
+fn a_bias_of_zero_is_weighted_round_robin_whatever_the_load() {
+    let weights = [5, 1, 3];
+    let mut bench = bench(&weights, r#"{"active_request_bias":0}"#);
+    set_in_flight(0, 1000);
+    let shares = shares(&mut bench, 3, 9000);
+    for (share, weight) in shares.iter().zip(weights) {
+        assert!((share * 9000.0 - f64::from(weight) * 1000.0).abs() <= 2.0, "{shares:?}");
+    }
+}
+
+#[test]
+fn a_bias_gives_shares_by_weight_and_load() {
+    // Envoy's formula: weight / (under way + 1) ^ bias.
+    for (config, expected) in [
+        (r#"{"active_request_bias":1.0}"#, [4.0 / 4.0, 2.0 / 1.0, 1.0 / 2.0]),
+        (r#"{"active_request_bias":2}"#, [4.0 / 16.0, 2.0 / 1.0, 1.0 / 4.0]),
+        (r#"{"active_request_bias":0.5}"#, [4.0 / 2.0, 2.0 / 1.0, 1.0 / 2.0_f64.sqrt()]),
+    ] {
+        let mut bench = bench(&[4, 2, 1], config);
+        set_in_flight(0, 3);
+        set_in_flight(2, 1);
+        // The first turns were given before the load was known.
+        shares(&mut bench, 3, 100);
+        let shares = shares(&mut bench, 3, 20_000);
+        let total: f64 = expected.iter().sum();
+        for (share, expected) in shares.iter().zip(expected) {
+            assert!((share - expected / total).abs() < 0.002, "{config}: {shares:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bias_matters_only_where_weights_differ() {
+    let mut bench = bench(&[3, 3], r#"{"active_request_bias":0}"#);
+    set_in_flight(0, 1);
+    assert!((0..50).all(|_| bench.pick_slot(None) == Some(1)));
+}
+
+#[test]
+fn a_schedule_passes_over_what_was_tried() {
+    let mut bench = bench(&[3, 2, 1], r#"{"active_request_bias":1}"#);
+    for _ in 0..50 {
+        assert_eq!(bench.pick_again(None, &[0, 2]), Some(1));
+        assert!(bench.pick_again(None, &[0, 1, 2]).is_some());
+    }
+    assert!(bench.changes(&[Change::Removed(0), Change::Removed(1), Change::Removed(2)]));
+    assert_eq!(bench.pick_slot(None), None);
+}
+
+#[test]
+fn absurd_sets_have_a_defined_answer() {
+    for config in ["", FULL_SCAN, r#"{"active_request_bias":100}"#] {
+        assert_eq!(bench(&[], config).pick_slot(None), None);
+        assert_eq!(bench(&[0, 0, 0], config).pick_slot(None), None);
+        let mut heavy = bench(&[1 << 31, 1, u32::MAX], config);
+        (0..3).for_each(|slot| set_in_flight(slot, u32::MAX));
+        assert!((0..1000).all(|_| heavy.pick_slot(None).is_some()), "{config}");
+        let mut many = bench(&(1..=10_000).collect::<Vec<_>>(), config);
+        assert!((0..100).all(|_| many.pick_slot(None).is_some()), "{config}");
+    }
+}
+
+#[test]
+fn every_mistake_in_the_options_is_told() {
+    let mistakes = |config| BalancerBench::<LeastRequest>::new(config).unwrap_err();
+    let errors = mistakes(r#"{"choices":1,"active_request_bias":-1}"#);
+    assert_eq!(errors.iter().map(|e| &e.path[..]).collect::<Vec<_>>(), ["/choices", "/active_request_bias"]);
+    assert_eq!(errors[1].message, "expected 0 to 100");
+    assert_eq!(mistakes(r#"{"selection_method":"all"}"#)[0].path, "/selection_method");
+}

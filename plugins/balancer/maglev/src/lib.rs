@@ -3,6 +3,7 @@
 
 mod table;
 
+use plimsoll_sdk::BoundedLoad;
 use plimsoll_sdk::prelude::*;
 use table::Table;
 
@@ -14,11 +15,15 @@ pub struct Config {
     /// times the number of endpoints keeps shares within about a percent.
     #[schemars(range(min = 2, max = 5_000_011))]
     table_size: u32,
+    /// An endpoint gets no more than this percentage of the mean of attempts under way for its weight, 100 at the least; a
+    /// key whose endpoint has as many goes on to another one. 0 for no bound.
+    #[schemars(range(max = 10_000))]
+    hash_balance_factor: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { table_size: 65_537 }
+        Self { table_size: 65_537, hash_balance_factor: 0 }
     }
 }
 
@@ -29,31 +34,34 @@ const LARGEST: u32 = 5_000_011;
 pub struct Maglev {
     size: u32,
     table: Table,
+    bounded: BoundedLoad,
 }
 
 impl Balancer for Maglev {
     type Config = Config;
 
     fn new(config: Config) -> Result<Self, ConfigErrors> {
+        let mut errors = ConfigErrors::new();
         let size = config.table_size;
         if size > LARGEST || !is_prime(size) {
             let message = format_args!("expected a prime of at most {LARGEST}, such as 65537 or 655373, not {size}");
-            return Err(ConfigErrors::at("/table_size", message));
+            errors.push("/table_size", message);
         }
-        Ok(Self { size, table: Table::default() })
+        let bounded = BoundedLoad::new(config.hash_balance_factor).unwrap_or_else(|more| {
+            errors.extend(more);
+            BoundedLoad::default()
+        });
+        errors.or(Self { size, table: Table::default(), bounded })
     }
 
     fn endpoints(&mut self, endpoints: &Endpoints) {
         self.table.build(self.size, endpoints.ready());
+        self.bounded.update(endpoints);
     }
 
     fn pick(&mut self, request: &Pick<'_>) -> Option<Choice> {
         let key = request.key.unwrap_or_else(host::random);
-        match request.tried {
-            [] => self.table.get(key),
-            tried => self.table.get_another(key, tried),
-        }
-        .map(Choice::slot)
+        self.bounded.choose(request, self.table.from(key)).map(Choice::slot)
     }
 }
 

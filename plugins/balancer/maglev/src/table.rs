@@ -10,100 +10,243 @@ use plimsoll_sdk::Ready;
 /// Places, each with the slot of the endpoint that took it.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
+    now: Filled,
+    /// What was there before: an endpoint that fails a probe and passes the next leads back to it.
+    before: Filled,
+}
+
+#[derive(Debug, Default)]
+struct Filled {
     places: Vec<u32>,
     /// What the places were made of: id hashes, weights and slots.
     made_of: Vec<Ready>,
 }
 
-const FREE: u32 = u32::MAX;
+/// A table that is being filled.
+struct Filling<'a> {
+    places: &'a mut [u32],
+    /// Places that are free, a bit for each: it stays in the first-level cache, and most looks at a place find it taken.
+    free: Vec<u64>,
+    /// Number of them.
+    left: usize,
+    /// All of them, once they are few.
+    last: Vec<u32>,
+}
 
 /// The preference of one endpoint while the table is filled.
 struct Preference {
-    weight: u64,
-    taken: u64,
+    turn: Turn,
     next: u32,
     skip: u32,
     slot: u32,
 }
 
+/// In which round an endpoint has its next turn: every round it gathers its weight, and a turn costs the largest.
+struct Turn {
+    round: u64,
+    /// What is left over of the rounds before.
+    rest: u64,
+    weight: u64,
+    rounds_for_each: u64,
+    rest_of_each: u64,
+}
+
 impl Table {
-    /// Fills the places anew, unless nothing changed that matters for them.
+    /// Fills the places anew, unless nothing changed that matters for them, or it is as it was before the last change.
     pub(crate) fn build(&mut self, size: u32, ready: &[Ready]) {
-        if self.made_of == ready {
+        if self.now.is_for(ready) {
             return;
         }
-        self.made_of = ready.to_vec();
+        std::mem::swap(&mut self.now, &mut self.before);
+        if !self.now.is_for(ready) {
+            self.now.fill(size, ready);
+        }
+    }
+
+    /// Slots in the order in which the key leads to them, some of them repeatedly. The first is where it goes; keys of one
+    /// endpoint spread over the others, each to the same one again. Every endpoint is among them.
+    #[inline]
+    pub(crate) fn from(&self, key: u64) -> impl Iterator<Item = u32> {
+        let probes = std::iter::successors(Some(key), |key| Some(mix(*key))).take(PROBES);
+        let looked_up = probes.map_while(|key| self.now.get(key));
+        // What is left has few places: look at the endpoints instead.
+        let made_of = &self.now.made_of;
+        let start = (key % made_of.len().max(1) as u64) as usize;
+        let (before, after) = made_of.split_at(start);
+        looked_up.chain(after.iter().chain(before).map(|e| e.slot))
+    }
+}
+
+/// Places that are looked at for a key, before the endpoints are.
+const PROBES: usize = 32;
+
+impl Filled {
+    fn is_for(&self, ready: &[Ready]) -> bool {
+        self.made_of == ready
+    }
+
+    fn fill(&mut self, size: u32, ready: &[Ready]) {
+        self.made_of.clear();
+        self.made_of.extend_from_slice(ready);
         self.places.clear();
-        let mut preferences = preferences(size, ready);
-        let Some(largest) = preferences.iter().map(|p| p.weight).max() else { return };
-        self.places.resize(size as usize, FREE);
-        // Who has its turn in which round, the earliest first. Going round and round instead would visit an endpoint of
-        // weight 1 beside one of 1000 a thousand times for each place it takes.
-        let mut turns: BinaryHeap<Reverse<(u64, usize)>> =
-            preferences.iter().enumerate().map(|(index, p)| Reverse((p.round(largest), index))).collect();
-        for _ in 0..size {
-            let Some(mut turn) = turns.peek_mut() else { return };
-            let preference = &mut preferences[turn.0.1];
-            while self.places[preference.next as usize] != FREE {
-                preference.advance(size);
-            }
-            self.places[preference.next as usize] = preference.slot;
-            preference.advance(size);
-            preference.taken += 1;
-            turn.0.0 = preference.round(largest);
+        let Some(largest) = ready.iter().map(|e| u64::from(e.weight)).max() else { return };
+        let total: u64 = ready.iter().map(|e| u64::from(e.weight)).sum();
+        self.places.resize(size as usize, 0);
+        let mut filling = Filling::new(&mut self.places);
+        let preferences = preferences(size, largest, ready);
+        // A round visits everybody, and most have a turn in it unless one weighs far more than the others.
+        if largest * ready.len() as u64 <= 8 * total {
+            filling.in_rounds(preferences);
+        } else {
+            filling.by_turns(preferences);
         }
     }
 
     #[inline]
-    pub(crate) fn get(&self, key: u64) -> Option<u32> {
+    fn get(&self, key: u64) -> Option<u32> {
         let size = self.places.len() as u64;
         if size == 0 {
             return None;
         }
         Some(self.places[(key % size) as usize])
     }
-
-    /// Where the key goes when these slots are out of the question: keys of one endpoint spread over the others, each
-    /// to the same one again. Leads back to what was tried only when nothing else is left.
-    pub(crate) fn get_another(&self, key: u64, tried: &[u32]) -> Option<u32> {
-        let mut probe = key;
-        for _ in 0..8 {
-            let slot = self.get(probe)?;
-            if !tried.contains(&slot) {
-                return Some(slot);
-            }
-            probe = mix(probe);
-        }
-        // What is left has few places: look at the endpoints instead.
-        let start = (probe % self.made_of.len().max(1) as u64) as usize;
-        let (before, after) = self.made_of.split_at(start);
-        let left = after.iter().chain(before).find(|e| !tried.contains(&e.slot));
-        left.map(|e| e.slot).or_else(|| self.get(key))
-    }
 }
 
-impl Preference {
-    /// In which round it has its next turn: every round it gathers its weight, and a turn costs the largest.
-    fn round(&self, largest: u64) -> u64 {
-        ((self.taken + 1) * largest).div_ceil(self.weight)
+/// With so few places left, the best of them is found by looking at each, rather than at all those that are taken.
+const FEW: usize = 128;
+
+impl<'a> Filling<'a> {
+    fn new(places: &'a mut [u32]) -> Self {
+        let free = vec![u64::MAX; places.len() / 64 + 1];
+        Self { left: places.len(), free, last: Vec::new(), places }
+    }
+
+    fn in_rounds(&mut self, mut preferences: Vec<Preference>) {
+        for round in 1.. {
+            for preference in &mut preferences {
+                if preference.turn.round > round {
+                    continue;
+                }
+                if self.left == 0 {
+                    return;
+                }
+                self.give(preference);
+            }
+        }
+    }
+
+    /// Visits only those that have a turn, the earliest round first.
+    fn by_turns(&mut self, mut preferences: Vec<Preference>) {
+        let mut turns: BinaryHeap<Reverse<(u64, usize)>> =
+            preferences.iter().enumerate().map(|(index, p)| Reverse((p.turn.round, index))).collect();
+        while self.left > 0 {
+            let Some(mut turn) = turns.peek_mut() else { return };
+            let preference = &mut preferences[turn.0.1];
+            self.give(preference);
+            turn.0.0 = preference.turn.round;
+        }
+    }
+
+    /// The best place that is free, of which there is one.
+    #[inline]
+    fn give(&mut self, preference: &mut Preference) {
+        let place = if self.left > FEW { self.next_free(preference) } else { self.best_of_last(preference) };
+        self.places[place as usize] = preference.slot;
+        self.free[place as usize / 64] &= !(1 << (place % 64));
+        self.left -= 1;
+        preference.next = after(place, preference.skip, self.places.len() as u32);
+        preference.turn.pass();
     }
 
     #[inline]
-    fn advance(&mut self, size: u32) {
-        self.next += self.skip;
-        if self.next >= size {
-            self.next -= size;
+    fn next_free(&self, preference: &Preference) -> u32 {
+        let size = self.places.len() as u32;
+        let bit = |place: u32| self.free[place as usize / 64] >> (place % 64) & 1;
+        let mut place = preference.next;
+        if self.left > self.places.len() / 4 {
+            while bit(place) == 0 {
+                place = after(place, preference.skip, size);
+            }
+            return place;
         }
+        // Most are taken: four at a time, which do not wait for each other.
+        let twice = after(preference.skip, preference.skip, size);
+        let four_times = after(twice, twice, size);
+        loop {
+            let second = after(place, preference.skip, size);
+            let (third, fourth) = (after(place, twice, size), after(second, twice, size));
+            let found = bit(place) | bit(second) << 1 | bit(third) << 2 | bit(fourth) << 3;
+            if found != 0 {
+                return [place, second, third, fourth][found.trailing_zeros() as usize];
+            }
+            place = after(place, four_times, size);
+        }
+    }
+
+    /// The one that the fewest steps of the endpoint lead to.
+    fn best_of_last(&mut self, preference: &Preference) -> u32 {
+        let size = self.places.len() as u64;
+        if self.last.is_empty() {
+            let is_free = |place: &u32| self.free[*place as usize / 64] >> (place % 64) & 1 == 1;
+            self.last = (0..size as u32).filter(is_free).collect();
+        }
+        let inverse = inverse(preference.skip.into(), size);
+        let steps = |place: u32| (u64::from(place) + size - u64::from(preference.next)) % size * inverse % size;
+        let mut best = (u64::MAX, 0);
+        for (index, place) in self.last.iter().enumerate() {
+            best = best.min((steps(*place), index));
+        }
+        self.last.swap_remove(best.1)
     }
 }
 
+/// So many places on, around the end.
+#[inline]
+fn after(place: u32, steps: u32, size: u32) -> u32 {
+    let next = place + steps;
+    if next >= size { next - size } else { next }
+}
+
+impl Turn {
+    fn first(weight: u64, largest: u64) -> Self {
+        let (rounds_for_each, rest_of_each) = (largest / weight, largest % weight);
+        let mut turn = Self { round: 0, rest: 0, weight, rounds_for_each, rest_of_each };
+        turn.pass();
+        turn
+    }
+
+    /// On to the next: the n-th is in round n * largest / weight, rounded up.
+    #[inline]
+    fn pass(&mut self) {
+        let before = self.round - u64::from(self.rest > 0);
+        self.rest += self.rest_of_each;
+        let carried = self.rest >= self.weight;
+        if carried {
+            self.rest -= self.weight;
+        }
+        self.round = before + self.rounds_for_each + u64::from(carried) + u64::from(self.rest > 0);
+    }
+}
+
+/// What times `number` leaves 1, modulo a prime.
+fn inverse(number: u64, prime: u64) -> u64 {
+    let (mut power, mut exponent, mut product) = (number % prime, prime - 2, 1 % prime);
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            product = product * power % prime;
+        }
+        power = power * power % prime;
+        exponent >>= 1;
+    }
+    product
+}
+
 /// In the order of the id hashes, so that the table does not depend on how slots were given.
-fn preferences(size: u32, ready: &[Ready]) -> Vec<Preference> {
+fn preferences(size: u32, largest: u64, ready: &[Ready]) -> Vec<Preference> {
     let mut ordered: Vec<&Ready> = ready.iter().collect();
     ordered.sort_unstable_by_key(|e| (e.id_hash, e.slot));
     let preference = |e: &Ready| Preference {
-        weight: e.weight.into(),
-        taken: 0,
+        turn: Turn::first(e.weight.into(), largest),
         next: (mix(e.id_hash) % u64::from(size)) as u32,
         skip: (mix(!e.id_hash) % u64::from(size - 1) + 1) as u32,
         slot: e.slot,

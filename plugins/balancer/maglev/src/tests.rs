@@ -1,4 +1,4 @@
-use plimsoll_sdk::testing::{BalancerBench, endpoints, with_id};
+use plimsoll_sdk::testing::{BalancerBench, endpoints, set_in_flight, with_id};
 use plimsoll_sdk::{Availability, Change, Endpoint};
 use proptest::prelude::*;
 
@@ -93,6 +93,104 @@ fn more_endpoints_than_places_is_no_trouble() {
     assert!(bench.pick_again(Some(3), &(0..19).collect::<Vec<_>>()).is_some_and(|slot| slot == 19));
 }
 
+/// The table made literally, as Envoy does it: round after round, with targets for the weights.
+fn literally(size: usize, list: &[Endpoint]) -> Vec<u32> {
+    let mix = |x: u64| {
+        let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    };
+    let mut ordered: Vec<&Endpoint> = list.iter().filter(|e| e.weight > 0).collect();
+    ordered.sort_by_key(|e| e.id_hash);
+    let largest = ordered.iter().map(|e| u64::from(e.weight)).max().unwrap();
+    let mut places = vec![None; size];
+    let mut next: Vec<u64> = vec![0; ordered.len()];
+    let mut taken: Vec<u64> = vec![0; ordered.len()];
+    let mut left = size;
+    for round in 1.. {
+        for (index, e) in ordered.iter().enumerate() {
+            if round * u64::from(e.weight) < (taken[index] + 1) * largest {
+                continue;
+            }
+            let (offset, skip) = (mix(e.id_hash) % size as u64, mix(!e.id_hash) % (size as u64 - 1) + 1);
+            loop {
+                let place = ((offset + next[index] * skip) % size as u64) as usize;
+                next[index] += 1;
+                if places[place].is_none() {
+                    places[place] = Some(e.slot);
+                    break;
+                }
+            }
+            taken[index] += 1;
+            left -= 1;
+            if left == 0 {
+                return places.into_iter().flatten().collect();
+            }
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn the_table_is_as_the_paper_fills_it() {
+    for (size, weights) in [
+        (2, &[1u32, 1][..]),
+        (3, &[1, 1]),
+        (127, &[1, 2, 3]),
+        (131, &[1; 4]),
+        (1021, &[1; 10]),
+        (1021, &[1, 5, 2, 2, 9]),
+        (1021, &[1000, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
+        (4099, &[65_535, 1, 300, 0, 7]),
+        (4099, &[3; 700]),
+        (101, &[1; 300]),
+    ] {
+        let list = endpoints(weights);
+        let mut bench = BalancerBench::<Maglev>::new(&format!(r#"{{"table_size":{size}}}"#)).unwrap();
+        bench.endpoints(&list);
+        let places: Vec<u32> = (0..size).map(|key| bench.pick_slot(Some(key)).unwrap()).collect();
+        assert_eq!(places, literally(size as usize, &list), "{size} {weights:?}");
+    }
+}
+
+#[test]
+fn no_endpoint_gets_more_than_the_factor_allows() {
+    let weights = [1, 1, 1, 2, 5];
+    let mut bench = BalancerBench::<Maglev>::new(r#"{"hash_balance_factor":125}"#).unwrap();
+    bench.endpoints(&endpoints(&weights));
+    let mut loads = [0_u32; 5];
+    // Half of all requests are for one key.
+    for (n, key) in keys().take(2000).enumerate() {
+        let slot = bench.pick_slot(Some(if n % 2 == 0 { 7 } else { key })).unwrap() as usize;
+        loads[slot] += 1;
+        set_in_flight(slot as u32, loads[slot]);
+        let all = ((n as f64 + 1.0) * 1.25).ceil();
+        assert!(f64::from(loads[slot]) <= (all * f64::from(weights[slot]) / 10.0).ceil());
+    }
+}
+
+#[test]
+fn without_overload_a_bound_changes_nothing() {
+    let mut bounded = BalancerBench::<Maglev>::new(r#"{"hash_balance_factor":150}"#).unwrap();
+    bounded.endpoints(&endpoints(&[1; 5]));
+    (0..5).for_each(|slot| set_in_flight(slot, 3));
+    assert_eq!(slots(&mut bounded), slots(&mut bench(&endpoints(&[1; 5]))));
+}
+
+#[test]
+fn absurd_sets_have_a_defined_answer() {
+    assert_eq!(bench(&endpoints(&[0, 0])).pick_again(Some(1), &[1]), None);
+    assert_eq!(bench(&endpoints(&[0, 1, 0])).pick_slot(Some(u64::MAX)), Some(1));
+    let heavy: std::collections::BTreeSet<_> =
+        slots(&mut bench(&endpoints(&[1 << 31, u32::MAX, 65_535]))).into_iter().collect();
+    assert_eq!(heavy.len(), 3);
+    let mut twins = bench(&[with_id(0, "x", "10.0.0.1:80"), with_id(1, "x", "10.0.0.1:80")]);
+    let first = twins.pick_slot(Some(5)).unwrap();
+    assert_eq!(twins.pick_again(Some(5), &[first]), Some(1 - first));
+    assert!(bench(&endpoints(&vec![1; 10_000])).pick_slot(Some(1)).is_some());
+}
+
 #[test]
 fn only_primes_are_sizes() {
     for size in ["0", "1", "65536", "5000013", "4294967295"] {
@@ -102,6 +200,12 @@ fn only_primes_are_sizes() {
     for size in ["2", "65537", "5000011"] {
         assert!(BalancerBench::<Maglev>::new(&format!(r#"{{"table_size":{size}}}"#)).is_ok(), "{size}");
     }
+}
+
+#[test]
+fn every_mistake_in_the_options_is_told() {
+    let errors = BalancerBench::<Maglev>::new(r#"{"table_size":4,"hash_balance_factor":20}"#).unwrap_err();
+    assert_eq!(errors.iter().map(|e| &e.path[..]).collect::<Vec<_>>(), ["/table_size", "/hash_balance_factor"]);
 }
 
 proptest! {

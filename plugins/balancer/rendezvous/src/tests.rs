@@ -1,4 +1,4 @@
-use plimsoll_sdk::testing::{BalancerBench, endpoints, with_id};
+use plimsoll_sdk::testing::{BalancerBench, endpoints, set_in_flight, with_id};
 use plimsoll_sdk::{Availability, Change, Endpoint};
 
 use crate::Rendezvous;
@@ -79,4 +79,59 @@ fn a_key_is_always_led_to_the_same_other_endpoint() {
     }
     assert!(bench.pick_again(Some(1), &[0, 1, 2, 3, 4]).is_some());
     assert_eq!(super::tests::bench(&[]).pick_slot(Some(1)), None);
+}
+
+#[test]
+fn a_full_endpoint_passes_its_keys_on_by_the_score() {
+    let mut bench = BalancerBench::<Rendezvous>::new(r#"{"hash_balance_factor":125}"#).unwrap();
+    bench.endpoints(&endpoints(&[1; 5]));
+    let mut plain = super::tests::bench(&endpoints(&[1; 5]));
+    (0..5).for_each(|slot| set_in_flight(slot, 10));
+    set_in_flight(3, 20);
+    for key in (0..2000_u64).map(|n| n.wrapping_mul(0x2545_f491_4f6c_dd1d)) {
+        let first = plain.pick_slot(Some(key)).unwrap();
+        let expected = if first == 3 { plain.pick_again(Some(key), &[3]) } else { Some(first) };
+        assert_eq!(bench.pick_slot(Some(key)), expected);
+    }
+}
+
+#[test]
+fn no_endpoint_gets_more_than_the_factor_allows() {
+    let weights = [1, 1, 1, 2, 5];
+    let mut bench = BalancerBench::<Rendezvous>::new(r#"{"hash_balance_factor":125}"#).unwrap();
+    bench.endpoints(&endpoints(&weights));
+    let mut loads = [0_u32; 5];
+    // Half of all requests are for one key.
+    for n in 0..2000_u64 {
+        let key = if n % 2 == 0 { 7 } else { n.wrapping_mul(0x2545_f491_4f6c_dd1d) };
+        let slot = bench.pick_slot(Some(key)).unwrap() as usize;
+        loads[slot] += 1;
+        set_in_flight(slot as u32, loads[slot]);
+        let all = ((n as f64 + 1.0) * 1.25).ceil();
+        assert!(f64::from(loads[slot]) <= (all * f64::from(weights[slot]) / 10.0).ceil());
+    }
+}
+
+#[test]
+fn absurd_sets_have_a_defined_answer() {
+    assert_eq!(bench(&endpoints(&[0, 0])).pick_again(Some(1), &[1]), None);
+    assert_eq!(bench(&endpoints(&[0, 1, 0])).pick_slot(Some(u64::MAX)), Some(1));
+    let heavy: std::collections::BTreeSet<_> =
+        slots(&mut bench(&endpoints(&[1 << 31, u32::MAX, 65_535]))).into_iter().collect();
+    assert_eq!(heavy.len(), 3);
+    let mut twins = bench(&[with_id(0, "x", "10.0.0.1:80"), with_id(1, "x", "10.0.0.1:80")]);
+    let first = twins.pick_slot(Some(5)).unwrap();
+    assert_eq!(twins.pick_again(Some(5), &[first]), Some(1 - first));
+    let mut many = BalancerBench::<Rendezvous>::new(r#"{"hash_balance_factor":100}"#).unwrap();
+    many.endpoints(&endpoints(&(1..=10_000).collect::<Vec<_>>()));
+    (0..9_999).for_each(|slot| set_in_flight(slot, slot + 1));
+    assert_eq!(many.pick_slot(Some(1)), Some(9_999));
+    assert!(many.pick_again(Some(1), &[9_999, 3]).is_some_and(|slot| slot < 9_999 && slot != 3));
+}
+
+#[test]
+fn mistakes_in_the_options_are_told() {
+    for config in [r#"{"hash_balance_factor":99}"#, r#"{"hash_balance_factor":"x"}"#] {
+        assert_eq!(BalancerBench::<Rendezvous>::new(config).unwrap_err()[0].path, "/hash_balance_factor");
+    }
 }

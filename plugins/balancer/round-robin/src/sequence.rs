@@ -85,6 +85,11 @@ impl Sequence {
             .collect();
     }
 
+    /// Number of different weights, which is what a turn costs.
+    pub(crate) fn weights(&self) -> u64 {
+        self.groups.len() as u64
+    }
+
     /// After so many turns the sequence begins again.
     pub(crate) fn period(&self) -> u64 {
         let divisor = self.groups.iter().fold(0, |divisor, group| common_divisor(divisor, group.weight));

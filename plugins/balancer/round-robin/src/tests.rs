@@ -1,8 +1,9 @@
 use plimsoll_sdk::testing::{BalancerBench, endpoint, endpoints, seed};
-use plimsoll_sdk::{Availability, Change};
+use plimsoll_sdk::{Availability, Change, Ready};
 use proptest::prelude::*;
 
-use crate::RoundRobin;
+use crate::sequence::Sequence;
+use crate::{MOST_LOOKS, RoundRobin, places_to_start};
 
 const IN_ORDER: &str = r#"{"random_start":false}"#;
 
@@ -84,6 +85,65 @@ fn a_random_start_begins_within_the_same_sequence() {
         .collect();
     assert!(starts.iter().all(|start| round.contains(start)));
     assert!(starts.len() > 3, "{starts:?}");
+}
+
+#[test]
+fn the_first_turns_of_many_workers_are_spread_by_the_weights() {
+    let weights = [5u32, 1, 1, 3];
+    let mut counts = [0u32; 4];
+    for n in 0..8000 {
+        seed(n);
+        let mut bench = BalancerBench::<RoundRobin>::new("").unwrap();
+        bench.endpoints(&endpoints(&weights));
+        counts[bench.pick_slot(None).unwrap() as usize] += 1;
+    }
+    let expected = |weight: u32| 8000.0 * f64::from(weight) / 10.0;
+    let chi_squared: f64 =
+        counts.iter().zip(weights).map(|(&n, w)| (f64::from(n) - expected(w)).powi(2) / expected(w)).sum();
+    // 3 degrees of freedom, alpha 1e-6.
+    assert!(chi_squared < 30.7, "{counts:?}: {chi_squared}");
+}
+
+#[test]
+fn workers_together_keep_to_the_weights_at_any_moment() {
+    let weights = [3u32, 2, 2, 1];
+    let mut workers: Vec<_> = (0..16)
+        .map(|n| {
+            seed(n);
+            let mut bench = BalancerBench::<RoundRobin>::new("").unwrap();
+            bench.endpoints(&endpoints(&weights));
+            bench
+        })
+        .collect();
+    let mut counts = [0u32; 4];
+    for turn in 1..=100u32 {
+        workers.iter_mut().for_each(|worker| counts[worker.pick_slot(None).unwrap() as usize] += 1);
+        for (count, weight) in counts.iter().zip(weights) {
+            let share = f64::from(*count) / f64::from(16 * turn);
+            let expected = f64::from(weight) / 8.0;
+            assert!(turn < 8 || (share - expected).abs() <= 0.05, "turn {turn}: {counts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_random_start_looks_at_a_bounded_number_of_weights() {
+    let places = |weights: &[u32]| {
+        let ready = |(slot, &weight)| Ready { slot, id_hash: 0, weight };
+        let mut sequence = Sequence::default();
+        sequence.update(&(0..).zip(weights).map(ready).collect::<Vec<_>>());
+        places_to_start(&sequence)
+    };
+    assert_eq!(places(&[5, 1, 1]), 7);
+    assert_eq!(places(&[1; 10_000]), 10_000);
+    assert_eq!(places(&(1..=10_000).collect::<Vec<_>>()), MOST_LOOKS / 10_000);
+    assert_eq!(places(&[]), 1);
+}
+
+#[test]
+fn absurd_weights_are_taken_for_the_largest_allowed() {
+    let mut bench = bench(&[1 << 31, u32::MAX, 0, 65_535]);
+    assert_eq!(letters(&mut bench, 6), "abdabd");
 }
 
 #[test]

@@ -1,9 +1,7 @@
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use plimsoll_sdk::JsonSchema;
-use schemars::{Schema, SchemaGenerator, json_schema};
+use plimsoll_sdk::{JsonSchema, Schema, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 /// HTTP statuses, written as a list of single ones (`204` or `"204"`) and ranges (`"200-299"`).
@@ -78,15 +76,7 @@ impl<'de> Deserialize<'de> for Range {
 }
 
 impl JsonSchema for Statuses {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Statuses".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn schema() -> Schema {
         json_schema!({
             "type": "array",
             "minItems": 1,

@@ -1,8 +1,6 @@
-use std::borrow::Cow;
 use std::fmt;
 
-use plimsoll_sdk::JsonSchema;
-use schemars::{Schema, SchemaGenerator, json_schema};
+use plimsoll_sdk::{JsonSchema, Schema, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 /// Bytes, written as text in which `\xNN` is one byte, and `\r`, `\n`, `\t`, `\0` and `\\` mean what they do in C.
@@ -61,15 +59,7 @@ impl<'de> Deserialize<'de> for Bytes {
 }
 
 impl JsonSchema for Bytes {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Bytes".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": r"^([^\\]|\\(x[0-9a-fA-F]{2}|[rnt0\\]))*$" })
     }
 }

@@ -1,0 +1,73 @@
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::body_decoder::BodyDecoder;
+use super::connection::Connection;
+use super::response_head::ResponseFraming;
+use crate::error::{Error, ErrorKind};
+
+/// The body of an answer, with the connection on which it comes. Dropped before its end, it closes the connection.
+#[derive(Debug)]
+pub struct AnswerBody {
+    connection: Box<Connection>,
+    decoder: BodyDecoder,
+    /// The endpoint keeps the connection.
+    keeps: bool,
+}
+
+impl AnswerBody {
+    pub(super) fn new(connection: Box<Connection>, framing: ResponseFraming, keeps: bool) -> Self {
+        Self { connection, decoder: BodyDecoder::new(framing), keeps }
+    }
+
+    /// True once everything has been taken.
+    pub fn is_ended(&self) -> bool {
+        self.decoder.is_ended()
+    }
+
+    pub fn size_hint(&self) -> SizeHint {
+        self.decoder.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+
+    /// The body whole, when all of it has come together with the head. Nothing is taken otherwise.
+    pub fn take_whole(&mut self) -> Result<Option<Bytes>, Error> {
+        let here = self.connection.read.len() as u64;
+        if self.decoder.remaining().is_none_or(|length| length > here) {
+            return Ok(None);
+        }
+        let frame = self.decoder.take(&mut self.connection.read)?;
+        Ok(Some(frame.and_then(|frame| frame.into_data().ok()).unwrap_or_default()))
+    }
+
+    /// The next piece; none at the end.
+    pub fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        loop {
+            match self.decoder.take(&mut self.connection.read) {
+                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Ok(None) if self.decoder.is_ended() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+            let read = ready!(self.connection.poll_read(self.decoder.remaining(), task));
+            let ended = match read {
+                Ok(0) => self.decoder.connection_ended(),
+                Ok(_) => Ok(()),
+                Err(error) => Err(Error::new(ErrorKind::UpstreamReset, error)),
+            };
+            if let Err(error) = ended {
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+    }
+
+    /// The connection, if it can take another request.
+    pub fn into_connection(mut self) -> Option<Box<Connection>> {
+        if !(self.keeps && self.decoder.is_ended() && self.connection.is_clean()) {
+            return None;
+        }
+        self.connection.settle();
+        Some(self.connection)
+    }
+}

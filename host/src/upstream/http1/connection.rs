@@ -1,0 +1,206 @@
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use http::response::Parts;
+use http::{Method, StatusCode, request};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::task::JoinHandle;
+
+use super::answer_body::AnswerBody;
+use super::response_head::{self, ResponseHead};
+use super::upload::{Upload, UploadError};
+use crate::error::{Error, ErrorKind};
+use crate::upstream::RequestBody;
+
+/// A connection to an endpoint, for one request at a time.
+#[derive(Debug)]
+pub struct Connection {
+    socket: Socket,
+    /// What was read and not used yet.
+    pub(super) read: BytesMut,
+    /// Room for the next read, in bytes; grows while answers fill it.
+    room: usize,
+    /// The buffer that heads are written to.
+    out: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Whole(TcpStream),
+    /// The other half belongs to an upload that goes on although the answer has begun.
+    ReadHalf {
+        half: OwnedReadHalf,
+        _upload: UploadTask,
+    },
+}
+
+/// An upload in a task of its own, which ends when the answer has.
+#[derive(Debug)]
+struct UploadTask(JoinHandle<()>);
+
+impl Drop for UploadTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A request without an answer.
+#[derive(Debug)]
+pub struct Failure {
+    pub error: Error,
+    /// The body, when no byte of the request was sent.
+    pub unsent: Option<RequestBody>,
+}
+
+const ROOM: usize = 8 * 1024;
+const MOST_ROOM: usize = 64 * 1024;
+/// Heads of 1xx before the answer proper.
+const INFORMATIONAL: usize = 32;
+
+impl Connection {
+    pub fn new(stream: TcpStream) -> Self {
+        Self { socket: Socket::Whole(stream), read: BytesMut::new(), room: ROOM, out: Vec::with_capacity(1024) }
+    }
+
+    /// False once the endpoint has closed the connection, or has sent something that nobody asked for.
+    pub fn is_idle(&self) -> bool {
+        let Socket::Whole(stream) = &self.socket else { return false };
+        // Costs no system call unless something has happened.
+        matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Sends a request and waits for the head of its answer. The body that comes with it owns the connection, and gives
+    /// it back at its end.
+    pub async fn exchange(
+        mut self: Box<Self>,
+        head: &request::Parts,
+        body: RequestBody,
+    ) -> Result<(Parts, AnswerBody), Failure> {
+        let mut upload = Upload::new(head, body, std::mem::take(&mut self.out));
+        let to_head_request = head.method == Method::HEAD;
+        let mut sending = Sending::UnderWay;
+        let mut informational = 0;
+        let answered = poll_fn(|task| {
+            if let Sending::UnderWay = sending
+                && let Socket::Whole(stream) = &mut self.socket
+                && let Poll::Ready(result) = upload.poll(stream, task)
+            {
+                sending = match result {
+                    Ok(()) => Sending::Done,
+                    Err(UploadError::Socket(error)) => Sending::Refused(error),
+                    Err(UploadError::Body(error)) => return Poll::Ready(Err(error)),
+                };
+            }
+            loop {
+                let head = ready!(self.poll_head(to_head_request, task))?;
+                if !head.parts.status.is_informational() {
+                    return Poll::Ready(Ok(head));
+                }
+                // hyper's server has no way to pass them on, and nobody asked for another protocol.
+                informational += 1;
+                if head.parts.status == StatusCode::SWITCHING_PROTOCOLS || informational > INFORMATIONAL {
+                    return Poll::Ready(Err(Error::new(ErrorKind::UpstreamProtocol, "unexpected 1xx")));
+                }
+            }
+        })
+        .await;
+        let ResponseHead { parts, framing, mut keeps } = match (answered, &sending) {
+            (Ok(head), _) => head,
+            (Err(error), Sending::Refused(cause)) => {
+                tracing::trace!("sending to the endpoint failed: {cause}");
+                return Err(Failure { error, unsent: upload.unsent() });
+            }
+            (Err(error), _) => return Err(Failure { error, unsent: None }),
+        };
+        let connection = match sending {
+            Sending::Done => {
+                self.out = upload.into_buffer();
+                self
+            }
+            Sending::UnderWay => self.send_aside(upload),
+            Sending::Refused(_) => {
+                keeps = false;
+                self
+            }
+        };
+        Ok((parts, AnswerBody::new(connection, framing, keeps)))
+    }
+
+    /// True when another request can follow: the last one was sent whole, and nothing is left of its answer.
+    pub(super) fn is_clean(&self) -> bool {
+        matches!(self.socket, Socket::Whole(_)) && self.read.is_empty()
+    }
+
+    /// Forgets what large answers made it grow to, before it waits for another request.
+    pub(super) fn settle(&mut self) {
+        if self.room > ROOM {
+            self.room = ROOM;
+            self.read = BytesMut::new();
+        }
+    }
+
+    /// Reads more, up to `wanted` bytes if that is known; 0 is the end of the connection.
+    pub(super) fn poll_read(&mut self, wanted: Option<u64>, task: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Some(wanted) = wanted.and_then(|wanted| usize::try_from(wanted).ok()) {
+            self.room = self.room.max(wanted.min(MOST_ROOM));
+        }
+        self.read.reserve(self.room);
+        let room = self.read.capacity() - self.read.len();
+        let count = ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.socket), task, &mut self.read))?;
+        if count == room {
+            self.room = (self.room * 2).min(MOST_ROOM);
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_head(&mut self, to_head_request: bool, task: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
+        loop {
+            if !self.read.is_empty()
+                && let Some(head) = response_head::take(&mut self.read, to_head_request)?
+            {
+                return Poll::Ready(Ok(head));
+            }
+            match ready!(self.poll_read(None, task)) {
+                Ok(0) => return Poll::Ready(Err(ErrorKind::UpstreamReset.into())),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(Error::new(ErrorKind::UpstreamReset, error))),
+            }
+        }
+    }
+
+    /// Lets an upload go on by itself while the answer streams: the endpoint may need the rest to go on with its answer,
+    /// and the client may read nothing until it has sent all.
+    fn send_aside(self: Box<Self>, mut upload: Upload) -> Box<Self> {
+        let Self { socket: Socket::Whole(stream), read, room, out } = *self else { return self };
+        let (half, mut write_half) = stream.into_split();
+        let task = tokio::task::spawn_local(async move {
+            if poll_fn(|task| upload.poll(&mut write_half, task)).await.is_ok() {
+                // Dropping it would close this side of the connection while the endpoint still answers.
+                write_half.forget();
+            }
+        });
+        Box::new(Self { socket: Socket::ReadHalf { half, _upload: UploadTask(task) }, read, room, out })
+    }
+}
+
+/// How far the request has come.
+enum Sending {
+    UnderWay,
+    Done,
+    /// The endpoint takes no more of it.
+    Refused(io::Error),
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Whole(stream) => Pin::new(stream).poll_read(task, buffer),
+            Self::ReadHalf { half, .. } => Pin::new(half).poll_read(task, buffer),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A ring of points. Each endpoint has many of them, and a key goes to the endpoint of the first point at or after it.
+
+use plimsoll_sdk::{Endpoint, Endpoints};
+
+use crate::Layout;
+use crate::layout::{envoy_points, nginx_points};
+
+/// Points in ascending order.
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    /// Of all endpoints that have a weight, whatever their availability. Owners are indices into `made_of`.
+    all: Vec<Point>,
+    /// Of the ready ones: what is looked at. Owners are slots.
+    live: Vec<Point>,
+    /// What `all` was made of, in the order in which the points were made.
+    made_of: Vec<Member>,
+}
+
+/// The position in the upper half, the owner in the lower: large rings are sorted and searched twice as fast as with a
+/// struct, and what is at the same position is in the order of its owners.
+pub(crate) type Point = u64;
+
+#[inline]
+pub(crate) fn point(position: u32, owner: u32) -> Point {
+    u64::from(position) << 32 | u64::from(owner)
+}
+
+/// An endpoint with its share.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Member {
+    pub(crate) slot: u32,
+    pub(crate) address: String,
+    pub(crate) weight: f64,
+    /// The part of its points that are in force: below 1 while it warms up, which leaves the others' as they are.
+    pub(crate) part: f64,
+}
+
+impl Ring {
+    /// The endpoints are now these. Points are only laid out anew when addresses, weights or members changed: what takes
+    /// part because it is ready again is only a matter of filtering.
+    pub(crate) fn update(&mut self, endpoints: &Endpoints, layout: &Layout) {
+        let members = members(endpoints);
+        if members != self.made_of {
+            self.all.clear();
+            match layout {
+                Layout::Nginx { most } => nginx_points(&members, *most, &mut self.all),
+                Layout::Envoy { least, most } => envoy_points(&members, *least, *most, &mut self.all),
+            }
+            sort(&mut self.all);
+            self.made_of = members;
+        }
+        let ready = endpoints.ready();
+        let slot = |member: &Member| ready.binary_search_by_key(&member.slot, |e| e.slot).ok().map(|_| member.slot);
+        let slots: Vec<Option<u32>> = self.made_of.iter().map(slot).collect();
+        let live = |at: &Point| Some(point((at >> 32) as u32, (*slots.get(*at as u32 as usize)?)?));
+        self.live.clear();
+        self.live.extend(self.all.iter().filter_map(live));
+    }
+
+    /// Slots in the order in which the ring leads to them from `position` on, repeated as they come, once around.
+    #[inline]
+    pub(crate) fn from(&self, position: u32) -> impl Iterator<Item = u32> {
+        let first = point(position, 0);
+        let start = self.live.partition_point(|point| *point < first);
+        let (before, after) = self.live.split_at(start);
+        after.iter().chain(before).map(|point| *point as u32)
+    }
+}
+
+/// Those of the priority level that is in use, in an order that is the same on every machine.
+fn members(endpoints: &Endpoints) -> Vec<Member> {
+    let level = endpoints.ready().first().and_then(|ready| endpoints.get(ready.slot)).map(|e| e.priority);
+    let member = |e: &Endpoint| Member {
+        slot: e.slot,
+        address: e.address.clone(),
+        weight: f64::from(e.weight.min(65_535)),
+        part: f64::from(e.ramp.clamp(1, 1000)) / 1000.0,
+    };
+    let takes_part = |e: &&Endpoint| e.weight > 0 && Some(e.priority) == level;
+    let mut members: Vec<(u64, Member)> = endpoints.iter().filter(takes_part).map(|e| (e.id_hash, member(e))).collect();
+    members.sort_by(|(a_id, a), (b_id, b)| (&a.address, a_id).cmp(&(&b.address, b_id)));
+    members.into_iter().map(|(_, member)| member).collect()
+}
+
+/// Into ascending order. Points are made in the order of their owners, so that sorting by the position alone does; by its
+/// digits, since comparing takes several times as long on large rings.
+pub(crate) fn sort(points: &mut Vec<Point>) {
+    const BITS: u32 = 11;
+    if points.len() < 1024 {
+        return points.sort_unstable();
+    }
+    let mut other = vec![0; points.len()];
+    for shift in [32, 32 + BITS, 32 + 2 * BITS] {
+        let digit = |point: &Point| (point >> shift) as usize & ((1 << BITS) - 1);
+        let mut starts = [0_u32; 1 << BITS];
+        points.iter().for_each(|point| starts[digit(point)] += 1);
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += std::mem::replace(start, sum);
+        }
+        for point in points.iter() {
+            let place = &mut starts[digit(point)];
+            other[*place as usize] = *point;
+            *place += 1;
+        }
+        std::mem::swap(points, &mut other);
+    }
+}
