@@ -7,9 +7,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use plimsoll_tests::{Connection, Endpoint, Proxy, read_request, request, wait_for};
+use plimsoll_tests::{Connection, Endpoint, Proxy, get, read_request, request, wait_for};
 
-use crate::PLIMSOLL;
+use crate::{PLIMSOLL, in_front_of};
 
 /// An application with sessions of its own, as Java servers have them. To whoever does not show a session of this very
 /// server it sets three cookies: the session, one that a proxy may fill, and one that is nobody's business.
@@ -356,6 +356,42 @@ fn a_client_that_is_bound_costs_one_call_and_one_more_if_its_head_is_changed() {
         (0..10).for_each(|_| drop(client.ask()));
         assert_eq!(calls(plugin) - before, 10.0 * each, "{}", client.path);
     }
+}
+
+/// The cookie of an answer, as a client sends it back.
+fn given(response: &plimsoll_tests::Response) -> Option<String> {
+    Some(response.header("set-cookie")?.split(';').next()?.to_owned())
+}
+
+#[test]
+fn a_dated_cookie_is_renewed_for_who_goes_on() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let settings = "balancer: { plugin: round-robin }, affinity: { plugin: cookie, config: { max_idle: 32s } }";
+    let proxy = in_front_of(&[&one, &two], "", settings);
+    let first = get(proxy.address("web"), "/");
+    let (home, cookie) = (first.text(), given(&first).expect("a cookie"));
+    let ask = |cookie: &str| {
+        let response = request(proxy.address("web"), "GET", "/", &[("cookie", cookie)], None);
+        assert_eq!(response.text(), home);
+        response
+    };
+    // Due after a thirty-second part of the time that it may pause.
+    let renewed = wait_for("the cookie to be renewed", || given(&ask(&cookie)));
+    assert_ne!(renewed, cookie);
+    assert_eq!(given(&ask(&renewed)), None);
+}
+
+#[test]
+fn a_dated_cookie_is_worth_nothing_when_its_life_is_over() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let settings = "balancer: { plugin: round-robin }, affinity: { plugin: cookie, config: { max_life: 1s } }";
+    let proxy = in_front_of(&[&one, &two], "", settings);
+    let ask = |cookie: &str| request(proxy.address("web"), "GET", "/", &[("cookie", cookie)], None);
+    let cookie = given(&ask("")).expect("a cookie");
+    wait_for("its life to be over", || given(&ask(&cookie)));
+    // From now on the balancer takes turns for it.
+    let served: BTreeSet<String> = (0..4).map(|_| ask(&cookie).text()).collect();
+    assert_eq!(served.len(), 2, "{served:?}");
 }
 
 /// An endpoint that says its name, and ends.
