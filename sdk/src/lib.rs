@@ -51,6 +51,7 @@ mod health;
 pub mod host;
 mod json;
 mod lifecycle;
+mod partitioner;
 mod policies;
 mod prober;
 mod request;
@@ -71,6 +72,7 @@ pub use duration::Duration;
 pub use endpoints::{Endpoints, Ready};
 pub use filter::{ChunkVerdict, Edit, Ending, Filter, FilterPlan, Phases, Reply, Response, Verdict};
 pub use health::{Evidence, Health, HealthPlan, ProbeResult, Transition, Verdict as HealthVerdict};
+pub use partitioner::{Choose, Group, Partitioner};
 pub use prober::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, ProbeVerdict, Prober, Target, Transport};
 pub use request::Request;
 pub use router::{Action, Decision, Redirect, Response as DirectResponse, Router};
@@ -88,7 +90,7 @@ pub mod prelude {
     pub use crate::{
         Action, Affinity, Answer, Attribute, Availability, Balancer, Binding, Change, Choice, ConfigErrors, Decision,
         Duration, Endpoint, Endpoints, Filter, Header, HeaderEdit, Health, JsonSchema, NoConfig, Outcome, OutcomeClass,
-        Pick, Prober, Ready, Request, Router, host,
+        Partitioner, Pick, Prober, Ready, Request, Router, host,
     };
     pub use serde::Deserialize;
 }
@@ -101,6 +103,7 @@ pub mod __private {
     pub use crate::filter::Exports as FilterExports;
     pub use crate::health::Exports as HealthExports;
     pub use crate::lifecycle::{manifest, schema};
+    pub use crate::partitioner::Exports as PartitionerExports;
     pub use crate::prober::Exports as ProberExports;
     pub use crate::router::Exports as RouterExports;
     pub use crate::wit;

@@ -23,7 +23,7 @@ pub fn schema<C: JsonSchema>() -> String {
 /// }
 /// ```
 ///
-/// Roles are `router`, `balancer`, `affinity`, `health`, `prober` and `filter`. The crate needs
+/// Roles are `router`, `balancer`, `partitioner`, `affinity`, `health`, `prober` and `filter`. The crate needs
 /// `crate-type = ["cdylib", "rlib"]`: the first for the component, the second for its tests.
 #[macro_export]
 macro_rules! plugin {
@@ -52,7 +52,7 @@ macro_rules! __plugin {
         $crate::__plugin! { @read {$($n)*} {$($v)*} {$($s)*} {$($roles)* $role: $type,} $($($rest)*)? }
     };
     (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {}) => {
-        ::std::compile_error!("a plugin has at least one role: router, balancer, affinity, health, prober or filter");
+        ::std::compile_error!("a plugin has at least one role: router, balancer, partitioner, affinity, health, prober or filter");
     };
     (@read {$name:expr} {$version:expr} {$summary:expr} {$($role:ident: $type:ty,)+}) => {
         const _: () = {
@@ -97,6 +97,7 @@ macro_rules! __plugin {
     (@tag affinity) => { $crate::Role::Affinity };
     (@tag health) => { $crate::Role::Health };
     (@tag prober) => { $crate::Role::Prober };
+    (@tag partitioner) => { $crate::Role::Partitioner };
     (@tag filter) => { $crate::Role::Filter };
 
     (@static router) => { ROUTER };
@@ -104,6 +105,7 @@ macro_rules! __plugin {
     (@static affinity) => { AFFINITY };
     (@static health) => { HEALTH };
     (@static prober) => { PROBER };
+    (@static partitioner) => { PARTITIONER };
     (@static filter) => { FILTER };
 
     (@schema router $type:ty) => {
@@ -120,6 +122,9 @@ macro_rules! __plugin {
     };
     (@schema prober $type:ty) => {
         ($crate::Role::Prober, $crate::__private::schema::<<$type as $crate::Prober>::Config>())
+    };
+    (@schema partitioner $type:ty) => {
+        ($crate::Role::Partitioner, $crate::__private::schema::<<$type as $crate::Partitioner>::Config>())
     };
     (@schema filter $type:ty) => {
         ($crate::Role::Filter, $crate::__private::schema::<<$type as $crate::Filter>::Config>())
@@ -139,6 +144,11 @@ macro_rules! __plugin {
     };
     (@export prober) => {
         $crate::__private::wit::prober::export_prober!(Component with_types_in $crate::__private::wit::prober);
+    };
+    (@export partitioner) => {
+        $crate::__private::wit::partitioner::export_partitioner!(
+            Component with_types_in $crate::__private::wit::partitioner
+        );
     };
     (@export filter) => {
         $crate::__private::wit::filter::export_filter!(Component with_types_in $crate::__private::wit::filter);
@@ -170,6 +180,22 @@ macro_rules! __plugin {
                 }
                 outcomes(policy: u32, batch: Vec<types::Outcome>) -> () {
                     |it| it.outcomes(policy, &batch)
+                }
+            }
+        }
+    };
+    (@role partitioner $type:ty) => {
+        $crate::__role! {
+            PARTITIONER: PartitionerExports<$type>, partitioner {
+                endpoints(
+                    policy: u32, generation: u64, endpoints: Vec<types::Endpoint>
+                ) -> Vec<partitioner::Group> {
+                    |it| it.endpoints(policy, generation, endpoints)
+                }
+                choose(
+                    policy: u32, attributes: Vec<Option<Vec<u8>>>, key: Option<u64>, attempt: u32
+                ) -> Option<u32> {
+                    |it| it.choose(policy, &attributes, key, attempt)
                 }
             }
         }
@@ -255,7 +281,7 @@ macro_rules! __plugin {
     };
     (@role $other:ident $type:ty) => {
         ::std::compile_error!(::std::concat!(
-            "`", ::std::stringify!($other), "` is no role: expected router, balancer, affinity, health, prober or filter"
+            "`", ::std::stringify!($other), "` is no role: expected router, balancer, partitioner, affinity, health, prober or filter"
         ));
     };
 }

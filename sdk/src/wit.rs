@@ -139,3 +139,18 @@ pub mod filter {
     });
     pub use exports::plimsoll::plugin::filter::*;
 }
+
+pub mod partitioner {
+    wit_bindgen::generate!({
+        inline: "package plimsoll:sdk; world partitioner { export plimsoll:plugin/partitioner@0.1.0; }",
+        path: "wit",
+        world: "plimsoll:sdk/partitioner",
+        with: { "plimsoll:plugin/types@0.1.0": crate::wit::imports::plimsoll::plugin::types },
+        generate_unused_types: true,
+        additional_derives: [PartialEq, Eq],
+        pub_export_macro: true,
+        export_macro_name: "export_partitioner",
+        default_bindings_module: "plimsoll_sdk::__private::wit::partitioner",
+    });
+    pub use exports::plimsoll::plugin::partitioner::*;
+}

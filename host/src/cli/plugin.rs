@@ -79,6 +79,7 @@ pub(super) struct Test {
 enum RoleName {
     Router,
     Balancer,
+    Partitioner,
     Affinity,
     Health,
     Prober,
@@ -248,6 +249,7 @@ impl RoleName {
         match self {
             Self::Router => template!("router"),
             Self::Balancer => template!("balancer"),
+            Self::Partitioner => template!("partitioner"),
             Self::Affinity => template!("affinity"),
             Self::Health => template!("health"),
             Self::Prober => template!("prober"),

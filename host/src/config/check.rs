@@ -170,6 +170,12 @@ impl Checker<'_> {
         let part = |part: &str| format!("{path}/{part}");
         Cluster {
             balancer: plugin_use(&part("balancer"), cluster.balancer, "least-request"),
+            partitioners: cluster
+                .partitioners
+                .into_iter()
+                .enumerate()
+                .map(|(index, plugin)| plugin_use(&format!("{path}/partitioners/{index}"), Some(plugin), ""))
+                .collect(),
             affinity: cluster.affinity.map(|affinity| plugin_use(&part("affinity"), Some(affinity), "")),
             hash_on: self.hash_on(&part("hash_on"), &cluster.hash_on),
             health: self.health(&part("health"), cluster.health),

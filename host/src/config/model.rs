@@ -136,6 +136,8 @@ pub struct ListenerLimits {
 pub struct Cluster {
     pub name: String,
     pub balancer: PluginUse,
+    /// The outermost first.
+    pub partitioners: Vec<PluginUse>,
     pub affinity: Option<PluginUse>,
     pub hash_on: Vec<HashKey>,
     pub health: Health,

@@ -264,6 +264,11 @@ pub(super) struct Cluster {
     pub(super) name: String,
     /// The plugin that picks an endpoint. Default: least-request, which takes the better of two random ones.
     pub(super) balancer: Option<PluginUse>,
+    /// Plugins that divide the endpoints into groups and choose one; the balancer picks inside it. The first of several
+    /// divides the cluster, the next what the first made of it. Built in: priority, locality, subset. Default: none.
+    #[serde(default)]
+    #[schemars(length(max = 4))]
+    pub(super) partitioners: Vec<PluginUse>,
     /// The plugin that binds clients to endpoints. Default: none.
     pub(super) affinity: Option<PluginUse>,
     /// What the key of hashing balancers is made of; the first that the request has and that is not empty. Without any,

@@ -342,6 +342,7 @@ fn install(
                 endpoints: state.set.clone(),
                 waiting: state.waiting.clone(),
                 balancer: uses.balancer.clone(),
+                partitioners: uses.partitioners.clone(),
                 affinity: uses.affinity.clone(),
                 tells_health: tells_health(&cluster.name),
             })

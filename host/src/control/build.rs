@@ -14,7 +14,7 @@ pub(super) const CONTROL: u32 = u32::MAX;
 /// Which policies a configuration takes, by plugin. A policy's number is its place in the list.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Uses {
-    /// On every worker: routers, balancers, affinities.
+    /// On every worker: routers, balancers, partitioners, affinities.
     pub(super) data: BTreeMap<Arc<str>, Vec<PolicyConfig>>,
     /// In the control plane: health evaluators, probers.
     pub(super) control: BTreeMap<Arc<str>, Vec<PolicyConfig>>,
@@ -26,6 +26,7 @@ pub(super) struct Uses {
 pub(super) struct ClusterUses {
     pub(super) name: Arc<str>,
     pub(super) balancer: PolicyRef,
+    pub(super) partitioners: Vec<PolicyRef>,
     pub(super) affinity: Option<PolicyRef>,
     pub(super) evaluator: PolicyRef,
     pub(super) prober: Option<PolicyRef>,
@@ -54,11 +55,13 @@ impl Uses {
                 add_policy(map, role, &cluster.name, plugin, &known)
             };
             let balancer = add(&mut uses.data, Role::Balancer, &cluster.balancer);
+            let partitioners =
+                cluster.partitioners.iter().map(|plugin| add(&mut uses.data, Role::Partitioner, plugin)).collect();
             let affinity = cluster.affinity.as_ref().map(|plugin| add(&mut uses.data, Role::Affinity, plugin));
             let evaluator = add(&mut uses.control, Role::Health, &cluster.health.evaluator);
             let prober = cluster.health.probe.as_ref().map(|probe| add(&mut uses.control, Role::Prober, &probe.plugin));
             let name = cluster.name.as_str().into();
-            uses.clusters.push(ClusterUses { name, balancer, affinity, evaluator, prober });
+            uses.clusters.push(ClusterUses { name, balancer, partitioners, affinity, evaluator, prober });
         }
         for listener in &config.listeners {
             let destination = match &listener.destination {

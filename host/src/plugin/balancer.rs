@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::convert;
 use super::fault::Fault;
 use super::instance::{CreateError, Instance, Live, OFF_REQUEST_PATH, ON_REQUEST_PATH, Plan};
+use super::loader::Plugin;
 use crate::snapshot::{EndpointSet, Outcome};
 
 /// What a balancer policy said when it was created.
@@ -38,11 +39,25 @@ pub struct Request<'a> {
 pub struct Balancer {
     instance: Rc<RefCell<Instance>>,
     policy: u32,
+    /// The version that the policy was created in.
+    version: Arc<Plugin>,
 }
 
 impl Balancer {
     pub fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
-        Self { instance, policy }
+        let version = instance.borrow().plugin().clone();
+        Self { instance, policy, version }
+    }
+
+    /// Another policy of the same configuration, for a part of the cluster.
+    pub fn another(&self, part: &str, endpoints: &Arc<EndpointSet>) -> Result<Self, CreateError> {
+        let policy = self.instance.borrow_mut().add_policy_like(self.policy, part, endpoints)?;
+        Ok(Self::new(self.instance.clone(), policy))
+    }
+
+    /// False once another version has taken the place of the one that the policy was created in.
+    pub fn is_current(&self) -> bool {
+        Arc::ptr_eq(&self.version, self.instance.borrow().plugin())
     }
 
     /// Asks for an endpoint. `Ok(None)` is the plugin's word that none can take the request.

@@ -12,7 +12,7 @@ use super::lifecycle::Manifest;
 use super::loader::Plugin;
 use super::memory::Services;
 use super::policy::{ConfigMistake, PolicyConfig, Role};
-use super::{affinity, balancer, convert, health, prober, router};
+use super::{affinity, balancer, convert, health, partitioner, prober, router};
 use crate::snapshot::EndpointSet;
 use crate::telemetry::PluginShard;
 
@@ -58,6 +58,7 @@ struct Policy {
 pub(super) enum Plan {
     Router(router::RouterState),
     Balancer(balancer::BalancerPlan),
+    Partitioner(partitioner::PartitionerPlan),
     Affinity(Arc<affinity::AffinityPlan>),
     Health(health::HealthPlan),
     Prober(prober::Transport),
@@ -78,6 +79,7 @@ pub(super) struct Live {
     pub(super) lifecycle: exports::lifecycle::Guest,
     pub(super) router: Option<exports::router::Guest>,
     pub(super) balancer: Option<exports::balancer::Guest>,
+    pub(super) partitioner: Option<exports::partitioner::Guest>,
     pub(super) affinity: Option<exports::affinity::Guest>,
     pub(super) health: Option<exports::health::Guest>,
     pub(super) prober: Option<exports::prober::Guest>,
@@ -125,21 +127,40 @@ impl Instance {
         Ok(number)
     }
 
+    /// Creates another policy of the configuration that `policy` has, for a part of its cluster. Answers its number.
+    pub(super) fn add_policy_like(
+        &mut self,
+        policy: u32,
+        part: &str,
+        endpoints: &Arc<EndpointSet>,
+    ) -> Result<u32, CreateError> {
+        let Some(record) = self.policies.get(policy as usize) else { return Err(CreateError::MissingRole) };
+        let scope = format!("{}/{part}", record.config.scope).into();
+        let config = PolicyConfig { scope, ..record.config.clone() };
+        self.add_policy(config, endpoints.clone())
+    }
+
     /// Brings a policy to another generation of its endpoints. A policy that fails at it is rebuilt with the new ones.
     pub fn set_endpoints(&mut self, policy: u32, endpoints: &Arc<EndpointSet>) {
-        let Some(record) = self.policies.get_mut(policy as usize) else { return };
+        let Some(record) = self.policies.get(policy as usize) else { return };
         let role = record.config.role;
         if record.endpoints.generation() == endpoints.generation() {
             return;
         }
-        let before = std::mem::replace(&mut record.endpoints, endpoints.clone());
+        let Some(before) = self.replace_endpoints(policy, endpoints) else { return };
+        // The fault, if any, is counted; the rebuild replays `record.endpoints`.
+        let _ = self.call(policy, OFF_REQUEST_PATH, |live, _| live.tell_endpoints(role, policy, &before, endpoints));
+    }
+
+    /// Notes the endpoints of a policy without telling it. Answers those before.
+    pub(super) fn replace_endpoints(&mut self, policy: u32, endpoints: &Arc<EndpointSet>) -> Option<Arc<EndpointSet>> {
+        let record = self.policies.get_mut(policy as usize)?;
         if let Some(live) = &mut self.live
             && let Some(context) = live.store.data_mut().policies.get_mut(policy as usize)
         {
             context.endpoints = endpoints.clone();
         }
-        // The fault, if any, is counted; the rebuild replays `record.endpoints`.
-        let _ = self.call(policy, OFF_REQUEST_PATH, |live, _| live.tell_endpoints(role, policy, &before, endpoints));
+        Some(std::mem::replace(&mut record.endpoints, endpoints.clone()))
     }
 
     /// The state of every policy that has some, for the version or instance that comes after this one.
@@ -318,6 +339,7 @@ impl Live {
             lifecycle: exports.lifecycle.load(&mut store, &instance)?,
             router: load(&exports.router, |indices| indices.load(&mut store, &instance))?,
             balancer: load(&exports.balancer, |indices| indices.load(&mut store, &instance))?,
+            partitioner: load(&exports.partitioner, |indices| indices.load(&mut store, &instance))?,
             affinity: load(&exports.affinity, |indices| indices.load(&mut store, &instance))?,
             health: load(&exports.health, |indices| indices.load(&mut store, &instance))?,
             prober: load(&exports.prober, |indices| indices.load(&mut store, &instance))?,
@@ -347,6 +369,7 @@ impl Live {
         let plan = match config.role {
             Role::Router => router::create(self, number, config),
             Role::Balancer => balancer::create(self, number, &config.config),
+            Role::Partitioner => partitioner::create(self, number, &config.config),
             Role::Affinity => affinity::create(self, number, &config.config),
             Role::Health => health::create(self, number, &config.config),
             Role::Prober => prober::create(self, number, &config.config),
@@ -383,6 +406,8 @@ impl Live {
                 }
                 balancer.call_endpoints(store, policy, generation, &convert::endpoints(after))
             }
+            // Only the rebuilding of an instance comes here; the groups are those that are known.
+            Role::Partitioner => partitioner::tell(self, policy, after).map(drop),
             Role::Affinity => {
                 let Some(affinity) = &self.affinity else { return Ok(()) };
                 if known {

@@ -29,6 +29,7 @@ impl From<wit::Role> for Role {
             wit::Role::Health => Self::Health,
             wit::Role::Prober => Self::Prober,
             wit::Role::Filter => Self::Filter,
+            wit::Role::Partitioner => Self::Partitioner,
         }
     }
 }
@@ -42,6 +43,7 @@ impl From<Role> for wit::Role {
             Role::Health => Self::Health,
             Role::Prober => Self::Prober,
             Role::Filter => Self::Filter,
+            Role::Partitioner => Self::Partitioner,
         }
     }
 }

@@ -99,6 +99,7 @@ pub(super) struct Exports {
     pub(super) lifecycle: exports::lifecycle::GuestIndices,
     pub(super) router: Option<exports::router::GuestIndices>,
     pub(super) balancer: Option<exports::balancer::GuestIndices>,
+    pub(super) partitioner: Option<exports::partitioner::GuestIndices>,
     pub(super) affinity: Option<exports::affinity::GuestIndices>,
     pub(super) health: Option<exports::health::GuestIndices>,
     pub(super) prober: Option<exports::prober::GuestIndices>,
@@ -257,6 +258,7 @@ impl Exports {
             lifecycle: exports::lifecycle::GuestIndices::new(pre).ok()?,
             router: exports::router::GuestIndices::new(pre).ok(),
             balancer: exports::balancer::GuestIndices::new(pre).ok(),
+            partitioner: exports::partitioner::GuestIndices::new(pre).ok(),
             affinity: exports::affinity::GuestIndices::new(pre).ok(),
             health: exports::health::GuestIndices::new(pre).ok(),
             prober: exports::prober::GuestIndices::new(pre).ok(),
@@ -268,6 +270,7 @@ impl Exports {
         let has = [
             (Role::Router, self.router.is_some()),
             (Role::Balancer, self.balancer.is_some()),
+            (Role::Partitioner, self.partitioner.is_some()),
             (Role::Affinity, self.affinity.is_some()),
             (Role::Health, self.health.is_some()),
             (Role::Prober, self.prober.is_some()),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 pub enum Role {
     Router,
     Balancer,
+    Partitioner,
     Affinity,
     Health,
     Prober,
@@ -14,12 +15,14 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 6] = [Self::Router, Self::Balancer, Self::Affinity, Self::Health, Self::Prober, Self::Filter];
+    pub const ALL: [Self; 7] =
+        [Self::Router, Self::Balancer, Self::Partitioner, Self::Affinity, Self::Health, Self::Prober, Self::Filter];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Router => "router",
             Self::Balancer => "balancer",
+            Self::Partitioner => "partitioner",
             Self::Affinity => "affinity",
             Self::Health => "health",
             Self::Prober => "prober",

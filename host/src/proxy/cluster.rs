@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attributes::Visible;
+use super::balancing::Balancing;
 use super::context::{BATCH, Context, OutcomeBatch};
 use super::hash_key::HashOn;
 use super::queue::Queue;
 use crate::config;
 use crate::error::ErrorKind;
-use crate::plugin::{Affinity, AttributeValues, Balancer, Choice, Fault, PickRequest};
+use crate::plugin::{Affinity, AttributeValues, Choice, Fault, PickRequest, Values};
 use crate::snapshot::{EndpointSet, Outcome, OutcomeClass, Waiting};
 use crate::telemetry::{AttemptOutcome, ClusterShard, QueueResult};
 use crate::upstream::{InFlight, LocalEndpoint, Pool, PoolSettings};
@@ -21,7 +22,7 @@ pub struct Cluster {
     pub config: Arc<config::Cluster>,
     pub shard: Arc<ClusterShard>,
     pub affinity: Option<Affinity>,
-    balancer: Balancer,
+    balancing: Balancing,
     hash_on: HashOn,
     endpoints: RefCell<Rc<LocalEndpoints>>,
     outcomes: RefCell<Vec<Outcome>>,
@@ -36,7 +37,7 @@ pub struct Cluster {
 pub struct ClusterParts {
     pub config: Arc<config::Cluster>,
     pub shard: Arc<ClusterShard>,
-    pub balancer: Balancer,
+    pub balancing: Balancing,
     pub affinity: Option<Affinity>,
     pub endpoints: Arc<EndpointSet>,
     pub waiting: Arc<Waiting>,
@@ -78,6 +79,8 @@ pub(super) struct Wanted<'a> {
     /// The endpoint that the client is bound to.
     pub(super) bound: Option<Picked>,
     pub(super) key: Option<u64>,
+    /// What the partitioners want to see, the outermost first.
+    pub(super) visible: &'a [Values],
     /// Slots that failed the request.
     pub(super) tried: &'a [u32],
 }
@@ -98,7 +101,7 @@ const FULL_CHOICES: usize = 4;
 impl Cluster {
     /// Pools of `before`, the same cluster in the previous configuration, live on.
     pub fn new(parts: ClusterParts, before: Option<&Self>) -> Self {
-        let tells_balancer = parts.balancer.wants_outcomes();
+        let tells_balancer = parts.balancing.wants_outcomes();
         let queue = before.map(|before| &before.queue).filter(|queue| queue.is_of(&parts.waiting)).cloned();
         let cluster = Self {
             name: parts.config.name.as_str().into(),
@@ -106,7 +109,7 @@ impl Cluster {
             config: parts.config,
             shard: parts.shard,
             affinity: parts.affinity,
-            balancer: parts.balancer,
+            balancing: parts.balancing,
             endpoints: RefCell::new(before.map(|before| before.endpoints.borrow().clone()).unwrap_or_default()),
             outcomes: RefCell::default(),
             tells_balancer: Cell::new(tells_balancer),
@@ -114,6 +117,7 @@ impl Cluster {
             queue: queue.unwrap_or_else(|| Queue::new(parts.worker, parts.waiting)),
             random: Cell::new(parts.seed | 1),
         };
+        cluster.balancing.begin(&parts.endpoints);
         cluster.adopt(parts.endpoints);
         cluster
     }
@@ -134,8 +138,8 @@ impl Cluster {
     /// made with the endpoints of a moment before.
     pub fn tell_plugins(&self) {
         let set = self.endpoints.borrow().set.clone();
-        self.balancer.set_endpoints(&set);
-        self.tells_balancer.set(self.balancer.wants_outcomes());
+        self.balancing.set_endpoints(&set);
+        self.tells_balancer.set(self.balancing.wants_outcomes());
         if let Some(affinity) = &self.affinity {
             affinity.set_endpoints(&set);
         }
@@ -165,6 +169,17 @@ impl Cluster {
     /// Hash of the first thing that the cluster hashes on and the request has.
     pub(super) fn key(&self, visible: Visible<'_>, values: &mut AttributeValues) -> Option<u64> {
         self.hash_on.key(visible, values)
+    }
+
+    /// What the partitioners want to see of a request, the outermost first.
+    pub(super) fn visible_to_partitioners(&self, visible: Visible<'_>, values: &mut AttributeValues) -> Vec<Values> {
+        self.balancing
+            .attributes()
+            .map(|attributes| {
+                visible.fill(&attributes, values);
+                values.to_owned_values()
+            })
+            .collect()
     }
 
     /// Whether the key of a TCP connection needs more of its first bytes than these.
@@ -228,7 +243,7 @@ impl Cluster {
         }
         let endpoints = self.endpoints.borrow();
         let (key, tried) = (wanted.key, wanted.tried);
-        match self.balancer.pick(PickRequest { key, tried }) {
+        match self.balancing.pick(PickRequest { key, tried }, wanted.visible) {
             Ok(None) => Claim::Nowhere,
             Ok(Some(choice)) => match endpoints.usable(choice.slot, tried) {
                 Some(endpoint) => match InFlight::begin(endpoint.clone()) {
@@ -239,7 +254,7 @@ impl Cluster {
                     }
                     None => self.claim_elsewhere(&endpoints, wanted, choice.slot),
                 },
-                None => self.claim_in_stead(&endpoints, tried, self.balancer.invalid_answer()),
+                None => self.claim_in_stead(&endpoints, tried, self.balancing.invalid_answer()),
             },
             Err(fault) => self.claim_in_stead(&endpoints, tried, fault),
         }
@@ -251,13 +266,13 @@ impl Cluster {
         let mut avoid = wanted.tried.to_vec();
         avoid.push(full);
         for _ in 1..FULL_CHOICES {
-            let choice = match self.balancer.pick(PickRequest { key: wanted.key, tried: &avoid }) {
+            let choice = match self.balancing.pick(PickRequest { key: wanted.key, tried: &avoid }, wanted.visible) {
                 Ok(None) => return Claim::Full,
                 Ok(Some(choice)) => choice,
                 Err(fault) => return self.claim_in_stead(endpoints, wanted.tried, fault),
             };
             let Some(endpoint) = endpoints.usable(choice.slot, &avoid) else {
-                return self.claim_in_stead(endpoints, wanted.tried, self.balancer.invalid_answer());
+                return self.claim_in_stead(endpoints, wanted.tried, self.balancing.invalid_answer());
             };
             if let Some(flight) = InFlight::begin(endpoint.clone()) {
                 let picked = Picked { endpoint: endpoint.clone(), choice: Some(choice), by: PickedBy::Balancer };
@@ -274,7 +289,7 @@ impl Cluster {
     /// Chooses in the place of a balancer that failed.
     #[cold]
     fn claim_in_stead(&self, endpoints: &LocalEndpoints, tried: &[u32], fault: Fault) -> Claim {
-        self.balancer.count_fallback(fault);
+        self.balancing.count_fallback(fault);
         endpoints.claim_any(tried, u32::MAX, self.next_random(), PickedBy::Fallback)
     }
 
@@ -300,7 +315,7 @@ impl Cluster {
 
     /// The balancer's word for its choice.
     pub(super) fn reason(&self, choice: Choice) -> Option<Arc<str>> {
-        self.balancer.reason(choice)
+        self.balancing.reason(choice)
     }
 
     /// Notes what became of an attempt: in the counters now, for the plugins in a batch.
@@ -335,7 +350,7 @@ impl Cluster {
             return;
         }
         if self.tells_balancer.get() {
-            self.balancer.outcomes(&outcomes);
+            self.balancing.outcomes(&outcomes);
         }
         if self.tells_health {
             context.tell(OutcomeBatch { cluster: self.name.clone(), outcomes });

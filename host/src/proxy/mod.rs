@@ -6,6 +6,7 @@
 
 mod affinity;
 mod attributes;
+mod balancing;
 mod client;
 mod cluster;
 mod context;
@@ -20,6 +21,7 @@ mod request;
 mod response_body;
 mod tunnel;
 
+pub use balancing::Balancing;
 pub use client::Client;
 pub use cluster::{Cluster, ClusterParts};
 pub use context::{Context, OutcomeBatch};

@@ -17,6 +17,7 @@ use super::listener::{Listener, Target};
 use super::reply;
 use super::response_body::{ResponseBody, Transfer};
 use crate::error::{Error, ErrorKind};
+use crate::plugin::Values;
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::telemetry::{ConnectResult, Flag};
 use crate::upstream::{Answer, Attempt, InFlight, RequestBody, UploadState};
@@ -77,10 +78,11 @@ async fn forward(
 
     let affinity = Affine::find(&context, &cluster, visible);
     let key = cluster.key(visible, &mut context.values.borrow_mut());
+    let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
     headers::prepare_request(head, &client, listener.config.forwarded);
     affinity.prepare(&cluster, &mut head.headers);
 
-    let attempts = Attempts { context: &context, cluster: &cluster, key, bound: affinity.bound() };
+    let attempts = Attempts { context: &context, cluster: &cluster, key, visible: grouping, bound: affinity.bound() };
     let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
 
     let Answer { mut head, body, first_byte, .. } = answer;
@@ -103,6 +105,7 @@ struct Attempts<'a> {
     context: &'a Context,
     cluster: &'a Rc<Cluster>,
     key: Option<u64>,
+    visible: Vec<Values>,
     bound: Option<Picked>,
 }
 
@@ -131,7 +134,7 @@ impl Attempts<'_> {
         };
         let mut tried: Vec<u32> = Vec::new();
         loop {
-            let wanted = Wanted { bound: self.bound.take(), key: self.key, tried: &tried };
+            let wanted = Wanted { bound: self.bound.take(), key: self.key, visible: &self.visible, tried: &tried };
             let (picked, flight) = match self.cluster.claim(&wanted) {
                 Claim::Begun(picked, flight) => (picked, flight),
                 // In a box: it is rare, and would make the future of every request larger.

@@ -16,6 +16,7 @@ use super::context::Context;
 use super::listener::{Listener, Target};
 use super::rdp;
 use crate::error::{Error, ErrorKind};
+use crate::plugin::Values;
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::telemetry::{ConnectResult, Direction};
 use crate::timer::Timer;
@@ -45,10 +46,11 @@ async fn carry(context: &Context, listener: &Listener, client: &Client, mut stre
     let first_bytes = first_bytes(context, &cluster, &mut stream).await;
     visible.first_bytes = &first_bytes;
     let key = cluster.key(visible, &mut context.values.borrow_mut());
+    let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
 
     let affinity = Affine::find(context, &cluster, visible);
     let started = Instant::now();
-    let (picked, flight, upstream) = connect(context, &cluster, key, affinity.bound()).await?;
+    let (picked, flight, upstream) = connect(context, &cluster, key, &grouping, affinity.bound()).await?;
     let connected = started.elapsed();
     // There is no head to give the client anything in.
     affinity.remember(&cluster, &picked, &mut HeaderMap::new());
@@ -89,11 +91,12 @@ async fn connect(
     context: &Context,
     cluster: &Rc<Cluster>,
     key: Option<u64>,
+    visible: &[Values],
     mut bound: Option<Picked>,
 ) -> Result<(Picked, InFlight, TcpStream), Error> {
     let mut tried = Vec::new();
     loop {
-        let wanted = Wanted { bound: bound.take(), key, tried: &tried };
+        let wanted = Wanted { bound: bound.take(), key, visible, tried: &tried };
         let (picked, flight) = match cluster.claim(&wanted) {
             Claim::Begun(picked, flight) => (picked, flight),
             Claim::Full => cluster.wait(context, wanted).await?,

@@ -34,6 +34,11 @@ impl EndpointSet {
         Self { generation, slots }
     }
 
+    /// The endpoints of these slots, at the same generation. Slots that are none are left out.
+    pub fn part(&self, slots: &[u32]) -> Self {
+        Self::new(self.generation, slots.iter().filter_map(|slot| self.get(*slot)).cloned())
+    }
+
     pub fn generation(&self) -> u64 {
         self.generation
     }

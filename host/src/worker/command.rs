@@ -42,6 +42,8 @@ pub struct ClusterInstall {
     pub endpoints: Arc<EndpointSet>,
     pub waiting: Arc<Waiting>,
     pub balancer: PolicyRef,
+    /// The outermost first.
+    pub partitioners: Vec<PolicyRef>,
     pub affinity: Option<PolicyRef>,
     pub tells_health: bool,
 }

@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 
 use super::command::{ClusterInstall, Destined, Install, ListenerInstall, PolicyRef};
 use crate::listener::{self, Acceptor, OpenConnections};
-use crate::plugin::{Affinity, Balancer, Instance, Router};
-use crate::proxy::{Cluster, ClusterParts, Context, Destination, Listener, ListenerSlot};
+use crate::plugin::{Affinity, Balancer, Instance, Partitioner, Router};
+use crate::proxy::{Balancing, Cluster, ClusterParts, Context, Destination, Listener, ListenerSlot};
 use crate::snapshot::EndpointSet;
 
 /// What a worker has installed.
@@ -116,9 +116,16 @@ impl State {
             Some(policy) => Some(Affinity::new(self.instance(policy)?, policy.policy)),
             None => None,
         };
+        let partitioners: Option<Vec<Partitioner>> = install
+            .partitioners
+            .iter()
+            .map(|policy| Some(Partitioner::new(self.instance(policy)?, policy.policy)))
+            .collect();
+        let balancer = Balancer::new(self.instance(&install.balancer)?, install.balancer.policy);
+        let balancing = Balancing::new(balancer, partitioners?);
         let parts = ClusterParts {
             shard: self.context.registry.cluster(self.number, &install.config.name),
-            balancer: Balancer::new(self.instance(&install.balancer)?, install.balancer.policy),
+            balancing,
             affinity,
             endpoints: install.endpoints,
             waiting: install.waiting,

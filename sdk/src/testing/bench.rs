@@ -2,8 +2,9 @@ use std::fmt;
 
 use crate::{
     Action, Affinity, Attribute, Balancer, Binding, Change, Choice, ChunkVerdict, ConfigError, Decision, Ending,
-    Endpoint, Filter, HeaderEdit, Health, HealthPlan, Outcome, ProbeAction, ProbeEvent, ProbeResult, Prober, Router,
-    Target, Transition, Transport, Verdict, affinity, balancer, filter, health, prober, router,
+    Endpoint, Filter, Group, HeaderEdit, Health, HealthPlan, Outcome, Partitioner, ProbeAction, ProbeEvent,
+    ProbeResult, Prober, Router, Target, Transition, Transport, Verdict, affinity, balancer, filter, health,
+    partitioner, prober, router,
 };
 
 /// The number of the one policy on a bench.
@@ -47,6 +48,10 @@ macro_rules! bench {
 bench! {
     /// Runs a balancer.
     BalancerBench, Balancer, balancer
+}
+bench! {
+    /// Runs a partitioner.
+    PartitionerBench, Partitioner, partitioner
 }
 bench! {
     /// Runs an affinity.
@@ -115,6 +120,20 @@ impl<T: Balancer> BalancerBench<T> {
     /// The word for the reason of a choice.
     pub fn reason(&self, choice: Choice) -> Option<&str> {
         self.plan.reasons.get(choice.reason as usize).map(String::as_str)
+    }
+}
+
+impl<T: Partitioner> PartitionerBench<T> {
+    /// The endpoints are now these. Answers the groups.
+    pub fn endpoints(&mut self, endpoints: &[Endpoint]) -> Vec<Group> {
+        self.generation += 1;
+        let groups = self.exports.endpoints(POLICY, self.generation, endpoints.to_vec());
+        groups.into_iter().map(|group| Group { name: group.name, slots: group.slots }).collect()
+    }
+
+    /// The group for a first attempt at a request with these attributes.
+    pub fn choose(&mut self, attributes: &[(Attribute, &str)]) -> Option<u32> {
+        self.exports.choose(POLICY, &values_of(&self.plan.attributes, attributes), None, 1)
     }
 }
 

@@ -8,7 +8,7 @@ mod bench;
 mod fake;
 pub(crate) mod imports;
 
-pub use bench::{AffinityBench, BalancerBench, FilterBench, HealthBench, ProberBench, RouterBench};
+pub use bench::{AffinityBench, BalancerBench, FilterBench, HealthBench, PartitionerBench, ProberBench, RouterBench};
 pub use fake::{
     Level, advance, counted, logs, random_draws, reset, seed, set_failures, set_first_byte_us, set_in_flight,
     set_now_ms, set_requests, set_secret, set_unix_ms,

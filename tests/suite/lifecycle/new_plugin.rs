@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{plimsoll, repository, scratch, stderr, stdout};
 use crate::PLIMSOLL;
 
-const ROLES: [&str; 6] = ["router", "balancer", "affinity", "health", "prober", "filter"];
+const ROLES: [&str; 7] = ["router", "balancer", "partitioner", "affinity", "health", "prober", "filter"];
 
 /// Where all these crates are built, so that the SDK is compiled once for all of them. It is kept between runs.
 fn shared_target() -> PathBuf {

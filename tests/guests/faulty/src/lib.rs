@@ -5,6 +5,7 @@ mod affinity;
 mod balancer;
 mod fault;
 mod health;
+mod partitioner;
 mod prober;
 mod router;
 
@@ -12,6 +13,7 @@ plimsoll_sdk::plugin! {
     affinity: affinity::Faulty,
     balancer: balancer::Faulty,
     health: health::Faulty,
+    partitioner: partitioner::Faulty,
     prober: prober::Faulty,
     router: router::Faulty,
 }

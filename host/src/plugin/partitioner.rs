@@ -1,0 +1,105 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::convert::{self, Attribute, Values};
+use super::fault::Fault;
+use super::instance::{CreateError, Instance, Live, OFF_REQUEST_PATH, ON_REQUEST_PATH, Plan};
+use super::loader::Plugin;
+use crate::snapshot::EndpointSet;
+
+/// What a partitioner policy said when it was created.
+#[derive(Clone, Debug)]
+pub struct PartitionerPlan {
+    pub attributes: Arc<[Attribute]>,
+}
+
+/// Some endpoints of a cluster, not yet checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub name: String,
+    pub slots: Vec<u32>,
+}
+
+/// A partitioner policy on a worker.
+#[derive(Debug)]
+pub struct Partitioner {
+    instance: Rc<RefCell<Instance>>,
+    policy: u32,
+    /// The version that the policy was created in.
+    version: Arc<Plugin>,
+}
+
+impl Partitioner {
+    pub fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
+        let version = instance.borrow().plugin().clone();
+        Self { instance, policy, version }
+    }
+
+    /// Another policy of the same configuration, for a part of the cluster.
+    pub fn another(&self, part: &str, endpoints: &Arc<EndpointSet>) -> Result<Self, CreateError> {
+        let policy = self.instance.borrow_mut().add_policy_like(self.policy, part, endpoints)?;
+        Ok(Self::new(self.instance.clone(), policy))
+    }
+
+    /// False once another version has taken the place of the one that the policy was created in.
+    pub fn is_current(&self) -> bool {
+        Arc::ptr_eq(&self.version, &self.current_version())
+    }
+
+    /// The version that is live.
+    pub fn current_version(&self) -> Arc<Plugin> {
+        self.instance.borrow().plugin().clone()
+    }
+
+    /// What the policy wants to see of a request.
+    pub fn attributes(&self) -> Arc<[Attribute]> {
+        match self.instance.borrow().plan(self.policy) {
+            Some(Plan::Partitioner(plan)) => plan.attributes.clone(),
+            _ => Arc::new([]),
+        }
+    }
+
+    /// Divides the endpoints.
+    pub fn divide(&self, endpoints: &Arc<EndpointSet>) -> Result<Vec<Group>, Fault> {
+        let mut instance = self.instance.borrow_mut();
+        instance.replace_endpoints(self.policy, endpoints);
+        instance.call(self.policy, OFF_REQUEST_PATH, |live, policy| tell(live, policy, endpoints))
+    }
+
+    /// Asks for a group by its place. `Ok(None)` is the plugin's word that no endpoint may take the request.
+    pub fn choose(&self, values: &Values, key: Option<u64>, attempt: u32) -> Result<Option<u32>, Fault> {
+        self.instance.borrow_mut().call(self.policy, ON_REQUEST_PATH, |live, policy| {
+            let Some(partitioner) = &live.partitioner else { return Err(wasmtime::Error::msg("no such role")) };
+            partitioner.call_choose(&mut live.store, policy, values, key, attempt)
+        })
+    }
+
+    /// Counts an answer that could not be used.
+    pub fn invalid_answer(&self) -> Fault {
+        self.instance.borrow_mut().invalid_answer(self.policy)
+    }
+
+    /// Counts that the host decided in the policy's stead.
+    pub fn count_fallback(&self, fault: Fault) {
+        if let Some(shard) = self.instance.borrow().shard(self.policy) {
+            shard.fallback(fault.as_str());
+        }
+    }
+}
+
+pub(super) fn create(live: &mut Live, policy: u32, config: &str) -> Result<Plan, CreateError> {
+    let Some(partitioner) = &live.partitioner else { return Err(CreateError::MissingRole) };
+    let plan = partitioner
+        .call_create(&mut live.store, policy, config)
+        .map_err(|error| CreateError::trapped(&error))?
+        .map_err(|errors| CreateError::Refused(convert::mistakes(errors)))?;
+    Ok(Plan::Partitioner(PartitionerPlan { attributes: convert::attributes(plan.attributes) }))
+}
+
+pub(super) fn tell(live: &mut Live, policy: u32, endpoints: &EndpointSet) -> wasmtime::Result<Vec<Group>> {
+    let Some(partitioner) = &live.partitioner else { return Ok(Vec::new()) };
+    let told = convert::endpoints(endpoints);
+    let groups = partitioner.call_endpoints(&mut live.store, policy, endpoints.generation(), &told)?;
+    Ok(groups.into_iter().map(|group| Group { name: group.name, slots: group.slots }).collect())
+}
