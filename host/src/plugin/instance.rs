@@ -18,8 +18,10 @@ use crate::telemetry::PluginShard;
 
 /// Deadline of a call while a request waits for it.
 pub(super) const ON_REQUEST_PATH: Duration = Duration::from_millis(2);
-/// Deadline of a call in the control plane, or one that brings endpoints.
+/// Deadline of a call in the control plane, or of one that no request waits for.
 pub(super) const OFF_REQUEST_PATH: Duration = Duration::from_millis(10);
+/// Deadline of a call that brings endpoints. Tables of hundreds of thousands of places take that long, and they do come.
+pub(super) const AT_CHANGE: Duration = Duration::from_millis(100);
 /// Deadline of starting, describing and configuring, which may build tables.
 pub(super) const AT_START: Duration = Duration::from_millis(500);
 /// Largest state that a policy may hand over.
@@ -149,7 +151,7 @@ impl Instance {
         }
         let Some(before) = self.replace_endpoints(policy, endpoints) else { return };
         // The fault, if any, is counted; the rebuild replays `record.endpoints`.
-        let _ = self.call(policy, OFF_REQUEST_PATH, |live, _| live.tell_endpoints(role, policy, &before, endpoints));
+        let _ = self.call(policy, AT_CHANGE, |live, _| live.tell_endpoints(role, policy, &before, endpoints));
     }
 
     /// Notes the endpoints of a policy without telling it. Answers those before.

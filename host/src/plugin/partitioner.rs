@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::convert::{self, Attribute, Values};
 use super::fault::Fault;
-use super::instance::{CreateError, Instance, Live, OFF_REQUEST_PATH, ON_REQUEST_PATH, Plan};
+use super::instance::{AT_CHANGE, CreateError, Instance, Live, ON_REQUEST_PATH, Plan};
 use super::loader::Plugin;
 use crate::snapshot::EndpointSet;
 
@@ -64,7 +64,7 @@ impl Partitioner {
     pub fn divide(&self, endpoints: &Arc<EndpointSet>) -> Result<Vec<Group>, Fault> {
         let mut instance = self.instance.borrow_mut();
         instance.replace_endpoints(self.policy, endpoints);
-        instance.call(self.policy, OFF_REQUEST_PATH, |live, policy| tell(live, policy, endpoints))
+        instance.call(self.policy, AT_CHANGE, |live, policy| tell(live, policy, endpoints))
     }
 
     /// Asks for a group by its place. `Ok(None)` is the plugin's word that no endpoint may take the request.
