@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,13 @@ use tokio::sync::Notify;
 const SWEEP: Duration = Duration::from_millis(20);
 /// What the table's time may lag behind, since it only moves on at a sweep.
 const LAG: Duration = Duration::from_millis(40);
+
+/// Milliseconds of the monotonic clock since the first look at it, the same on all threads.
+pub fn now_ms() -> u64 {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let first = FIRST.get_or_init(Instant::now);
+    u64::try_from(first.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
 
 /// The timers of one worker.
 #[derive(Clone, Debug, Default)]

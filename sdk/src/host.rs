@@ -7,6 +7,8 @@ use crate::wit::imports as backend;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::testing::imports as backend;
 
+pub use crate::wit::imports::counters::LoadReport;
+
 /// The next random number. The host seeds it: each worker and policy has its own sequence, and a replay gets it again.
 #[inline]
 pub fn random() -> u64 {
@@ -67,6 +69,12 @@ pub fn requests(slot: u32) -> u64 {
 #[inline]
 pub fn failures(slot: u32) -> u64 {
     backend::counters::failures(slot)
+}
+
+/// What the endpoint last said of its load; none before it did, and where the cluster does not read such reports.
+#[inline]
+pub fn reported_load(slot: u32) -> Option<LoadReport> {
+    backend::counters::reported_load(slot)
 }
 
 /// Adds to a counter of the plugin's own, shown at `/metrics`. At most 64 names a plugin.

@@ -10,6 +10,7 @@ mod http1;
 mod http2;
 mod lifecycle;
 mod limits;
+mod load_reports;
 mod partitions;
 mod plugins;
 mod queue;

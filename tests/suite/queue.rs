@@ -175,7 +175,8 @@ fn a_client_that_goes_away_leaves_the_queue() {
 
 #[test]
 fn what_is_full_is_passed_over_and_nobody_is_blamed() {
-    for balancer in ["round-robin", "least-request", "random", "failover", "maglev", "rendezvous"] {
+    for balancer in ["round-robin", "least-request", "random", "failover", "maglev", "rendezvous", "first", "resource"]
+    {
         let gate = Gate::default();
         let (small, _) = held(&gate);
         let large = Endpoint::named("large");

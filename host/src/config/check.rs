@@ -181,6 +181,7 @@ impl Checker<'_> {
             health: self.health(&part("health"), cluster.health),
             slow_start: cluster.slow_start.map(|slow_start| self.slow_start(&part("slow_start"), &slow_start)),
             max_attempts: cluster.max_attempts as usize,
+            load_reports: cluster.load_reports,
             queue: self.queue(&part("queue"), &cluster.queue),
             timeouts: ClusterTimeouts {
                 connect: self.timeout(&part("timeouts/connect"), cluster.timeouts.connect),

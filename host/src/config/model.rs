@@ -143,6 +143,7 @@ pub struct Cluster {
     pub health: Health,
     pub slow_start: Option<SlowStart>,
     pub max_attempts: usize,
+    pub load_reports: bool,
     pub queue: Queue,
     pub timeouts: ClusterTimeouts,
     pub pool: Pool,

@@ -288,6 +288,11 @@ pub(super) struct Cluster {
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 16))]
     pub(super) max_attempts: u32,
+    /// Endpoints say with their answers how loaded they are, by ORCA: `endpoint-load-metrics` (TEXT, JSON or BIN),
+    /// `endpoint-load-metrics-json` or `endpoint-load-metrics-bin`. These fields are read for the balancers that go by
+    /// them, and taken out of what the client gets. Default: false.
+    #[serde(default)]
+    pub(super) load_reports: bool,
     /// Attempts that may be under way at each endpoint, counted over all workers; 0 is no bound. Kept connections
     /// without a request do not count. Default: 0.
     #[serde(default)]

@@ -4,7 +4,7 @@ use super::cluster::{ClusterState, HealthState, Member};
 use super::plugins::PluginEntry;
 use super::state::Control;
 use crate::plugin::BreakerState;
-use crate::snapshot::Availability;
+use crate::snapshot::{Availability, LoadReport};
 
 /// How the proxy is.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -69,6 +69,8 @@ pub struct EndpointReport {
     pub failures: u64,
     /// Moving average of the time to first byte.
     pub first_byte_us: u32,
+    /// What it last said of its load, in thousandths.
+    pub reported_load: Option<LoadReport>,
 }
 
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -244,5 +246,6 @@ fn endpoint_report(member: &Member) -> EndpointReport {
         requests: member.counters.requests(),
         failures: member.counters.failures(),
         first_byte_us: member.counters.first_byte_us(),
+        reported_load: member.counters.reported_load().map(|(report, _)| report),
     }
 }

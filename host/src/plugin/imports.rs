@@ -12,6 +12,7 @@ use super::loader::Grants;
 use super::memory::{Services, Table, splitmix};
 use super::wasi::WasiGuest;
 use crate::snapshot::{EndpointCounters, EndpointSet};
+use crate::timer;
 
 /// Bytes that one call may move from the guest to the host.
 pub(super) const HOSTCALL_BYTES: usize = 8 << 20;
@@ -210,6 +211,18 @@ impl counters::Host for Guest {
 
     fn failures(&mut self, slot: u32) -> u64 {
         self.counter(slot, EndpointCounters::failures)
+    }
+
+    fn reported_load(&mut self, slot: u32) -> Option<counters::LoadReport> {
+        let (report, at_ms) = self.counter(slot, EndpointCounters::reported_load)?;
+        Some(counters::LoadReport {
+            cpu: report.cpu,
+            memory: report.memory,
+            utilization: report.utilization,
+            requests_per_second: report.requests_per_second,
+            errors_per_second: report.errors_per_second,
+            age_ms: u32::try_from(timer::now_ms().saturating_sub(at_ms)).unwrap_or(u32::MAX),
+        })
     }
 
     fn in_flight_many(&mut self, slots: Vec<u32>) -> Vec<u32> {

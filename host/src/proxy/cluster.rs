@@ -3,16 +3,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
+
 use super::attributes::Visible;
 use super::balancing::Balancing;
 use super::context::{BATCH, Context, OutcomeBatch};
 use super::hash_key::HashOn;
+use super::load_report;
 use super::queue::Queue;
 use crate::config;
 use crate::error::ErrorKind;
 use crate::plugin::{Affinity, AttributeValues, Choice, Fault, PickRequest, Values};
 use crate::snapshot::{EndpointSet, Outcome, OutcomeClass, Waiting};
-use crate::telemetry::{AttemptOutcome, ClusterShard, QueueResult};
+use crate::telemetry::{AttemptOutcome, ClusterShard, LoadReportResult, QueueResult};
+use crate::timer::now_ms;
 use crate::upstream::{InFlight, LocalEndpoint, Pool, PoolSettings};
 
 /// A cluster as one worker sees it.
@@ -341,6 +345,18 @@ impl Cluster {
             context.gathers(self.clone());
         } else if gathered >= BATCH {
             self.tell_outcomes(context);
+        }
+    }
+
+    /// Takes what an endpoint says of its load out of the fields of its answer.
+    pub(super) fn note_load(&self, local: &LocalEndpoint, headers: &mut HeaderMap) {
+        match load_report::take(headers) {
+            Ok(None) => {}
+            Ok(Some(report)) => {
+                local.endpoint.counters.report_load(report, now_ms());
+                self.shard.load_report(LoadReportResult::Taken);
+            }
+            Err(load_report::Malformed) => self.shard.load_report(LoadReportResult::Malformed),
         }
     }
 

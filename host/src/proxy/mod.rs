@@ -1,8 +1,8 @@
 //! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `generation` is what it sees while
-//! it lasts, `headers` and `attributes` read and change heads, `affinity` asks whom a client is bound to, `hash_key` makes
-//! the keys of hashing balancers, `queue` is where requests wait for room at an endpoint, `reply` makes the answers that
-//! are our own, `response_body` follows an answer to its end, `tunnel` is the same story for a TCP connection, of which
-//! `rdp` reads the beginning.
+//! it lasts, `headers` and `attributes` read and change heads, `affinity` asks whom a client is bound to, `balancing` who
+//! chooses endpoints, `hash_key` makes the keys of hashing balancers, `load_report` reads what endpoints say of their load,
+//! `queue` is where requests wait for room at an endpoint, `reply` makes the answers that are our own, `response_body`
+//! follows an answer to its end, `tunnel` is the same story for a TCP connection, of which `rdp` reads the beginning.
 
 mod affinity;
 mod attributes;
@@ -14,6 +14,7 @@ mod exchange;
 mod hash_key;
 mod headers;
 mod listener;
+mod load_report;
 mod queue;
 mod rdp;
 mod reply;

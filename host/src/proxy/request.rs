@@ -86,6 +86,9 @@ async fn forward(
     let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
 
     let Answer { mut head, body, first_byte, .. } = answer;
+    if cluster.config.load_reports {
+        cluster.note_load(&picked.endpoint, &mut head.headers);
+    }
     headers::prepare_response(&mut head.headers);
     affinity.remember(&cluster, &picked, &mut head.headers);
     let flag = (route.by_fallback || picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);

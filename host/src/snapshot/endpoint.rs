@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::load::{LastReport, LoadReport};
 use super::waiting::Waiting;
 
 /// Whether an endpoint may get traffic.
@@ -70,6 +71,7 @@ pub struct EndpointCounters {
     first_byte_us: AtomicU32,
     requests: AtomicU64,
     failures: AtomicU64,
+    load: LastReport,
     /// Who waits for room here, or elsewhere in the cluster.
     waiting: Arc<Waiting>,
 }
@@ -98,6 +100,16 @@ impl EndpointCounters {
     /// Attempts that did not end well.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
+    }
+
+    /// What the endpoint last said of its load, and when.
+    pub fn reported_load(&self) -> Option<(LoadReport, u64)> {
+        self.load.load()
+    }
+
+    /// `now_ms` is the time of [`crate::timer::now_ms`].
+    pub(crate) fn report_load(&self, report: LoadReport, now_ms: u64) {
+        self.load.store(report, now_ms);
     }
 
     /// Begins an attempt, unless `bound` of them are under way; 0 is no bound. Never more, whoever else begins one.

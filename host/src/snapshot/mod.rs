@@ -3,10 +3,12 @@
 
 mod endpoint;
 mod endpoint_set;
+mod load;
 mod outcome;
 mod waiting;
 
 pub use endpoint::{Availability, Endpoint, EndpointCounters};
 pub use endpoint_set::{Change, EndpointSet, SlotMap};
+pub use load::LoadReport;
 pub use outcome::{Outcome, OutcomeClass};
 pub use waiting::Waiting;

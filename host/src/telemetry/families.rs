@@ -15,8 +15,8 @@ use prometheus_client::metrics::exemplar::Exemplar;
 
 use super::histogram::{CALL, HistogramTotal, LATENCY};
 use super::label::{
-    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, QueueResult, Refusal,
-    ReloadResult, TrapKind,
+    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult, QueueResult,
+    Refusal, ReloadResult, TrapKind,
 };
 use super::process;
 use super::registry::{EndpointSample, PluginKey, Shards};
@@ -146,6 +146,14 @@ impl Scrape {
         for (cluster, shards) in clusters {
             for result in ConnectResult::ALL {
                 let count: u64 = shards.values().map(|shard| shard.connects[result as usize].get()).sum();
+                family.sample([("cluster", cluster), ("result", result.as_str())], count)?;
+            }
+        }
+        let mut family = out
+            .counter("plimsoll_load_reports_total", "Reports of their load that endpoints sent with their answers.")?;
+        for (cluster, shards) in clusters {
+            for result in LoadReportResult::ALL {
+                let count: u64 = shards.values().map(|shard| shard.load_reports[result as usize].get()).sum();
                 family.sample([("cluster", cluster), ("result", result.as_str())], count)?;
             }
         }

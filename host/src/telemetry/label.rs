@@ -146,6 +146,15 @@ labels! {
 }
 
 labels! {
+    /// What became of what an endpoint said of its load.
+    LoadReportResult {
+        Taken = "taken",
+        /// It was no report.
+        Malformed = "malformed",
+    }
+}
+
+labels! {
     ReloadResult {
         Success = "success",
         Failure = "failure",

@@ -27,8 +27,8 @@ pub use cell::{Counter, Gauge, SharedCounter, SharedGauge};
 pub use families::CONTENT_TYPE;
 pub use histogram::Histogram;
 pub use label::{
-    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, QueueResult, Refusal,
-    ReloadResult, TrapKind,
+    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult, QueueResult,
+    Refusal, ReloadResult, TrapKind,
 };
 pub use line_writer::{Destination, LineSender, LineWriter, LineWriterError};
 pub use registry::{EndpointSample, Registry};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::cell::{Counter, Gauge, SharedCounter, Writers};
 use super::histogram::{CALL, Histogram, LATENCY};
 use super::label::{
-    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, QueueResult, Refusal, TrapKind,
+    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult, QueueResult,
+    Refusal, TrapKind,
 };
 
 /// One cell for each value of a label.
@@ -74,6 +75,7 @@ pub struct ClusterShard {
     pub(super) attempts: Cells<{ AttemptOutcome::ALL.len() }>,
     pub(super) first_byte: Histogram,
     pub(super) connects: Cells<{ ConnectResult::ALL.len() }>,
+    pub(super) load_reports: Cells<{ LoadReportResult::ALL.len() }>,
     pub(super) queued: Gauge,
     pub(super) waits: Cells<{ QueueResult::ALL.len() }>,
     pub(super) wait: Histogram,
@@ -88,6 +90,7 @@ impl Default for ClusterShard {
             attempts: Cells::default(),
             first_byte: Histogram::new(&LATENCY),
             connects: Cells::default(),
+            load_reports: Cells::default(),
             queued: Gauge::default(),
             waits: Cells::default(),
             wait: Histogram::new(&LATENCY),
@@ -121,6 +124,10 @@ impl ClusterShard {
     #[inline]
     pub fn connect(&self, result: ConnectResult) {
         self.connects[result as usize].increment();
+    }
+
+    pub fn load_report(&self, result: LoadReportResult) {
+        self.load_reports[result as usize].increment();
     }
 
     /// A request begins to wait for room at an endpoint; [`Self::dequeued`] follows.

@@ -2,6 +2,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::Duration;
+use crate::host::LoadReport;
 pub use crate::wit::imports::log::Level;
 
 thread_local! {
@@ -28,6 +29,8 @@ pub(super) struct Counters {
     pub(super) first_byte_us: u32,
     pub(super) requests: u64,
     pub(super) failures: u64,
+    /// And when it came.
+    pub(super) reported_load: Option<(LoadReport, u64)>,
 }
 
 pub(super) struct Entry {
@@ -110,6 +113,14 @@ pub fn set_requests(slot: u32, requests: u64) {
 
 pub fn set_failures(slot: u32, failures: u64) {
     with(|host| host.counters.entry(slot).or_default().failures = failures);
+}
+
+/// The endpoint says this of its load now; its age grows with the clock.
+pub fn report_load(slot: u32, report: LoadReport) {
+    with(|host| {
+        let now_ms = host.now_ms;
+        host.counters.entry(slot).or_default().reported_load = Some((report, now_ms));
+    });
 }
 
 /// What was logged so far.

@@ -22,6 +22,7 @@ pub(crate) mod clock {
 }
 
 pub(crate) mod counters {
+    use crate::host::LoadReport;
     use crate::testing::fake::with;
 
     pub(crate) fn in_flight(slot: u32) -> u32 {
@@ -42,6 +43,14 @@ pub(crate) mod counters {
 
     pub(crate) fn requests(slot: u32) -> u64 {
         with(|host| host.counters(slot).requests)
+    }
+
+    pub(crate) fn reported_load(slot: u32) -> Option<LoadReport> {
+        with(|host| {
+            let (report, at_ms) = host.counters(slot).reported_load?;
+            let age_ms = host.now_ms.saturating_sub(at_ms).try_into().unwrap_or(u32::MAX);
+            Some(LoadReport { age_ms, ..report })
+        })
     }
 
     pub(crate) fn failures(slot: u32) -> u64 {

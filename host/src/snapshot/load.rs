@@ -1,0 +1,52 @@
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// What an endpoint says of its load, in thousandths; 0 for what it does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct LoadReport {
+    /// Use of the processor; may be above 1000.
+    pub cpu: u32,
+    pub memory: u32,
+    /// What the application considers its load; may be above 1000.
+    pub utilization: u32,
+    pub requests_per_second: u32,
+    pub errors_per_second: u32,
+}
+
+/// The last report of an endpoint. Its parts are stored one by one: a reader may see parts of two reports, which were
+/// true within moments of each other.
+#[derive(Debug, Default)]
+pub(super) struct LastReport {
+    cpu: AtomicU32,
+    memory: AtomicU32,
+    utilization: AtomicU32,
+    requests_per_second: AtomicU32,
+    errors_per_second: AtomicU32,
+    /// 0 before the first.
+    at_ms: AtomicU64,
+}
+
+impl LastReport {
+    pub(super) fn store(&self, report: LoadReport, now_ms: u64) {
+        self.cpu.store(report.cpu, Ordering::Relaxed);
+        self.memory.store(report.memory, Ordering::Relaxed);
+        self.utilization.store(report.utilization, Ordering::Relaxed);
+        self.requests_per_second.store(report.requests_per_second, Ordering::Relaxed);
+        self.errors_per_second.store(report.errors_per_second, Ordering::Relaxed);
+        self.at_ms.store(now_ms.max(1), Ordering::Release);
+    }
+
+    pub(super) fn load(&self) -> Option<(LoadReport, u64)> {
+        let at_ms = self.at_ms.load(Ordering::Acquire);
+        if at_ms == 0 {
+            return None;
+        }
+        let report = LoadReport {
+            cpu: self.cpu.load(Ordering::Relaxed),
+            memory: self.memory.load(Ordering::Relaxed),
+            utilization: self.utilization.load(Ordering::Relaxed),
+            requests_per_second: self.requests_per_second.load(Ordering::Relaxed),
+            errors_per_second: self.errors_per_second.load(Ordering::Relaxed),
+        };
+        Some((report, at_ms))
+    }
+}

@@ -1,0 +1,127 @@
+//! Draws two endpoints at random, in proportion to their weights, and takes the one whose resources are less used by its
+//! own report. Reports are late by nature: always taking the least used of all would send everybody to one endpoint
+//! until it says otherwise, while two choices keep half an eye closed.
+
+use plimsoll_sdk::Draw;
+use plimsoll_sdk::prelude::*;
+
+/// What counts as load: a sum of what was reported, each by its factor.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Factor of the use of the processor.
+    #[schemars(range(min = 0, max = 1000))]
+    cpu: u32,
+    /// Factor of the use of memory.
+    #[schemars(range(min = 0, max = 1000))]
+    memory: u32,
+    /// Factor of what the application considers its load.
+    #[schemars(range(min = 0, max = 1000))]
+    utilization: u32,
+    /// A report older than this says nothing.
+    expiration: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { cpu: 1, memory: 0, utilization: 1, expiration: Duration::from_secs(60) }
+    }
+}
+
+/// Takes the less used of two.
+#[derive(Debug)]
+pub struct Resource {
+    config: Config,
+    draw: Draw,
+}
+
+impl Balancer for Resource {
+    type Config = Config;
+
+    fn new(config: Config) -> Result<Self, ConfigErrors> {
+        let factors = [config.cpu, config.memory, config.utilization];
+        if factors.iter().any(|factor| *factor > 1000) {
+            return Err(ConfigErrors::at("", "expected factors from 0 to 1000"));
+        }
+        if factors == [0; 3] {
+            return Err(ConfigErrors::at("", "at least one of cpu, memory and utilization needs a factor above 0"));
+        }
+        Ok(Self { config, draw: Draw::default() })
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        ["reports", "load"].map(Into::into).into()
+    }
+
+    fn endpoints(&mut self, endpoints: &Endpoints) {
+        self.draw = Draw::new(endpoints);
+    }
+
+    fn pick(&mut self, request: &Pick<'_>) -> Option<Choice> {
+        let ready = request.endpoints.ready();
+        match (ready, request.tried) {
+            ([], _) => None,
+            ([only], _) => Some(Choice::slot(only.slot)),
+            (_, []) => {
+                let (first, second) = self.draw.two(ready.len());
+                Some(self.better(&ready[first], &ready[second]))
+            }
+            (_, _) => Some(self.untried(request)),
+        }
+    }
+}
+
+const REPORTS: u32 = 0;
+const LOAD: u32 = 1;
+
+impl Resource {
+    /// Without reports of both, or when they say the same, what the proxy itself knows counts.
+    fn better(&self, first: &Ready, second: &Ready) -> Choice {
+        match (self.use_of(first.slot), self.use_of(second.slot)) {
+            (Some(one), Some(other)) if one != other => {
+                Choice { slot: if other < one { second.slot } else { first.slot }, reason: REPORTS }
+            }
+            _ => {
+                let (one, other) = host::in_flight_pair(first.slot, second.slot);
+                let lighter = u64::from(other) * u64::from(first.weight) < u64::from(one) * u64::from(second.weight);
+                Choice { slot: if lighter { second.slot } else { first.slot }, reason: LOAD }
+            }
+        }
+    }
+
+    /// The mixed use of an endpoint by its last report.
+    fn use_of(&self, slot: u32) -> Option<u64> {
+        let report = host::reported_load(slot)?;
+        if u64::from(report.age_ms) > self.config.expiration.as_millis() {
+            return None;
+        }
+        let parts = [
+            (self.config.cpu, report.cpu),
+            (self.config.memory, report.memory),
+            (self.config.utilization, report.utilization),
+        ];
+        let mixed = parts.iter().map(|(factor, part)| u64::from(*factor) * u64::from(*part)).sum();
+        // It has said nothing that counts.
+        (mixed > 0).then_some(mixed)
+    }
+
+    /// A further attempt: draws that hit what was tried do not count; when too many do, the first that is left is taken
+    /// from a random place on.
+    fn untried(&self, request: &Pick<'_>) -> Choice {
+        let ready = request.endpoints.ready();
+        let mut draws = (0..8).map(|_| &ready[self.draw.one(ready.len())]).filter(|e| !request.is_tried(e.slot));
+        if let Some(first) = draws.next() {
+            let second = draws.find(|second| second.slot != first.slot);
+            return second.map_or(Choice { slot: first.slot, reason: LOAD }, |second| self.better(first, second));
+        }
+        let start = host::random_below(ready.len() as u32) as usize;
+        let (before, after) = ready.split_at(start);
+        let left = after.iter().chain(before).find(|e| !request.is_tried(e.slot));
+        Choice { slot: left.unwrap_or(&ready[start]).slot, reason: LOAD }
+    }
+}
+
+plimsoll_sdk::plugin! { summary: "the less used of two random endpoints, by their own reports", balancer: Resource }
+
+#[cfg(test)]
+mod tests;
