@@ -1,29 +1,60 @@
-use super::subject::CreateFailure;
-use super::{Property, Trial};
+use crate::CreateFailure;
+use crate::Profile;
+use crate::trial::{Checked, Property, Stop, Trial};
+
+const ALL: &[Profile] = &[Profile::Generic];
 
 /// What holds for plugins of every role.
-pub(super) const PROPERTIES: &[Property] = &[
-    Property {
-        id: "G2",
-        role: None,
-        promise: "a policy can be created from the configuration under test, again and again",
-        check: creates,
-    },
-    Property {
-        id: "G3",
-        role: None,
-        promise: "configurations of garbage are accepted or refused, and never fatal",
-        check: survives_garbage,
-    },
+pub(crate) const PROPERTIES: &[Property] = &[
+    Property::quick(
+        "G1",
+        ALL,
+        "the description is the same at any time, at most 64 KiB, and its schemas are JSON Schemas",
+        describes_itself,
+    ),
+    Property::quick("G2", ALL, "a policy can be created from the configuration under test, again and again", creates),
+    Property::quick("G3", ALL, "configurations of garbage are accepted or refused, and never fatal", survives_garbage),
 ];
 
-fn creates(trial: &mut Trial<'_>) -> Result<(), String> {
+const LARGEST_DESCRIPTION: usize = 64 << 10;
+
+fn describes_itself(trial: &mut Trial<'_>) -> Checked {
+    let first = trial.subject.describe()?;
+    let size = first.name.len() + first.version.len() + first.summary.len();
+    let size = first.config_schemas.iter().fold(size, |size, (role, schema)| size + role.len() + schema.len());
+    trial.measure("bytes", size as f64);
+    if size > LARGEST_DESCRIPTION {
+        return Err(format!("it has {size} bytes").into());
+    }
+    for (role, text) in &first.config_schemas {
+        let schema: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| format!("the schema of {role} is not JSON: {error}"))?;
+        jsonschema::validator_for(&schema)
+            .map_err(|error| format!("the schema of {role} is not a JSON Schema: {error}"))?;
+    }
     for role in trial.subject.roles() {
-        for _ in 0..3 {
-            trial.subject.create(&role, &trial.settings.config).map_err(|failure| format!("as {role}: {failure}"))?;
+        // What it does with a policy is not to show in what it says of itself.
+        let _ = trial.subject.create(&role, trial.config);
+        let again = trial.subject.describe()?;
+        if again != first {
+            return Err(format!("first {first:?}, then {again:?}").into());
         }
     }
     Ok(())
+}
+
+fn creates(trial: &mut Trial<'_>) -> Checked {
+    let mut refusal = None;
+    for of in trial.uses {
+        if of.refusal.is_some() {
+            refusal = of.refusal.clone();
+            continue;
+        }
+        for _ in 0..3 {
+            trial.subject.create(&of.role, &of.config).map_err(|failure| format!("as {}: {failure}", of.role))?;
+        }
+    }
+    refusal.map_or(Ok(()), |refusal| Err(Stop::Skipped(refusal)))
 }
 
 /// Configurations that are hostile in known ways, before the random ones.
@@ -43,16 +74,36 @@ const HOSTILE: &[&str] = &[
     "{\"name\":\"\\ud800\"}",
 ];
 
-fn survives_garbage(trial: &mut Trial<'_>) -> Result<(), String> {
-    let random = (0..trial.settings.steps / 100).map(|_| garbage(&mut trial.random)).collect::<Vec<_>>();
+/// As deep as parsers that call themselves can be sent.
+const DEEP: usize = 10_000;
+
+fn survives_garbage(trial: &mut Trial<'_>) -> Checked {
+    let random = (0..trial.steps / 100).map(|_| garbage(&mut trial.random)).collect::<Vec<_>>();
+    let deep = ["[".repeat(DEEP), "{\"a\":".repeat(DEEP)];
+    trial.measure("configurations", (HOSTILE.len() + random.len() + deep.len()) as f64);
     for role in trial.subject.roles() {
-        for config in HOSTILE.iter().map(|text| (*text).to_owned()).chain(random.iter().cloned()) {
-            if let Err(CreateFailure::Failed(why)) = trial.subject.create(&role, &config) {
-                return Err(format!("as {role}, {config:?}: {why}"));
-            }
+        for config in HOSTILE.iter().map(|text| (*text).to_owned()).chain(random.iter().cloned()).chain(deep.clone()) {
+            let done = trial.try_list(config.chars().collect(), |trial, config| {
+                let config: String = config.iter().collect();
+                match trial.subject.create(&role, &config) {
+                    Err(CreateFailure::Failed(why)) => Err(format!("as {role}, {}: {why}", shown(&config))),
+                    _ => Ok(()),
+                }
+            });
+            // A list of characters is hard to read.
+            done.map_err(|stop| match stop {
+                Stop::Broken { how, .. } => Stop::from(how),
+                skipped => skipped,
+            })?;
         }
     }
     Ok(())
+}
+
+fn shown(config: &str) -> String {
+    let beginning: String = config.chars().take(100).collect();
+    let rest = config.len() - beginning.len();
+    if rest == 0 { format!("{config:?}") } else { format!("{beginning:?} and {rest} more bytes") }
 }
 
 /// Text that is often nearly JSON.

@@ -1,15 +1,20 @@
-//! Whether a plugin is sound. A property is a promise of the contract that must hold for any plugin of a role, whatever
-//! it decides: an endpoint that is down is never chosen, a configuration of garbage is refused and not fatal.
+//! Whether a plugin is sound, and keeps what its kind promises. A property is something that must hold: an endpoint that
+//! is down is never chosen, a configuration of garbage is refused and not fatal, a key stays where it is when others come
+//! and go. Properties belong to a [`Profile`]; `generic` and `balancer` are everybody's, the others are for who claims
+//! them or shows them.
 //!
 //! Nothing here knows how plugins run. Who does implements [`Subject`] and gets a [`Report`]:
 //!
 //! ```
+//! # use plimsoll_conformance as suite;
 //! # struct Empty;
-//! # impl plimsoll_conformance::Subject for Empty {
+//! # impl suite::Subject for Empty {
 //! #     fn roles(&self) -> Vec<String> { Vec::new() }
-//! #     fn create(&self, _: &str, _: &str) -> Result<(), plimsoll_conformance::CreateFailure> { Ok(()) }
-//! #     fn balancer(&self, _: &str) -> Result<Box<dyn plimsoll_conformance::Balancer>, plimsoll_conformance::CreateFailure> {
-//! #         Err(plimsoll_conformance::CreateFailure::Refused(String::new()))
+//! #     fn digest(&self) -> String { String::new() }
+//! #     fn describe(&self) -> Result<suite::Description, String> { Ok(suite::Description::default()) }
+//! #     fn create(&self, _: &str, _: &str) -> Result<(), suite::CreateFailure> { Ok(()) }
+//! #     fn balancers(&self, _: &str, _: u32, _: u32) -> Result<Vec<Box<dyn suite::Balancer>>, suite::CreateFailure> {
+//! #         Ok(Vec::new())
 //! #     }
 //! # }
 //! # let plugin = Empty;
@@ -17,14 +22,31 @@
 //! println!("{report}");
 //! assert!(report.passed());
 //! ```
+//!
+//! Statistics are held to what happens by chance once in a million times, and all randomness comes from the seed: a run
+//! gives the same report again.
 
 mod balancer;
+mod consistent;
+mod fleet;
 mod generic;
+mod instance;
+mod load;
+mod profile;
 mod report;
+mod shares;
+mod shrink;
+mod statistics;
 mod subject;
+mod trial;
 
-pub use report::{Finding, Report};
-pub use subject::{Availability, Balancer, CreateFailure, Endpoint, Subject};
+pub use profile::{Choice, Profile, Selection};
+pub use report::{Finding, Report, Verdict};
+pub use subject::{Availability, Balancer, CreateFailure, Description, Endpoint, Outcome, OutcomeClass, Subject};
+
+use std::time::{Duration, Instant};
+
+use trial::{Property, Stop, Trial, Use};
 
 /// Version of the suite: it changes when a property is added or means something else.
 pub const SUITE_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,55 +55,117 @@ pub const SUITE_VERSION: &str = env!("CARGO_PKG_VERSION");
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub seed: u64,
-    /// JSON configuration of the policies under test.
-    pub config: String,
-    /// Random steps that a property takes.
-    pub steps: u32,
+    /// JSON configuration of the policies under test. Without one it is `{}`, and a plugin that refuses that is only
+    /// held against what can be said without a policy.
+    pub config: Option<String>,
+    pub selection: Selection,
+    /// Random steps that a property takes; as many as the selection says unless given.
+    pub steps: Option<u32>,
+    /// Only the properties of these ids; all when empty.
+    pub only: Vec<String>,
+    /// When so much time has passed no further property is begun: those that are left are skipped.
+    pub time: Option<Duration>,
+    /// What the plugin's file is called in command lines that repeat a finding.
+    pub file: String,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { seed: 1, config: "{}".into(), steps: 20_000 }
+        Self {
+            seed: 1,
+            config: None,
+            selection: Selection::Auto,
+            steps: None,
+            only: Vec::new(),
+            time: None,
+            file: "FILE".into(),
+        }
     }
 }
 
-/// A promise, and how to try it.
-#[derive(Clone, Copy)]
-struct Property {
-    /// Stable name, such as `B1`.
-    id: &'static str,
-    /// The role that it is about; none for all.
-    role: Option<&'static str>,
-    promise: &'static str,
-    /// Fails with what broke the promise.
-    check: fn(&mut Trial<'_>) -> Result<(), String>,
-}
-
-/// What a property has to work with.
-struct Trial<'a> {
-    subject: &'a dyn Subject,
-    settings: &'a Settings,
-    random: fastrand::Rng,
-}
-
-impl Trial<'_> {
-    fn balancer(&self) -> Result<Box<dyn Balancer>, String> {
-        self.subject.balancer(&self.settings.config).map_err(|failure| format!("creating a policy: {failure}"))
+impl Settings {
+    fn steps(&self) -> u32 {
+        self.steps.unwrap_or_else(|| self.selection.steps())
     }
 }
 
-/// Holds a plugin against every property of its roles.
+/// Ids of all properties with what they promise, in the order of the report.
+pub fn properties() -> impl Iterator<Item = (&'static str, &'static str)> {
+    all().map(|property| (property.id, property.promise))
+}
+
+fn all() -> impl Iterator<Item = &'static Property> {
+    let sets: [&'static [Property]; 6] = [
+        generic::PROPERTIES,
+        instance::PROPERTIES,
+        balancer::PROPERTIES,
+        shares::PROPERTIES,
+        load::PROPERTIES,
+        consistent::PROPERTIES,
+    ];
+    sets.into_iter().flatten()
+}
+
+/// Holds a plugin against the properties of the profiles that are selected.
 pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
+    let began = Instant::now();
     let roles = subject.roles();
-    let findings = [generic::PROPERTIES, balancer::PROPERTIES]
-        .concat()
-        .into_iter()
-        .filter(|property| property.role.is_none_or(|role| roles.iter().any(|known| known == role)))
-        .map(|property| {
-            let mut trial = Trial { subject, settings, random: fastrand::Rng::with_seed(settings.seed) };
-            let broken = (property.check)(&mut trial).err();
-            Finding { id: property.id, promise: property.promise, broken }
-        })
-        .collect();
-    Report { suite: SUITE_VERSION, seed: settings.seed, roles, findings }
+    let uses: Vec<Use> = roles.iter().map(|role| Use::of(subject, role, settings)).collect();
+    let balancer = uses.iter().find(|of| of.role == "balancer");
+    let config = balancer.or(uses.first()).map_or_else(|| "{}".to_owned(), |of| of.config.clone());
+    let refusal = balancer.and_then(|balancer| balancer.refusal.clone());
+    let choices = settings.selection.choose(&roles, &|worker| match &refusal {
+        Some(refusal) => Err(refusal.clone()),
+        None => trial::one_balancer(subject, &config, worker),
+    });
+    let taken: Vec<Profile> = choices.iter().filter(|choice| choice.taken).map(|choice| choice.profile).collect();
+    let mut findings = Vec::new();
+    for property in all() {
+        let is_asked_for = settings.only.is_empty() || settings.only.iter().any(|id| id == property.id);
+        let is_of_role = property
+            .profiles
+            .iter()
+            .any(|profile| profile.role().is_none_or(|role| roles.iter().any(|known| known == role)));
+        if !is_asked_for || !is_of_role {
+            continue;
+        }
+        let mut trial = Trial {
+            subject,
+            config: &config,
+            uses: &uses,
+            steps: settings.steps(),
+            taken: &taken,
+            random: fastrand::Rng::with_seed(settings.seed),
+            measured: Vec::new(),
+        };
+        let profile = property.profiles.iter().find(|profile| taken.contains(profile));
+        let done = if profile.is_none() {
+            Err(Stop::Skipped(format!("{} is not taken", property.profiles[0])))
+        } else if settings.selection == Selection::Quick && !property.quick {
+            Err(Stop::Skipped("not in a quick run".into()))
+        } else if let (Some("balancer"), Some(refusal)) = (property.profiles[0].role(), &refusal) {
+            Err(Stop::Skipped(refusal.clone()))
+        } else if settings.time.is_some_and(|time| began.elapsed() > time) {
+            Err(Stop::Skipped("no time was left".into()))
+        } else {
+            (property.check)(&mut trial)
+        };
+        let measured = std::mem::take(&mut trial.measured);
+        let profile = *profile.unwrap_or(&property.profiles[0]);
+        findings.push(Finding::new(property, profile, done, measured, settings));
+    }
+    let description = subject.describe().unwrap_or_default();
+    Report {
+        shape: report::SHAPE,
+        suite: SUITE_VERSION,
+        plugin: report::Plugin { name: description.name, version: description.version, digest: subject.digest() },
+        roles,
+        selection: settings.selection.to_string(),
+        seed: settings.seed,
+        steps: settings.steps(),
+        config,
+        passed: findings.iter().all(|finding| finding.verdict != Verdict::Broken),
+        profiles: choices,
+        properties: findings,
+    }
 }

@@ -1,33 +1,91 @@
 use std::fmt;
+use std::net::SocketAddr;
 
 /// A plugin under test.
 pub trait Subject {
     /// Roles that it has, by their names in the contract.
     fn roles(&self) -> Vec<String>;
 
+    /// SHA-256 of the component in hexadecimal, or what else tells it from others.
+    fn digest(&self) -> String;
+
+    /// What a fresh instance says of itself.
+    fn describe(&self) -> Result<Description, String>;
+
+    /// Configuration that the role is known to be used with.
+    fn config_in_use(&self, _role: &str) -> Option<String> {
+        None
+    }
+
     /// Creates a policy of a role from JSON text and throws it away.
     fn create(&self, role: &str, config: &str) -> Result<(), CreateFailure>;
 
-    /// Creates a balancer from JSON text, with state of its own and no endpoints yet.
-    fn balancer(&self, config: &str) -> Result<Box<dyn Balancer>, CreateFailure>;
+    /// Creates so many balancers from JSON text in one fresh instance, with the randomness of a worker and no endpoints.
+    fn balancers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure>;
 }
 
-/// A balancer under test.
+/// A balancer under test, with the little of the world that it sees: loads and a clock. An error is a failure of the
+/// plugin: a trap, a deadline that was passed.
 pub trait Balancer {
-    /// Tells it the endpoints of the next generation.
-    fn set_endpoints(&mut self, endpoints: &[Endpoint]);
+    /// Tells it the endpoints of the next generation as a proxy does, by what changed if it takes that.
+    fn set_endpoints(&mut self, endpoints: &[Endpoint]) -> Result<(), String>;
 
-    /// Asks for the slot of an endpoint; `tried` have failed this request. Fails when the plugin does.
+    /// Tells it the endpoints whole, as those of a generation.
+    fn replace_endpoints(&mut self, generation: u64, endpoints: &[Endpoint]) -> Result<(), String>;
+
+    /// Tells it that from generation `base` to the one after it, this slot was removed. Answers whether it took it.
+    fn remove(&mut self, base: u64, slot: u32) -> Result<bool, String>;
+
+    /// Generation of the endpoints that it was told last; 0 before the first.
+    fn generation(&self) -> u64;
+
+    /// Asks for the slot of an endpoint; `tried` have failed this request.
     fn pick(&mut self, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, String>;
+
+    /// Whether it asked for outcomes.
+    fn wants_outcomes(&self) -> bool;
+
+    /// What became of attempts, 1024 at the most.
+    fn outcomes(&mut self, batch: &[Outcome]) -> Result<(), String>;
+
+    fn save(&mut self) -> Result<Vec<u8>, String>;
+
+    fn restore(&mut self, state: &[u8]) -> Result<bool, String>;
+
+    /// Destroys the policy and creates it again under its number, without endpoints.
+    fn create_again(&mut self) -> Result<(), String>;
+
+    /// Attempts under way at an endpoint that was told.
+    fn set_in_flight(&mut self, slot: u32, attempts: u32);
+
+    /// What the clock says.
+    fn set_now_ms(&mut self, now_ms: u64);
+
+    /// Memory of the instance; none where that is not known.
+    fn memory_bytes(&self) -> Option<u64>;
+}
+
+/// What a plugin says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    pub name: String,
+    pub version: String,
+    pub summary: String,
+    /// Role and JSON Schema of its configuration.
+    pub config_schemas: Vec<(String, String)>,
 }
 
 /// An endpoint as the checks make it up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     pub slot: u32,
     pub id: String,
+    pub address: SocketAddr,
     pub weight: u32,
+    /// Share of the weight in force, in thousandths.
+    pub ramp: u32,
     pub availability: Availability,
+    pub priority: u32,
 }
 
 /// Whether an endpoint may get traffic.
@@ -36,6 +94,27 @@ pub enum Availability {
     Ready,
     Draining,
     Unavailable,
+}
+
+/// What became of one attempt, as in the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub slot: u32,
+    pub class: OutcomeClass,
+    pub status: u16,
+    pub first_byte_us: u32,
+    pub total_us: u32,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutcomeClass {
+    Success,
+    ServerError,
+    ConnectFailure,
+    Timeout,
+    Reset,
+    ClientAbort,
 }
 
 /// Why a policy was not created.
@@ -57,13 +136,60 @@ impl fmt::Display for CreateFailure {
 }
 
 impl Endpoint {
-    /// A ready endpoint of weight 1.
+    /// A ready endpoint of weight 1, named by its slot.
     pub fn new(slot: u32) -> Self {
-        Self { slot, id: format!("endpoint-{slot}"), weight: 1, availability: Availability::Ready }
+        Self::named(slot, slot)
+    }
+
+    /// A ready endpoint of weight 1 with the id and address of this number.
+    pub fn named(slot: u32, number: u32) -> Self {
+        let [_, a, b, c] = number.to_be_bytes();
+        Self {
+            slot,
+            id: format!("endpoint-{number}"),
+            address: ([10, a, b, c], 80).into(),
+            weight: 1,
+            ramp: 1000,
+            availability: Availability::Ready,
+            priority: 0,
+        }
+    }
+
+    /// So many endpoints of weight 1 at slots from 0 on.
+    pub fn several(count: u32) -> Vec<Self> {
+        (0..count).map(Self::new).collect()
+    }
+
+    /// Endpoints of these weights at slots from 0 on.
+    pub fn weighing(weights: &[u32]) -> Vec<Self> {
+        (0..).zip(weights).map(|(slot, weight)| Self { weight: *weight, ..Self::new(slot) }).collect()
     }
 
     /// True when a balancer may choose it.
     pub fn takes_new(&self) -> bool {
         self.availability == Availability::Ready && self.weight > 0
+    }
+}
+
+/// Only what is not as usual.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "slot {}", self.slot)?;
+        if self.id != format!("endpoint-{}", self.slot) {
+            write!(f, " {}", self.id)?;
+        }
+        if self.weight != 1 {
+            write!(f, " weight {}", self.weight)?;
+        }
+        if self.ramp != 1000 {
+            write!(f, " ramp {}", self.ramp)?;
+        }
+        if self.availability != Availability::Ready {
+            write!(f, " {:?}", self.availability)?;
+        }
+        if self.priority != 0 {
+            write!(f, " priority {}", self.priority)?;
+        }
+        Ok(())
     }
 }

@@ -1,123 +1,350 @@
 //! Components, run as the proxy runs them, as subjects of the conformance suite.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use plimsoll_conformance::{self as suite, CreateFailure, Settings, Subject};
 
 use crate::plugin::{
-    Balancer, CreateError, Engine, Grants, Instance, Limits, PickRequest, Plugin, PolicyConfig, Role, Services, Source,
+    Balancer, BalancerOnTrial, CreateError, Engine, Grants, Instance, Limits, PickRequest, Plugin, PolicyConfig, Role,
+    Services, Source, describe,
 };
-use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet};
+use crate::snapshot::{Availability, Change, Endpoint, EndpointCounters, EndpointSet, Outcome, OutcomeClass};
 
-/// Holds a component against the suite, with every import granted.
-pub fn run(bytes: &[u8], settings: &Settings) -> anyhow::Result<suite::Report> {
-    let engine = Engine::new()?;
-    let services = Arc::new(Services::new(b"conformance", Arc::default()));
-    let plugin =
-        Plugin::load(&engine, &services, None, bytes, Source::Upload, Grants::everything(), Limits::default())?;
-    Ok(suite::run(&Component { plugin: Arc::new(plugin), services }, settings))
-}
-
-struct Component {
+/// A plugin that is to be held against the suite, as the proxy has loaded it. Its instances share nothing with those that
+/// serve.
+#[derive(Debug)]
+pub struct Component {
     plugin: Arc<Plugin>,
-    services: Arc<Services>,
+    /// What the configuration uses it for.
+    uses: Vec<PolicyConfig>,
 }
 
 impl Component {
-    /// An instance with one policy; each has its own, so that a fault in one check is none in the next.
-    fn policy(&self, role: Role, config: &str) -> Result<(Instance, u32), CreateFailure> {
+    /// With every import granted.
+    pub fn load(bytes: &[u8]) -> anyhow::Result<Self> {
+        let (engine, services) = (Engine::new()?, Arc::new(Services::for_trial(0)));
+        let plugin =
+            Plugin::load(&engine, &services, None, bytes, Source::Upload, Grants::everything(), Limits::default())?;
+        Ok(Self::new(Arc::new(plugin), Vec::new()))
+    }
+
+    pub fn new(plugin: Arc<Plugin>, uses: Vec<PolicyConfig>) -> Self {
+        Self { plugin, uses }
+    }
+
+    /// Holds it against the suite. Takes from parts of a second to a minute of processor time: not for a worker's thread.
+    pub fn run(&self, settings: &Settings) -> suite::Report {
+        let report = suite::run(&OnTrial { component: self, seed: settings.seed }, settings);
+        // What it did on trial is not to be held against what it does in service.
         self.plugin.breaker.release();
-        let mut instance =
-            Instance::start(self.plugin.clone(), self.services.clone(), 0).map_err(CreateFailure::Failed)?;
+        report
+    }
+
+    pub fn roles(&self) -> Vec<String> {
+        self.plugin.roles.iter().map(ToString::to_string).collect()
+    }
+}
+
+struct OnTrial<'a> {
+    component: &'a Component,
+    seed: u64,
+}
+
+impl OnTrial<'_> {
+    fn start(&self, worker: u32) -> Result<(Instance, Arc<Services>), CreateFailure> {
+        // A fault in one check is none in the next.
+        self.component.plugin.breaker.release();
+        let services = Arc::new(Services::for_trial(self.seed));
+        let instance = Instance::start(self.component.plugin.clone(), services.clone(), worker);
+        instance.map(|instance| (instance, services)).map_err(CreateFailure::Failed)
+    }
+
+    fn add_policy(&self, instance: &mut Instance, role: Role, config: &str) -> Result<u32, CreateFailure> {
         let config = PolicyConfig {
             role,
             scope: "conformance".into(),
             config: config.into(),
             pointer: String::new(),
-            known_clusters: Arc::default(),
+            known_clusters: self.component.uses.first().map(|of| of.known_clusters.clone()).unwrap_or_default(),
         };
-        let policy = instance.add_policy(config, Arc::default()).map_err(|error| match error {
+        instance.add_policy(config, Arc::default()).map_err(|error| match error {
             CreateError::Failed(_) => CreateFailure::Failed(error.to_string()),
             CreateError::MissingRole | CreateError::Refused(_) => CreateFailure::Refused(error.to_string()),
-        })?;
-        Ok((instance, policy))
+        })
     }
 }
 
-impl Subject for Component {
+fn role(name: &str) -> Option<Role> {
+    Role::ALL.into_iter().find(|known| known.as_str() == name)
+}
+
+impl Subject for OnTrial<'_> {
     fn roles(&self) -> Vec<String> {
-        self.plugin.roles.iter().map(ToString::to_string).collect()
+        self.component.roles()
     }
 
-    fn create(&self, role: &str, config: &str) -> Result<(), CreateFailure> {
-        match Role::ALL.into_iter().find(|known| known.as_str() == role) {
+    fn digest(&self) -> String {
+        self.component.plugin.digest.clone()
+    }
+
+    fn describe(&self) -> Result<suite::Description, String> {
+        let manifest = describe(&self.component.plugin, &Arc::new(Services::for_trial(self.seed)))?;
+        let schemas = manifest.config_schemas.into_iter().map(|(role, schema)| (role.to_string(), schema));
+        Ok(suite::Description {
+            name: manifest.name,
+            version: manifest.version,
+            summary: manifest.summary,
+            config_schemas: schemas.collect(),
+        })
+    }
+
+    fn config_in_use(&self, name: &str) -> Option<String> {
+        let role = role(name)?;
+        self.component.uses.iter().find(|of| of.role == role).map(|of| of.config.to_string())
+    }
+
+    fn create(&self, name: &str, config: &str) -> Result<(), CreateFailure> {
+        match role(name) {
             // The host does not run filters yet.
             None | Some(Role::Filter) => Ok(()),
-            Some(role) => self.policy(role, config).map(drop),
+            Some(role) => {
+                let (mut instance, _) = self.start(0)?;
+                self.add_policy(&mut instance, role, config).map(drop)
+            }
         }
     }
 
-    fn balancer(&self, config: &str) -> Result<Box<dyn suite::Balancer>, CreateFailure> {
-        let (instance, policy) = self.policy(Role::Balancer, config)?;
-        let balancer = Balancer::new(Rc::new(RefCell::new(instance)), policy);
-        Ok(Box::new(BalancerUnderTest { balancer, generation: 0 }))
+    fn balancers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn suite::Balancer>>, CreateFailure> {
+        let (mut instance, services) = self.start(worker)?;
+        let mut policies = Vec::new();
+        for _ in 0..count {
+            policies.push(self.add_policy(&mut instance, Role::Balancer, config)?);
+        }
+        let instance = Rc::new(RefCell::new(instance));
+        let under_test = |policy| {
+            Box::new(UnderTest {
+                balancer: Balancer::new(instance.clone(), policy),
+                trial: BalancerOnTrial::new(instance.clone(), policy),
+                services: services.clone(),
+                config: config.to_owned(),
+                told: Arc::default(),
+                counters: HashMap::new(),
+            }) as Box<dyn suite::Balancer>
+        };
+        Ok(policies.into_iter().map(under_test).collect())
     }
 }
 
-struct BalancerUnderTest {
+struct UnderTest {
     balancer: Balancer,
-    generation: u64,
+    trial: BalancerOnTrial,
+    services: Arc<Services>,
+    config: String,
+    told: Arc<EndpointSet>,
+    /// By slot; they are the endpoint's for its life.
+    counters: HashMap<u32, Arc<EndpointCounters>>,
 }
 
-impl suite::Balancer for BalancerUnderTest {
-    fn set_endpoints(&mut self, endpoints: &[suite::Endpoint]) {
-        self.generation += 1;
-        let set = EndpointSet::new(self.generation, endpoints.iter().map(|endpoint| Arc::new(translate(endpoint))));
-        self.balancer.set_endpoints(&Arc::new(set));
+/// Slots above it are not for a set, which has a place for each below the highest.
+const LARGEST_SLOT: u32 = 1 << 12;
+
+impl UnderTest {
+    fn translated(&mut self, endpoints: &[suite::Endpoint]) -> Vec<Endpoint> {
+        let translated: Vec<Endpoint> = endpoints.iter().map(|endpoint| self.translate(endpoint)).collect();
+        self.counters.retain(|slot, _| endpoints.iter().any(|endpoint| endpoint.slot == *slot));
+        translated
+    }
+
+    fn translate(&mut self, endpoint: &suite::Endpoint) -> Endpoint {
+        let known = self.told.get(endpoint.slot).is_some_and(|told| *told.id == *endpoint.id);
+        if !known {
+            self.counters.remove(&endpoint.slot);
+        }
+        Endpoint {
+            slot: endpoint.slot,
+            id: endpoint.id.as_str().into(),
+            id_hash: Endpoint::id_hash(&endpoint.id),
+            address: endpoint.address,
+            weight: endpoint.weight,
+            ramp: endpoint.ramp,
+            availability: match endpoint.availability {
+                suite::Availability::Ready => Availability::Ready,
+                suite::Availability::Draining => Availability::Draining,
+                suite::Availability::Unavailable => Availability::Unavailable,
+            },
+            max_connections: 0,
+            priority: endpoint.priority,
+            zone: "".into(),
+            metadata: Arc::new([]),
+            counters: self.counters.entry(endpoint.slot).or_default().clone(),
+        }
+    }
+}
+
+fn set(generation: u64, endpoints: &[Endpoint]) -> Arc<EndpointSet> {
+    let small = endpoints.iter().filter(|endpoint| endpoint.slot <= LARGEST_SLOT);
+    Arc::new(EndpointSet::new(generation, small.cloned().map(Arc::new)))
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+impl suite::Balancer for UnderTest {
+    fn set_endpoints(&mut self, endpoints: &[suite::Endpoint]) -> Result<(), String> {
+        let endpoints = self.translated(endpoints);
+        let after = set(self.told.generation() + 1, &endpoints);
+        let before = std::mem::replace(&mut self.told, after.clone());
+        self.trial.tell(&before, &after).map_err(text)
+    }
+
+    fn replace_endpoints(&mut self, generation: u64, endpoints: &[suite::Endpoint]) -> Result<(), String> {
+        let endpoints = self.translated(endpoints);
+        self.told = set(generation, &endpoints);
+        self.trial.replace(generation, &endpoints, &self.told).map_err(text)
+    }
+
+    fn remove(&mut self, base: u64, slot: u32) -> Result<bool, String> {
+        self.trial.change(base, base.wrapping_add(1), &[Change::Removed(slot)]).map_err(text)
+    }
+
+    fn generation(&self) -> u64 {
+        self.told.generation()
     }
 
     fn pick(&mut self, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, String> {
-        let choice = self.balancer.pick(PickRequest { key, tried }).map_err(|fault| fault.to_string())?;
+        let choice = self.balancer.pick(PickRequest { key, tried }).map_err(text)?;
         Ok(choice.map(|choice| choice.slot))
+    }
+
+    fn wants_outcomes(&self) -> bool {
+        self.balancer.wants_outcomes()
+    }
+
+    fn outcomes(&mut self, batch: &[suite::Outcome]) -> Result<(), String> {
+        let batch: Vec<Outcome> = batch.iter().map(outcome).collect();
+        for outcome in &batch {
+            if let Some(counters) = self.counters.get(&outcome.slot) {
+                match outcome.class {
+                    OutcomeClass::Success => counters.sample_first_byte(outcome.first_byte_us),
+                    OutcomeClass::ClientAbort => {}
+                    _ => counters.count_failure(),
+                }
+            }
+        }
+        // Who did not ask is not told.
+        if self.balancer.wants_outcomes() { self.trial.outcomes(&batch).map_err(text) } else { Ok(()) }
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, String> {
+        self.trial.save().map_err(text)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<bool, String> {
+        self.trial.restore(state).map_err(text)
+    }
+
+    fn create_again(&mut self) -> Result<(), String> {
+        self.told = Arc::default();
+        self.counters.clear();
+        self.trial.create_again(&self.config)
+    }
+
+    fn set_in_flight(&mut self, slot: u32, attempts: u32) {
+        let Some(counters) = self.counters.get(&slot) else { return };
+        while counters.in_flight() < attempts {
+            counters.begin(0);
+        }
+        while counters.in_flight() > attempts {
+            counters.end();
+        }
+    }
+
+    fn set_now_ms(&mut self, now_ms: u64) {
+        self.services.set_now_ms(now_ms);
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        self.trial.memory_bytes()
     }
 }
 
-fn translate(endpoint: &suite::Endpoint) -> Endpoint {
-    Endpoint {
-        slot: endpoint.slot,
-        id: endpoint.id.as_str().into(),
-        id_hash: Endpoint::id_hash(&endpoint.id),
-        address: ([127, 0, 0, 1], 80).into(),
-        weight: endpoint.weight,
-        ramp: 1000,
-        availability: match endpoint.availability {
-            suite::Availability::Ready => Availability::Ready,
-            suite::Availability::Draining => Availability::Draining,
-            suite::Availability::Unavailable => Availability::Unavailable,
+fn outcome(outcome: &suite::Outcome) -> Outcome {
+    Outcome {
+        slot: outcome.slot,
+        class: match outcome.class {
+            suite::OutcomeClass::Success => OutcomeClass::Success,
+            suite::OutcomeClass::ServerError => OutcomeClass::ServerError,
+            suite::OutcomeClass::ConnectFailure => OutcomeClass::ConnectFailure,
+            suite::OutcomeClass::Timeout => OutcomeClass::Timeout,
+            suite::OutcomeClass::Reset => OutcomeClass::Reset,
+            suite::OutcomeClass::ClientAbort => OutcomeClass::ClientAbort,
         },
-        max_connections: 0,
-        priority: 0,
-        zone: "".into(),
-        metadata: Arc::new([]),
-        counters: Arc::new(EndpointCounters::default()),
+        status: outcome.status,
+        first_byte_us: outcome.first_byte_us,
+        total_us: outcome.total_us,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_conformance::Profile;
+
     use super::*;
     use crate::builtin;
 
+    /// Kinds that a built-in balancer must show itself to be, each with its default configuration.
+    fn kinds(name: &str) -> &'static [Profile] {
+        use Profile::{
+            Consistent, Latency, Least, Minimal, Numbered, Proportional, Ramp, Smooth, Spread, Uniform, Weighted,
+        };
+        match name {
+            "round-robin" => &[Weighted, Smooth, Uniform, Ramp, Spread],
+            "static-round-robin" => &[Weighted, Uniform, Spread],
+            "random" => &[Weighted, Uniform, Ramp, Spread],
+            "least-connections" => &[Weighted, Smooth, Uniform, Ramp, Spread, Least],
+            "least-request" => &[Weighted, Uniform, Ramp, Spread, Least],
+            // A light endpoint gets nothing of it, as in nginx, until the others have that much more under way.
+            "least-time" => &[Uniform, Spread, Least, Latency],
+            "peak-ewma" => &[Weighted, Uniform, Ramp, Spread, Least, Latency],
+            "maglev" => &[Consistent, Proportional, Ramp],
+            "ring-hash" | "rendezvous" => &[Consistent, Proportional, Minimal, Ramp],
+            "jump-hash" => &[Numbered, Proportional, Minimal, Ramp],
+            _ => &[],
+        }
+    }
+
     #[test]
-    fn every_built_in_plugin_conforms() {
+    fn every_built_in_plugin_conforms_and_is_of_the_kinds_that_it_is_meant_to_be() {
         for (name, bytes) in builtin::PLUGINS {
+            let config = (*name == "rules").then(|| "{\"routes\":[{\"respond\":{\"status\":200}}]}".to_owned());
             // Less than a release build would do: guests run at full speed here, what calls them does not.
-            let config = if *name == "rules" { "{\"routes\":[{\"respond\":{\"status\":200}}]}" } else { "{}" };
-            let settings = Settings { steps: 2000, config: config.into(), ..Settings::default() };
-            let report = run(bytes, &settings).expect("built-in plugins load");
+            let settings = Settings { steps: Some(2000), config, ..Settings::default() };
+            let began = std::time::Instant::now();
+            let report = Component::load(bytes).expect("built-in plugins load").run(&settings);
+            eprintln!("{:?} {report}\n", began.elapsed());
             assert!(report.passed(), "{name}:\n{report}");
+            for profile in kinds(name) {
+                let choice = report.profiles.iter().find(|choice| choice.profile == *profile);
+                assert!(choice.is_some_and(|choice| choice.taken), "{name} is not {profile}:\n{report}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_consistent_built_ins_keep_to_the_bound_that_they_are_given() {
+        for (name, bytes) in builtin::PLUGINS.iter().filter(|(name, _)| kinds(name).contains(&Profile::Proportional)) {
+            let settings = Settings {
+                config: Some(r#"{"hash_balance_factor":125}"#.into()),
+                only: vec!["C6".into()],
+                ..Settings::default()
+            };
+            let report = Component::load(bytes).expect("built-in plugins load").run(&settings);
+            assert_eq!(report.properties[0].verdict, suite::Verdict::Passed, "{name}:\n{report}");
         }
     }
 }

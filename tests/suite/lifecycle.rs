@@ -2,6 +2,7 @@
 
 mod access_log;
 mod check;
+mod conformance;
 mod drain;
 mod new_plugin;
 mod reload;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand, ValueEnum};
 use plimsoll_componentize::{Build, build_guest};
-use plimsoll_conformance::Settings;
+use plimsoll_conformance::{Selection, Settings};
 
 use super::Failure;
-use crate::conformance;
+use crate::conformance::Component;
 use crate::plugin::{Inspection, inspect};
 
 /// Make, build and look at plugins.
@@ -64,15 +64,38 @@ pub(super) struct Inspect {
 pub(super) struct Test {
     /// The component.
     file: PathBuf,
-    /// Configuration of the policies under test, as JSON.
-    #[arg(long, default_value = "{}", value_name = "JSON")]
-    config: String,
+    /// What to hold it against: `auto` for what is true of every plugin of its roles and what it shows itself to be, `full`
+    /// for the same with more steps, `quick` for what an upload is held against, or what it claims to be, such as
+    /// `balancer/weighted,balancer/smooth`.
+    #[arg(long, default_value = "auto", value_name = "PROFILES")]
+    profile: Selection,
+    /// Configuration of the policies under test, as JSON; `{}` unless given.
+    #[arg(long, value_name = "JSON")]
+    config: Option<String>,
     /// Where the random numbers begin; the same seed gives the same report.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Random steps that a property takes.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    steps: Option<u32>,
+    /// Only this property, such as `B1`. May be repeated.
+    #[arg(long, value_name = "ID", value_parser = property_id)]
+    only: Vec<String>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+}
+
+fn property_id(id: &str) -> Result<String, String> {
+    let mut known = plimsoll_conformance::properties().map(|(id, _)| id);
+    if known.by_ref().any(|known| known == id) {
+        return Ok(id.to_owned());
+    }
+    let ids: Vec<&str> = plimsoll_conformance::properties().map(|(id, _)| id).collect();
+    Err(format!("expected one of {}", ids.join(", ")))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -92,7 +115,7 @@ impl PluginCommand {
             Self::New(new) => new.execute(),
             Self::Build(build) => Ok(build.execute()?),
             Self::Inspect(inspect) => Ok(inspect.execute()?),
-            Self::Test(test) => Ok(test.execute()?),
+            Self::Test(test) => test.execute(),
         }
     }
 }
@@ -165,28 +188,49 @@ impl Inspect {
         } else {
             describe(&inspection)
         };
-        // Not `println!`: whoever reads may stop early, as `head` does.
-        match std::io::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(error).context("write to standard output")
-            }
-            _ => Ok(()),
-        }
+        print(&text)
+    }
+}
+
+/// Not `println!`: whoever reads may stop early, as `head` does.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("write to standard output"),
+        _ => Ok(()),
     }
 }
 
 impl Test {
-    fn execute(self) -> Result<()> {
+    fn execute(self) -> Result<(), Failure> {
+        if let Some(config) = &self.config
+            && let Err(error) = serde_json::from_str::<serde_json::Value>(config)
+        {
+            return Err(Failure::Usage(format!("error: the configuration is not JSON: {error}")));
+        }
         let bytes = fs::read(&self.file).with_context(|| format!("read {}", self.file.display()))?;
-        let settings = Settings { seed: self.seed, config: self.config, ..Settings::default() };
-        let report = conformance::run(&bytes, &settings).with_context(|| format!("load {}", self.file.display()))?;
-        println!("{report}");
+        let component = Component::load(&bytes).with_context(|| format!("load {}", self.file.display()))?;
+        if let Some(profile) = self.profile.misfit(&component.roles()) {
+            let roles = component.roles().join(", ");
+            return Err(Failure::Usage(format!(
+                "error: profile {profile} is not for a plugin whose roles are: {roles}"
+            )));
+        }
+        let report = component.run(&Settings {
+            seed: self.seed,
+            config: self.config,
+            selection: self.profile,
+            steps: self.steps,
+            only: self.only,
+            time: None,
+            file: self.file.to_string_lossy().into_owned(),
+        });
+        let json = serde_json::to_string_pretty(&report).context("write JSON")? + "\n";
+        print(&if self.json { json.clone() } else { format!("{report}\n") })?;
         if let Some(path) = self.report {
-            let text = serde_json::to_string_pretty(&report).context("write JSON")? + "\n";
-            fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+            fs::write(&path, json).with_context(|| format!("write {}", path.display()))?;
         }
         if !report.passed() {
-            return Err(anyhow!("{} is not sound: {}", self.file.display(), report.broken().join(", ")));
+            return Err(anyhow!("{} is not sound: {}", self.file.display(), report.broken().join(", ")).into());
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ pub(super) fn changes(changes: &[Change]) -> Vec<wit::Change> {
         .collect()
 }
 
-fn endpoint(endpoint: &Endpoint) -> wit::Endpoint {
+pub(super) fn endpoint(endpoint: &Endpoint) -> wit::Endpoint {
     wit::Endpoint {
         slot: endpoint.slot,
         id_hash: endpoint.id_hash,

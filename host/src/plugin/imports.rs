@@ -24,6 +24,8 @@ pub(super) struct Guest {
     limits: StoreLimits,
     /// The guest asked for more memory than it may have.
     pub(super) memory_refused: bool,
+    /// Of all its linear memories.
+    pub(super) memory_bytes: usize,
     pub(super) policies: Vec<PolicyContext>,
     /// Index into `policies` of the policy being called.
     pub(super) current: usize,
@@ -63,6 +65,7 @@ impl Guest {
         Self {
             limits,
             memory_refused: false,
+            memory_bytes: 0,
             policies: Vec::new(),
             current: 0,
             overdue: Overdue::default(),
@@ -88,6 +91,9 @@ impl ResourceLimiter for Guest {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let allowed = self.limits.memory_growing(current, desired, maximum)?;
         self.memory_refused |= !allowed;
+        if allowed {
+            self.memory_bytes += desired.saturating_sub(current);
+        }
         Ok(allowed)
     }
 

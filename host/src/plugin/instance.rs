@@ -387,7 +387,7 @@ impl Live {
     }
 
     /// Tells a policy the step from `before` to `after`: by changes where the role takes them and they are few, else whole.
-    fn tell_endpoints(
+    pub(super) fn tell_endpoints(
         &mut self,
         role: Role,
         policy: u32,

@@ -2,11 +2,12 @@ use super::api::v0_1::plimsoll::plugin::types as wit;
 use super::policy::Role;
 
 /// What a plugin says of itself.
-pub(super) struct Manifest {
-    pub(super) name: String,
-    pub(super) version: String,
-    pub(super) summary: String,
-    pub(super) config_schemas: Vec<(Role, String)>,
+#[derive(Debug)]
+pub struct Manifest {
+    pub name: String,
+    pub version: String,
+    pub summary: String,
+    pub config_schemas: Vec<(Role, String)>,
 }
 
 impl From<super::api::v0_1::exports::plimsoll::plugin::lifecycle::Manifest> for Manifest {

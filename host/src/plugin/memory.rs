@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -14,11 +15,19 @@ use super::policy::Role;
 /// counters of plugins.
 #[derive(Debug)]
 pub struct Services {
-    started: Instant,
+    clock: Clock,
     secret: Box<[u8]>,
     seed: u64,
     tables: Mutex<HashMap<TableKey, Arc<Table>>>,
     registry: Arc<crate::telemetry::Registry>,
+}
+
+/// Where the milliseconds that plugins and breakers see come from.
+#[derive(Debug)]
+enum Clock {
+    Running(Instant),
+    /// For trials: it stands where it was set.
+    Set(AtomicU64),
 }
 
 /// Plugin, role and scope: what a policy keeps is its own.
@@ -28,7 +37,7 @@ impl Services {
     /// `secret` is what the keys for clients are derived from.
     pub fn new(secret: &[u8], registry: Arc<crate::telemetry::Registry>) -> Self {
         Self {
-            started: Instant::now(),
+            clock: Clock::Running(Instant::now()),
             secret: secret.into(),
             seed: RandomState::new().hash_one(Instant::now()),
             tables: Mutex::default(),
@@ -36,9 +45,24 @@ impl Services {
         }
     }
 
+    /// For trials that are to go the same way each time: randomness follows from the seed, and the clock stands still.
+    pub fn for_trial(seed: u64) -> Self {
+        Self { clock: Clock::Set(AtomicU64::new(0)), seed, ..Self::new(b"trial", Arc::default()) }
+    }
+
+    /// What the clock of a trial says from now on.
+    pub fn set_now_ms(&self, now_ms: u64) {
+        if let Clock::Set(clock) = &self.clock {
+            clock.store(now_ms, Ordering::Relaxed);
+        }
+    }
+
     /// Milliseconds of the monotonic clock that plugins and breakers see.
     pub fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        match &self.clock {
+            Clock::Running(since) => u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            Clock::Set(now_ms) => now_ms.load(Ordering::Relaxed),
+        }
     }
 
     pub(super) fn seed(&self, worker: u32, policy: u32) -> u64 {

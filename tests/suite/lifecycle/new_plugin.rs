@@ -1,9 +1,9 @@
-//! `plimsoll plugin new`, `build`, `inspect` and `test`.
+//! `plimsoll plugin new`, `build` and `inspect`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use plimsoll_tests::{Endpoint, Proxy, example_plugin, get, guest};
+use plimsoll_tests::{Endpoint, Proxy, get};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -136,24 +136,6 @@ fn what_is_no_component_is_told() {
         assert_eq!(output.status.code(), Some(1), "{file}");
         assert!(stderr(&output).starts_with("error: ") && stderr(&output).contains(what), "{}", stderr(&output));
     }
-}
-
-#[test]
-fn the_conformance_suite_tells_a_sound_plugin_from_a_liar() {
-    let directory = scratch("new-plugin-conformance");
-    std::fs::write(directory.join("sound.wasm"), example_plugin("tenant-pin")).expect("a file");
-    let output = plimsoll(&directory, &["plugin", "test", "sound.wasm", "--report", "report.json"]);
-    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
-    let report = std::fs::read(directory.join("report.json")).expect("the report");
-    let report: Value = serde_json::from_slice(&report).expect("the report is JSON");
-    let findings = report["findings"].as_array().expect("findings");
-    assert!(findings.len() >= 7 && findings.iter().all(|finding| finding["broken"].is_null()), "{report}");
-
-    std::fs::write(directory.join("liar.wasm"), guest("faulty")).expect("a file");
-    let output = plimsoll(&directory, &["plugin", "test", "liar.wasm", "--config", r#"{"fault":"lie"}"#]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stdout(&output).contains("BROKEN  B1"), "{}", stdout(&output));
-    assert!(stderr(&output).contains("is not sound"), "{}", stderr(&output));
 }
 
 #[test]

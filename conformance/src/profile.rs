@@ -1,0 +1,378 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::load::Traffic;
+use crate::shares::{count, is_keyed, longest_run, map};
+use crate::{Availability, Balancer, Endpoint};
+
+/// What a plugin claims to be. `generic` is every plugin, `balancer` every balancer; the others are kinds of balancers, and
+/// one may be of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    Generic,
+    Balancer,
+    /// Shares are those of the weights.
+    Weighted,
+    /// And those of one endpoint are spread over the cycle.
+    Smooth,
+    /// Endpoints of one weight get the same.
+    Uniform,
+    /// Heeds the ramp of endpoints that warm up.
+    Ramp,
+    /// Workers begin at different places.
+    Spread,
+    /// Prefers who has less under way.
+    Least,
+    /// Prefers who answers sooner.
+    Latency,
+    /// The same key leads to the same endpoint, whichever others come and go.
+    Consistent,
+    /// The same, but goes by the numbers of endpoints: only the last may come and go.
+    Numbered,
+    /// Endpoints get keys by their weights.
+    Proportional,
+    /// A key never moves between endpoints that stay.
+    Minimal,
+    /// Keys of an endpoint that has too much under way go elsewhere.
+    Bounded,
+}
+
+/// Which profiles a run takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// What every plugin of its roles must be, and what it shows itself to be.
+    Auto,
+    /// The same with five times the steps.
+    Full,
+    /// What every plugin of its roles must be, with few steps: for a proxy before it takes an upload.
+    Quick,
+    /// These, and what every plugin of its roles must be.
+    Claimed(Vec<Profile>),
+}
+
+/// A profile that was taken or not.
+#[derive(Clone, Debug, Serialize)]
+pub struct Choice {
+    pub profile: Profile,
+    pub taken: bool,
+    pub why: String,
+}
+
+impl Profile {
+    pub const ALL: [Self; 14] = [
+        Self::Generic,
+        Self::Balancer,
+        Self::Weighted,
+        Self::Smooth,
+        Self::Uniform,
+        Self::Ramp,
+        Self::Spread,
+        Self::Least,
+        Self::Latency,
+        Self::Consistent,
+        Self::Numbered,
+        Self::Proportional,
+        Self::Minimal,
+        Self::Bounded,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Generic => "generic",
+            Self::Balancer => "balancer",
+            Self::Weighted => "balancer/weighted",
+            Self::Smooth => "balancer/smooth",
+            Self::Uniform => "balancer/uniform",
+            Self::Ramp => "balancer/ramp",
+            Self::Spread => "balancer/spread",
+            Self::Least => "balancer/least",
+            Self::Latency => "balancer/latency",
+            Self::Consistent => "balancer/consistent",
+            Self::Numbered => "balancer/numbered",
+            Self::Proportional => "balancer/proportional",
+            Self::Minimal => "balancer/minimal",
+            Self::Bounded => "balancer/bounded",
+        }
+    }
+
+    /// The role that a plugin needs for it.
+    pub(crate) const fn role(self) -> Option<&'static str> {
+        match self {
+            Self::Generic => None,
+            _ => Some("balancer"),
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Profile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl FromStr for Selection {
+    type Err = String;
+
+    /// `auto`, `full`, `quick`, or names of profiles with commas between them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => return Ok(Self::Auto),
+            "full" => return Ok(Self::Full),
+            "quick" => return Ok(Self::Quick),
+            _ => {}
+        }
+        let profile = |name: &str| {
+            let found = Profile::ALL.into_iter().find(|profile| profile.name() == name);
+            found.ok_or_else(|| {
+                let names = Profile::ALL.map(Profile::name).join(", ");
+                format!("`{name}` is no profile: expected auto, full, quick, or some of {names}")
+            })
+        };
+        text.split(',').map(|name| profile(name.trim())).collect::<Result<_, _>>().map(Self::Claimed)
+    }
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Full => f.write_str("full"),
+            Self::Quick => f.write_str("quick"),
+            Self::Claimed(profiles) => {
+                f.write_str(&profiles.iter().map(|profile| profile.name()).collect::<Vec<_>>().join(","))
+            }
+        }
+    }
+}
+
+impl Selection {
+    pub(crate) const fn steps(&self) -> u32 {
+        match self {
+            Self::Auto | Self::Claimed(_) => 20_000,
+            Self::Full => 100_000,
+            Self::Quick => 400,
+        }
+    }
+
+    /// A claimed profile that plugins of these roles cannot have.
+    pub fn misfit(&self, roles: &[String]) -> Option<Profile> {
+        let Self::Claimed(profiles) = self else { return None };
+        profiles.iter().copied().find(|profile| !fits(*profile, roles))
+    }
+
+    pub(crate) fn choose(&self, roles: &[String], create: Create<'_>) -> Vec<Choice> {
+        let of_its_roles = Profile::ALL.into_iter().filter(|profile| fits(*profile, roles));
+        let choice = |profile| {
+            let (taken, why) = match (profile, self) {
+                (Profile::Generic, _) => (true, "every plugin".to_owned()),
+                (Profile::Balancer, Self::Claimed(profiles))
+                    if profiles.iter().all(|profile| *profile == Profile::Generic) =>
+                {
+                    (false, "only generic was asked for".to_owned())
+                }
+                (Profile::Balancer, _) => (true, "every balancer".to_owned()),
+                (_, Self::Claimed(profiles)) if profiles.contains(&profile) => (true, "claimed".to_owned()),
+                (_, Self::Claimed(_)) => (false, "not claimed".to_owned()),
+                (_, Self::Quick) => (false, "a quick run is about what holds for all".to_owned()),
+                (_, Self::Auto | Self::Full) => {
+                    shows(profile, create).unwrap_or_else(|fault| (false, format!("it cannot be told: {fault}")))
+                }
+            };
+            Choice { profile, taken, why }
+        };
+        of_its_roles.map(choice).collect()
+    }
+}
+
+fn fits(profile: Profile, roles: &[String]) -> bool {
+    profile.role().is_none_or(|role| roles.iter().any(|known| known == role))
+}
+
+/// Creates a balancer on a worker.
+type Create<'a> = &'a dyn Fn(u32) -> Result<Box<dyn Balancer>, String>;
+
+/// Whether a balancer behaves as one of a profile does, in a small way; and by what that shows.
+fn shows(profile: Profile, create: Create<'_>) -> Result<(bool, String), String> {
+    let (shown, yes, no) = match profile {
+        Profile::Generic | Profile::Balancer => return Ok((true, String::new())),
+        Profile::Consistent => (
+            goes_by_key(create)? && !goes_by_number(create)?,
+            "the same key led to the same endpoint twice",
+            "a key does not lead to one endpoint, or by its slot",
+        ),
+        Profile::Numbered => (
+            goes_by_key(create)? && goes_by_number(create)?,
+            "keys lead to the same slots whichever endpoints are there",
+            "keys do not go by slots",
+        ),
+        Profile::Proportional => (
+            goes_by_key(create)? && heeds_weights(create)?,
+            "weight 3 got far more keys than weight 1",
+            "weight 3 did not get far more keys than weight 1, or it does not go by keys",
+        ),
+        Profile::Minimal => (
+            goes_by_key(create)? && moves_least(create)?,
+            "when one of 12 endpoints failed, no key of the others moved",
+            "keys of the others moved when one of 12 endpoints failed, or it does not go by keys",
+        ),
+        Profile::Bounded => (
+            goes_by_key(create)? && spills(create)?,
+            "a hot key spilled over to other endpoints",
+            "a hot key stays at one endpoint, or it does not go by keys",
+        ),
+        Profile::Uniform => (
+            !goes_by_key(create)? && is_within(&counts_of(create, &Endpoint::several(4))?, &[100; 4]),
+            "4 endpoints got about the same",
+            "4 endpoints did not get the same, or it goes by keys",
+        ),
+        Profile::Weighted => (
+            !goes_by_key(create)? && is_within(&counts_of(create, &Endpoint::weighing(&[1, 3]))?, &[100, 300]),
+            "weights 1 and 3 got about that",
+            "weights 1 and 3 did not get that, or it goes by keys",
+        ),
+        Profile::Smooth => (
+            !goes_by_key(create)? && is_smooth(create)?,
+            "weights 5, 1, 1 and 7, 3, 1 gave exact cycles without bursts",
+            "weights 5, 1, 1 or 7, 3, 1 did not give exact cycles without bursts",
+        ),
+        Profile::Ramp => (
+            warms_up(create)?,
+            "an endpoint at a ramp of 100 of 1000 got less",
+            "an endpoint at a ramp of 100 of 1000 got no less, or nothing",
+        ),
+        Profile::Spread => (
+            !goes_by_key(create)? && begins_anywhere(create)?,
+            "two instances with seeds of their own chose differently",
+            "two instances with seeds of their own chose alike, or it goes by keys",
+        ),
+        Profile::Least => (
+            !goes_by_key(create)? && heeds_load(create)?,
+            "an endpoint with a high load got less",
+            "an endpoint with a high load got no less, or it goes by keys",
+        ),
+        Profile::Latency => (
+            heeds_latency(create)?,
+            "a slow endpoint got less at the same load",
+            "a slow endpoint got no less at the same load",
+        ),
+    };
+    Ok((shown, if shown { yes } else { no }.to_owned()))
+}
+
+/// Well spread and always the same.
+fn keys(count: u64) -> Vec<u64> {
+    (1..=count).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect()
+}
+
+fn with(create: Create<'_>, endpoints: &[Endpoint]) -> Result<Box<dyn Balancer>, String> {
+    let mut balancer = create(0)?;
+    balancer.set_endpoints(endpoints)?;
+    Ok(balancer)
+}
+
+fn goes_by_key(create: Create<'_>) -> Result<bool, String> {
+    is_keyed(&mut *with(create, &Endpoint::several(8))?, &keys(61))
+}
+
+/// The same slots for other endpoints, and most keys stay when one more comes.
+fn goes_by_number(create: Create<'_>) -> Result<bool, String> {
+    let keys = keys(200);
+    let strangers: Vec<Endpoint> = (0..8).map(|slot| Endpoint::named(slot, 107 - slot)).collect();
+    let of = |endpoints: &[Endpoint]| map(&mut *with(create, endpoints)?, &keys);
+    let (here, there, more) = (of(&Endpoint::several(8))?, of(&strangers)?, of(&Endpoint::several(9))?);
+    let stay = here.iter().zip(&more).filter(|(before, after)| before == after).count();
+    Ok(here == there && stay > keys.len() / 2)
+}
+
+fn moves_least(create: Create<'_>) -> Result<bool, String> {
+    let keys = keys(3000);
+    let mut endpoints = Endpoint::several(12);
+    let mut balancer = with(create, &endpoints)?;
+    let before = map(&mut *balancer, &keys)?;
+    endpoints[1].availability = Availability::Unavailable;
+    balancer.set_endpoints(&endpoints)?;
+    let after = map(&mut *balancer, &keys)?;
+    Ok(before.iter().zip(&after).all(|(before, after)| before == after || *before == Some(1)))
+}
+
+fn heeds_weights(create: Create<'_>) -> Result<bool, String> {
+    let chosen = map(&mut *with(create, &Endpoint::weighing(&[1, 3]))?, &keys(400))?;
+    let heavy = chosen.iter().filter(|slot| **slot == Some(1)).count();
+    Ok((240..400).contains(&heavy))
+}
+
+fn spills(create: Create<'_>) -> Result<bool, String> {
+    let mut balancer = with(create, &Endpoint::several(5))?;
+    let first = balancer.pick(Some(7), &[])?;
+    for load in 1..200 {
+        let Some(slot) = balancer.pick(Some(7), &[])? else { return Ok(false) };
+        if Some(slot) != first {
+            return Ok(true);
+        }
+        balancer.set_in_flight(slot, load);
+    }
+    Ok(false)
+}
+
+fn counts_of(create: Create<'_>, endpoints: &[Endpoint]) -> Result<Vec<u64>, String> {
+    count(&mut *with(create, endpoints)?, endpoints, 400)
+}
+
+fn is_within(counts: &[u64], expected: &[u64]) -> bool {
+    counts.iter().zip(expected).all(|(count, expected)| count.abs_diff(*expected) <= 50)
+}
+
+fn is_smooth(create: Create<'_>) -> Result<bool, String> {
+    for weights in [[5, 1, 1], [7, 3, 1]] {
+        let endpoints = Endpoint::weighing(&weights);
+        let mut balancer = with(create, &endpoints)?;
+        let counts = count(&mut *balancer, &endpoints, weights.iter().sum::<u32>())?;
+        if counts != weights.map(u64::from) || longest_run(&mut *balancer, &weights).is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn warms_up(create: Create<'_>) -> Result<bool, String> {
+    let mut endpoints = Endpoint::several(4);
+    endpoints[1].ramp = 100;
+    Ok((1..60).contains(&counts_of(create, &endpoints)?[1]) && counts_of(create, &Endpoint::several(4))?[1] >= 60)
+}
+
+fn begins_anywhere(create: Create<'_>) -> Result<bool, String> {
+    let mut sequences = Vec::new();
+    for worker in 0..4 {
+        let mut balancer = create(worker)?;
+        balancer.set_endpoints(&Endpoint::several(10))?;
+        let picks = (0..20).map(|_| balancer.pick(None, &[])).collect::<Result<Vec<_>, _>>()?;
+        sequences.push(picks);
+    }
+    Ok(sequences.iter().any(|sequence| *sequence != sequences[0]))
+}
+
+fn heeds_load(create: Create<'_>) -> Result<bool, String> {
+    let endpoints = Endpoint::several(4);
+    let mut balancer = with(create, &endpoints)?;
+    let before = count(&mut *balancer, &endpoints, 400)?;
+    balancer.set_in_flight(1, 1000);
+    let loaded = count(&mut *balancer, &endpoints, 400)?;
+    Ok(before[1] >= 50 && loaded[1] < 50)
+}
+
+fn heeds_latency(create: Create<'_>) -> Result<bool, String> {
+    let mut balancer = with(create, &Endpoint::several(4))?;
+    // Who takes no outcomes may still look at what the proxy has counted.
+    let mut traffic = Traffic::new(&mut *balancer, vec![20, 200, 20, 20], false);
+    traffic.pass(2000)?;
+    let got = traffic.pass(2000)?;
+    Ok(got[1] < got[0] / 2 && got[1] < got[2] / 2 && got[1] < got[3] / 2)
+}

@@ -1,0 +1,456 @@
+//! Balancers without WebAssembly: one that is sound of each kind, and each with any of the faults.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use plimsoll_conformance::{
+    Availability, Balancer, CreateFailure, Description, Endpoint, Outcome, OutcomeClass, Subject,
+};
+
+/// How a balancer chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Smooth weighted round robin.
+    Turns,
+    /// Rendezvous hashing by ids.
+    Hash,
+    /// The same by slots.
+    Numbered,
+    /// The same by ids, with a bound on the loads.
+    Bounded,
+    /// The less loaded of two.
+    Least,
+    /// The faster of two, by times that fade.
+    Latency,
+}
+
+/// What is wrong with it. Each shows in one property only; the sizes of sets tell the properties apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    ChangesItsDescription,
+    CreatesOnce,
+    DiesOfGarbage,
+    Leaks,
+    IsNeverTheSame,
+    DiesOfForeignState,
+    DiesOfEarlyOutcomes,
+    DiesOfHeavyWeights,
+    SurvivesItsDestruction,
+    SharesItsTurns,
+    IgnoresDraining,
+    ChoosesFromNone,
+    SkipsTheOnlyOne,
+    RepeatsTried,
+    TakesAnyChanges,
+    TellsWholeFromChanges,
+    TakesWeightZero,
+    IgnoresPriority,
+    IgnoresWeights,
+    Bursts,
+    FavoursOne,
+    IgnoresRamp,
+    StartsInStep,
+    StartsAlike,
+    IgnoresSlots200,
+    IgnoresLoad,
+    NeverForgets,
+    GoesBySlot,
+    ShufflesWhenOneGoes,
+    MovesSomeWhenOneGoes,
+    ShufflesWhenOneComes,
+    ForgetsWhoCameBack,
+    IsUneven,
+    IgnoresWeightsOfKeys,
+    HasNoBound,
+    RemembersStrangers,
+    ShufflesForAWeight,
+    ShufflesWhileOneIsDown,
+}
+
+pub(crate) struct Native {
+    pub(crate) kind: Kind,
+    pub(crate) fault: Fault,
+    created: Cell<u32>,
+    described: Cell<u32>,
+    /// Differs with each pick of any run.
+    chaos: Rc<Cell<u64>>,
+}
+
+impl Native {
+    pub(crate) fn new(kind: Kind, fault: Fault) -> Self {
+        Self { kind, fault, created: Cell::new(0), described: Cell::new(0), chaos: Rc::default() }
+    }
+}
+
+impl Subject for Native {
+    fn roles(&self) -> Vec<String> {
+        vec!["balancer".into()]
+    }
+
+    fn digest(&self) -> String {
+        "none".into()
+    }
+
+    fn describe(&self) -> Result<Description, String> {
+        self.described.set(self.described.get() + 1);
+        let changes = self.fault == Fault::ChangesItsDescription;
+        Ok(Description {
+            name: "native".into(),
+            version: if changes { format!("0.{}.0", self.described.get()) } else { "0.1.0".into() },
+            summary: String::new(),
+            config_schemas: vec![("balancer".into(), r#"{"type":"object"}"#.into())],
+        })
+    }
+
+    fn create(&self, _role: &str, config: &str) -> Result<(), CreateFailure> {
+        if config == "{}" {
+            self.created.set(self.created.get() + 1);
+            // Once before the run, and once while it is asked to describe itself.
+            if self.fault == Fault::CreatesOnce && self.created.get() == 4 {
+                return Err(CreateFailure::Refused("already there".into()));
+            }
+        }
+        match (serde_json::from_str::<serde_json::Value>(config), self.fault) {
+            (Ok(_), _) => Ok(()),
+            (Err(error), Fault::DiesOfGarbage) => Err(CreateFailure::Failed(error.to_string())),
+            (Err(error), _) => Err(CreateFailure::Refused(error.to_string())),
+        }
+    }
+
+    fn balancers(&self, _: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
+        let turns = Rc::new(Cell::new(0));
+        let policy = |number: u32| {
+            let policy = Policy {
+                kind: self.kind,
+                fault: self.fault,
+                seed: (u64::from(worker) << 32) | u64::from(number),
+                shared: (count > 1).then(|| turns.clone()),
+                chaos: self.chaos.clone(),
+                leaked: 0,
+                state: State::default(),
+            };
+            Box::new(policy) as Box<dyn Balancer>
+        };
+        Ok((0..count).map(policy).collect())
+    }
+}
+
+struct Policy {
+    kind: Kind,
+    fault: Fault,
+    seed: u64,
+    /// Turns of all policies of the instance, where it has several.
+    shared: Option<Rc<Cell<u64>>>,
+    chaos: Rc<Cell<u64>>,
+    leaked: u64,
+    state: State,
+}
+
+#[derive(Default)]
+struct State {
+    endpoints: Vec<Rc<Endpoint>>,
+    generation: u64,
+    is_told: bool,
+    has_begun: bool,
+    has_met_strangers: bool,
+    was_told_whole_late: bool,
+    random: Option<fastrand::Rng>,
+    picks: u64,
+    held: HashMap<u32, i128>,
+    in_flight: HashMap<u32, u32>,
+    /// Microseconds, and when that was.
+    times: HashMap<u32, (f64, u64)>,
+    now_ms: u64,
+}
+
+impl Balancer for Policy {
+    fn set_endpoints(&mut self, endpoints: &[Endpoint]) -> Result<(), String> {
+        self.state.generation += 1;
+        self.tell(endpoints);
+        Ok(())
+    }
+
+    fn replace_endpoints(&mut self, generation: u64, endpoints: &[Endpoint]) -> Result<(), String> {
+        if self.fault == Fault::DiesOfHeavyWeights && endpoints.iter().any(|e| e.weight == u32::MAX) {
+            return Err("attempt to multiply with overflow".into());
+        }
+        self.state.generation = generation;
+        self.state.was_told_whole_late |= generation > 100;
+        self.tell(endpoints);
+        Ok(())
+    }
+
+    fn remove(&mut self, base: u64, slot: u32) -> Result<bool, String> {
+        let fits = base == self.state.generation;
+        if fits {
+            self.state.endpoints.retain(|endpoint| endpoint.slot != slot);
+            self.state.generation = base.wrapping_add(1);
+        }
+        Ok(fits || self.fault == Fault::TakesAnyChanges)
+    }
+
+    fn generation(&self) -> u64 {
+        self.state.generation
+    }
+
+    fn pick(&mut self, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, String> {
+        self.leaked += 100;
+        self.chaos.set(self.chaos.get() + 1);
+        self.state.picks += 1;
+        let ready = self.ready();
+        let count = self.state.endpoints.len();
+        match self.fault {
+            Fault::ChoosesFromNone if ready.is_empty() && count == 4 && self.state.generation == 7 => {
+                return Ok(Some(0));
+            }
+            Fault::SkipsTheOnlyOne if ready.len() == 1 && count == 5 && self.state.picks == 101 => return Ok(None),
+            _ => {}
+        }
+        let repeats = self.fault == Fault::RepeatsTried && count == 6;
+        let untried: Vec<Rc<Endpoint>> =
+            ready.iter().filter(|e| repeats || !tried.contains(&e.slot)).cloned().collect();
+        let candidates = if untried.is_empty() { ready } else { untried };
+        if candidates.is_empty() {
+            return Ok(None);
+        }
+        if self.fault == Fault::IsNeverTheSame && self.state.now_ms == 1000 {
+            return Ok(Some(candidates[self.chaos.get() as usize % candidates.len()].slot));
+        }
+        if let (Fault::SharesItsTurns, Some(shared)) = (self.fault, &self.shared) {
+            shared.set(shared.get() + 1);
+            return Ok(Some(candidates[shared.get() as usize % candidates.len()].slot));
+        }
+        Ok(Some(match self.kind {
+            Kind::Turns if self.fault == Fault::Bursts => self.expanded(&candidates),
+            Kind::Turns => self.turn(&candidates),
+            Kind::Hash | Kind::Numbered | Kind::Bounded => self.hashed(key, &candidates),
+            Kind::Least | Kind::Latency => self.better_of_two(&candidates),
+        }))
+    }
+
+    fn wants_outcomes(&self) -> bool {
+        self.kind == Kind::Latency
+    }
+
+    fn outcomes(&mut self, batch: &[Outcome]) -> Result<(), String> {
+        if self.fault == Fault::DiesOfEarlyOutcomes && !self.state.is_told {
+            return Err("index out of bounds".into());
+        }
+        for outcome in batch.iter().filter(|outcome| outcome.class == OutcomeClass::Success) {
+            let known = self.time(outcome.slot);
+            let us = f64::from(outcome.first_byte_us).max(known.unwrap_or(0.0));
+            self.state.times.insert(outcome.slot, (us, self.state.now_ms));
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, String> {
+        Ok(self.state.picks.to_le_bytes().to_vec())
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<bool, String> {
+        if self.fault == Fault::DiesOfForeignState && state.first() == Some(&0xff) {
+            return Err("unwrap of none".into());
+        }
+        Ok(state.len() == 8)
+    }
+
+    fn create_again(&mut self) -> Result<(), String> {
+        if self.fault != Fault::SurvivesItsDestruction {
+            self.state = State::default();
+        }
+        Ok(())
+    }
+
+    fn set_in_flight(&mut self, slot: u32, attempts: u32) {
+        self.state.in_flight.insert(slot, attempts);
+    }
+
+    fn set_now_ms(&mut self, now_ms: u64) {
+        self.state.now_ms = now_ms;
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        Some((1 << 20) + if self.fault == Fault::Leaks { self.leaked } else { 0 })
+    }
+}
+
+impl Policy {
+    fn tell(&mut self, endpoints: &[Endpoint]) {
+        self.state.is_told = true;
+        self.state.endpoints = endpoints.iter().cloned().map(Rc::new).collect();
+        self.state.has_met_strangers |= endpoints.iter().any(|e| e.id.len() == "endpoint-100".len());
+        let stays = |slot: &u32| endpoints.iter().any(|e| e.slot == *slot);
+        self.state.held.retain(|slot, _| stays(slot));
+        let ready = self.ready();
+        // Weights may have shrunk: nobody owes more than one round.
+        let total = ready.iter().map(|e| self.weight(e, &ready)).sum::<i128>();
+        self.state.held.values_mut().for_each(|held| *held = (*held).clamp(-total, total));
+        if self.kind == Kind::Turns && !self.state.has_begun && !ready.is_empty() {
+            self.state.has_begun = true;
+            let in_step = match self.fault {
+                Fault::StartsInStep => endpoints.len() == 10,
+                Fault::StartsAlike => endpoints.len() == 4,
+                _ => false,
+            };
+            let start = if in_step { 0 } else { self.random().u64(..) % (total as u64).clamp(1, 1000) };
+            for _ in 0..start {
+                self.turn(&ready);
+            }
+        }
+    }
+
+    fn random(&mut self) -> &mut fastrand::Rng {
+        let seed = self.seed;
+        self.state.random.get_or_insert_with(|| fastrand::Rng::with_seed(seed))
+    }
+
+    /// What may be chosen.
+    fn ready(&self) -> Vec<Rc<Endpoint>> {
+        let endpoints = &self.state.endpoints;
+        let takes_weight_zero =
+            self.fault == Fault::TakesWeightZero && endpoints.get(6).is_some_and(|e| e.weight == 40);
+        let ignores_draining = self.fault == Fault::IgnoresDraining && endpoints.len() > 8;
+        let may = |e: &&Rc<Endpoint>| {
+            e.takes_new()
+                || (takes_weight_zero && e.availability == Availability::Ready)
+                || (ignores_draining && e.weight > 0 && e.availability == Availability::Draining)
+        };
+        let level = endpoints.iter().filter(may).map(|e| e.priority).min();
+        let ignores_priority = self.fault == Fault::IgnoresPriority;
+        endpoints.iter().filter(may).filter(|e| ignores_priority || Some(e.priority) == level).cloned().collect()
+    }
+
+    /// In thousandths while any of them warms up.
+    fn weight(&self, endpoint: &Endpoint, all: &[Rc<Endpoint>]) -> i128 {
+        let ignored = self.fault == Fault::IgnoresWeights
+            || (self.fault == Fault::IgnoresWeightsOfKeys && self.state.endpoints.len() == 4);
+        // Only zero where that is the fault.
+        let weight = if ignored { 1 } else { i128::from(endpoint.weight.clamp(1, 65_535)) };
+        let favoured = self.fault == Fault::FavoursOne
+            && self.state.endpoints.len() == 10
+            && all.iter().all(|e| e.weight == 1)
+            && endpoint.slot == 0;
+        let weight = if favoured { 2 * weight } else { weight };
+        let heeds_ramp = self.fault != Fault::IgnoresRamp && all.iter().any(|e| e.ramp < 1000);
+        if heeds_ramp { weight * i128::from(endpoint.ramp.clamp(1, 1000)) } else { weight }
+    }
+
+    fn turn(&mut self, candidates: &[Rc<Endpoint>]) -> u32 {
+        let weights: Vec<i128> = candidates.iter().map(|e| self.weight(e, candidates)).collect();
+        let mut best = (0, i128::MIN);
+        for (endpoint, weight) in candidates.iter().zip(&weights) {
+            let held = self.state.held.entry(endpoint.slot).or_default();
+            *held += weight;
+            if *held > best.1 {
+                best = (endpoint.slot, *held);
+            }
+        }
+        *self.state.held.entry(best.0).or_default() -= weights.iter().sum::<i128>();
+        best.0
+    }
+
+    /// Each as often as it weighs, one after the other.
+    fn expanded(&mut self, candidates: &[Rc<Endpoint>]) -> u32 {
+        let total: i128 = candidates.iter().map(|e| self.weight(e, candidates)).sum();
+        let mut at = i128::from(self.state.picks) % total.max(1);
+        for endpoint in candidates {
+            at -= self.weight(endpoint, candidates);
+            if at < 0 {
+                return endpoint.slot;
+            }
+        }
+        candidates[0].slot
+    }
+
+    fn hashed(&mut self, key: Option<u64>, candidates: &[Rc<Endpoint>]) -> u32 {
+        let key = match key {
+            Some(key) => self.muddled(key),
+            None => self.random().u64(..),
+        };
+        if self.fault == Fault::IsUneven && self.state.endpoints.len() == 10 && key.is_multiple_of(4) {
+            return candidates[0].slot;
+        }
+        let mut scored: Vec<(f64, u32)> = candidates
+            .iter()
+            .map(|e| {
+                let number = if self.kind == Kind::Numbered { e.slot.into() } else { number(e) };
+                let stranger = u64::from(self.fault == Fault::ForgetsWhoCameBack && e.slot == 40);
+                let uniform = ((mix(key ^ mix(number + (stranger << 40))) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+                (-(self.weight(e, candidates) as f64) / uniform.ln(), e.slot)
+            })
+            .collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        if self.kind == Kind::Bounded && self.fault != Fault::HasNoBound {
+            let load = |slot: u32| self.state.in_flight.get(&slot).copied().unwrap_or(0);
+            let all: u32 = candidates.iter().map(|e| load(e.slot)).sum();
+            let room = (f64::from(all + 1) * 1.25 / candidates.len() as f64).ceil() as u32;
+            return scored.iter().find(|(_, slot)| load(*slot) < room).unwrap_or(&scored[0]).1;
+        }
+        scored[0].1
+    }
+
+    /// The key, or another where that is the fault.
+    fn muddled(&self, key: u64) -> u64 {
+        let endpoints = &self.state.endpoints;
+        let all_ready = endpoints.iter().all(|e| e.takes_new());
+        let is_muddled = match self.fault {
+            Fault::TellsWholeFromChanges => self.state.was_told_whole_late,
+            Fault::GoesBySlot => endpoints.iter().map(|e| e.slot).min() == Some(3),
+            Fault::ShufflesWhenOneGoes => endpoints.len() == 19 && all_ready,
+            Fault::MovesSomeWhenOneGoes => endpoints.len() == 18 && key.is_multiple_of(50),
+            Fault::ShufflesWhenOneComes => endpoints.len() == 22,
+            Fault::RemembersStrangers => self.state.has_met_strangers,
+            Fault::ShufflesForAWeight => endpoints.iter().any(|e| e.weight == 11),
+            Fault::ShufflesWhileOneIsDown => endpoints.len() == 16 && !all_ready,
+            _ => false,
+        };
+        if is_muddled { !key } else { key }
+    }
+
+    fn better_of_two(&mut self, candidates: &[Rc<Endpoint>]) -> u32 {
+        let first = self.random().usize(..candidates.len());
+        if candidates.len() == 1 {
+            return candidates[0].slot;
+        }
+        let second = (first + 1 + self.random().usize(..candidates.len() - 1)) % candidates.len();
+        let (one, other) = (candidates[first].slot, candidates[second].slot);
+        let ignores_load = match self.fault {
+            Fault::IgnoresSlots200 => self.state.endpoints.len() == 200,
+            Fault::IgnoresLoad => self.state.endpoints.len() == 12,
+            _ => false,
+        };
+        if ignores_load || self.cost(one) <= self.cost(other) { one } else { other }
+    }
+
+    fn cost(&self, slot: u32) -> f64 {
+        let load = f64::from(self.state.in_flight.get(&slot).copied().unwrap_or(0));
+        let us = if self.kind == Kind::Latency { self.time(slot).unwrap_or(1000.0) } else { 1.0 };
+        us * (load + 1.0)
+    }
+
+    /// Fades by half in 5 s.
+    fn time(&self, slot: u32) -> Option<f64> {
+        let (us, at_ms) = self.state.times.get(&slot)?;
+        let age_ms = self.state.now_ms.saturating_sub(*at_ms) as f64;
+        Some(if self.fault == Fault::NeverForgets { *us } else { us * 0.5_f64.powf(age_ms / 5000.0) })
+    }
+}
+
+/// By which its id and its address are made.
+fn number(endpoint: &Endpoint) -> u64 {
+    match endpoint.address.ip() {
+        std::net::IpAddr::V4(ip) => u32::from(ip).into(),
+        std::net::IpAddr::V6(ip) => u128::from(ip) as u64,
+    }
+}
+
+/// Finalizer of SplitMix64.
+fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
