@@ -112,7 +112,7 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
     let roles = subject.roles();
     let uses: Vec<Use> = roles.iter().map(|role| Use::of(subject, role, settings)).collect();
     let balancer = uses.iter().find(|of| of.role == "balancer");
-    let config = balancer.or(uses.first()).map_or_else(|| "{}".to_owned(), |of| of.config.clone());
+    let config = balancer.or_else(|| uses.first()).map_or_else(|| "{}".to_owned(), |of| of.config.clone());
     let refusal = balancer.and_then(|balancer| balancer.refusal.clone());
     let choices = settings.selection.choose(&roles, &|worker| match &refusal {
         Some(refusal) => Err(refusal.clone()),

@@ -158,7 +158,7 @@ impl Selection {
         match self {
             Self::Auto | Self::Claimed(_) => 20_000,
             Self::Full => 100_000,
-            Self::Quick => 400,
+            Self::Quick => 1000,
         }
     }
 

@@ -19,6 +19,8 @@ use crate::snapshot::{Availability, Change, Endpoint, EndpointCounters, Endpoint
 #[derive(Debug)]
 pub struct Component {
     plugin: Arc<Plugin>,
+    /// Without it nobody ends a call that does not end by itself.
+    _engine: Engine,
     /// What the configuration uses it for.
     uses: Vec<PolicyConfig>,
 }
@@ -29,11 +31,12 @@ impl Component {
         let (engine, services) = (Engine::new()?, Arc::new(Services::for_trial(0)));
         let plugin =
             Plugin::load(&engine, &services, None, bytes, Source::Upload, Grants::everything(), Limits::default())?;
-        Ok(Self::new(Arc::new(plugin), Vec::new()))
+        Ok(Self::new(engine, Arc::new(plugin), Vec::new()))
     }
 
-    pub fn new(plugin: Arc<Plugin>, uses: Vec<PolicyConfig>) -> Self {
-        Self { plugin, uses }
+    /// As loaded by this engine, with what the configuration uses it for.
+    pub fn new(engine: Engine, plugin: Arc<Plugin>, uses: Vec<PolicyConfig>) -> Self {
+        Self { plugin, _engine: engine, uses }
     }
 
     /// Holds it against the suite. Takes from parts of a second to a minute of processor time: not for a worker's thread.

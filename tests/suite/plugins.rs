@@ -244,6 +244,53 @@ fn a_refused_version_says_which_of_its_uses_do_not_work() {
 }
 
 #[test]
+fn an_unsound_version_is_refused_with_what_it_broke_and_the_old_one_stays() {
+    let fleet = Fleet::of(&["a", "b"]);
+    for (breaks, property) in [("breaks: B4", "B4"), ("breaks: G10", "G10")] {
+        let proxy = Proxy::start(
+            PLIMSOLL,
+            &format!(
+                "plugins: [ {{ name: subject, path: {:?} }} ]
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, balancer: {{ plugin: subject, config: {{ {breaks} }} }}, endpoints: [ {} ] }} ]",
+                guest_path("first"),
+                fleet.list()
+            ),
+        );
+        let before = plugin(&proxy, "subject");
+        for query in ["", "?conformance=quick"] {
+            let response = proxy.admin("PUT", &format!("/v1/plugins/subject{query}"), Some(guest("unsound")));
+            let body: Value = serde_json::from_slice(&response.body).expect("JSON");
+            assert_eq!((response.status, body["code"].as_str()), (422, Some("unsound")), "{body}");
+            assert_eq!(body["message"], format!("it is not sound, by {property}"), "{body}");
+            let told = body["errors"][0]["message"].as_str().unwrap_or_default();
+            assert!(told.starts_with(&format!("{property}: ")), "{body}");
+            assert_eq!(plugin(&proxy, "subject"), before);
+            assert_eq!(served_by(proxy.address("web"), 10), only("a"));
+        }
+        let loaded = proxy.admin_json("PUT", "/v1/plugins/subject?conformance=off", Some(guest("unsound")));
+        assert_ne!(loaded["digest"], before["digest"], "who wants it all the same has it");
+        assert_eq!(served_by(proxy.address("web"), 10), BTreeSet::from(["a", "b"].map(str::to_owned)));
+    }
+}
+
+#[test]
+fn a_sound_version_passes_all_that_the_suite_has() {
+    let fleet = Fleet::of(&["a", "b"]);
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, balancer: {{ plugin: round-robin }}, endpoints: [ {} ] }} ]",
+            fleet.list()
+        ),
+    );
+    let loaded = proxy.admin_json("PUT", "/v1/plugins/round-robin?conformance=full", Some(guest("last")));
+    assert_eq!(loaded["state"], "healthy", "what it does on trial is not held against it");
+    assert_eq!(served_by(proxy.address("web"), 10), only("b"));
+}
+
+#[test]
 fn no_proxy_starts_with_a_plugin_that_fails_at_its_configuration() {
     let fleet = Fleet::of(&["a", "b"]);
     for fault in ["trap", "loop", "grow", "refuse"] {

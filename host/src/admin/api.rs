@@ -13,7 +13,9 @@ use utoipa_axum::routes;
 
 use super::auth::{self, Token};
 use super::error::{ApiError, ErrorBody};
-use crate::control::{ClusterReport, ConfigVersion, Control, EndpointPatch, EndpointReport, PluginReport, Status};
+use crate::control::{
+    ClusterReport, ConfigVersion, Conformance, Control, EndpointPatch, EndpointReport, PluginReport, Status,
+};
 use crate::telemetry;
 
 /// Largest configuration, and largest plugin, that is taken.
@@ -196,8 +198,16 @@ async fn plugins(State(control): Shared) -> Json<Vec<PluginReport>> {
     Json(control.plugins())
 }
 
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+struct PutPlugin {
+    /// What it is held against before.
+    #[serde(default)]
+    conformance: Conformance,
+}
+
 /// Makes a version of a plugin live wherever its name is used, on all workers or on none. The body is the component.
-#[utoipa::path(put, path = "/v1/plugins/{name}", params(("name" = String, Path)),
+/// Before that it is held against the conformance suite, with the configuration that it is used with.
+#[utoipa::path(put, path = "/v1/plugins/{name}", params(("name" = String, Path), PutPlugin),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses((status = 200, body = PluginReport), (status = 400, body = ErrorBody),
         (status = 413, body = ErrorBody), (status = 422, body = ErrorBody, description = "Which check it did not pass; the live version stays"))
@@ -205,9 +215,10 @@ async fn plugins(State(control): Shared) -> Json<Vec<PluginReport>> {
 async fn put_plugin(
     State(control): Shared,
     Path(name): Path<String>,
+    Asked(how): Asked<PutPlugin>,
     body: BoundedBytes<PLUGIN_BYTES>,
 ) -> Result<Json<PluginReport>, ApiError> {
-    control.load_plugin(&name, body.0).await?;
+    control.load_plugin(&name, body.0, how.conformance).await?;
     plugin_report(&control, &name)
 }
 

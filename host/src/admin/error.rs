@@ -2,7 +2,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::control::{ApplyError, PatchError, PluginError, Refusal};
+use crate::control::{ApplyError, Broken, PatchError, PluginError, Refusal};
 
 /// What a refused request gets.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -68,15 +68,23 @@ impl From<ApplyError> for ApiError {
 impl From<PluginError> for ApiError {
     fn from(error: PluginError) -> Self {
         let status = match &error {
-            PluginError::Load(_) | PluginError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            PluginError::Load(_) | PluginError::Refused(_) | PluginError::Unsound(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             PluginError::BadName => StatusCode::BAD_REQUEST,
             PluginError::Unknown(_) => StatusCode::NOT_FOUND,
             PluginError::NothingEarlier(_) => StatusCode::CONFLICT,
             PluginError::WorkerGone => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let mut api = Self::new(status, error.code(), error.to_string());
-        if let PluginError::Refused(refusals) = error {
-            api.body.errors = refusals;
+        match error {
+            PluginError::Refused(refusals) => api.body.errors = refusals,
+            PluginError::Unsound(broken) => {
+                // Not about a place in the configuration.
+                let refusal = |broken: Broken| Refusal { path: String::new(), message: broken.message };
+                api.body.errors = broken.into_iter().map(refusal).collect();
+            }
+            _ => {}
         }
         api
     }

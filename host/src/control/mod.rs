@@ -15,6 +15,6 @@ mod warmth;
 pub use apply::{ApplyError, check};
 pub use cluster::{HealthState, Member};
 pub use endpoints::{EndpointPatch, PatchError};
-pub use plugins::{PluginError, Refusal};
+pub use plugins::{Broken, Conformance, PluginError, Refusal};
 pub use report::{ClusterReport, ConfigVersion, EndpointReport, PluginReport, Status};
 pub use state::{Control, Settings};

@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use plimsoll_conformance::{Selection, Settings, Verdict};
 use tokio::sync::oneshot;
 
 use super::apply::{missing_roles, sets};
@@ -9,7 +11,8 @@ use super::build::{Builder, CONTROL, Mistake, check_schemas};
 use super::state::Control;
 use crate::builtin;
 use crate::config;
-use crate::plugin::{Engine, Grants, Instance, Limits, LoadError, Plugin, Services, Source};
+use crate::conformance::Component;
+use crate::plugin::{Engine, Grants, Instance, Limits, LoadError, Plugin, PolicyConfig, Services, Source};
 use crate::worker::Command;
 
 /// Earlier versions of a plugin that can be gone back to.
@@ -40,6 +43,8 @@ pub enum PluginError {
     BadName,
     #[error("{} of its uses in the configuration do not work with it", .0.len())]
     Refused(Vec<Refusal>),
+    #[error("it is not sound, by {}", .0.iter().map(|broken| broken.id).collect::<Vec<_>>().join(", "))]
+    Unsound(Vec<Broken>),
     #[error("no plugin of the name `{0}`")]
     Unknown(String),
     #[error("plugin `{0}` has no earlier version")]
@@ -56,6 +61,30 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// A property of the conformance suite that a plugin does not have.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    pub id: &'static str,
+    /// What was promised, and what came of it.
+    pub message: String,
+}
+
+/// What a plugin is held against before it goes live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Conformance {
+    /// What must hold for every plugin of its roles, within about a second.
+    #[default]
+    Quick,
+    /// Everything that `plimsoll plugin test --profile full` does. It takes up to a minute, in which no other change is made.
+    Full,
+    /// Nothing.
+    Off,
+}
+
+/// After so much time a quick run begins no further property.
+const QUICK: Duration = Duration::from_secs(1);
+
 impl PluginError {
     /// Short name for the admin API.
     pub fn code(&self) -> &'static str {
@@ -63,6 +92,7 @@ impl PluginError {
             Self::Load(error) => error.code(),
             Self::BadName => "bad_name",
             Self::Refused(_) => "refused",
+            Self::Unsound(_) => "unsound",
             Self::Unknown(_) => "unknown_plugin",
             Self::NothingEarlier(_) => "nothing_earlier",
             Self::WorkerGone => "worker_gone",
@@ -150,7 +180,12 @@ fn read_bounded(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
 
 impl Control {
     /// Makes a version of a plugin live wherever its name is used: on all workers, or on none.
-    pub async fn load_plugin(self: &Arc<Self>, name: &str, bytes: Vec<u8>) -> Result<Arc<Plugin>, PluginError> {
+    pub async fn load_plugin(
+        self: &Arc<Self>,
+        name: &str,
+        bytes: Vec<u8>,
+        conformance: Conformance,
+    ) -> Result<Arc<Plugin>, PluginError> {
         if !Plugin::is_name(name) {
             return Err(PluginError::BadName);
         }
@@ -170,6 +205,7 @@ impl Control {
                 let plugin = entry.load(&control.engine, &control.services, &name, &bytes, Source::Upload)?;
                 let plugin = Arc::new(plugin);
                 let made = control.make_for_all(&plugin)?;
+                control.hold_against(&plugin, conformance)?;
                 Ok::<_, PluginError>((plugin, made))
             })
         };
@@ -237,6 +273,30 @@ impl Control {
             }
         }
         Ok(made)
+    }
+
+    /// Holds a version against the conformance suite, as it is configured.
+    fn hold_against(&self, plugin: &Arc<Plugin>, conformance: Conformance) -> Result<(), PluginError> {
+        let (selection, time) = match conformance {
+            Conformance::Quick => (Selection::Quick, Some(QUICK)),
+            Conformance::Full => (Selection::Full, None),
+            Conformance::Off => return Ok(()),
+        };
+        let uses = {
+            let state = self.lock();
+            let of = |map: &BTreeMap<Arc<str>, Vec<PolicyConfig>>| map.get(&plugin.name).cloned().unwrap_or_default();
+            [of(&state.uses.data), of(&state.uses.control)].concat()
+        };
+        let settings = Settings { selection, time, ..Settings::default() };
+        let report = Component::new(self.engine.clone(), plugin.clone(), uses).run(&settings);
+        let broken = report.properties.into_iter().filter(|property| property.verdict == Verdict::Broken);
+        let broken: Vec<Broken> = broken
+            .map(|property| {
+                let how = property.reason.unwrap_or_default();
+                Broken { id: property.id, message: format!("{}: {}: {how}", property.id, property.promise) }
+            })
+            .collect();
+        if broken.is_empty() { Ok(()) } else { Err(PluginError::Unsound(broken)) }
     }
 
     async fn swap(&self, made: Made) -> Result<(), PluginError> {

@@ -142,6 +142,7 @@ fn answers_to_what_is_not_there_are_as_it_says() {
         ("POST /v1/plugins/{name}/rollback", "/v1/plugins/least-request/rollback", None, 409),
         ("POST /v1/plugins/{name}/release", "/v1/plugins/none/release", None, 404),
         ("PUT /v1/plugins/{name}", "/v1/plugins/least-request", Some("no component"), 422),
+        ("PUT /v1/plugins/{name}", "/v1/plugins/least-request?conformance=perhaps", Some("no component"), 400),
         ("PUT /v1/plugins/{name}", "/v1/plugins/Not-A-Name", Some("no component"), 400),
     ] {
         let (method, _) = name.split_once(' ').expect("a method");

@@ -58,14 +58,14 @@ fn what_the_report_says_is_what_the_file_says() {
 #[test]
 fn an_unsound_plugin_fails_with_what_it_broke_and_how_to_see_it_again() {
     let lie = ["--config", r#"{"fault":"lie"}"#];
-    let output = test(&guest("faulty"), "liar", &lie);
+    let output = test(guest("faulty"), "liar", &lie);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("BROKEN  B1"), "{}", stdout(&output));
     assert!(stderr(&output).contains("is not sound"), "{}", stderr(&output));
     let again = r#"plimsoll plugin test it.wasm --profile auto --seed 1 --only B1 --config '{"fault":"lie"}'"#;
     assert!(stdout(&output).contains(again), "{}", stdout(&output));
 
-    let output = test(&guest("faulty"), "liar-again", &[&lie[..], &["--only", "B1", "--json"]].concat());
+    let output = test(guest("faulty"), "liar-again", &[&lie[..], &["--only", "B1", "--json"]].concat());
     assert_eq!(output.status.code(), Some(1));
     let told = report(&output);
     assert_eq!(broken(&told), ["B1"]);
@@ -75,10 +75,23 @@ fn an_unsound_plugin_fails_with_what_it_broke_and_how_to_see_it_again() {
 }
 
 #[test]
+fn a_component_that_breaks_one_property_fails_that_one_and_no_other() {
+    let unsound = guest("unsound");
+    let claims = ["--profile", "balancer/uniform,balancer/spread", "--steps", "2000", "--json"];
+    let output = test(unsound, "unsound", &claims);
+    assert_eq!(broken(&report(&output)), Vec::<&str>::new());
+    for property in ["G5", "G8", "G10", "G12", "B4", "B16"] {
+        let config = format!(r#"{{"breaks":"{property}"}}"#);
+        let output = test(unsound, &format!("unsound-{property}"), &[&claims[..], &["--config", &config]].concat());
+        assert_eq!(broken(&report(&output)), [property]);
+    }
+}
+
+#[test]
 fn an_endless_loop_and_a_trap_end_as_findings() {
     for fault in ["loop", "trap", "grow"] {
         let config = format!(r#"{{"fault":"{fault}"}}"#);
-        let output = test(&guest("faulty"), fault, &["--config", &config, "--only", "B3", "--steps", "100", "--json"]);
+        let output = test(guest("faulty"), fault, &["--config", &config, "--only", "B3", "--steps", "100", "--json"]);
         assert_eq!(output.status.code(), Some(1), "{fault}: {}", stderr(&output));
         assert_eq!(broken(&report(&output)), ["B3"], "{fault}");
     }
@@ -86,7 +99,7 @@ fn an_endless_loop_and_a_trap_end_as_findings() {
 
 #[test]
 fn a_claim_that_does_not_hold_is_told() {
-    let output = test(&guest("last"), "claim", &["--profile", "balancer/uniform", "--json"]);
+    let output = test(guest("last"), "claim", &["--profile", "balancer/uniform", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let told = report(&output);
     assert_eq!(broken(&told), ["B9"]);
