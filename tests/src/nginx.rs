@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::wait_for;
 
-/// Debian's nginx as an origin; ends when dropped.
+/// Debian's nginx, as an origin or to compare with; ends when dropped.
 #[derive(Debug)]
 pub struct Nginx {
     child: Child,
@@ -21,6 +21,14 @@ impl Nginx {
     /// # Panics
     /// When there is no nginx, or it does not come up.
     pub fn start(locations: &str, files: &[(&str, &[u8])]) -> Self {
+        Self::with_upstreams("", locations, files)
+    }
+
+    /// The same, with blocks beside the server, such as `upstream`.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn with_upstreams(upstreams: &str, locations: &str, files: &[(&str, &[u8])]) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("plimsoll-nginx-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory for nginx");
@@ -37,6 +45,7 @@ impl Nginx {
 events {{ worker_connections 1024; }}
 http {{
   access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
+  {upstreams}
   server {{ listen {address}; root {here}; {locations} }}
 }}
 "

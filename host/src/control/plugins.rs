@@ -76,7 +76,7 @@ pub enum Conformance {
     /// What must hold for every plugin of its roles, within about a second.
     #[default]
     Quick,
-    /// Everything that `plimsoll plugin test --profile full` does. It takes up to a minute, in which no other change is made.
+    /// Everything that `plimsoll plugin test --profile full` does. It takes some seconds, in which no other change is made.
     Full,
     /// Nothing.
     Off,
