@@ -1,0 +1,173 @@
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use plimsoll_conformance as suite;
+
+use crate::plugin::{Balancer, BalancerOnTrial, Instance, PickRequest, Services};
+use crate::snapshot::{Availability, Change, Endpoint, EndpointCounters, EndpointSet, Outcome, OutcomeClass};
+
+/// A balancer of a component, with the loads and the clock that the suite sets.
+pub(super) struct UnderTest {
+    balancer: Balancer,
+    trial: BalancerOnTrial,
+    services: Arc<Services>,
+    config: String,
+    told: Arc<EndpointSet>,
+    /// By slot; they are the endpoint's for its life.
+    counters: HashMap<u32, Arc<EndpointCounters>>,
+}
+
+/// Slots above it are not for a set, which has a place for each below the highest.
+const LARGEST_SLOT: u32 = 1 << 12;
+
+impl UnderTest {
+    pub(super) fn new(instance: &Rc<RefCell<Instance>>, policy: u32, services: &Arc<Services>, config: &str) -> Self {
+        Self {
+            balancer: Balancer::new(instance.clone(), policy),
+            trial: BalancerOnTrial::new(instance.clone(), policy),
+            services: services.clone(),
+            config: config.to_owned(),
+            told: Arc::default(),
+            counters: HashMap::new(),
+        }
+    }
+
+    fn translated(&mut self, endpoints: &[suite::Endpoint]) -> Vec<Endpoint> {
+        let translated: Vec<Endpoint> = endpoints.iter().map(|endpoint| self.translate(endpoint)).collect();
+        self.counters.retain(|slot, _| endpoints.iter().any(|endpoint| endpoint.slot == *slot));
+        translated
+    }
+
+    fn translate(&mut self, endpoint: &suite::Endpoint) -> Endpoint {
+        let known = self.told.get(endpoint.slot).is_some_and(|told| *told.id == *endpoint.id);
+        if !known {
+            self.counters.remove(&endpoint.slot);
+        }
+        Endpoint {
+            slot: endpoint.slot,
+            id: endpoint.id.as_str().into(),
+            id_hash: Endpoint::id_hash(&endpoint.id),
+            address: endpoint.address,
+            weight: endpoint.weight,
+            ramp: endpoint.ramp,
+            availability: match endpoint.availability {
+                suite::Availability::Ready => Availability::Ready,
+                suite::Availability::Draining => Availability::Draining,
+                suite::Availability::Unavailable => Availability::Unavailable,
+            },
+            max_connections: 0,
+            priority: endpoint.priority,
+            zone: "".into(),
+            metadata: Arc::new([]),
+            counters: self.counters.entry(endpoint.slot).or_default().clone(),
+        }
+    }
+}
+
+fn set(generation: u64, endpoints: &[Endpoint]) -> Arc<EndpointSet> {
+    let small = endpoints.iter().filter(|endpoint| endpoint.slot <= LARGEST_SLOT);
+    Arc::new(EndpointSet::new(generation, small.cloned().map(Arc::new)))
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+impl suite::Balancer for UnderTest {
+    fn set_endpoints(&mut self, endpoints: &[suite::Endpoint]) -> Result<(), String> {
+        let endpoints = self.translated(endpoints);
+        let after = set(self.told.generation() + 1, &endpoints);
+        let before = std::mem::replace(&mut self.told, after.clone());
+        self.trial.tell(&before, &after).map_err(text)
+    }
+
+    fn replace_endpoints(&mut self, generation: u64, endpoints: &[suite::Endpoint]) -> Result<(), String> {
+        let endpoints = self.translated(endpoints);
+        self.told = set(generation, &endpoints);
+        self.trial.replace(generation, &endpoints, &self.told).map_err(text)
+    }
+
+    fn remove(&mut self, base: u64, slot: u32) -> Result<bool, String> {
+        self.trial.change(base, base.wrapping_add(1), &[Change::Removed(slot)]).map_err(text)
+    }
+
+    fn generation(&self) -> u64 {
+        self.told.generation()
+    }
+
+    fn pick(&mut self, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, String> {
+        let choice = self.balancer.pick(PickRequest { key, tried }).map_err(text)?;
+        Ok(choice.map(|choice| choice.slot))
+    }
+
+    fn wants_outcomes(&self) -> bool {
+        self.balancer.wants_outcomes()
+    }
+
+    fn outcomes(&mut self, batch: &[suite::Outcome]) -> Result<(), String> {
+        let batch: Vec<Outcome> = batch.iter().map(outcome).collect();
+        for outcome in &batch {
+            if let Some(counters) = self.counters.get(&outcome.slot) {
+                match outcome.class {
+                    OutcomeClass::Success => counters.sample_first_byte(outcome.first_byte_us),
+                    OutcomeClass::ClientAbort => {}
+                    _ => counters.count_failure(),
+                }
+            }
+        }
+        // Who did not ask is not told.
+        if self.balancer.wants_outcomes() { self.trial.outcomes(&batch).map_err(text) } else { Ok(()) }
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, String> {
+        self.trial.save().map_err(text)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<bool, String> {
+        self.trial.restore(state).map_err(text)
+    }
+
+    fn create_again(&mut self) -> Result<(), String> {
+        self.told = Arc::default();
+        self.counters.clear();
+        self.trial.create_again(&self.config)
+    }
+
+    fn set_in_flight(&mut self, slot: u32, attempts: u32) {
+        let Some(counters) = self.counters.get(&slot) else { return };
+        while counters.in_flight() < attempts {
+            counters.begin(0);
+        }
+        while counters.in_flight() > attempts {
+            counters.end();
+        }
+    }
+
+    fn set_now_ms(&mut self, now_ms: u64) {
+        self.services.set_now_ms(now_ms);
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        self.trial.memory_bytes()
+    }
+}
+
+fn outcome(outcome: &suite::Outcome) -> Outcome {
+    Outcome {
+        slot: outcome.slot,
+        class: match outcome.class {
+            suite::OutcomeClass::Success => OutcomeClass::Success,
+            suite::OutcomeClass::ServerError => OutcomeClass::ServerError,
+            suite::OutcomeClass::ConnectFailure => OutcomeClass::ConnectFailure,
+            suite::OutcomeClass::Timeout => OutcomeClass::Timeout,
+            suite::OutcomeClass::Reset => OutcomeClass::Reset,
+            suite::OutcomeClass::ClientAbort => OutcomeClass::ClientAbort,
+        },
+        status: outcome.status,
+        first_byte_us: outcome.first_byte_us,
+        total_us: outcome.total_us,
+    }
+}

@@ -1,0 +1,137 @@
+//! Components, run as the proxy runs them, as subjects of the conformance suite.
+
+mod balancer;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use plimsoll_conformance::{self as suite, CreateFailure, Settings, Subject};
+
+use balancer::UnderTest;
+
+use crate::plugin::{
+    CreateError, Engine, Grants, Instance, Limits, Plugin, PolicyConfig, Role, Services, Source, describe,
+};
+
+/// A plugin that is to be held against the suite, as the proxy has loaded it. Its instances share nothing with those that
+/// serve.
+#[derive(Debug)]
+pub struct Component {
+    plugin: Arc<Plugin>,
+    /// Without it nobody ends a call that does not end by itself.
+    _engine: Engine,
+    /// What the configuration uses it for.
+    uses: Vec<PolicyConfig>,
+}
+
+impl Component {
+    /// With every import granted.
+    pub fn load(bytes: &[u8]) -> anyhow::Result<Self> {
+        let (engine, services) = (Engine::new()?, Arc::new(Services::for_trial(0)));
+        let plugin =
+            Plugin::load(&engine, &services, None, bytes, Source::Upload, Grants::everything(), Limits::default())?;
+        Ok(Self::new(engine, Arc::new(plugin), Vec::new()))
+    }
+
+    /// As loaded by this engine, with what the configuration uses it for.
+    pub fn new(engine: Engine, plugin: Arc<Plugin>, uses: Vec<PolicyConfig>) -> Self {
+        Self { plugin, _engine: engine, uses }
+    }
+
+    /// Holds it against the suite. Takes from parts of a second to a minute of processor time: not for a worker's thread.
+    pub fn run(&self, settings: &Settings) -> suite::Report {
+        let report = suite::run(&OnTrial { component: self, seed: settings.seed }, settings);
+        // What it did on trial is not to be held against what it does in service.
+        self.plugin.breaker.release();
+        report
+    }
+
+    pub fn roles(&self) -> Vec<String> {
+        self.plugin.roles.iter().map(ToString::to_string).collect()
+    }
+}
+
+struct OnTrial<'a> {
+    component: &'a Component,
+    seed: u64,
+}
+
+impl OnTrial<'_> {
+    fn start(&self, worker: u32) -> Result<(Instance, Arc<Services>), CreateFailure> {
+        // A fault in one check is none in the next.
+        self.component.plugin.breaker.release();
+        let services = Arc::new(Services::for_trial(self.seed));
+        let instance = Instance::start(self.component.plugin.clone(), services.clone(), worker);
+        instance.map(|instance| (instance, services)).map_err(CreateFailure::Failed)
+    }
+
+    fn add_policy(&self, instance: &mut Instance, role: Role, config: &str) -> Result<u32, CreateFailure> {
+        let config = PolicyConfig {
+            role,
+            scope: "conformance".into(),
+            config: config.into(),
+            pointer: String::new(),
+            known_clusters: self.component.uses.first().map(|of| of.known_clusters.clone()).unwrap_or_default(),
+        };
+        instance.add_policy(config, Arc::default()).map_err(|error| match error {
+            CreateError::Failed(_) => CreateFailure::Failed(error.to_string()),
+            CreateError::MissingRole | CreateError::Refused(_) => CreateFailure::Refused(error.to_string()),
+        })
+    }
+}
+
+fn role(name: &str) -> Option<Role> {
+    Role::ALL.into_iter().find(|known| known.as_str() == name)
+}
+
+impl Subject for OnTrial<'_> {
+    fn roles(&self) -> Vec<String> {
+        self.component.roles()
+    }
+
+    fn digest(&self) -> String {
+        self.component.plugin.digest.clone()
+    }
+
+    fn describe(&self) -> Result<suite::Description, String> {
+        let manifest = describe(&self.component.plugin, &Arc::new(Services::for_trial(self.seed)))?;
+        let schemas = manifest.config_schemas.into_iter().map(|(role, schema)| (role.to_string(), schema));
+        Ok(suite::Description {
+            name: manifest.name,
+            version: manifest.version,
+            summary: manifest.summary,
+            config_schemas: schemas.collect(),
+        })
+    }
+
+    fn config_in_use(&self, name: &str) -> Option<String> {
+        let role = role(name)?;
+        self.component.uses.iter().find(|of| of.role == role).map(|of| of.config.to_string())
+    }
+
+    fn create(&self, name: &str, config: &str) -> Result<(), CreateFailure> {
+        match role(name) {
+            // The host does not run filters yet.
+            None | Some(Role::Filter) => Ok(()),
+            Some(role) => {
+                let (mut instance, _) = self.start(0)?;
+                self.add_policy(&mut instance, role, config).map(drop)
+            }
+        }
+    }
+
+    fn balancers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn suite::Balancer>>, CreateFailure> {
+        let (mut instance, services) = self.start(worker)?;
+        let mut policies = Vec::new();
+        for _ in 0..count {
+            policies.push(self.add_policy(&mut instance, Role::Balancer, config)?);
+        }
+        let instance = Rc::new(RefCell::new(instance));
+        let under_test =
+            |policy| Box::new(UnderTest::new(&instance, policy, &services, config)) as Box<dyn suite::Balancer>;
+        Ok(policies.into_iter().map(under_test).collect())
+    }
+}
