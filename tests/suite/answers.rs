@@ -4,12 +4,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use plimsoll_tests::{Connection, Endpoint, get, read_request, request};
+use plimsoll_tests::{Connection, Endpoint, Gate, curl, get, read_request, request};
 
 use crate::in_front_of;
 
 #[test]
-fn what_an_endpoint_says_in_advance_is_skipped() {
+fn what_an_endpoint_says_in_advance_is_no_answer() {
     let endpoint = Endpoint::answering(
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
     );
@@ -24,6 +24,43 @@ fn what_an_endpoint_says_in_advance_is_skipped() {
     let upgrading = Endpoint::answering("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n");
     let proxy = in_front_of(&[&upgrading], "", "max_attempts: 1");
     assert_eq!(get(proxy.address("web"), "/").status, 502);
+}
+
+#[test]
+fn early_hints_reach_the_client_before_the_answer_is_there() {
+    let gate = Gate::default();
+    let script = {
+        let gate = gate.clone();
+        Arc::new(move |mut stream: TcpStream| {
+            while read_request(&mut stream).is_some() {
+                let hints =
+                    b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
+                let _ = stream.write_all(hints);
+                gate.pass();
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+            }
+        })
+    };
+    let endpoint = Endpoint::scripted(script);
+    let proxy = in_front_of(&[&endpoint], "", "");
+    let mut client = Connection::open(proxy.address("web"));
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let expected = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n";
+    assert_eq!(String::from_utf8_lossy(&client.read(expected.len())), expected);
+    gate.open();
+    assert_eq!(client.response().expect("an answer").text(), "ok");
+
+    // Now both come at once, and requests are sent without waiting for answers.
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(5));
+    for _ in 0..5 {
+        assert_eq!(client.response().expect("an answer").text(), "ok");
+    }
+    let mut old = Connection::open(proxy.address("web"));
+    old.send("GET / HTTP/1.0\r\nhost: a\r\n\r\n");
+    let answer = String::from_utf8_lossy(&old.read_to_end()).into_owned();
+    assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let url = format!("http://{}/", proxy.address("web"));
+    assert_eq!(curl(&["--http2-prior-knowledge", &url]), "ok", "over HTTP/2 they are left out");
 }
 
 /// The next client must never get what was left behind an answer.

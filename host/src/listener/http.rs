@@ -31,7 +31,8 @@ pub(super) async fn serve(
     let Some(listener) = slot.current() else { return };
     let (config, shard) = (listener.config.clone(), listener.shard.clone());
     drop(listener);
-    let mut stream = ClientStream::new(stream, connection.clone());
+    let client = Rc::new(client);
+    let mut stream = ClientStream::new(stream, client.clone(), connection.clone());
     let protocol = {
         let mut detecting = pin!(stream.detect());
         let detected = poll_fn(|task| {
@@ -45,7 +46,6 @@ pub(super) async fn serve(
         });
         detected.await
     };
-    let client = Rc::new(client);
     let timers = context.timers.clone();
     let service = {
         let connection = connection.clone();

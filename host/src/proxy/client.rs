@@ -2,6 +2,8 @@ use std::net::SocketAddr;
 
 use http::HeaderValue;
 
+use super::interim::Interim;
+
 /// Who is at the other end of a downstream connection.
 #[derive(Debug)]
 pub struct Client {
@@ -10,6 +12,8 @@ pub struct Client {
     pub ip: HeaderValue,
     /// Whether the client speaks TLS to us.
     pub secure: bool,
+    /// What is to be sent to it before the next answer.
+    pub interim: Interim,
 }
 
 impl Client {
@@ -17,7 +21,7 @@ impl Client {
         // IPv4 clients of an IPv6 socket are shown as what they are.
         let ip = address.ip().to_canonical().to_string();
         let ip = HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { address, ip, secure }
+        Self { address, ip, secure, interim: Interim::default() }
     }
 
     pub fn scheme(&self) -> &'static str {

@@ -2,7 +2,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version, response};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -13,6 +13,7 @@ use super::cluster::{Claim, Cluster, Picked, PickedBy, Wanted};
 use super::context::Context;
 use super::exchange::Exchange;
 use super::headers;
+use super::interim::Interim;
 use super::listener::{Listener, Target};
 use super::reply;
 use super::response_body::{ResponseBody, Transfer};
@@ -79,10 +80,19 @@ async fn forward(
     let affinity = Affine::find(&context, &cluster, visible);
     let key = cluster.key(visible, &mut context.values.borrow_mut());
     let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
+    // Clients of HTTP/1.0 know no answers in advance, and hyper has no way to send them over HTTP/2.
+    let takes_interim = head.version == Version::HTTP_11;
     headers::prepare_request(head, &client, listener.config.forwarded);
     affinity.prepare(&cluster, &mut head.headers);
 
-    let attempts = Attempts { context: &context, cluster: &cluster, key, visible: grouping, bound: affinity.bound() };
+    let attempts = Attempts {
+        context: &context,
+        cluster: &cluster,
+        key,
+        visible: grouping,
+        bound: affinity.bound(),
+        interim: takes_interim.then_some(&client.interim),
+    };
     let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
 
     let Answer { mut head, body, first_byte, .. } = answer;
@@ -110,6 +120,8 @@ struct Attempts<'a> {
     key: Option<u64>,
     visible: Vec<Values>,
     bound: Option<Picked>,
+    /// Takes what endpoints answer in advance.
+    interim: Option<&'a Interim>,
 }
 
 /// The attempt that was answered.
@@ -136,6 +148,12 @@ impl Attempts<'_> {
             (body, Some(upload))
         };
         let mut tried: Vec<u32> = Vec::new();
+        let interim = self.interim;
+        let pass_on = |head: response::Parts| {
+            if let Some(interim) = interim {
+                interim.push(head);
+            }
+        };
         loop {
             let wanted = Wanted { bound: self.bound.take(), key: self.key, visible: &self.visible, tried: &tried };
             let (picked, flight) = match self.cluster.claim(&wanted) {
@@ -155,7 +173,7 @@ impl Attempts<'_> {
                 first_byte_timeout: config.timeouts.first_byte,
                 started,
             };
-            let failed = match attempt.send(body).await {
+            let failed = match attempt.send(body, &pass_on).await {
                 Ok(answer) => {
                     let connected = if answer.reused { ConnectResult::Reused } else { ConnectResult::New };
                     self.cluster.shard.connect(connected);

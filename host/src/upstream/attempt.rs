@@ -45,8 +45,9 @@ pub struct AttemptError {
 impl Attempt<'_> {
     /// Sends the request on a kept or a new connection. A kept connection that turns out closed before anything was
     /// sent is replaced by another. One that closes while the request is under way is the endpoint's right too: if the
-    /// request is repeatable, it is sent once more, on a new connection.
-    pub async fn send(&self, mut body: RequestBody) -> Result<Answer, AttemptError> {
+    /// request is repeatable, it is sent once more, on a new connection. What the endpoint answers in advance (1xx) goes to
+    /// `interim`.
+    pub async fn send(&self, mut body: RequestBody, interim: &dyn Fn(response::Parts)) -> Result<Answer, AttemptError> {
         let mut kept_allowed = true;
         loop {
             let kept = kept_allowed.then(|| self.endpoint.pool.take()).flatten();
@@ -58,7 +59,7 @@ impl Attempt<'_> {
                     Err(error) => return Err(AttemptError { error, unsent: Some(body), reused: false }),
                 },
             };
-            match self.send_on(connection, reused, body).await {
+            match self.send_on(connection, reused, body, interim).await {
                 Err(AttemptError { unsent: Some(unsent), reused: true, .. }) => body = unsent,
                 Err(failed) if failed.reused && failed.error.kind == ErrorKind::UpstreamReset && self.repeatable => {
                     kept_allowed = false;
@@ -74,12 +75,13 @@ impl Attempt<'_> {
         connection: Box<Connection>,
         reused: bool,
         body: RequestBody,
+        interim: &dyn Fn(response::Parts),
     ) -> Result<Answer, AttemptError> {
         match self.first_byte_timeout {
             Some(timeout) => self.timer.arm(timeout),
             None => self.timer.disarm(),
         }
-        let answered = self.timer.bound(connection.exchange(self.head, body)).await;
+        let answered = self.timer.bound(connection.exchange(self.head, body, interim)).await;
         self.timer.disarm();
         match answered {
             Ok(Ok((head, body))) => Ok(Answer { head, body, reused, first_byte: self.started.elapsed() }),

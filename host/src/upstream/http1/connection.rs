@@ -74,12 +74,13 @@ impl Connection {
         matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Sends a request and waits for the head of its answer. The body that comes with it owns the connection, and gives
+    /// Sends a request and waits for the head of its answer; heads of answers in advance go to `interim`. The body that comes with it owns the connection, and gives
     /// it back at its end.
     pub async fn exchange(
         mut self: Box<Self>,
         head: &request::Parts,
         body: RequestBody,
+        interim: &dyn Fn(Parts),
     ) -> Result<(Parts, AnswerBody), Failure> {
         let mut upload = Upload::new(head, body, std::mem::take(&mut self.out));
         let to_head_request = head.method == Method::HEAD;
@@ -101,10 +102,14 @@ impl Connection {
                 if !head.parts.status.is_informational() {
                     return Poll::Ready(Ok(head));
                 }
-                // hyper's server has no way to pass them on, and nobody asked for another protocol.
+                // Nobody asked for another protocol.
                 informational += 1;
                 if head.parts.status == StatusCode::SWITCHING_PROTOCOLS || informational > INFORMATIONAL {
                     return Poll::Ready(Err(Error::new(ErrorKind::UpstreamProtocol, "unexpected 1xx")));
+                }
+                // The proxy has told the client to go on by itself.
+                if head.parts.status != StatusCode::CONTINUE {
+                    interim(head.parts);
                 }
             }
         })
