@@ -23,7 +23,13 @@ const HEADER_BYTES: std::ops::RangeInclusive<u64> = 8 << 10..=1 << 20;
 const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
 const SECRET_BYTES: usize = 16;
 
-pub(super) fn check(file: schema::File, source: Source, directory: &Path) -> Result<Config, ConfigErrors> {
+/// Finds out what a file means, in spite of what is wrong with its structure; a mistake of either kind makes it fail.
+pub(super) fn check(
+    file: schema::File,
+    of_structure: Vec<Mistake>,
+    source: Source,
+    directory: &Path,
+) -> Result<Config, ConfigErrors> {
     let mut checker = Checker { directory, mistakes: Vec::new() };
     let secret = checker.secret(file.secret, file.secret_file);
     let admin = checker.admin(file.admin);
@@ -34,8 +40,11 @@ pub(super) fn check(file: schema::File, source: Source, directory: &Path) -> Res
     if listeners.is_empty() && checker.mistakes.is_empty() {
         checker.mistake("/listeners", "at least one listener is needed");
     }
-    if !checker.mistakes.is_empty() {
-        return Err(source.errors(checker.mistakes));
+    let mut mistakes = checker.mistakes;
+    mistakes.retain(|(path, _)| !of_structure.iter().any(|(broken, _)| is_about(path, broken)));
+    mistakes.extend(of_structure);
+    if !mistakes.is_empty() {
+        return Err(source.errors(mistakes));
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Config {
@@ -49,6 +58,14 @@ pub(super) fn check(file: schema::File, source: Source, directory: &Path) -> Res
         clusters,
         source,
     })
+}
+
+/// Whether a path is that of something broken, inside it or around it: what is said there may follow from that.
+fn is_about(path: &str, broken: &str) -> bool {
+    let is_in = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    is_in(path, broken) || is_in(broken, path)
 }
 
 struct Checker<'a> {

@@ -79,6 +79,8 @@ fn parse_named(text: &str, name: &str, directory: &Path) -> Result<Config, Confi
     let (mut value, places) = yaml::parse(text).map_err(|error| ConfigErrors::new(name, vec![error]))?;
     let source = Source::new(name, text, places);
     structure::normalise(&mut value);
-    let typed = structure::read(&value).map_err(|mistakes| source.errors(mistakes))?;
-    check::check(typed, source, directory)
+    match structure::read(value) {
+        (Some(typed), of_structure) => check::check(typed, of_structure, source, directory),
+        (None, of_structure) => Err(source.errors(of_structure)),
+    }
 }

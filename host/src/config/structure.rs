@@ -44,16 +44,40 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// The typed form of a value, or everything that is wrong with its structure.
-pub(super) fn read(value: &Value) -> Result<File, Vec<Mistake>> {
+/// The typed form of a value, and everything that is wrong with its structure. What is wrong is left out of the typed form,
+/// so that the rest can be looked at too; there is none when the rest cannot do without.
+pub(super) fn read(mut value: Value) -> (Option<File>, Vec<Mistake>) {
     let schema = json_schema();
-    let validator = jsonschema::validator_for(&schema)
-        .map_err(|error| vec![(String::new(), format!("the schema is broken: {error}"))])?;
-    let mistakes: Vec<Mistake> = validator.iter_errors(value).flat_map(|error| say(&error, &schema)).collect();
-    if !mistakes.is_empty() {
-        return Err(mistakes);
+    let validator = match jsonschema::validator_for(&schema) {
+        Ok(validator) => validator,
+        Err(error) => return (None, vec![(String::new(), format!("the schema is broken: {error}"))]),
+    };
+    let mut mistakes: Vec<Mistake> = validator.iter_errors(&value).flat_map(|error| say(&error, &schema)).collect();
+    for (path, _) in &mistakes {
+        leave_out(&mut value, path);
     }
-    serde_json::from_value(value.clone()).map_err(|error| vec![(String::new(), error.to_string())])
+    match serde_json::from_value(value) {
+        Ok(file) => (Some(file), mistakes),
+        Err(error) => {
+            if mistakes.is_empty() {
+                mistakes.push((String::new(), error.to_string()));
+            }
+            (None, mistakes)
+        }
+    }
+}
+
+/// Takes away what a pointer points to: a key with its value, or the whole of the list that it is in, since the others
+/// would have other numbers afterwards.
+fn leave_out(value: &mut Value, pointer: &str) {
+    let Some((around, key)) = pointer.rsplit_once('/') else { return };
+    match value.pointer_mut(around) {
+        Some(Value::Object(map)) => {
+            map.remove(&key.replace("~1", "/").replace("~0", "~"));
+        }
+        Some(Value::Array(_)) => leave_out(value, around),
+        _ => {}
+    }
 }
 
 fn say(error: &ValidationError<'_>, schema: &Value) -> Vec<Mistake> {
