@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json, Router, middleware};
@@ -84,14 +84,21 @@ async fn status(State(control): Shared) -> Json<Status> {
     Json(control.status())
 }
 
-/// The configuration that is live, as it was written.
+/// The configuration that is live, as it was written. `ETag` is its version.
 #[utoipa::path(get, path = "/v1/config", responses(
-    (status = 200, body = String, content_type = "application/yaml"),
+    (status = 200, body = String, content_type = "application/yaml", headers(("ETag" = String))),
     (status = 404, body = ErrorBody)
 ))]
 async fn get_config(State(control): Shared) -> Result<Response, ApiError> {
+    // The version first: of a change in between, the next `If-Match` is to hear.
+    let version = etag(control.config_version());
     let config = control.config().ok_or_else(|| ApiError::not_found("no configuration is live yet"))?;
-    Ok(([(CONTENT_TYPE, "application/yaml")], config.source.text().to_owned()).into_response())
+    let kind = "application/yaml".to_owned();
+    Ok(([(CONTENT_TYPE, kind), (ETAG, version)], config.source.text().to_owned()).into_response())
+}
+
+fn etag(version: u64) -> String {
+    format!("\"{version}\"")
 }
 
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
@@ -107,30 +114,34 @@ struct Live {
     version: u64,
 }
 
-/// Makes another configuration live, YAML or JSON.
-#[utoipa::path(put, path = "/v1/config", params(PutConfig), request_body(content = String, content_type = "application/yaml"), responses(
-    (status = 200, body = Live),
+/// Makes another configuration live, YAML or JSON. With `If-Match`, only in the place of that version.
+#[utoipa::path(put, path = "/v1/config",
+    params(PutConfig, ("If-Match" = Option<String>, Header, description = "`ETag` of the version that this was made from")),
+    request_body(content = String, content_type = "application/yaml"), responses(
+    (status = 200, body = Live, headers(("ETag" = String))),
     (status = 400, body = ErrorBody),
     (status = 409, body = ErrorBody),
+    (status = 412, body = ErrorBody, description = "Another version is live by now; nothing has changed"),
     (status = 413, body = ErrorBody),
     (status = 422, body = ErrorBody, description = "All mistakes with their lines; nothing has changed")
 ))]
 async fn put_config(
     State(control): Shared,
     Asked(how): Asked<PutConfig>,
+    MadeFrom(made_from): MadeFrom,
     body: BoundedBytes<CONFIG_BYTES>,
-) -> Result<Json<Live>, ApiError> {
+) -> Result<Response, ApiError> {
     let text = String::from_utf8(body.0)
         .map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, "not_utf8", "a configuration is UTF-8 text"))?;
     if how.save {
         control.can_save()?;
     }
     let config = control.parse(&text)?;
-    let version = control.apply(config, "api").await?;
+    let version = control.apply_after(made_from, config, "api").await?;
     if how.save {
         control.save(&text).await?;
     }
-    Ok(Json(Live { version }))
+    Ok(([(ETAG, etag(version))], Json(Live { version })).into_response())
 }
 
 /// The versions of the configuration that can be gone back to, newest first.
@@ -280,6 +291,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
         asked
             .map(|Query(asked)| Self(asked))
             .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_query", error.body_text()))
+    }
+}
+
+/// The version that `If-Match` names (RFC 9110 section 13.1.1); none when any will do.
+struct MadeFrom(Option<u64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for MadeFrom {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get(IF_MATCH).filter(|value| *value != "*") else { return Ok(Self(None)) };
+        let version = value.to_str().ok().and_then(|value| value.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+        version.map(|version| Self(Some(version))).ok_or_else(|| {
+            let message = "If-Match: expected the ETag of a version, such as \"3\"";
+            ApiError::new(StatusCode::BAD_REQUEST, "bad_if_match", message)
+        })
     }
 }
 

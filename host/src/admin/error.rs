@@ -44,6 +44,7 @@ impl From<ApplyError> for ApiError {
             ApplyError::Config(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_config"),
             ApplyError::Bind { .. } => (StatusCode::CONFLICT, "bind_failed"),
             ApplyError::NoSuchVersion(_) => (StatusCode::NOT_FOUND, "no_such_version"),
+            ApplyError::Outdated { .. } => (StatusCode::PRECONDITION_FAILED, "outdated"),
             ApplyError::Fixed(_) => (StatusCode::CONFLICT, "needs_restart"),
             ApplyError::NoFile => (StatusCode::CONFLICT, "no_file"),
             ApplyError::WorkerGone | ApplyError::Engine(_) | ApplyError::Save { .. } => {

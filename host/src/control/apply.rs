@@ -35,6 +35,8 @@ pub enum ApplyError {
     Save { path: String, error: std::io::Error },
     #[error("there is no version {0} to go back to")]
     NoSuchVersion(u64),
+    #[error("version {live} is live by now, which is not what this change was made from")]
+    Outdated { live: u64 },
     #[error("a worker has ended")]
     WorkerGone,
 }
@@ -53,7 +55,21 @@ struct Prepared {
 impl Control {
     /// Makes a configuration live on all workers, or on none. Answers its version.
     pub async fn apply(self: &Arc<Self>, config: Config, origin: &'static str) -> Result<u64, ApplyError> {
+        self.apply_after(None, config, origin).await
+    }
+
+    /// The same, but only if the version `made_from` is live: nothing that somebody else has changed in between is undone.
+    pub async fn apply_after(
+        self: &Arc<Self>,
+        made_from: Option<u64>,
+        config: Config,
+        origin: &'static str,
+    ) -> Result<u64, ApplyError> {
         let _one_at_a_time = self.changing.lock().await;
+        let live = self.config_version();
+        if made_from.is_some_and(|made_from| made_from != live) {
+            return Err(ApplyError::Outdated { live });
+        }
         let control = self.clone();
         let preparing = move || {
             let mut prepared = control.prepare(config)?;

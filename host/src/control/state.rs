@@ -114,6 +114,11 @@ impl Control {
         self.lock().versions.back().map(|version| version.config.clone())
     }
 
+    /// Number of the configuration that is live; 0 before the first.
+    pub fn config_version(&self) -> u64 {
+        self.lock().versions.back().map_or(0, |version| version.number)
+    }
+
     /// False before the first configuration is live, and while draining.
     pub fn is_ready(&self) -> bool {
         !self.draining.load(Ordering::Relaxed) && !self.lock().versions.is_empty()

@@ -1,6 +1,6 @@
 //! Configurations by the API: versions, refusals, going back.
 
-use plimsoll_tests::{Endpoint, Proxy, get};
+use plimsoll_tests::{Endpoint, Proxy, get, request};
 use serde_json::{Value, json};
 
 use super::json;
@@ -49,6 +49,25 @@ fn what_was_put_is_live_and_can_be_got() {
     assert_eq!(proxy.metric("plimsoll_config_version"), 2.0);
     // Whatever the number of its version, the listener is where it was.
     assert_eq!(proxy.address("web"), web);
+}
+
+#[test]
+fn a_change_made_from_an_outdated_version_is_refused() {
+    let (one, two, three) = (Endpoint::named("one"), Endpoint::named("two"), Endpoint::named("three"));
+    let proxy = in_front_of(&[&one], "", "");
+    let put_after = |version: &str, config: &str| {
+        request(proxy.admin_address(), "PUT", "/v1/config", &[("if-match", version)], Some(config.as_bytes()))
+    };
+    let got = proxy.admin("GET", "/v1/config", None);
+    let version = got.header("etag").expect("an ETag").to_owned();
+    let done = put_after(&version, &leading_to(&two));
+    assert_eq!((done.status, done.header("etag")), (200, Some("\"2\"")), "{}", done.text());
+    let late = put_after(&version, &leading_to(&three));
+    assert_eq!((late.status, json(&late)["code"].as_str()), (412, Some("outdated")));
+    assert_eq!(get(proxy.address("web"), "/").text(), "two");
+    assert_eq!(put_after("two", &leading_to(&three)).status, 400);
+    assert_eq!(put_after("*", &leading_to(&three)).status, 200);
+    assert_eq!(get(proxy.address("web"), "/").text(), "three");
 }
 
 #[test]
