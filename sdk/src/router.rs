@@ -26,6 +26,12 @@ pub trait Router: Sized + 'static {
         Vec::new()
     }
 
+    /// Which of [`Self::clusters`] requests go to while the plugin cannot be asked, because it failed. None has the host
+    /// answer 503, which is right where a wrong cluster is worse than none. Asked once.
+    fn fallback(&self) -> Option<u32> {
+        None
+    }
+
     fn route(&mut self, request: &Request<'_>) -> Decision;
 
     /// State to hand to the next version of the plugin, at most 1 MiB.
@@ -67,7 +73,12 @@ impl<T: Router> Exports<T> {
         let create = || {
             let router = T::new(config::parse(config)?)?;
             let attributes = router.attributes();
-            let plan = Plan { attributes: attributes.clone(), clusters: router.clusters(), routes: router.routes() };
+            let plan = Plan {
+                attributes: attributes.clone(),
+                clusters: router.clusters(),
+                routes: router.routes(),
+                fallback: router.fallback(),
+            };
             self.policies.insert(policy, Policy { router, attributes })?;
             Ok(plan)
         };

@@ -349,11 +349,12 @@ fn router(config: &str) -> String {
 const ROUND_ROBIN: &str = "balancer: { plugin: round-robin }";
 
 #[test]
-fn requests_go_to_the_only_cluster_of_a_router_that_fails() {
+fn requests_go_where_a_router_that_fails_has_said() {
     for (fault, kind) in [("trap", "trap"), ("loop", "deadline"), ("grow", "memory")] {
         let (app, other) = (a_and_b(), a_and_b());
         let clusters = [cluster("other", &other, ROUND_ROBIN), cluster("app", &app, ROUND_ROBIN)].join(", ");
-        let proxy = with_faulty(&router(&format!("fault: {fault}, clusters: [app]")), &clusters);
+        let proxy =
+            with_faulty(&router(&format!("fault: {fault}, falls_back: true, clusters: [app, other]")), &clusters);
         let mut client = Client::of(&proxy);
         client.ask_until_quarantine(&proxy);
         assert_eq!(traps(&proxy, "router", kind), 5.0, "{fault}");
@@ -366,7 +367,8 @@ fn requests_go_to_the_only_cluster_of_a_router_that_fails() {
 #[test]
 fn a_router_that_names_no_cluster_is_answered_like_one_that_fails() {
     let endpoints = a_and_b();
-    let proxy = with_faulty(&router("fault: lie, clusters: [app]"), &cluster("app", &endpoints, ROUND_ROBIN));
+    let proxy =
+        with_faulty(&router("fault: lie, falls_back: true, clusters: [app]"), &cluster("app", &endpoints, ROUND_ROBIN));
     let mut client = Client::of(&proxy);
     client.ask_until_quarantine(&proxy);
     assert_eq!(invalid_answers(&proxy, "router"), 5.0);

@@ -56,6 +56,8 @@ pub(super) struct RouterState {
     plan: RouterPlan,
     /// Positions of the plan's clusters.
     clusters: Vec<u32>,
+    /// Position of the cluster for requests that it gives no answer to.
+    fallback: Option<u32>,
     memo: Memo,
 }
 
@@ -108,14 +110,10 @@ impl Router {
         Ok(decision)
     }
 
-    /// What holds when the policy gives no answer: its cluster, if it leads to just one. With more than one, a guess could
-    /// show a request to people whom it does not concern. Redirects and answers of the router's own are not made up for.
+    /// What the policy has said is to hold while it gives no answer.
     pub fn fallback(&self) -> Option<Action> {
         match self.instance.borrow().plan(self.policy) {
-            Some(Plan::Router(RouterState { clusters, .. })) => match clusters[..] {
-                [only] => Some(Action::Forward(only)),
-                _ => None,
-            },
+            Some(Plan::Router(RouterState { fallback, .. })) => fallback.map(Action::Forward),
             _ => None,
         }
     }
@@ -179,21 +177,47 @@ pub(super) fn create(live: &mut Live, policy: u32, config: &PolicyConfig) -> Res
         match config.known_clusters.get(name.as_str()) {
             Some(position) => clusters.push(*position),
             None => {
-                unknown.push(ConfigMistake { path: String::new(), message: format!("cluster `{name}` does not exist") })
+                let path = place_of_name(&config.config, name);
+                unknown.push(ConfigMistake { path, message: format!("cluster `{name}` does not exist") });
             }
         }
     }
     if !unknown.is_empty() {
         return Err(CreateError::Refused(unknown));
     }
+    let fallback = match plan.fallback.map(|index| clusters.get(index as usize).copied()) {
+        Some(None) => return Err(CreateError::Failed("its fallback is none of its clusters".into())),
+        fallback => fallback.flatten(),
+    };
     Ok(Plan::Router(RouterState {
         plan: RouterPlan {
             attributes: convert::attributes(plan.attributes),
             routes: plan.routes.into_iter().map(Arc::from).collect(),
         },
         clusters,
+        fallback,
         memo: Memo::default(),
     }))
+}
+
+/// JSON Pointer of the first text of a configuration that is a name, since the host does not know the plugin's language; of
+/// the whole when there is none.
+fn place_of_name(config: &str, name: &str) -> String {
+    fn find(value: &serde_json::Value, name: &str) -> Option<String> {
+        match value {
+            serde_json::Value::String(text) => (text == name).then(String::new),
+            serde_json::Value::Array(items) => {
+                items.iter().enumerate().find_map(|(index, item)| Some(format!("/{index}{}", find(item, name)?)))
+            }
+            serde_json::Value::Object(members) => members.iter().find_map(|(key, item)| {
+                let inside = find(item, name)?;
+                Some(format!("/{}{inside}", key.replace('~', "~0").replace('/', "~1")))
+            }),
+            _ => None,
+        }
+    }
+    let config = serde_json::from_str(config).unwrap_or_default();
+    find(&config, name).unwrap_or_default()
 }
 
 /// Decisions that may be repeated for the same attribute values. Direct-mapped: a new entry takes the place of the one

@@ -226,6 +226,11 @@ impl<T: Router> RouterBench<T> {
     pub fn routes(&self) -> &[String] {
         &self.plan.routes
     }
+
+    /// The cluster that requests go to while the plugin cannot be asked.
+    pub fn fallback(&self) -> Option<&str> {
+        self.plan.clusters.get(self.plan.fallback? as usize).map(String::as_str)
+    }
 }
 
 impl<T: Health> HealthBench<T> {

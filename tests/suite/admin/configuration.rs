@@ -176,7 +176,7 @@ clusters:
     assert_eq!(response.status, 422, "{}", response.text());
     let message = json(&response)["errors"][0]["message"].clone();
     assert!(
-        message.as_str().is_some_and(|message| message.contains("nowhere") && message.starts_with("line 6, ")),
+        message.as_str().is_some_and(|message| message.contains("nowhere") && message.starts_with("line 8, ")),
         "{message}"
     );
     assert_eq!(get(proxy.address("web"), "/").text(), "one");

@@ -21,6 +21,8 @@ pub(crate) struct Compiled {
     pub(crate) clusters: Vec<String>,
     pub(crate) routes: Vec<Route>,
     pub(crate) index: Index,
+    /// Cluster for requests that nobody can be asked about.
+    pub(crate) fallback: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Route {
     pub(crate) label: String,
     pub(crate) rule: Rule,
     pub(crate) target: Target,
+    /// It asks for nothing.
+    takes_all: bool,
 }
 
 /// What is gathered while routes are checked.
@@ -51,12 +55,17 @@ impl Compiled {
         for (index, route) in config.routes.into_iter().enumerate() {
             let at = format!("/routes/{index}");
             let label = compiler.label(&route, &at);
+            let takes_all = route.matches == Match::default();
             let (place, rule) = compiler.rule(route.matches, &format!("{at}/match"));
             let actions = (route.cluster, route.clusters, route.redirect, route.respond);
             let target = compiler.target(actions, &at);
             places.extend(place);
-            routes.extend(target.map(|target| Route { label, rule, target }));
+            routes.extend(target.map(|target| Route { label, rule, target, takes_all }));
         }
+        let fallback = match config.fallback {
+            Some(cluster) => compiler.cluster(cluster, "/fallback"),
+            None => cluster_of_all(&routes),
+        };
         let Compiler { errors, wanted, clusters, .. } = compiler;
         errors.or(())?;
 
@@ -69,8 +78,15 @@ impl Compiled {
                 index.add(host, path, route as u32);
             }
         }
-        Ok(Self { wanted, clusters, routes, index })
+        Ok(Self { wanted, clusters, routes, index, fallback })
     }
+}
+
+/// The cluster that every request goes to, whatever it is like: all routes lead to it, and one of them takes everything.
+fn cluster_of_all(routes: &[Route]) -> Option<u32> {
+    let Some(Target::Cluster(cluster)) = routes.first().map(|route| &route.target) else { return None };
+    let leads_there = |route: &Route| matches!(route.target, Target::Cluster(other) if other == *cluster);
+    (routes.iter().all(leads_there) && routes.iter().any(|route| route.takes_all)).then_some(*cluster)
 }
 
 /// What decides between routes of the same host and path. The sort that uses it keeps the order of the list for equals.

@@ -10,6 +10,10 @@ use plimsoll_sdk::prelude::*;
 pub struct Config {
     /// The most specific one that matches is taken, whatever the order; the order decides between equals.
     pub routes: Vec<Route>,
+    /// Cluster for requests while this plugin cannot be asked, because it failed; the proxy answers 503 without one. Unless
+    /// given it is the cluster that all routes lead to, if that is one, and one of them takes every request.
+    #[serde(default)]
+    pub fallback: Option<String>,
 }
 
 /// What to match, and exactly one of `cluster`, `clusters`, `redirect` and `respond`.
@@ -32,7 +36,7 @@ pub struct Route {
 }
 
 /// What a request must be like. At most one of `path_exact`, `path_prefix` and `path_regex`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Match {
     /// Name of the host, or `*.` and the end of one, which stands for one or more labels. Upper and lower case, the port
@@ -55,7 +59,7 @@ pub struct Match {
 }
 
 /// What a value must be like.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Value {
     /// The value, as it is.

@@ -40,6 +40,10 @@ impl Router for Rules {
         self.compiled.routes.iter().map(|route| route.label.clone()).collect()
     }
 
+    fn fallback(&self) -> Option<u32> {
+        self.compiled.fallback
+    }
+
     fn route(&mut self, request: &Request<'_>) -> Decision {
         let seen = self.compiled.wanted.see(request);
         let Some(found) =

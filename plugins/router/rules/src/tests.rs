@@ -44,6 +44,28 @@ fn the_shortest_configurations_work() {
 }
 
 #[test]
+fn a_plugin_that_failed_lets_nothing_pass_that_it_would_have_refused() {
+    let fallback = |config: &str| RouterBench::<Rules>::new(config).unwrap().fallback().map(str::to_owned);
+    for (config, expected) in [
+        (r#"{"routes":[{"cluster":"web"}]}"#, Some("web")),
+        (r#"{"routes":[{"match":{"path_prefix":"/a"},"cluster":"web"},{"cluster":"web"}]}"#, Some("web")),
+        // Other paths get 404.
+        (r#"{"routes":[{"match":{"path_prefix":"/a"},"cluster":"web"}]}"#, None),
+        (r#"{"routes":[{"match":{"path_prefix":"/admin"},"respond":{"status":403}},{"cluster":"web"}]}"#, None),
+        (r#"{"routes":[{"match":{"path_prefix":"/api"},"cluster":"api"},{"cluster":"web"}]}"#, None),
+        (
+            r#"{"fallback":"web","routes":[{"match":{"path_prefix":"/api"},"cluster":"api"},{"cluster":"web"}]}"#,
+            Some("web"),
+        ),
+        (r#"{"fallback":"sorry","routes":[{"cluster":"web"}]}"#, Some("sorry")),
+    ] {
+        assert_eq!(fallback(config).as_deref(), expected, "{config}");
+    }
+    let errors = RouterBench::<Rules>::new(r#"{"fallback":"","routes":[{"cluster":"web"}]}"#).unwrap_err();
+    assert_eq!(errors[0].path, "/fallback");
+}
+
+#[test]
 fn prefixes_end_with_a_segment() {
     let mut bench = bench(r#"[{"match":{"path_prefix":"/api/"},"cluster":"api"}]"#);
     for (path, expected) in [

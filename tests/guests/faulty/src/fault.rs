@@ -42,6 +42,9 @@ pub(crate) struct Faults {
     /// Routers: clusters that it may lead to; it leads to the first.
     #[serde(default)]
     pub(crate) clusters: Vec<String>,
+    /// Routers: let the host lead to the first meanwhile.
+    #[serde(default)]
+    pub(crate) falls_back: bool,
     /// Routers: fail for paths that begin so.
     #[serde(default)]
     pub(crate) path_prefix: String,

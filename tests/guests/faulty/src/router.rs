@@ -21,6 +21,10 @@ impl Router for Faulty {
         self.faults.clusters.clone()
     }
 
+    fn fallback(&self) -> Option<u32> {
+        self.faults.falls_back.then_some(0)
+    }
+
     fn route(&mut self, request: &Request<'_>) -> Decision {
         let path = request.path().unwrap_or_default();
         let lies = path.starts_with(self.faults.path_prefix.as_bytes()) && self.faults.strike(At::Decide);

@@ -33,6 +33,11 @@ impl Router for PluginType {
         vec!["beta".to_owned(), "stable".to_owned()]
     }
 
+    /// While the plugin cannot be asked, everybody is served by the cluster for everybody.
+    fn fallback(&self) -> Option<u32> {
+        Some(1)
+    }
+
     fn route(&mut self, request: &Request<'_>) -> Decision {
         let which = if request.cookie("beta").is_some() { 0 } else { 1 };
         Decision { action: Action::Forward(which), route: Some(which), repeatable: true }
