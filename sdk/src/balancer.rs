@@ -32,6 +32,21 @@ pub trait Balancer: Sized + 'static {
         self.endpoints(endpoints);
     }
 
+    /// Whether [`Self::endpoints`] takes so long, as with large tables, that it is to be done ahead, off the workers. Then
+    /// implement [`Self::prepare`] and [`Self::adopt`], too.
+    fn prepares(&self) -> bool {
+        false
+    }
+
+    /// What took long about the endpoints that were told last, such as a table. Called in the control plane.
+    fn prepare(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// What [`Self::prepare`] gave for the endpoints that come next. They may be others all the same: note what it was made
+    /// of, and look.
+    fn adopt(&mut self, _prepared: Vec<u32>) {}
+
     /// Chooses one of [`Endpoints::ready`]; none says that no endpoint can take the request. On the path of every
     /// request: do not allocate.
     fn pick(&mut self, request: &Pick<'_>) -> Option<Choice>;
@@ -98,7 +113,11 @@ impl<T: Balancer> Exports<T> {
     pub fn create(&self, policy: u32, config: &str) -> Result<Plan, Vec<ConfigError>> {
         let create = || {
             let balancer = T::new(config::parse(config)?)?;
-            let plan = Plan { outcomes: balancer.wants_outcomes(), reasons: balancer.reasons() };
+            let plan = Plan {
+                outcomes: balancer.wants_outcomes(),
+                reasons: balancer.reasons(),
+                prepares: balancer.prepares(),
+            };
             self.policies.insert(policy, Policy { balancer, endpoints: Endpoints::default() })?;
             Ok(plan)
         };
@@ -124,6 +143,14 @@ impl<T: Balancer> Exports<T> {
             }
             fits
         })
+    }
+
+    pub fn prepare(&self, policy: u32) -> Vec<u32> {
+        self.policies.call(policy, |p| p.balancer.prepare())
+    }
+
+    pub fn adopt(&self, policy: u32, prepared: Vec<u32>) {
+        self.policies.call(policy, |p| p.balancer.adopt(prepared));
     }
 
     #[inline]

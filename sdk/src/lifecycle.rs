@@ -172,6 +172,12 @@ macro_rules! __plugin {
                 changes(policy: u32, base: u64, generation: u64, changes: Vec<types::Change>) -> bool {
                     |it| it.changes(policy, base, generation, &changes)
                 }
+                prepare(policy: u32) -> Vec<u32> {
+                    |it| it.prepare(policy)
+                }
+                adopt(policy: u32, prepared: Vec<u32>) -> () {
+                    |it| it.adopt(policy, prepared)
+                }
                 pick(policy: u32, key: Option<u64>) -> Option<balancer::Choice> {
                     |it| it.pick(policy, key, 1, &[])
                 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use plimsoll_tests::{Connection, Endpoint, Proxy, get, request};
+use plimsoll_tests::{Connection, Endpoint, Proxy, get, request, wait_for};
 
 use crate::{PLIMSOLL, in_front_of};
 
@@ -41,6 +41,32 @@ fn the_network_is_what_counts_for_clients_without_the_header() {
     let with_header = |user: usize| request(web, "GET", "/", &[("x-user", &user.to_string())], None).text();
     let users: HashSet<String> = (0..40).map(with_header).collect();
     assert_eq!(users.len(), 4);
+}
+
+#[test]
+fn tables_are_prepared_beside_the_workers_when_endpoints_change() {
+    let endpoints = NAMES.map(Endpoint::named);
+    let list: Vec<&Endpoint> = endpoints.iter().collect();
+    let cluster = "balancer: { plugin: maglev, config: { table_size: 655373 } }, hash_on: [ { header: x-user } ]";
+    let proxy = in_front_of(&list, "", cluster);
+    let web = proxy.address("web");
+    let of = |user: usize| request(web, "GET", "/", &[("x-user", &user.to_string())], None).text();
+    let before: Vec<String> = (0..60).map(of).collect();
+    let calls = || proxy.metric("plimsoll_plugin_calls_total{plugin=\"maglev\",role=\"balancer\"");
+    let calls_before = calls();
+    let path = format!("/v1/clusters/app/endpoints/{}", endpoints[1].address());
+    proxy.admin_json("PATCH", &path, Some(br#"{"drain":true}"#));
+    // One call has prepared, in the control plane, the other has told the worker.
+    wait_for("the worker to be told", || (calls() >= calls_before + 2.0).then_some(()));
+    let during: Vec<String> = (0..60).map(of).collect();
+    assert!(before.contains(&"b".to_owned()) && !during.contains(&"b".to_owned()), "{during:?}");
+    let stay = |pair: &(&String, &String)| pair.0 != "b" && pair.0 != pair.1;
+    assert!(before.iter().zip(&during).filter(stay).count() <= 6, "{before:?}, then {during:?}");
+    let calls_during = calls();
+    proxy.admin_json("PATCH", &path, Some(br#"{"drain":false}"#));
+    wait_for("the worker to be told", || (calls() >= calls_during + 2.0).then_some(()));
+    assert_eq!((0..60).map(of).collect::<Vec<_>>(), before);
+    assert_eq!(proxy.metric("plimsoll_plugin_traps_total{plugin=\"maglev\""), 0.0);
 }
 
 /// The first message of a Remote Desktop client.

@@ -166,6 +166,11 @@ impl Control {
             let instances = builder.instances(&live, worker, &uses.data);
             workers.push(instances.or_else(|mistakes| fail_with(&config, mistakes).map(|()| Vec::new()))?);
         }
+        for (cluster, prepares) in preparing(&uses, workers.first().map_or(&[], Vec::as_slice)) {
+            if let Some(cluster) = clusters.get_mut(&cluster) {
+                cluster.prepares = prepares;
+            }
+        }
         Ok(Prepared { config, uses, plugins, clusters, workers, control, sockets: HashMap::new() })
     }
 
@@ -326,6 +331,15 @@ impl Control {
         let plugins: Vec<&str> = state.plugins.keys().map(|name| &**name).collect();
         self.registry.retain(&clusters, &listeners, &plugins);
     }
+}
+
+/// Clusters with a balancer of which there is an instance here, and whether it prepares for endpoints.
+pub(super) fn preparing(uses: &Uses, instances: &[Instance]) -> Vec<(Arc<str>, bool)> {
+    let of_cluster = |cluster: &super::build::ClusterUses| {
+        let instance = instances.iter().find(|instance| instance.plugin().name == cluster.balancer.plugin)?;
+        Some((cluster.name.clone(), instance.prepares(cluster.balancer.policy)))
+    };
+    uses.clusters.iter().filter_map(of_cluster).collect()
 }
 
 /// Keeps new endpoints out of service where the evaluator wants to see good probes first.

@@ -15,6 +15,10 @@ pub(super) struct ClusterState {
     pub(super) set: Arc<EndpointSet>,
     /// Who waits for room at the endpoints; shared by all generations.
     pub(super) waiting: Arc<Waiting>,
+    /// Whether its balancer prepares for endpoints before the workers hear of them.
+    pub(super) prepares: bool,
+    /// Generation that the workers were told last, or are about to be.
+    pub(super) told: u64,
     /// When it came into being.
     began: Instant,
     slots: SlotMap,
@@ -133,8 +137,16 @@ impl ClusterState {
             .collect();
         let generation = before.map_or(0, |before| before.set.generation());
         let began = before.map_or_else(Instant::now, |before| before.began);
-        let mut cluster =
-            Self { config, members, set: Arc::new(EndpointSet::new(generation, [])), waiting, began, slots };
+        let mut cluster = Self {
+            config,
+            members,
+            set: Arc::new(EndpointSet::new(generation, [])),
+            waiting,
+            prepares: false,
+            told: 0,
+            began,
+            slots,
+        };
         cluster.refresh(before.map(|before| &*before.set));
         cluster
     }
@@ -152,6 +164,11 @@ impl ClusterState {
         for member in &mut self.members {
             member.fresh = false;
         }
+        self.catch_up_with(current);
+        self.told = self.set.generation();
+    }
+
+    fn catch_up_with(&mut self, current: Option<&Self>) {
         let Some(current) = current else { return };
         for member in &mut self.members {
             let now =

@@ -7,6 +7,7 @@ mod cluster;
 mod endpoints;
 mod file;
 mod plugins;
+mod prepare;
 mod report;
 mod state;
 mod tasks;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use plimsoll_conformance::{Selection, Settings, Verdict};
 use tokio::sync::oneshot;
 
-use super::apply::{missing_roles, sets};
+use super::apply::{missing_roles, preparing, sets};
 use super::build::{Builder, CONTROL, Mistake, check_schemas};
 use super::state::Control;
 use crate::builtin;
@@ -263,7 +263,7 @@ impl Control {
         mistakes.extend(check_schemas(plugin, control));
         refuse(mistakes)?;
         let builder = Builder { services: &self.services, endpoints: &endpoints };
-        let mut made = Made { workers: Vec::new(), control: None };
+        let mut made = Made { workers: Vec::new(), control: None, preparing: Vec::new() };
         if !control.is_empty() {
             made.control = Some(builder.instance(plugin, CONTROL, control).map_err(refusals)?);
         }
@@ -271,6 +271,7 @@ impl Control {
             for worker in 0..self.workers.len() as u32 {
                 made.workers.push(builder.instance(plugin, worker, data).map_err(refusals)?);
             }
+            made.preparing = preparing(&uses, &made.workers);
         }
         Ok(made)
     }
@@ -313,6 +314,12 @@ impl Control {
         for acknowledged in swapped {
             acknowledged.await.map_err(|_| PluginError::WorkerGone)?;
         }
+        let mut state = self.lock();
+        for (cluster, prepares) in made.preparing {
+            if let Some(cluster) = state.clusters.get_mut(&cluster) {
+                cluster.prepares = prepares;
+            }
+        }
         Ok(())
     }
 }
@@ -321,6 +328,8 @@ impl Control {
 struct Made {
     workers: Vec<Instance>,
     control: Option<Instance>,
+    /// Clusters that it balances, and whether it prepares for their endpoints.
+    preparing: Vec<(Arc<str>, bool)>,
 }
 
 fn refuse(mistakes: Vec<Mistake>) -> Result<(), PluginError> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::build::Uses;
 use super::cluster::ClusterState;
@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::health::Evaluation;
 use crate::plugin::{Engine, Services};
 use crate::proxy::OutcomeBatch;
+use crate::snapshot::EndpointSet;
 use crate::telemetry::Registry;
 use crate::worker::Command;
 
@@ -39,6 +40,8 @@ pub struct Control {
     pub(super) config_file: Option<PathBuf>,
     /// Changes of configuration and plugins, which take time, come one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
+    /// Endpoints have changed for which a balancer has to prepare.
+    pub(super) unprepared: Arc<Notify>,
     /// Held for moments only, never across an await.
     state: Mutex<State>,
     draining: AtomicBool,
@@ -90,6 +93,7 @@ impl Control {
             source.upgrade().map(|control| control.endpoint_samples()).unwrap_or_default()
         }));
         tokio::spawn(super::tasks::hear_outcomes(Arc::downgrade(&control), settings.outcomes));
+        tokio::spawn(super::prepare::prepare_endpoints(Arc::downgrade(&control), control.unprepared.clone()));
         control
     }
 
@@ -103,6 +107,7 @@ impl Control {
             services,
             config_file: None,
             changing: tokio::sync::Mutex::new(()),
+            unprepared: Arc::default(),
             state: Mutex::new(State { plugins: super::plugins::built_in(), ..State::default() }),
             draining: AtomicBool::new(false),
             started: SystemTime::now(),
@@ -149,8 +154,16 @@ impl Control {
     pub(super) fn publish(&self, cluster: &ClusterState) {
         let name: Arc<str> = cluster.config.name.as_str().into();
         self.evaluation.set_endpoints(&name, &cluster.set);
+        if cluster.prepares {
+            self.unprepared.notify_one();
+        } else {
+            self.tell_workers(&name, &cluster.set);
+        }
+    }
+
+    pub(super) fn tell_workers(&self, cluster: &Arc<str>, set: &Arc<EndpointSet>) {
         for worker in &self.workers {
-            let command = Command::Endpoints { cluster: name.clone(), set: cluster.set.clone() };
+            let command = Command::Endpoints { cluster: cluster.clone(), set: set.clone() };
             if let Err(mpsc::error::TrySendError::Full(command)) = worker.try_send(command) {
                 // Should others overtake it: a worker ignores generations older than its own.
                 tokio::spawn(send_late(worker.clone(), command));

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::convert;
 use super::fault::Fault;
-use super::instance::{CreateError, Instance, Live, OFF_REQUEST_PATH, ON_REQUEST_PATH, Plan};
+use super::imports::HOSTCALL_BYTES;
+use super::instance::{AT_START, CreateError, Instance, Live, OFF_REQUEST_PATH, ON_REQUEST_PATH, Plan};
 use super::loader::Plugin;
+use super::policy::PolicyConfig;
 use crate::snapshot::{EndpointSet, Outcome};
 
 /// What a balancer policy said when it was created.
@@ -15,6 +17,8 @@ pub struct BalancerPlan {
     pub outcomes: bool,
     /// Words for the reasons of its choices.
     pub reasons: Arc<[Arc<str>]>,
+    /// Whether what takes long about endpoints is to be done ahead of the workers.
+    pub prepares: bool,
 }
 
 /// An endpoint that a balancer chose, not yet checked.
@@ -119,5 +123,27 @@ pub(super) fn create(live: &mut Live, policy: u32, config: &str) -> Result<Plan,
         .map_err(|error| CreateError::trapped(&error))?
         .map_err(|errors| CreateError::Refused(convert::mistakes(errors)))?;
     let reasons = plan.reasons.into_iter().map(Arc::from).collect();
-    Ok(Plan::Balancer(BalancerPlan { outcomes: plan.outcomes, reasons }))
+    Ok(Plan::Balancer(BalancerPlan { outcomes: plan.outcomes, reasons, prepares: plan.prepares }))
+}
+
+/// Numbers that are handed on at the most.
+const MOST_PREPARED: usize = 8 << 20;
+
+/// Has a balancer prepare for endpoints, on an instance made for that: takes as long as the plugin does, up to the deadline
+/// of a start. None when the plugin fails, which is counted, or has nothing to hand on.
+pub fn prepare(instance: Instance, config: PolicyConfig, endpoints: Arc<EndpointSet>) -> Option<Vec<u32>> {
+    let mut instance = instance;
+    let policy = match instance.add_policy(config, endpoints) {
+        Ok(policy) => policy,
+        Err(error) => {
+            tracing::warn!("a balancer cannot prepare for endpoints, the workers will do it: {error}");
+            return None;
+        }
+    };
+    let prepared = instance.call(policy, AT_START, |live, policy| {
+        let Some(balancer) = &live.balancer else { return Err(wasmtime::Error::msg("no such role")) };
+        live.store.set_hostcall_fuel(MOST_PREPARED * size_of::<u32>() + HOSTCALL_BYTES);
+        balancer.call_prepare(&mut live.store, policy)
+    });
+    prepared.ok().filter(|prepared| !prepared.is_empty() && prepared.len() <= MOST_PREPARED)
 }

@@ -228,6 +228,11 @@ impl Instance {
         self.policies.get(policy as usize).map(|record| &record.plan)
     }
 
+    /// Whether a policy is a balancer that wants to prepare for endpoints ahead.
+    pub fn prepares(&self, policy: u32) -> bool {
+        matches!(self.plan(policy), Some(Plan::Balancer(plan)) if plan.prepares)
+    }
+
     pub(super) fn plan_mut(&mut self, policy: u32) -> Option<&mut Plan> {
         self.policies.get_mut(policy as usize).map(|record| &mut record.plan)
     }
@@ -400,6 +405,9 @@ impl Live {
         match role {
             Role::Balancer => {
                 let Some(balancer) = &self.balancer else { return Ok(()) };
+                if let Some(prepared) = after.prepared() {
+                    balancer.call_adopt(&mut *store, policy, prepared)?;
+                }
                 if known {
                     let changes = convert::changes(&after.changes_since(before));
                     if balancer.call_changes(&mut *store, policy, before.generation(), generation, &changes)? {

@@ -29,7 +29,7 @@ mod values;
 mod wasi;
 
 pub use affinity::{Affinity, AffinityPlan, Binding, HeaderEdit};
-pub use balancer::{Balancer, BalancerPlan, Choice, Request as PickRequest};
+pub use balancer::{Balancer, BalancerPlan, Choice, Request as PickRequest, prepare};
 pub use breaker::{Breaker, BreakerState};
 pub use convert::{Attribute, Values};
 pub use engine::{Engine, Limits};

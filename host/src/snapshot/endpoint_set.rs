@@ -8,6 +8,8 @@ use super::{Availability, Endpoint};
 pub struct EndpointSet {
     generation: u64,
     slots: Vec<Option<Arc<Endpoint>>>,
+    /// What the cluster's balancer has prepared for these endpoints, ahead of the workers.
+    prepared: Option<Arc<[u32]>>,
 }
 
 /// One difference between two generations, as plugins are told it.
@@ -31,7 +33,16 @@ impl EndpointSet {
             }
             slots[index] = Some(endpoint);
         }
-        Self { generation, slots }
+        Self { generation, slots, prepared: None }
+    }
+
+    /// The same with what the balancer has prepared for it.
+    pub fn with_prepared(&self, prepared: Vec<u32>) -> Self {
+        Self { prepared: Some(prepared.into()), ..self.clone() }
+    }
+
+    pub fn prepared(&self) -> Option<&[u32]> {
+        self.prepared.as_deref()
     }
 
     /// The endpoints of these slots, at the same generation. Slots that are none are left out.

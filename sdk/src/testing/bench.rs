@@ -94,6 +94,16 @@ impl<T: Balancer> BalancerBench<T> {
         self.exports.changes(POLICY, self.generation - 1, self.generation, changes)
     }
 
+    /// What another policy may adopt before it is told the same endpoints; nothing from one that does not prepare.
+    pub fn prepare(&self) -> Vec<u32> {
+        if self.plan.prepares { self.exports.prepare(POLICY) } else { Vec::new() }
+    }
+
+    /// Hands over what [`Self::prepare`] gave, for the endpoints that come next.
+    pub fn adopt(&mut self, prepared: &[u32]) {
+        self.exports.adopt(POLICY, prepared.to_vec());
+    }
+
     pub fn pick(&mut self, key: Option<u64>) -> Option<Choice> {
         self.exports.pick(POLICY, key, 1, &[])
     }

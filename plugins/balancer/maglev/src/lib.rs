@@ -59,6 +59,18 @@ impl Balancer for Maglev {
         self.bounded.update(endpoints);
     }
 
+    fn prepares(&self) -> bool {
+        true
+    }
+
+    fn prepare(&self) -> Vec<u32> {
+        self.table.prepared()
+    }
+
+    fn adopt(&mut self, prepared: Vec<u32>) {
+        self.table.adopt(prepared);
+    }
+
     fn pick(&mut self, request: &Pick<'_>) -> Option<Choice> {
         let key = request.key.unwrap_or_else(host::random);
         self.bounded.choose(request, self.table.from(key)).map(Choice::slot)

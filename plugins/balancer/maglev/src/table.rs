@@ -11,6 +11,8 @@ use plimsoll_sdk::Ready;
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     now: Filled,
+    /// Made elsewhere for endpoints that are yet to come: the places, and last the fingerprint of what they were made of.
+    prepared: Vec<u32>,
     /// What was there before: an endpoint that fails a probe and passes the next leads back to it.
     before: Filled,
 }
@@ -54,13 +56,31 @@ struct Turn {
 impl Table {
     /// Fills the places anew, unless nothing changed that matters for them, or it is as it was before the last change.
     pub(crate) fn build(&mut self, size: u32, ready: &[Ready]) {
+        let prepared = std::mem::take(&mut self.prepared);
         if self.now.is_for(ready) {
             return;
         }
         std::mem::swap(&mut self.now, &mut self.before);
-        if !self.now.is_for(ready) {
+        if !self.now.is_for(ready) && !self.now.take(prepared, size, ready) {
             self.now.fill(size, ready);
         }
+        if size > LARGE {
+            self.before = Filled::default();
+        }
+    }
+
+    /// The places as another instance can take them, for the same endpoints.
+    pub(crate) fn prepared(&self) -> Vec<u32> {
+        // At once as large as it will be: a large table has no room to grow in.
+        let mut prepared = Vec::with_capacity(self.now.places.len() + 2);
+        prepared.extend_from_slice(&self.now.places);
+        prepared.extend(fingerprint(&self.now.made_of));
+        prepared
+    }
+
+    /// Places that another instance has made, for endpoints that are yet to come.
+    pub(crate) fn adopt(&mut self, prepared: Vec<u32>) {
+        self.prepared = prepared;
     }
 
     /// Slots in the order in which the key leads to them, some of them repeatedly. The first is where it goes; keys of one
@@ -77,12 +97,26 @@ impl Table {
     }
 }
 
+/// Tables of more places are not kept once they are out of date: they would be most of the memory that a plugin has.
+const LARGE: u32 = 1 << 20;
+
 /// Places that are looked at for a key, before the endpoints are.
 const PROBES: usize = 32;
 
 impl Filled {
     fn is_for(&self, ready: &[Ready]) -> bool {
         self.made_of == ready
+    }
+
+    /// Takes places made elsewhere, if they are for these endpoints.
+    fn take(&mut self, mut prepared: Vec<u32>, size: u32, ready: &[Ready]) -> bool {
+        let fits = prepared.len() == size as usize + 2 && prepared.ends_with(&fingerprint(ready));
+        if fits {
+            prepared.truncate(size as usize);
+            self.places = prepared;
+            self.made_of = ready.to_vec();
+        }
+        fits
     }
 
     fn fill(&mut self, size: u32, ready: &[Ready]) {
@@ -252,6 +286,13 @@ fn preferences(size: u32, largest: u64, ready: &[Ready]) -> Vec<Preference> {
         slot: e.slot,
     };
     ordered.into_iter().map(preference).collect()
+}
+
+/// Of what a table is made of.
+fn fingerprint(ready: &[Ready]) -> [u32; 2] {
+    let add = |sum, e: &Ready| mix(sum ^ mix(e.id_hash ^ u64::from(e.slot) << 32 ^ u64::from(e.weight)));
+    let sum: u64 = ready.iter().fold(ready.len() as u64, add);
+    [sum as u32, (sum >> 32) as u32]
 }
 
 /// The finaliser of SplitMix64: a permutation of all numbers without visible pattern.

@@ -99,6 +99,18 @@ impl Balancer for RingHash {
         self.bounded.update(endpoints);
     }
 
+    fn prepares(&self) -> bool {
+        true
+    }
+
+    fn prepare(&self) -> Vec<u32> {
+        self.ring.prepared()
+    }
+
+    fn adopt(&mut self, prepared: Vec<u32>) {
+        self.ring.adopt(prepared);
+    }
+
     fn pick(&mut self, request: &Pick<'_>) -> Option<Choice> {
         let key = request.key.unwrap_or_else(host::random);
         let position = match self.layout {

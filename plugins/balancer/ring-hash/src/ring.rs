@@ -1,6 +1,7 @@
 //! A ring of points. Each endpoint has many of them, and a key goes to the endpoint of the first point at or after it.
 
 use plimsoll_sdk::{Endpoint, Endpoints};
+use xxhash_rust::xxh64::xxh64;
 
 use crate::Layout;
 use crate::layout::{envoy_points, nginx_points};
@@ -14,6 +15,9 @@ pub(crate) struct Ring {
     live: Vec<Point>,
     /// What `all` was made of, in the order in which the points were made.
     made_of: Vec<Member>,
+    /// Made elsewhere for endpoints that are yet to come: positions and owners in turn, and last the fingerprint of the
+    /// members.
+    prepared: Vec<u32>,
 }
 
 /// The position in the upper half, the owner in the lower: large rings are sorted and searched twice as fast as with a
@@ -40,13 +44,13 @@ impl Ring {
     /// part because it is ready again is only a matter of filtering.
     pub(crate) fn update(&mut self, endpoints: &Endpoints, layout: &Layout) {
         let members = members(endpoints);
+        let prepared = std::mem::take(&mut self.prepared);
         if members != self.made_of {
             self.all.clear();
-            match layout {
-                Layout::Nginx { most } => nginx_points(&members, *most, &mut self.all),
-                Layout::Envoy { least, most } => envoy_points(&members, *least, *most, &mut self.all),
+            match prepared.strip_suffix(&fingerprint(&members)) {
+                Some(points) => self.all.extend(points.chunks_exact(2).map(|pair| point(pair[0], pair[1]))),
+                None => self.lay_out(&members, layout),
             }
-            sort(&mut self.all);
             self.made_of = members;
         }
         let ready = endpoints.ready();
@@ -55,6 +59,25 @@ impl Ring {
         let live = |at: &Point| Some(point((at >> 32) as u32, (*slots.get(*at as u32 as usize)?)?));
         self.live.clear();
         self.live.extend(self.all.iter().filter_map(live));
+    }
+
+    fn lay_out(&mut self, members: &[Member], layout: &Layout) {
+        match layout {
+            Layout::Nginx { most } => nginx_points(members, *most, &mut self.all),
+            Layout::Envoy { least, most } => envoy_points(members, *least, *most, &mut self.all),
+        }
+        sort(&mut self.all);
+    }
+
+    /// The points as another instance can take them, for the same members.
+    pub(crate) fn prepared(&self) -> Vec<u32> {
+        let points = self.all.iter().flat_map(|point| [(point >> 32) as u32, *point as u32]);
+        points.chain(fingerprint(&self.made_of)).collect()
+    }
+
+    /// Points that another instance has made, for endpoints that are yet to come.
+    pub(crate) fn adopt(&mut self, prepared: Vec<u32>) {
+        self.prepared = prepared;
     }
 
     /// Slots in the order in which the ring leads to them from `position` on, repeated as they come, once around.
@@ -80,6 +103,16 @@ fn members(endpoints: &Endpoints) -> Vec<Member> {
     let mut members: Vec<(u64, Member)> = endpoints.iter().filter(takes_part).map(|e| (e.id_hash, member(e))).collect();
     members.sort_by(|(a_id, a), (b_id, b)| (&a.address, a_id).cmp(&(&b.address, b_id)));
     members.into_iter().map(|(_, member)| member).collect()
+}
+
+/// Of what a ring is made of; the layout is each instance's own, and the same.
+fn fingerprint(members: &[Member]) -> [u32; 2] {
+    let add = |sum, member: &Member| {
+        let sum = xxh64(member.address.as_bytes(), sum ^ u64::from(member.slot));
+        xxh64(&member.weight.to_bits().to_le_bytes(), sum ^ member.part.to_bits())
+    };
+    let sum: u64 = members.iter().fold(members.len() as u64, add);
+    [sum as u32, (sum >> 32) as u32]
 }
 
 /// Into ascending order. Points are made in the order of their owners, so that sorting by the position alone does; by its

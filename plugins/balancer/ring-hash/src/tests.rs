@@ -377,3 +377,31 @@ proptest! {
         prop_assert_eq!(points, expected);
     }
 }
+
+#[test]
+fn what_was_prepared_elsewhere_is_taken_over_where_it_fits() {
+    let list = endpoints(&[1, 2, 3]);
+    let prepared = bench(&list).prepare();
+    let mut taking = BalancerBench::<RingHash>::new("").unwrap();
+    taking.adopt(&prepared);
+    taking.endpoints(&list);
+    assert_eq!(slots(&mut taking), slots(&mut bench(&list)));
+
+    // It is really that which is looked at.
+    let mut bent = prepared.clone();
+    let (places, _fingerprint) = bent.split_at_mut(prepared.len() - 2);
+    // Owners are members in the order of their addresses, which is that of the slots here.
+    places.iter_mut().skip(1).step_by(2).for_each(|owner| *owner = 2);
+    let mut bending = BalancerBench::<RingHash>::new("").unwrap();
+    bending.adopt(&bent);
+    bending.endpoints(&list);
+    assert!(slots(&mut bending).iter().all(|slot| *slot == 2));
+
+    let others = endpoints(&[1, 2, 4]);
+    for unfit in [prepared, vec![], vec![0], vec![7; 5]] {
+        let mut bench_of_others = BalancerBench::<RingHash>::new("").unwrap();
+        bench_of_others.adopt(&unfit);
+        bench_of_others.endpoints(&others);
+        assert_eq!(slots(&mut bench_of_others), slots(&mut bench(&others)));
+    }
+}
