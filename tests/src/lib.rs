@@ -13,7 +13,7 @@ pub use client::{Connection, Response, curl, get, request};
 pub use endpoint::{Endpoint, Script, read_request};
 pub use gate::Gate;
 pub use guests::{example_plugin, guest, guest_path, wasi_guest_path};
-pub use nginx::Nginx;
+pub use nginx::{Nginx, free_address, self_signed};
 pub use proxy::{Proxy, Signal};
 pub use refusing::Refusing;
 

@@ -35,10 +35,7 @@ impl Nginx {
         for (name, content) in files {
             std::fs::write(directory.join(name), content).expect("files can be written");
         }
-        // nginx cannot choose a port by itself.
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("a bound socket");
-        drop(free);
+        let address = free_address();
         let here = directory.display();
         let config = format!(
             "daemon off; master_process off; pid nginx.pid; error_log error.log;
@@ -74,4 +71,31 @@ impl Drop for Nginx {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// An address that nobody listens on, for programs that cannot choose a port themselves.
+///
+/// # Panics
+/// When there is no free port.
+pub fn free_address() -> SocketAddr {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("a bound socket")
+}
+
+/// A certificate for a name and its key, as PEM.
+///
+/// # Panics
+/// When there is no openssl.
+pub fn self_signed(name: &str) -> (Vec<u8>, Vec<u8>) {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let key = std::env::temp_dir().join(format!("plimsoll-key-{}-{number}.pem", std::process::id()));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", &format!("/CN={name}"), "-keyout"])
+        .arg(&key)
+        .output()
+        .expect("openssl starts; `apt-get install openssl` brings it");
+    let bytes = std::fs::read(&key).expect("openssl has written the key");
+    let _ = std::fs::remove_file(&key);
+    (made.stdout, bytes)
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use plimsoll_tests::{Connection, Endpoint, Proxy, wait_for};
+use plimsoll_tests::{Connection, Endpoint, Nginx, Proxy, curl, free_address, self_signed, wait_for};
 
 use crate::PLIMSOLL;
 
@@ -100,4 +100,66 @@ fn a_silent_connection_ends_after_its_time() {
     let proxy = tcp_proxy(&[&endpoint], "timeouts: { idle: 200ms }");
     let mut client = Connection::open(proxy.address("raw"));
     assert_eq!(client.read_to_end(), b"");
+}
+
+/// nginx with TLS, which says who it is and which server it was asked for.
+fn tls_origin(name: &str) -> (Nginx, std::net::SocketAddr) {
+    let address = free_address();
+    let server = format!(
+        "server {{ listen {address} ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem; \
+         location / {{ return 200 \"{name} as $ssl_server_name\"; }} }}"
+    );
+    let (certificate, key) = self_signed("shop.test");
+    (Nginx::with_upstreams(&server, "", &[("cert.pem", &certificate), ("key.pem", &key)]), address)
+}
+
+/// What curl gets from a server of this name by TLS through the proxy.
+fn by_tls(proxy: &Proxy, name: &str) -> String {
+    let through = format!("{name}:443:{}", proxy.address("raw"));
+    curl(&["--insecure", "--connect-to", &through, &format!("https://{name}/")])
+}
+
+#[test]
+fn tls_goes_through_to_the_cluster_of_its_server_name() {
+    let ((_one, one), (_two, two)) = (tls_origin("one"), tls_origin("two"));
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+listeners:
+  - name: raw
+    bind: 127.0.0.1:0
+    protocol: tcp
+    router: {{ plugin: rules, config: {{ routes: [
+      {{ match: {{ host: shop.test }}, cluster: one }}, {{ match: {{ host: \"*.blog.test\" }}, cluster: two }} ] }} }}
+clusters: [ {{ name: one, endpoints: [ \"{one}\" ] }}, {{ name: two, endpoints: [ \"{two}\" ] }} ]"
+        ),
+    );
+    assert_eq!(by_tls(&proxy, "shop.test"), "one as shop.test");
+    assert_eq!(by_tls(&proxy, "a.blog.test"), "two as a.blog.test");
+    // Nobody else's name, and no TLS at all.
+    let mut other = Connection::open(proxy.address("raw"));
+    other.send("GET / HTTP/1.1\r\nhost: shop.test\r\n\r\n");
+    assert_eq!(other.read_to_end(), b"");
+}
+
+#[test]
+fn connections_can_be_hashed_by_the_server_name_of_their_tls() {
+    let ((_one, one), (_two, two)) = (tls_origin("one"), tls_origin("two"));
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+listeners: [ {{ name: raw, bind: 127.0.0.1:0, protocol: tcp, cluster: app }} ]
+clusters: [ {{ name: app, balancer: {{ plugin: maglev }}, hash_on: [ server_name ], endpoints: [ \"{one}\", \"{two}\" ] }} ]"
+        ),
+    );
+    let mut used = std::collections::HashSet::new();
+    for tenant in 0..12 {
+        let name = format!("tenant-{tenant}.test");
+        let answers: std::collections::HashSet<String> = (0..3).map(|_| by_tls(&proxy, &name)).collect();
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        used.extend(answers.into_iter().filter_map(|answer| answer.split(' ').next().map(str::to_owned)));
+    }
+    assert_eq!(used.len(), 2, "{used:?}");
 }

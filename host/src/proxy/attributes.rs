@@ -4,6 +4,7 @@ use http::header::{COOKIE, HOST};
 use http::request::Parts;
 
 use super::client::Client;
+use super::first_bytes::FirstBytes;
 use crate::plugin::{Attribute, AttributeValues};
 
 /// What there is to see of a request, or of a TCP connection, which has no head.
@@ -14,9 +15,20 @@ pub(super) struct Visible<'a> {
     pub head: Option<&'a Parts>,
     /// Of a TCP connection, as far as they were looked at.
     pub first_bytes: &'a [u8],
+    /// That a TLS client has asked for.
+    pub server_name: Option<&'a str>,
 }
 
-impl Visible<'_> {
+impl<'a> Visible<'a> {
+    pub(super) fn of_request(listener: &'a str, client: &'a Client, head: &'a Parts) -> Self {
+        Self { listener, client, head: Some(head), first_bytes: b"", server_name: None }
+    }
+
+    pub(super) fn of_connection(listener: &'a str, client: &'a Client, first_bytes: &'a FirstBytes) -> Self {
+        let server_name = first_bytes.server_name();
+        Self { listener, client, head: None, first_bytes: first_bytes.as_slice(), server_name }
+    }
+
     /// Writes the values of `attributes` in their order.
     pub(super) fn fill(&self, attributes: &[Attribute], values: &mut AttributeValues) {
         values.clear();
@@ -30,8 +42,9 @@ impl Visible<'_> {
             Attribute::Listener => values.push(Some(self.listener.as_bytes())),
             Attribute::SourceAddress => values.push(Some(self.client.ip.as_bytes())),
             Attribute::SourcePort => values.push(Some(self.client.address.port().to_string().as_bytes())),
-            // Known once TLS is terminated or inspected here.
-            Attribute::ServerName | Attribute::ApplicationProtocol | Attribute::Never => values.push(None),
+            Attribute::ServerName => values.push(self.server_name.map(str::as_bytes)),
+            // Known once TLS is terminated here.
+            Attribute::ApplicationProtocol | Attribute::Never => values.push(None),
             of_head => match self.head {
                 Some(head) => push_from_head(head, self.client, of_head, values),
                 None => values.push(None),
@@ -109,7 +122,7 @@ mod tests {
         let (head, ()) = request.body(()).expect("the request is valid").into_parts();
         let client = Client::new(([192, 0, 2, 7], 4711).into(), false);
         let mut values = AttributeValues::default();
-        Visible { listener: "web", client: &client, head: Some(&head), first_bytes: b"" }.fill(attributes, &mut values);
+        Visible::of_request("web", &client, &head).fill(attributes, &mut values);
         values.iter().map(|value| value.map(|value| String::from_utf8_lossy(value).into_owned())).collect()
     }
 

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use super::attributes::Visible;
 use super::balancing::Balancing;
 use super::context::{BATCH, Context, OutcomeBatch};
+use super::first_bytes::Interest;
 use super::hash_key::HashOn;
 use super::load_report;
 use super::queue::Queue;
@@ -186,9 +187,11 @@ impl Cluster {
             .collect()
     }
 
-    /// Whether the key of a TCP connection needs more of its first bytes than these.
-    pub(super) fn wants_more(&self, first_bytes: &[u8]) -> bool {
-        self.hash_on.wants_more(first_bytes)
+    /// What its policies and its key depend on of the beginning of a TCP connection.
+    pub(super) fn interest(&self) -> Interest {
+        let of_partitioners = self.balancing.attributes().map(|attributes| Interest::of_attributes(&attributes));
+        let of_affinity = self.affinity.iter().map(|affinity| Interest::of_attributes(&affinity.plan().attributes));
+        of_partitioners.chain(of_affinity).fold(self.hash_on.interest(), |all, one| all | one)
     }
 
     /// The endpoint that a client is bound to, if it can serve it.

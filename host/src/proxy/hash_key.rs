@@ -4,6 +4,7 @@ use http::request::Parts;
 use xxhash_rust::xxh64::xxh64;
 
 use super::attributes::Visible;
+use super::first_bytes::Interest;
 use super::rdp;
 use crate::config::{self, HashKey};
 use crate::plugin::{Attribute, AttributeValues};
@@ -38,9 +39,12 @@ impl HashOn {
         Self(keys.iter().map(item).collect())
     }
 
-    /// Whether it depends on the first bytes of a TCP connection, and these are not all there yet.
-    pub(super) fn wants_more(&self, first_bytes: &[u8]) -> bool {
-        self.0.iter().any(|item| matches!(item, Item::RdpCookie(_))) && rdp::wants_more(first_bytes)
+    /// What it depends on of the beginning of a TCP connection.
+    pub(super) fn interest(&self) -> Interest {
+        Interest {
+            tls: self.0.iter().any(|item| matches!(item, Item::Attribute(Attribute::ServerName))),
+            rdp: self.0.iter().any(|item| matches!(item, Item::RdpCookie(_))),
+        }
     }
 
     /// Hash of the first thing that there is and that is not empty.
@@ -96,7 +100,7 @@ mod tests {
     fn key(source: &str, path: &str, keys: &[HashKey]) -> Option<u64> {
         let (head, ()) = Request::get(path).body(()).expect("the request is valid").into_parts();
         let client = Client::new((source.parse::<IpAddr>().expect("an address"), 4711).into(), false);
-        let visible = Visible { listener: "web", client: &client, head: Some(&head), first_bytes: b"" };
+        let visible = Visible::of_request("web", &client, &head);
         HashOn::new(keys).key(visible, &mut AttributeValues::default())
     }
 

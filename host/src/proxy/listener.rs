@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::attributes::Visible;
 use super::cluster::Cluster;
 use super::context::Context;
+use super::first_bytes::Interest;
 use crate::config;
 use crate::plugin::{Action, Decision, Fault, Router};
 use crate::telemetry::ListenerShard;
@@ -60,6 +61,16 @@ pub(super) enum Target {
 }
 
 impl Listener {
+    /// What the route depends on of the beginning of a TCP connection.
+    pub(super) fn interest(&self) -> Interest {
+        match &self.destination {
+            Destination::Cluster(_) => Interest::default(),
+            Destination::Router(router) => {
+                router.plan().map(|plan| Interest::of_attributes(&plan.attributes)).unwrap_or_default()
+            }
+        }
+    }
+
     pub(super) fn route(&self, context: &Context, visible: Visible<'_>) -> Result<Route, Fault> {
         let router = match &self.destination {
             Destination::Cluster(index) => {

@@ -1,8 +1,9 @@
 //! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `generation` is what it sees while
 //! it lasts, `headers` and `attributes` read and change heads, `affinity` asks whom a client is bound to, `balancing` who
 //! chooses endpoints, `hash_key` makes the keys of hashing balancers, `load_report` reads what endpoints say of their load,
-//! `interim` holds what endpoints answer in advance, `queue` is where requests wait for room at an endpoint, `reply` makes the answers that are our own, `response_body`
-//! follows an answer to its end, `tunnel` is the same story for a TCP connection, of which `rdp` reads the beginning.
+//! `interim` holds what endpoints answer in advance, `queue` is where requests wait for room at an endpoint, `reply` makes
+//! the answers that are our own, `response_body` follows an answer to its end, `tunnel` is the same story for a TCP
+//! connection, of which `first_bytes` looks at the beginning; `rdp` knows one kind of it.
 
 mod affinity;
 mod attributes;
@@ -11,6 +12,7 @@ mod client;
 mod cluster;
 mod context;
 mod exchange;
+mod first_bytes;
 mod hash_key;
 mod headers;
 mod interim;

@@ -66,7 +66,7 @@ async fn forward(
     let listener = account.listener.clone();
     let client = account.client.clone();
     let context = account.context.clone();
-    let visible = Visible { listener: &listener.name, client: &client, head: Some(head), first_bytes: b"" };
+    let visible = Visible::of_request(&listener.name, &client, head);
     let route = listener.route(&context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
     account.routed(route.label);
     let cluster = match route.target {

@@ -5,7 +5,7 @@ use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::affinity::Affine;
@@ -13,8 +13,8 @@ use super::attributes::Visible;
 use super::client::Client;
 use super::cluster::{Claim, Cluster, Picked, Wanted};
 use super::context::Context;
+use super::first_bytes::FirstBytes;
 use super::listener::{Listener, Target};
-use super::rdp;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Values;
 use crate::snapshot::{Outcome, OutcomeClass};
@@ -24,10 +24,8 @@ use crate::upstream::{self, InFlight};
 
 /// Bytes that wait in one direction while the other side does not take them.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// How long a client may take for the first bytes, where the choice of an endpoint depends on them.
-const FIRST_BYTES_WITHIN: Duration = Duration::from_secs(3);
 
-/// Carries one TCP connection to an endpoint: find the cluster and whom the client is bound to, pick, connect, maybe try
+/// Carries one TCP connection to an endpoint: look at how it begins if a decision depends on that, find the cluster and whom the client is bound to, pick, connect, maybe try
 /// another, then bytes both ways.
 /// Each side's end of sending is passed on; the tunnel lasts until both have ended.
 pub async fn tunnel(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, stream: TcpStream) {
@@ -40,11 +38,13 @@ pub async fn tunnel(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Cli
 }
 
 async fn carry(context: &Context, listener: &Listener, client: &Client, mut stream: TcpStream) -> Result<(), Error> {
-    let mut visible = Visible { listener: &listener.name, client, head: None, first_bytes: b"" };
+    let mut first_bytes = FirstBytes::default();
+    first_bytes.read(context, &mut stream, listener.interest()).await;
+    let visible = Visible::of_connection(&listener.name, client, &first_bytes);
     let route = listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
     let Target::Cluster(cluster) = route.target else { return Err(ErrorKind::NoRoute.into()) };
-    let first_bytes = first_bytes(context, &cluster, &mut stream).await;
-    visible.first_bytes = &first_bytes;
+    first_bytes.read(context, &mut stream, cluster.interest()).await;
+    let visible = Visible::of_connection(&listener.name, client, &first_bytes);
     let key = cluster.key(visible, &mut context.values.borrow_mut());
     let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
 
@@ -55,7 +55,7 @@ async fn carry(context: &Context, listener: &Listener, client: &Client, mut stre
     // There is no head to give the client anything in.
     affinity.remember(&cluster, &picked, &mut HeaderMap::new());
 
-    let copied = copy(context, listener, stream, first_bytes, upstream).await;
+    let copied = copy(context, listener, stream, first_bytes.into_vec(), upstream).await;
     let class = match &copied {
         Ok(_) => OutcomeClass::Success,
         Err(_) => OutcomeClass::Reset,
@@ -66,25 +66,6 @@ async fn carry(context: &Context, listener: &Listener, client: &Client, mut stre
     listener.shard.bytes(Direction::In, received);
     listener.shard.bytes(Direction::Out, sent);
     Ok(())
-}
-
-/// Reads what the cluster's key needs of a connection. A client that sends less, or too slowly, does without a key.
-async fn first_bytes(context: &Context, cluster: &Cluster, stream: &mut TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if cluster.wants_more(&bytes) {
-        bytes.reserve_exact(rdp::MAX_BYTES);
-        let reading = async {
-            while cluster.wants_more(&bytes) && bytes.len() < rdp::MAX_BYTES {
-                let mut rest = (&mut *stream).take((rdp::MAX_BYTES - bytes.len()) as u64);
-                // Whatever ended it, the tunnel will find it too.
-                if !matches!(rest.read_buf(&mut bytes).await, Ok(1..)) {
-                    return;
-                }
-            }
-        };
-        let _ = context.timers.bound(Some(FIRST_BYTES_WITHIN), reading).await;
-    }
-    bytes
 }
 
 async fn connect(
