@@ -32,17 +32,27 @@ mod fleet;
 mod generic;
 mod instance;
 mod load;
+mod partitioner;
+mod prober;
 mod profile;
 mod report;
+mod request;
+mod router;
 mod shares;
 mod shrink;
 mod statistics;
 mod subject;
 mod trial;
 
+pub use partitioner::{Group, Partitioner};
+pub use prober::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, Prober, Target, Transport};
 pub use profile::{Choice, Profile, Selection};
 pub use report::{Finding, Report, Verdict};
-pub use subject::{Availability, Balancer, CreateFailure, Description, Endpoint, Outcome, OutcomeClass, Subject};
+pub use request::{Attribute, Values};
+pub use router::{Action, Decision, Router, RouterPlan};
+pub use subject::{
+    Availability, Balancer, CreateFailure, Description, Endpoint, Outcome, OutcomeClass, Policy, Subject,
+};
 
 use std::time::{Duration, Instant};
 
@@ -95,7 +105,7 @@ pub fn properties() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 fn all() -> impl Iterator<Item = &'static Property> {
-    let sets: [&'static [Property]; 6] = [
+    let sets = [
         generic::PROPERTIES,
         instance::PROPERTIES,
         balancer::PROPERTIES,
@@ -103,7 +113,8 @@ fn all() -> impl Iterator<Item = &'static Property> {
         load::PROPERTIES,
         consistent::PROPERTIES,
     ];
-    sets.into_iter().flatten()
+    let sets = sets.into_iter().chain(router::properties()).chain(prober::properties());
+    sets.chain(partitioner::properties()).flatten()
 }
 
 /// Holds a plugin against the properties of the profiles that are selected.
@@ -113,10 +124,17 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
     let uses: Vec<Use> = roles.iter().map(|role| Use::of(subject, role, settings)).collect();
     let balancer = uses.iter().find(|of| of.role == "balancer");
     let config = balancer.or_else(|| uses.first()).map_or_else(|| "{}".to_owned(), |of| of.config.clone());
-    let refusal = balancer.and_then(|balancer| balancer.refusal.clone());
-    let choices = settings.selection.choose(&roles, &|worker| match &refusal {
-        Some(refusal) => Err(refusal.clone()),
-        None => trial::one_balancer(subject, &config, worker),
+    let refusal = |profile: Profile| {
+        // A router that takes no `{}` may take a table: its properties see to that themselves.
+        let of = uses.iter().find(|of| profile.role() == Some(&of.role) && of.role != "router");
+        of.and_then(|of| of.refusal.clone())
+    };
+    let choices = settings.selection.choose(&roles, &|profile| match (refusal(profile), profile.role()) {
+        (_, Some("router")) => router::shows(profile, subject),
+        (Some(refusal), _) => Err(refusal),
+        (None, Some("prober")) => prober::shows(profile, subject, Use::config(&uses, "prober")),
+        (None, Some("partitioner")) => partitioner::shows(profile, subject, Use::config(&uses, "partitioner")),
+        (None, _) => profile::shows(profile, &|worker| trial::one_balancer(subject, &config, worker)),
     });
     let taken: Vec<Profile> = choices.iter().filter(|choice| choice.taken).map(|choice| choice.profile).collect();
     let mut findings = Vec::new();
@@ -143,8 +161,8 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
             Err(Stop::Skipped(format!("{} is not taken", property.profiles[0])))
         } else if settings.selection == Selection::Quick && !property.quick {
             Err(Stop::Skipped("not in a quick run".into()))
-        } else if let (Some("balancer"), Some(refusal)) = (property.profiles[0].role(), &refusal) {
-            Err(Stop::Skipped(refusal.clone()))
+        } else if let Some(refusal) = refusal(property.profiles[0]) {
+            Err(Stop::Skipped(refusal))
         } else if settings.time.is_some_and(|time| began.elapsed() > time) {
             Err(Stop::Skipped("no time was left".into()))
         } else {

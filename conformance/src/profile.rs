@@ -37,6 +37,20 @@ pub enum Profile {
     Minimal,
     /// Keys of an endpoint that has too much under way go elsewhere.
     Bounded,
+    /// Every router.
+    Router,
+    /// Takes routes in the shape of the Gateway API, as `rules` does.
+    Gateway,
+    /// Every prober.
+    Prober,
+    /// Waits for the peer to speak first.
+    ServerFirst,
+    /// Every partitioner.
+    Partitioner,
+    /// Keeps requests in the zone of the proxy.
+    Locality,
+    /// Goes by the priority levels of endpoints.
+    Priority,
 }
 
 /// Which profiles a run takes.
@@ -61,7 +75,7 @@ pub struct Choice {
 }
 
 impl Profile {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::Generic,
         Self::Balancer,
         Self::Weighted,
@@ -76,6 +90,13 @@ impl Profile {
         Self::Proportional,
         Self::Minimal,
         Self::Bounded,
+        Self::Router,
+        Self::Gateway,
+        Self::Prober,
+        Self::ServerFirst,
+        Self::Partitioner,
+        Self::Locality,
+        Self::Priority,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -94,6 +115,13 @@ impl Profile {
             Self::Proportional => "balancer/proportional",
             Self::Minimal => "balancer/minimal",
             Self::Bounded => "balancer/bounded",
+            Self::Router => "router",
+            Self::Gateway => "router/gateway",
+            Self::Prober => "prober",
+            Self::ServerFirst => "prober/server-first",
+            Self::Partitioner => "partitioner",
+            Self::Locality => "partitioner/locality",
+            Self::Priority => "partitioner/priority",
         }
     }
 
@@ -101,8 +129,16 @@ impl Profile {
     pub(crate) const fn role(self) -> Option<&'static str> {
         match self {
             Self::Generic => None,
+            Self::Router | Self::Gateway => Some("router"),
+            Self::Prober | Self::ServerFirst => Some("prober"),
+            Self::Partitioner | Self::Locality | Self::Priority => Some("partitioner"),
             _ => Some("balancer"),
         }
+    }
+
+    /// Whether it is every plugin's of its role.
+    pub const fn is_of_all(self) -> bool {
+        matches!(self, Self::Generic | Self::Balancer | Self::Router | Self::Prober | Self::Partitioner)
     }
 }
 
@@ -168,22 +204,23 @@ impl Selection {
         profiles.iter().copied().find(|profile| !fits(*profile, roles))
     }
 
-    pub(crate) fn choose(&self, roles: &[String], create: Create<'_>) -> Vec<Choice> {
+    /// `shows` tells whether a plugin is of a profile that not all of its role are of.
+    pub(crate) fn choose(&self, roles: &[String], shows: &dyn Fn(Profile) -> Result<Shown, String>) -> Vec<Choice> {
         let of_its_roles = Profile::ALL.into_iter().filter(|profile| fits(*profile, roles));
         let choice = |profile| {
             let (taken, why) = match (profile, self) {
                 (Profile::Generic, _) => (true, "every plugin".to_owned()),
-                (Profile::Balancer, Self::Claimed(profiles))
-                    if profiles.iter().all(|profile| *profile == Profile::Generic) =>
+                (of_all, Self::Claimed(profiles))
+                    if of_all.is_of_all() && profiles.iter().all(|profile| *profile == Profile::Generic) =>
                 {
                     (false, "only generic was asked for".to_owned())
                 }
-                (Profile::Balancer, _) => (true, "every balancer".to_owned()),
+                (of_all, _) if of_all.is_of_all() => (true, format!("every plugin of the role {of_all}")),
                 (_, Self::Claimed(profiles)) if profiles.contains(&profile) => (true, "claimed".to_owned()),
                 (_, Self::Claimed(_)) => (false, "not claimed".to_owned()),
                 (_, Self::Quick) => (false, "a quick run is about what holds for all".to_owned()),
                 (_, Self::Auto | Self::Full) => {
-                    shows(profile, create).unwrap_or_else(|fault| (false, format!("it cannot be told: {fault}")))
+                    shows(profile).unwrap_or_else(|fault| (false, format!("it cannot be told: {fault}")))
                 }
             };
             Choice { profile, taken, why }
@@ -196,13 +233,15 @@ fn fits(profile: Profile, roles: &[String]) -> bool {
     profile.role().is_none_or(|role| roles.iter().any(|known| known == role))
 }
 
+/// Whether it is of a profile, and by what that shows.
+pub(crate) type Shown = (bool, String);
+
 /// Creates a balancer on a worker.
 type Create<'a> = &'a dyn Fn(u32) -> Result<Box<dyn Balancer>, String>;
 
 /// Whether a balancer behaves as one of a profile does, in a small way; and by what that shows.
-fn shows(profile: Profile, create: Create<'_>) -> Result<(bool, String), String> {
+pub(crate) fn shows(profile: Profile, create: Create<'_>) -> Result<Shown, String> {
     let (shown, yes, no) = match profile {
-        Profile::Generic | Profile::Balancer => return Ok((true, String::new())),
         Profile::Consistent => (
             goes_by_key(create)? && !goes_by_number(create)?,
             "the same key led to the same endpoint twice",
@@ -263,6 +302,7 @@ fn shows(profile: Profile, create: Create<'_>) -> Result<(bool, String), String>
             "a slow endpoint got less at the same load",
             "a slow endpoint got no less at the same load",
         ),
+        other => return Ok((other.is_of_all(), "not of this role".to_owned())),
     };
     Ok((shown, if shown { yes } else { no }.to_owned()))
 }

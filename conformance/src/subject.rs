@@ -1,6 +1,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::{Partitioner, Prober, Router};
+
 /// A plugin under test.
 pub trait Subject {
     /// Roles that it has, by their names in the contract.
@@ -22,6 +24,37 @@ pub trait Subject {
 
     /// Creates so many balancers from JSON text in one fresh instance, with the randomness of a worker and no endpoints.
     fn balancers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure>;
+
+    /// The same for routers. Every cluster that they name exists.
+    fn routers(&self, _config: &str, _worker: u32, _count: u32) -> Result<Vec<Box<dyn Router>>, CreateFailure> {
+        Ok(Vec::new())
+    }
+
+    /// The same for probers.
+    fn probers(&self, _config: &str, _worker: u32, _count: u32) -> Result<Vec<Box<dyn Prober>>, CreateFailure> {
+        Ok(Vec::new())
+    }
+
+    /// The same for partitioners.
+    fn partitioners(&self, _config: &str, _worker: u32, _count: u32) -> Result<Vec<Box<dyn Partitioner>>, CreateFailure> {
+        Ok(Vec::new())
+    }
+}
+
+/// What can be done with a policy of any role but a balancer, which has it among its own.
+pub trait Policy {
+    fn save(&mut self) -> Result<Vec<u8>, String>;
+
+    fn restore(&mut self, state: &[u8]) -> Result<bool, String>;
+
+    /// Destroys it and creates it again under its number, from the same configuration.
+    fn create_again(&mut self) -> Result<(), String>;
+
+    /// What the clock says.
+    fn set_now_ms(&mut self, now_ms: u64);
+
+    /// Memory of the instance; none where that is not known.
+    fn memory_bytes(&self) -> Option<u64>;
 }
 
 /// A balancer under test, with the little of the world that it sees: loads and a clock. An error is a failure of the
@@ -86,6 +119,9 @@ pub struct Endpoint {
     pub ramp: u32,
     pub availability: Availability,
     pub priority: u32,
+    /// Where it runs; empty when nobody said.
+    pub zone: String,
+    pub metadata: Vec<(String, String)>,
 }
 
 /// Whether an endpoint may get traffic.
@@ -152,6 +188,8 @@ impl Endpoint {
             ramp: 1000,
             availability: Availability::Ready,
             priority: 0,
+            zone: String::new(),
+            metadata: Vec::new(),
         }
     }
 
@@ -189,6 +227,12 @@ impl fmt::Debug for Endpoint {
         }
         if self.priority != 0 {
             write!(f, " priority {}", self.priority)?;
+        }
+        if !self.zone.is_empty() {
+            write!(f, " zone {:?}", self.zone)?;
+        }
+        for (key, value) in &self.metadata {
+            write!(f, " {key}={value:?}")?;
         }
         Ok(())
     }

@@ -76,6 +76,11 @@ impl Use {
         };
         Self { role: role.to_owned(), config, refusal }
     }
+
+    /// The configuration that a role is tried with.
+    pub(crate) fn config<'a>(uses: &'a [Self], role: &str) -> &'a str {
+        uses.iter().find(|of| of.role == role).map_or("{}", |of| &of.config)
+    }
 }
 
 /// What a property has to work with.
@@ -105,6 +110,13 @@ impl Trial<'_> {
         self.taken.contains(&profile)
     }
 
+    /// Configuration that a role is tried with; without one there is a reason to skip.
+    pub(crate) fn config_of(&self, role: &str) -> Result<String, Stop> {
+        let of = self.uses.iter().find(|of| of.role == role);
+        let of = of.ok_or_else(|| Stop::Skipped(format!("it is no {role}")))?;
+        of.refusal.clone().map_or_else(|| Ok(of.config.clone()), |refusal| Err(Stop::Skipped(refusal)))
+    }
+
     /// Notes a number for the report.
     pub(crate) fn measure(&mut self, what: &'static str, value: f64) {
         self.measured.push((what, value));
@@ -128,6 +140,20 @@ impl Trial<'_> {
 }
 
 pub(crate) fn one_balancer(subject: &dyn Subject, config: &str, worker: u32) -> Result<Box<dyn Balancer>, String> {
-    let made = subject.balancers(config, worker, 1).map_err(|failure| format!("creating a policy: {failure}"))?;
+    only(subject.balancers(config, worker, 1))
+}
+
+/// The one policy that was asked for.
+pub(crate) fn only<T: ?Sized>(made: Result<Vec<Box<T>>, CreateFailure>) -> Result<Box<T>, String> {
+    let made = made.map_err(|failure| format!("creating a policy: {failure}"))?;
     made.into_iter().next().ok_or_else(|| "creating a policy: none was made".to_owned())
+}
+
+/// The two policies of one instance that were asked for.
+pub(crate) fn pair<T: ?Sized>(made: Result<Vec<Box<T>>, CreateFailure>) -> Result<(Box<T>, Box<T>), String> {
+    let mut made = made.map_err(|failure| format!("creating two policies: {failure}"))?.into_iter();
+    match (made.next(), made.next()) {
+        (Some(one), Some(other)) => Ok((one, other)),
+        _ => Err("creating two policies: there are not two".to_owned()),
+    }
 }

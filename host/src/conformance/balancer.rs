@@ -46,24 +46,29 @@ impl UnderTest {
         if !known {
             self.counters.remove(&endpoint.slot);
         }
-        Endpoint {
-            slot: endpoint.slot,
-            id: endpoint.id.as_str().into(),
-            id_hash: Endpoint::id_hash(&endpoint.id),
-            address: endpoint.address,
-            weight: endpoint.weight,
-            ramp: endpoint.ramp,
-            availability: match endpoint.availability {
-                suite::Availability::Ready => Availability::Ready,
-                suite::Availability::Draining => Availability::Draining,
-                suite::Availability::Unavailable => Availability::Unavailable,
-            },
-            max_connections: 0,
-            priority: endpoint.priority,
-            zone: "".into(),
-            metadata: Arc::new([]),
-            counters: self.counters.entry(endpoint.slot).or_default().clone(),
-        }
+        self::endpoint(endpoint, self.counters.entry(endpoint.slot).or_default().clone())
+    }
+}
+
+/// An endpoint as the proxy has it.
+pub(super) fn endpoint(endpoint: &suite::Endpoint, counters: Arc<EndpointCounters>) -> Endpoint {
+    Endpoint {
+        slot: endpoint.slot,
+        id: endpoint.id.as_str().into(),
+        id_hash: Endpoint::id_hash(&endpoint.id),
+        address: endpoint.address,
+        weight: endpoint.weight,
+        ramp: endpoint.ramp,
+        availability: match endpoint.availability {
+            suite::Availability::Ready => Availability::Ready,
+            suite::Availability::Draining => Availability::Draining,
+            suite::Availability::Unavailable => Availability::Unavailable,
+        },
+        max_connections: 0,
+        priority: endpoint.priority,
+        zone: endpoint.zone.as_str().into(),
+        metadata: endpoint.metadata.clone().into(),
+        counters,
     }
 }
 

@@ -1,6 +1,10 @@
 //! Components, run as the proxy runs them, as subjects of the conformance suite.
 
 mod balancer;
+mod partitioner;
+mod policy;
+mod prober;
+mod router;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +17,8 @@ use plimsoll_conformance::{self as suite, CreateFailure, Settings, Subject};
 use balancer::UnderTest;
 
 use crate::plugin::{
-    CreateError, Engine, Grants, Instance, Limits, Plugin, PolicyConfig, Role, Services, Source, describe,
+    CreateError, Engine, Grants, Instance, Limits, Partitioner, Plugin, PolicyConfig, PolicyOnTrial, Prober, Role, Router,
+    Services, Source, describe, named_clusters,
 };
 
 /// A plugin that is to be held against the suite, as the proxy has loaded it. Its instances share nothing with those that
@@ -68,18 +73,56 @@ impl OnTrial<'_> {
         instance.map(|instance| (instance, services)).map_err(CreateFailure::Failed)
     }
 
-    fn add_policy(&self, instance: &mut Instance, role: Role, config: &str) -> Result<u32, CreateFailure> {
-        let config = PolicyConfig {
+    /// A configuration in which all clusters exist that a router names in it.
+    fn policy_config(&self, role: Role, config: &str) -> Result<PolicyConfig, CreateFailure> {
+        let clusters = if role == Role::Router { self.clusters(config)? } else { Vec::new() };
+        let positions = clusters.into_iter().map(Into::into).zip(0..).collect();
+        Ok(PolicyConfig {
             role,
             scope: "conformance".into(),
             config: config.into(),
             pointer: String::new(),
-            known_clusters: self.component.uses.first().map(|of| of.known_clusters.clone()).unwrap_or_default(),
-        };
-        instance.add_policy(config, Arc::default()).map_err(|error| match error {
-            CreateError::Failed(_) => CreateFailure::Failed(error.to_string()),
-            CreateError::MissingRole | CreateError::Refused(_) => CreateFailure::Refused(error.to_string()),
+            known_clusters: Arc::new(positions),
         })
+    }
+
+    fn clusters(&self, config: &str) -> Result<Vec<String>, CreateFailure> {
+        let services = Arc::new(Services::for_trial(self.seed));
+        named_clusters(&self.component.plugin, &services, config).map_err(failure)
+    }
+
+    fn add_policy(&self, instance: &mut Instance, role: Role, config: &str) -> Result<u32, CreateFailure> {
+        instance.add_policy(self.policy_config(role, config)?, Arc::default()).map_err(failure)
+    }
+
+    /// So many policies of a role in a fresh instance, each with what `make` makes of it.
+    fn policies<T>(
+        &self,
+        role: Role,
+        config: &str,
+        worker: u32,
+        count: u32,
+        make: impl Fn(PolicyOnTrial, &Rc<RefCell<Instance>>, u32, &Arc<Services>) -> Option<T>,
+    ) -> Result<Vec<T>, CreateFailure> {
+        let (mut instance, services) = self.start(worker)?;
+        let config = self.policy_config(role, config)?;
+        let mut policies = Vec::new();
+        for _ in 0..count {
+            policies.push(instance.add_policy(config.clone(), Arc::default()).map_err(failure)?);
+        }
+        let instance = Rc::new(RefCell::new(instance));
+        let made = policies.into_iter().filter_map(|policy| {
+            let trial = PolicyOnTrial::new(instance.clone(), policy, config.clone());
+            make(trial, &instance, policy, &services)
+        });
+        Ok(made.collect())
+    }
+}
+
+fn failure(error: CreateError) -> CreateFailure {
+    match error {
+        CreateError::Failed(_) => CreateFailure::Failed(error.to_string()),
+        CreateError::MissingRole | CreateError::Refused(_) => CreateFailure::Refused(error.to_string()),
     }
 }
 
@@ -133,5 +176,34 @@ impl Subject for OnTrial<'_> {
         let under_test =
             |policy| Box::new(UnderTest::new(&instance, policy, &services, config)) as Box<dyn suite::Balancer>;
         Ok(policies.into_iter().map(under_test).collect())
+    }
+
+    fn routers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn suite::Router>>, CreateFailure> {
+        let clusters = self.clusters(config)?;
+        self.policies(Role::Router, config, worker, count, |trial, instance, policy, services| {
+            let plan = Router::new(instance.clone(), policy).plan()?;
+            let router = router::Router::new(&plan, clusters.clone());
+            Some(Box::new(policy::UnderTest::new(trial, services, router)) as _)
+        })
+    }
+
+    fn probers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn suite::Prober>>, CreateFailure> {
+        self.policies(Role::Prober, config, worker, count, |trial, instance, policy, services| {
+            let transport = Prober::new(policy).transport(&instance.borrow())?;
+            Some(Box::new(policy::UnderTest::new(trial, services, prober::Prober(transport))) as _)
+        })
+    }
+
+    fn partitioners(
+        &self,
+        config: &str,
+        worker: u32,
+        count: u32,
+    ) -> Result<Vec<Box<dyn suite::Partitioner>>, CreateFailure> {
+        self.policies(Role::Partitioner, config, worker, count, |trial, instance, policy, services| {
+            let attributes = router::attributes(&Partitioner::new(instance.clone(), policy).attributes());
+            let partitioner = partitioner::Partitioner(attributes);
+            Some(Box::new(policy::UnderTest::new(trial, services, partitioner)) as _)
+        })
     }
 }

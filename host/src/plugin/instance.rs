@@ -333,7 +333,7 @@ impl Instance {
 }
 
 impl Live {
-    fn start(plugin: &Plugin, services: &Arc<Services>) -> wasmtime::Result<Self> {
+    pub(super) fn start(plugin: &Plugin, services: &Arc<Services>) -> wasmtime::Result<Self> {
         let guest = Guest::new(plugin.name.clone(), &plugin.limits, services.clone(), plugin.grants.has("wasi"));
         let mut store = Store::new(plugin.pre.engine(), guest);
         store.limiter(|guest| guest as &mut dyn ResourceLimiter);
@@ -354,7 +354,7 @@ impl Live {
         })
     }
 
-    fn arm(&mut self, policy: u32, deadline: Duration) {
+    pub(super) fn arm(&mut self, policy: u32, deadline: Duration) {
         arm(&mut self.store, policy, deadline);
     }
 
@@ -481,7 +481,7 @@ impl Overdue {
     }
 }
 
-fn thread_cpu_time() -> Duration {
+pub(super) fn thread_cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

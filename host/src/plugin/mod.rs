@@ -44,5 +44,5 @@ pub use partitioner::{Group, Partitioner, PartitionerPlan};
 pub use policy::{ConfigMistake, PolicyConfig, Role};
 pub use prober::{ProbeAction, ProbeEvent, Prober, Target, Transport};
 pub use router::{Action, Decision, KnownClusters, Redirect, Response, Router, RouterPlan};
-pub use trial::{BalancerOnTrial, describe};
+pub use trial::{ActionOnTrial, BalancerOnTrial, DecisionOnTrial, PolicyOnTrial, describe, named_clusters};
 pub use values::AttributeValues;

@@ -1,6 +1,14 @@
+mod partitioner;
+mod policy;
+mod prober;
+mod router;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+
+pub use policy::PolicyOnTrial;
+pub use router::{ActionOnTrial, DecisionOnTrial, named_clusters};
 
 use super::fault::Fault;
 use super::instance::{self, AT_CHANGE, AT_START, Instance, Live};

@@ -1,0 +1,421 @@
+//! Routers: what every one must keep is here, what those of a known configuration must in [`gateway`].
+
+mod gateway;
+mod table;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::profile::Shown;
+use crate::request::{Attribute, Values, Vocabulary};
+use crate::trial::{Checked, Property, Stop, Trial, only, pair};
+use crate::{Policy, Profile, Subject};
+
+/// A router under test.
+pub trait Router: Policy {
+    fn plan(&self) -> RouterPlan;
+
+    fn route(&mut self, values: &Values) -> Result<Decision, String>;
+
+    /// Processor time that the last answer took; none where that is not known.
+    fn took(&self) -> Option<Duration>;
+}
+
+/// What a router said when it was created.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouterPlan {
+    pub attributes: Vec<Attribute>,
+    pub clusters: Vec<String>,
+    pub routes: Vec<String>,
+}
+
+/// A router's answer, before anybody has looked at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub action: Action,
+    /// Index into the plan's routes.
+    pub route: Option<u32>,
+    pub repeatable: bool,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Index into the plan's clusters.
+    Forward(u32),
+    Redirect {
+        status: u16,
+        location: String,
+    },
+    Respond {
+        status: u16,
+        headers: Vec<(String, Vec<u8>)>,
+        body: Vec<u8>,
+    },
+    NoRoute,
+}
+
+const ALL: &[Profile] = &[Profile::Router];
+
+/// What holds for every router, whatever its rules are.
+pub(crate) const PROPERTIES: &[Property] = &[
+    Property::quick("R1", ALL, "every request is answered, whatever bytes it has and whatever it lacks", answers_anything),
+    Property::quick(
+        "R5",
+        ALL,
+        "an answer said to be repeatable is given again to the same values: later, after others, by another instance",
+        is_right_about_what_repeats,
+    ),
+    Property::quick(
+        "R8",
+        ALL,
+        "answers name clusters and routes that it has named before, and nothing is to be sent that cannot be",
+        answers_with_what_exists,
+    ),
+    Property::quick(
+        "R9",
+        ALL,
+        "values of 8 KiB, made to take as long as they can, are answered within the deadline of a request",
+        is_not_slowed_down,
+    ),
+    Property::quick("R12", ALL, "two policies of one instance know nothing of each other", policies_are_apart),
+    Property::thorough("R13", ALL, "memory does not grow with the number of requests", memory_stays),
+    Property::thorough(
+        "R14",
+        ALL,
+        "a policy that is destroyed and created again answers as one that is new",
+        can_be_created_again,
+    ),
+    Property::quick("R15", ALL, "foreign state is refused or ignored, and answers stay what they were", survives_foreign_state),
+    Property::thorough("R16", ALL, "the same seed and the same requests give the same answers", is_repeatable),
+];
+
+pub(crate) fn properties() -> [&'static [Property]; 2] {
+    [PROPERTIES, gateway::PROPERTIES]
+}
+
+/// Whether a router is of a profile, and by what that shows.
+pub(crate) fn shows(profile: Profile, subject: &dyn Subject) -> Result<Shown, String> {
+    match profile {
+        Profile::Gateway => gateway::shows(subject),
+        other => Ok((other.is_of_all(), "not of this role".to_owned())),
+    }
+}
+
+/// The configurations that it is tried with: that of the run and, where it takes it, a table of every kind of condition.
+fn configs(trial: &Trial<'_>) -> Result<Vec<String>, Stop> {
+    let rich = trial.takes(Profile::Gateway).then(|| gateway::RICH.to_owned());
+    match (trial.config_of("router"), rich) {
+        (Ok(config), rich) => Ok(std::iter::once(config).chain(rich).collect()),
+        (Err(_), Some(rich)) => Ok(vec![rich]),
+        (Err(refusal), None) => Err(refusal),
+    }
+}
+
+pub(super) fn router(trial: &Trial<'_>, config: &str, worker: u32) -> Result<Box<dyn Router>, String> {
+    only(trial.subject.routers(config, worker, 1))
+}
+
+/// Requests that a client could send, many of them more than once.
+fn plausible(trial: &mut Trial<'_>, config: &str, count: u32) -> Result<Vec<Values>, Stop> {
+    let attributes = router(trial, config, 0)?.plan().attributes;
+    let words = Vocabulary::of(config);
+    let few: Vec<Values> = (0..60).map(|_| words.plausible(&mut trial.random, &attributes)).collect();
+    Ok((0..count).map(|_| few[trial.random.usize(..few.len())].clone()).collect())
+}
+
+fn answers_anything(trial: &mut Trial<'_>) -> Checked {
+    for config in configs(trial)? {
+        let attributes = router(trial, &config, 0)?.plan().attributes;
+        let words = Vocabulary::of(&config);
+        let count = (trial.steps / 5).max(200);
+        let requests = (0..count).map(|_| words.hostile(&mut trial.random, &attributes)).collect();
+        trial.measure("requests", f64::from(count));
+        trial.try_list(requests, |trial, requests| {
+            let mut router = router(trial, &config, 0)?;
+            for request in requests {
+                router.route(request).map_err(|fault| format!("{request:?}: {fault}"))?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn is_right_about_what_repeats(trial: &mut Trial<'_>) -> Checked {
+    for config in configs(trial)? {
+        let count = (trial.steps / 5).max(300);
+        let requests = plausible(trial, &config, count)?;
+        trial.measure("requests", f64::from(2 * count));
+        trial.try_list(requests, |trial, requests| {
+            let mut told: HashMap<&Values, Decision> = HashMap::new();
+            let mut one = router(trial, &config, 0)?;
+            for (number, request) in (0..).zip(requests) {
+                one.set_now_ms(number * 250);
+                let decision = one.route(request)?;
+                match told.get(request) {
+                    Some(before) => same(request, before, &decision).map_err(|how| format!("{how}, request {number}"))?,
+                    None if decision.repeatable => {
+                        told.insert(request, decision);
+                    }
+                    None => {}
+                }
+            }
+            // Another worker has other randomness, another past and another time.
+            let mut other = router(trial, &config, 1)?;
+            other.set_now_ms(86_400_000);
+            for request in requests.iter().rev() {
+                let decision = other.route(request)?;
+                if let Some(before) = told.get(request) {
+                    same(request, before, &decision).map_err(|how| format!("{how}, by another instance"))?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn same(request: &Values, before: &Decision, now: &Decision) -> Result<(), String> {
+    if (&before.action, before.route) == (&now.action, now.route) {
+        return Ok(());
+    }
+    Err(format!("{request:?}: repeatable {:?} by route {:?}, then {:?} by {:?}", before.action, before.route, now.action, now.route))
+}
+
+fn answers_with_what_exists(trial: &mut Trial<'_>) -> Checked {
+    for config in configs(trial)? {
+        let count = (trial.steps / 5).max(200);
+        let requests = plausible(trial, &config, count)?;
+        trial.try_list(requests, |trial, requests| {
+            let mut router = router(trial, &config, 0)?;
+            let plan = router.plan();
+            for request in requests {
+                let decision = router.route(request)?;
+                if let Some(mistake) = mistake(&plan, &decision) {
+                    return Err(format!("{request:?}: {mistake}"));
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// What is wrong with an answer.
+fn mistake(plan: &RouterPlan, decision: &Decision) -> Option<String> {
+    let is_within = |index: u32, count: usize| (index as usize) < count;
+    if let Some(route) = decision.route.filter(|route| !is_within(*route, plan.routes.len())) {
+        return Some(format!("route {route} of {}", plan.routes.len()));
+    }
+    match &decision.action {
+        Action::Forward(cluster) if !is_within(*cluster, plan.clusters.len()) => {
+            Some(format!("cluster {cluster} of {}", plan.clusters.len()))
+        }
+        Action::Redirect { status, .. } if ![301, 302, 303, 307, 308].contains(status) => {
+            Some(format!("a redirect with status {status}"))
+        }
+        Action::Redirect { location, .. } if !can_be_sent(location.as_bytes()) => {
+            Some(format!("a redirect to {location:?}"))
+        }
+        Action::Respond { status, .. } if !(200..600).contains(status) => Some(format!("an answer with status {status}")),
+        Action::Respond { headers, .. } => {
+            let bad = headers.iter().find(|(name, value)| !is_token(name) || !can_be_sent(value));
+            bad.map(|(name, value)| format!("header {name:?} with the value \"{}\"", value.escape_ascii()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether bytes can be the value of a header field (RFC 9110 section 5.5).
+pub(crate) fn can_be_sent(value: &[u8]) -> bool {
+    value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+}
+
+/// Whether text can be the name of a header field or a method.
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// What a call may take while a request waits for it.
+pub(super) const DEADLINE: Duration = Duration::from_millis(2);
+/// The least of so many answers counts: what disturbs the machine makes them slower only.
+const TRIES: u32 = 5;
+/// As long as the heads of most servers may be.
+const LONG: usize = 8192;
+
+fn is_not_slowed_down(trial: &mut Trial<'_>) -> Checked {
+    // Made of pieces that end segments, labels, pairs and escapes, and of such as nearly do.
+    const PIECES: [&str; 12] = ["/", "a", "/a", "/../", "/./", "a.", ".", "%2e", "%", "/a/..", ",", "a=1&"];
+    for config in configs(trial)? {
+        let attributes = router(trial, &config, 0)?.plan().attributes;
+        let words = Vocabulary::of(&config);
+        for at in 0..attributes.len() {
+            for piece in PIECES {
+                let mut request = words.plausible(&mut trial.random, &attributes);
+                let mut long = if attributes[at] == Attribute::Path { b"/".to_vec() } else { Vec::new() };
+                long.extend(piece.bytes().cycle().take(LONG));
+                request.0[at] = Some(long);
+                is_in_time(trial, &config, &request)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a request is answered within the deadline.
+pub(super) fn is_in_time(trial: &Trial<'_>, config: &str, request: &Values) -> Checked {
+    let mut router = router(trial, config, 0)?;
+    let mut least = Duration::MAX;
+    for _ in 0..TRIES {
+        router.route(request).map_err(|fault| format!("{request:?}: {fault}"))?;
+        let Some(took) = router.took() else { return Ok(()) };
+        least = least.min(took);
+        if least <= DEADLINE {
+            return Ok(());
+        }
+    }
+    Err(Stop::Broken {
+        how: format!("{least:?} of processor time, {DEADLINE:?} are allowed"),
+        smallest: Some(format!("{request:?}")),
+    })
+}
+
+fn policies_are_apart(trial: &mut Trial<'_>) -> Checked {
+    for config in configs(trial)? {
+        let count = (trial.steps / 10).max(200);
+        let requests = plausible(trial, &config, count)?;
+        trial.try_list(requests, |trial, requests| {
+            let mut alone = router(trial, &config, 0)?;
+            let (mut one, mut other) = pair(trial.subject.routers(&config, 0, 2))?;
+            for (number, request) in requests.iter().enumerate() {
+                // The other one is asked something else, more or less often, and begins anew now and then.
+                for between in requests.iter().rev().skip(number).take(number % 3) {
+                    other.route(between)?;
+                }
+                if number % 64 == 63 {
+                    other.create_again().map_err(|fault| format!("creating the other one again: {fault}"))?;
+                }
+                let (expected, decision) = (alone.route(request)?, one.route(request)?);
+                if decision != expected {
+                    return Err(format!("{request:?}: {decision:?} beside another policy, {expected:?} without"));
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Growth of memory that counts as none.
+pub(crate) const PAGE: u64 = 64 << 10;
+
+fn memory_stays(trial: &mut Trial<'_>) -> Checked {
+    for config in configs(trial)? {
+        let words = Vocabulary::of(&config);
+        let mut router = router(trial, &config, 0)?;
+        let attributes = router.plan().attributes;
+        let count = (trial.steps / 2).max(1000);
+        let mut sizes = Vec::new();
+        for _ in 0..5 {
+            // New ones each time: who remembers requests remembers these, too.
+            for _ in 0..count {
+                let mut request = words.plausible(&mut trial.random, &attributes);
+                if !attributes.is_empty() {
+                    let at = trial.random.usize(..attributes.len());
+                    request.0[at] = Some(format!("/{:x}", trial.random.u64(..)).into_bytes());
+                }
+                router.route(&request)?;
+            }
+            let Some(size) = router.memory_bytes() else {
+                return Err(Stop::Skipped("the size of its memory is not known".into()));
+            };
+            sizes.push(size);
+        }
+        if sizes.windows(2).all(|pair| pair[1] > pair[0] + PAGE) {
+            return Err(format!("it grew with each {count} requests: {sizes:?} bytes").into());
+        }
+        trial.measure("bytes", sizes[4] as f64);
+    }
+    Ok(())
+}
+
+fn can_be_created_again(trial: &mut Trial<'_>) -> Checked {
+    for config in configs(trial)? {
+        let requests = plausible(trial, &config, 500)?;
+        let mut old = router(trial, &config, 0)?;
+        for request in &requests {
+            old.route(request)?;
+        }
+        old.create_again().map_err(|fault| format!("creating it again: {fault}"))?;
+        let mut new = router(trial, &config, 0)?;
+        for request in &requests {
+            let (decision, expected) = (old.route(request)?, new.route(request)?);
+            // What is drawn may differ.
+            if expected.repeatable {
+                same(request, &expected, &decision).map_err(|how| format!("a new policy, and one created again: {how}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// States that are not its own: cut off, changed, and what others may have left.
+pub(crate) fn foreign_states(random: &mut fastrand::Rng, own: &[u8]) -> Vec<Vec<u8>> {
+    let mut states = vec![Vec::new(), vec![0], vec![0xff; 4096], b"{\"version\":9}".to_vec(), own[..own.len() / 2].to_vec()];
+    for _ in 0..8 {
+        let mut changed = own.to_vec();
+        if !changed.is_empty() {
+            let at = random.usize(..changed.len());
+            changed[at] ^= 1 << random.u8(..8);
+        }
+        changed.extend((0..random.usize(1..9)).map(|_| random.u8(..)));
+        states.push(changed);
+    }
+    states
+}
+
+fn survives_foreign_state(trial: &mut Trial<'_>) -> Checked {
+    for config in configs(trial)? {
+        let requests = plausible(trial, &config, 100)?;
+        let mut saving = router(trial, &config, 0)?;
+        for request in &requests {
+            saving.route(request)?;
+        }
+        let own = saving.save().map_err(|fault| format!("saving: {fault}"))?;
+        let mut states = foreign_states(&mut trial.random, &own);
+        states.push(own);
+        for state in states {
+            trial.try_list(state, |trial, state| {
+                let mut restored = router(trial, &config, 0)?;
+                restored.restore(state).map_err(|fault| format!("restoring: {fault}"))?;
+                let mut new = router(trial, &config, 0)?;
+                for request in &requests {
+                    let (decision, expected) = (restored.route(request)?, new.route(request)?);
+                    if expected.repeatable {
+                        same(request, &expected, &decision).map_err(|how| format!("without the state, and with it: {how}"))?;
+                    }
+                }
+                Ok(())
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn is_repeatable(trial: &mut Trial<'_>) -> Checked {
+    for config in configs(trial)? {
+        let requests = plausible(trial, &config, trial.steps / 10)?;
+        trial.try_list(requests, |trial, requests| {
+            let (mut one, mut other) = (router(trial, &config, 0)?, router(trial, &config, 0)?);
+            for request in requests {
+                let (first, second) = (one.route(request)?, other.route(request)?);
+                if first != second {
+                    return Err(format!("{request:?}: {first:?} the first time, {second:?} the second"));
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}

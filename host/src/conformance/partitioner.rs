@@ -1,0 +1,23 @@
+use plimsoll_conformance::{self as suite, Values};
+
+use super::balancer::endpoint;
+use super::policy::{UnderTest, text};
+
+/// What a partitioner wants to see of requests.
+pub(super) struct Partitioner(pub(super) Vec<suite::Attribute>);
+
+impl suite::Partitioner for UnderTest<Partitioner> {
+    fn attributes(&self) -> Vec<suite::Attribute> {
+        self.role.0.clone()
+    }
+
+    fn divide(&mut self, generation: u64, endpoints: &[suite::Endpoint]) -> Result<Vec<suite::Group>, String> {
+        let endpoints: Vec<_> = endpoints.iter().map(|told| endpoint(told, Default::default())).collect();
+        let groups = self.trial.divide(generation, &endpoints).map_err(text)?;
+        Ok(groups.into_iter().map(|group| suite::Group { name: group.name, slots: group.slots }).collect())
+    }
+
+    fn choose(&mut self, values: &Values, key: Option<u64>, attempt: u32) -> Result<Option<u32>, String> {
+        self.trial.choose(&values.0, key, attempt).map_err(text)
+    }
+}

@@ -1,0 +1,51 @@
+use plimsoll_conformance::{self as suite, ProbeRequest};
+
+use super::policy::{UnderTest, text};
+use crate::plugin::{ProbeAction, ProbeEvent, Target, Transport};
+
+/// How a prober is carried.
+pub(super) struct Prober(pub(super) Transport);
+
+impl suite::Prober for UnderTest<Prober> {
+    fn transport(&self) -> suite::Transport {
+        match self.role.0 {
+            Transport::Tcp => suite::Transport::Tcp,
+            Transport::Http => suite::Transport::Http,
+        }
+    }
+
+    fn open(&mut self, session: u32, target: &suite::Target) -> Result<Vec<suite::ProbeAction>, String> {
+        let suite::Target { address, id, cluster } = target.clone();
+        self.trial.open(session, Target { address, id, cluster }).map(actions).map_err(text)
+    }
+
+    fn advance(&mut self, session: u32, event: &suite::ProbeEvent) -> Result<Vec<suite::ProbeAction>, String> {
+        self.trial.advance(session, told(event)).map(actions).map_err(text)
+    }
+
+    fn close(&mut self, session: u32) -> Result<(), String> {
+        self.trial.close(session).map_err(text)
+    }
+}
+
+fn told(event: &suite::ProbeEvent) -> ProbeEvent {
+    match event.clone() {
+        suite::ProbeEvent::Connected => ProbeEvent::Connected,
+        suite::ProbeEvent::Received(bytes) => ProbeEvent::Received(bytes),
+        suite::ProbeEvent::Closed => ProbeEvent::Closed,
+        suite::ProbeEvent::Answered(suite::ProbeResponse { status, headers, body }) => {
+            ProbeEvent::Answered { status, headers, body }
+        }
+    }
+}
+
+fn actions(actions: Vec<ProbeAction>) -> Vec<suite::ProbeAction> {
+    let action = |action| match action {
+        ProbeAction::Send(bytes) => suite::ProbeAction::Send(bytes.into()),
+        ProbeAction::Exchange { method, path, headers, body } => {
+            suite::ProbeAction::Exchange(ProbeRequest { method, path, headers, body: body.into() })
+        }
+        ProbeAction::Finish { passed, detail } => suite::ProbeAction::Finish { passed, detail },
+    };
+    actions.into_iter().map(action).collect()
+}
