@@ -117,8 +117,9 @@ impl Trial<'_> {
         of.refusal.clone().map_or_else(|| Ok(of.config.clone()), |refusal| Err(Stop::Skipped(refusal)))
     }
 
-    /// Notes a number for the report.
+    /// Notes a number for the report, in place of one of the same name.
     pub(crate) fn measure(&mut self, what: &'static str, value: f64) {
+        self.measured.retain(|(known, _)| *known != what);
         self.measured.push((what, value));
     }
 

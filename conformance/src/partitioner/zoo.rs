@@ -7,6 +7,8 @@ use crate::{Availability, Endpoint};
 pub(super) struct Zoo {
     words: Vec<String>,
     next_slot: u32,
+    /// How many may be there in any case.
+    least: usize,
     pub(super) endpoints: Vec<Endpoint>,
 }
 
@@ -22,17 +24,19 @@ pub(super) enum Change {
 }
 
 const WORDS: [&str; 6] = ["a", "b", "version", "1", "2", "a, b"];
-const MOST: usize = 24;
+/// Few enough that often a whole group has nothing that may be used.
+const USUAL: usize = 9;
 
 impl Zoo {
     pub(super) fn of(config: &str) -> Self {
         let mut words: Vec<String> = WORDS.map(str::to_owned).to_vec();
         words.extend(texts(config).into_iter().filter(|text| !text.is_empty() && text.len() < 100));
-        Self { words, next_slot: 0, endpoints: Vec::new() }
+        Self { words, next_slot: 0, least: 0, endpoints: Vec::new() }
     }
 
-    /// With so many endpoints, the first of them.
+    /// With so many endpoints to begin with.
     pub(super) fn with(mut self, count: u64) -> Self {
+        self.least = count as usize;
         (0..count).for_each(|kind| self.take(Change::Come { kind: kind * 0x9e37_79b9 }));
         self
     }
@@ -40,7 +44,7 @@ impl Zoo {
     pub(super) fn take(&mut self, change: Change) {
         let count = self.endpoints.len();
         match change {
-            Change::Come { kind } if count < MOST => {
+            Change::Come { kind } if count < USUAL.max(self.least) => {
                 let endpoint = self.endpoint(self.next_slot, kind);
                 self.endpoints.push(endpoint);
                 self.next_slot += 1;
@@ -77,15 +81,15 @@ impl Zoo {
 }
 
 pub(super) fn random_change(random: &mut fastrand::Rng) -> Change {
-    let at = random.usize(..MOST);
-    match random.u8(..8) {
+    let at = random.usize(..USUAL);
+    match random.u8(..9) {
         0 | 1 => Change::Come { kind: random.u64(..) },
-        2 => Change::Go { at },
-        3 | 4 => {
+        2 | 3 => Change::Go { at },
+        4 | 5 => {
             let states = [Availability::Ready, Availability::Draining, Availability::Unavailable];
             Change::Become { at, availability: states[random.usize(..3)] }
         }
-        5 => Change::Move { at, kind: random.u64(..) },
+        6 => Change::Move { at, kind: random.u64(..) },
         _ => Change::Weigh { at, weight: [0, 1, 3, 100, 65_535][random.usize(..5)] },
     }
 }

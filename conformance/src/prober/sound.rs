@@ -59,13 +59,10 @@ fn talks(trial: &mut Trial<'_>) -> Result<Vec<Vec<ProbeEvent>>, Stop> {
     Ok(talk::talks(&mut *prober(trial)?, &config, &mut trial.random)?)
 }
 
-fn random_event(random: &mut fastrand::Rng, transport: Transport) -> ProbeEvent {
+fn random_event(random: &mut fastrand::Rng, transport: Transport, most: usize) -> ProbeEvent {
     match transport {
         Transport::Http => ProbeEvent::Answered(garbled(random)),
-        Transport::Tcp => {
-            let most = if random.u8(..20) == 0 { 16_384 } else { 200 };
-            ProbeEvent::Received(garbage(random, most))
-        }
+        Transport::Tcp => ProbeEvent::Received(garbage(random, most)),
     }
 }
 
@@ -74,8 +71,10 @@ fn survives_garbage(trial: &mut Trial<'_>) -> Checked {
     let sessions = (trial.steps / 50).clamp(20, 500);
     trial.measure("probes", f64::from(sessions));
     for _ in 0..sessions {
+        // Now and then as much as is read at once.
+        let most = if trial.random.u8(..10) == 0 { 16_384 } else { 200 };
         let mut events: Vec<ProbeEvent> =
-            (0..trial.random.usize(1..20)).map(|_| random_event(&mut trial.random, transport)).collect();
+            (0..trial.random.usize(1..20)).map(|_| random_event(&mut trial.random, transport, most)).collect();
         if transport == Transport::Tcp {
             events.push(ProbeEvent::Closed);
         }
@@ -94,7 +93,7 @@ fn sends_a_bounded_amount(trial: &mut Trial<'_>) -> Checked {
     for talk in talks(trial)? {
         // The same again and again, and all that the prober sent back to it.
         let mut said: Vec<ProbeEvent> = talk.into_iter().filter(|event| *event != ProbeEvent::Closed).collect();
-        said.push(random_event(&mut trial.random, transport));
+        said.push(random_event(&mut trial.random, transport, 200));
         let events: Vec<ProbeEvent> = said.iter().cycle().take(MOST_EVENTS).cloned().collect();
         largest = largest.max(play(&mut *prober(trial)?, 1, &events)?.sent.len());
         trial.try_list(events, |trial, events| {
@@ -143,12 +142,24 @@ fn came_to(session: &Session) -> (Option<bool>, &[u8], &[ProbeRequest]) {
 
 const AT_A_TIME: usize = 6;
 
+/// The same talk in smaller pieces, so that others come in between.
+fn in_halves(talk: &[ProbeEvent]) -> Vec<ProbeEvent> {
+    let halves = |event: &ProbeEvent| match event {
+        ProbeEvent::Received(bytes) if bytes.len() > 1 => {
+            let (one, other) = bytes.split_at(bytes.len() / 2);
+            vec![ProbeEvent::Received(one.to_vec()), ProbeEvent::Received(other.to_vec())]
+        }
+        other => vec![other.clone()],
+    };
+    talk.iter().flat_map(halves).take(8).collect()
+}
+
 fn sessions_are_apart(trial: &mut Trial<'_>) -> Checked {
-    let talks = talks(trial)?;
+    let talks: Vec<Vec<ProbeEvent>> = talks(trial)?.iter().map(|talk| in_halves(talk)).collect();
     for round in 0..(trial.steps / 500).clamp(4, 40) as usize {
         let together: Vec<&Vec<ProbeEvent>> =
             (0..AT_A_TIME).map(|at| &talks[(round + at * (1 + round % 5)) % talks.len()]).collect();
-        let count: usize = together.iter().map(|talk| talk.len().min(8) + 1).sum();
+        let count: usize = together.iter().map(|talk| talk.len() + 1).sum();
         // Whose turn it is.
         let turns: Vec<usize> = (0..count).map(|_| trial.random.usize(..AT_A_TIME)).collect();
         trial.try_list(turns, |trial, turns| {

@@ -56,7 +56,7 @@ pub(crate) const RICH: &str = r#"{"routes":[
     {"match":{"path_prefix":"/a","methods":["GET","HEAD"]},"cluster":"three"},
     {"match":{"headers":{"x-tenant":{"exact":"gold"}}},"cluster":"four"},
     {"match":{"query":{"a":{"exact":"1"}}},"cluster":"five"},
-    {"match":{"path_prefix":"/split"},"clusters":[{"cluster":"one","weight":3},{"cluster":"two","weight":1}]},
+    {"match":{"path_prefix":"/b"},"clusters":[{"cluster":"one","weight":3},{"cluster":"two","weight":1}]},
     {"match":{"path_prefix":"/gone"},"respond":{"status":410,"headers":{"x-why":"gone"},"body":"gone"}},
     {"match":{"path_prefix":"/old"},"redirect":{"status":308,"location":"https://new.test/"}}
 ]}"#;

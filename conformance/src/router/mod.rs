@@ -405,7 +405,7 @@ fn survives_foreign_state(trial: &mut Trial<'_>) -> Checked {
 
 fn is_repeatable(trial: &mut Trial<'_>) -> Checked {
     for config in configs(trial)? {
-        let requests = plausible(trial, &config, trial.steps / 10)?;
+        let requests = plausible(trial, &config, trial.steps / 5)?;
         trial.try_list(requests, |trial, requests| {
             let (mut one, mut other) = (router(trial, &config, 0)?, router(trial, &config, 0)?);
             for request in requests {

@@ -1,5 +1,10 @@
 //! Balancers without WebAssembly: one that is sound of each kind, and each with any of the faults.
 
+pub(crate) mod partitioner;
+pub(crate) mod prober;
+pub(crate) mod role;
+pub(crate) mod router;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;

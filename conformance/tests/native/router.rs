@@ -1,0 +1,326 @@
+//! A router with tables as `rules` has them, sound or with any of the faults.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use plimsoll_conformance::{
+    Action, Attribute, Balancer, CreateFailure, Decision, Description, Router, RouterPlan, Subject, Values, Verdict,
+};
+use serde_json::Value;
+
+use super::role::{Draws, description, finding, misfits, parsed, report};
+use crate::native_policy;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    DiesOfNul,
+    GoesByTime,
+    NamesNoCluster,
+    IsSlow,
+    RunsExpressionsSlowly,
+    SharesItsTurns,
+    Leaks,
+    SurvivesItsDestruction,
+    DiesOfForeignState,
+    IsNeverTheSame,
+    DoesNotCountHeaders,
+    MindsCase,
+    ResolvesNoDots,
+    IgnoresWeights,
+    ComparesSingleValues,
+    AlwaysFindsOne,
+}
+
+pub(crate) const MUTANTS: [(Fault, &str, &str); 16] = [
+    (Fault::DiesOfNul, CLAIM, "R1"),
+    (Fault::DoesNotCountHeaders, CLAIM, "R2"),
+    (Fault::MindsCase, CLAIM, "R3"),
+    (Fault::ResolvesNoDots, CLAIM, "R4"),
+    (Fault::GoesByTime, CLAIM, "R5"),
+    (Fault::IgnoresWeights, CLAIM, "R6"),
+    (Fault::ComparesSingleValues, CLAIM, "R7"),
+    (Fault::NamesNoCluster, CLAIM, "R8"),
+    (Fault::IsSlow, CLAIM, "R9"),
+    (Fault::RunsExpressionsSlowly, CLAIM, "R9b"),
+    (Fault::AlwaysFindsOne, CLAIM, "R11"),
+    (Fault::SharesItsTurns, CLAIM, "R12"),
+    (Fault::Leaks, CLAIM, "R13"),
+    (Fault::SurvivesItsDestruction, CLAIM, "R14"),
+    (Fault::DiesOfForeignState, CLAIM, "R15"),
+    (Fault::IsNeverTheSame, CLAIM, "R16"),
+];
+
+const CLAIM: &str = "router/gateway";
+
+#[test]
+fn a_sound_router_keeps_what_its_kind_promises() {
+    for selection in [CLAIM, "auto", "quick"] {
+        let report = report(&Native::new(Fault::None), selection);
+        assert!(report.passed(), "{report}");
+    }
+    let report = report(&Native::new(Fault::None), "auto");
+    assert!(report.properties.iter().all(|finding| finding.verdict == Verdict::Passed), "{report}");
+}
+
+#[test]
+fn each_broken_router_fails_the_property_it_breaks_and_no_other() {
+    let misfits = misfits(&MUTANTS, |fault| Box::new(Native::new(fault)));
+    assert!(misfits.is_empty(), "{}", misfits.join("\n"));
+}
+
+#[test]
+fn a_table_that_breaks_precedence_is_made_small() {
+    let report = report(&Native::new(Fault::DoesNotCountHeaders), CLAIM);
+    let smallest = finding(&report, "R2").smallest.clone().expect("a table that breaks it");
+    // Two routes are enough.
+    assert_eq!(smallest.matches("cluster").count(), 2, "{smallest}");
+}
+
+pub(crate) struct Native {
+    fault: Fault,
+    chaos: Rc<Cell<u64>>,
+}
+
+impl Native {
+    pub(crate) fn new(fault: Fault) -> Self {
+        Self { fault, chaos: Rc::default() }
+    }
+}
+
+impl Subject for Native {
+    fn roles(&self) -> Vec<String> {
+        vec!["router".into()]
+    }
+
+    fn digest(&self) -> String {
+        "none".into()
+    }
+
+    fn describe(&self) -> Result<Description, String> {
+        Ok(description("router"))
+    }
+
+    fn create(&self, _: &str, config: &str) -> Result<(), CreateFailure> {
+        parsed(config).map(drop)
+    }
+
+    fn balancers(&self, _: &str, _: u32, _: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
+        Ok(Vec::new())
+    }
+
+    fn routers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Router>>, CreateFailure> {
+        let config = parsed(config)?;
+        let routes = config["routes"].as_array().cloned().unwrap_or_default();
+        let turns = Rc::new(Cell::new(0));
+        let policy = |number: u32| {
+            let policy = Policy {
+                fault: self.fault,
+                plan: plan(&routes),
+                routes: routes.clone(),
+                draws: Draws::new(u64::from(worker) << 32 | u64::from(number), &self.chaos),
+                turns: (count > 1).then(|| turns.clone()),
+                has_survived: false,
+                now_ms: 0,
+                used: 0,
+                took: Duration::ZERO,
+            };
+            Box::new(policy) as Box<dyn Router>
+        };
+        Ok((0..count).map(policy).collect())
+    }
+}
+
+struct Policy {
+    fault: Fault,
+    plan: RouterPlan,
+    routes: Vec<Value>,
+    draws: Draws,
+    turns: Option<Rc<Cell<u64>>>,
+    has_survived: bool,
+    now_ms: u64,
+    used: u64,
+    took: Duration,
+}
+
+native_policy!(Policy, Fault::Leaks, Fault::DiesOfForeignState, Fault::SurvivesItsDestruction);
+
+fn named(route: &Value, kind: &str) -> Vec<(String, Value)> {
+    let fields = route["match"][kind].as_object().cloned().unwrap_or_default();
+    fields.into_iter().map(|(name, value)| (if kind == "headers" { name.to_lowercase() } else { name }, value)).collect()
+}
+
+fn clusters(route: &Value) -> Vec<(String, u32)> {
+    let one = route["cluster"].as_str().map(|name| (name.to_owned(), 1));
+    let several = route["clusters"].as_array().cloned().unwrap_or_default();
+    let several = several
+        .into_iter()
+        .map(|share| (share["cluster"].as_str().unwrap_or_default().to_owned(), share["weight"].as_u64().unwrap_or(1) as u32));
+    one.into_iter().chain(several).collect()
+}
+
+fn plan(routes: &[Value]) -> RouterPlan {
+    let mut plan = RouterPlan { attributes: vec![Attribute::Authority, Attribute::Path, Attribute::Method], ..RouterPlan::default() };
+    for (number, route) in routes.iter().enumerate() {
+        plan.attributes.extend(named(route, "headers").into_iter().map(|(name, _)| Attribute::Header(name)));
+        plan.attributes.extend(named(route, "query").into_iter().map(|(name, _)| Attribute::QueryParameter(name)));
+        plan.clusters.extend(clusters(route).into_iter().map(|(name, _)| name));
+        plan.routes.push(format!("route {number}"));
+    }
+    plan
+}
+
+/// By segments, with those resolved that are dots.
+fn resolved(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment.to_lowercase().replace("%2e", ".").as_str() {
+            "." => {}
+            ".." => drop(kept.pop()),
+            _ => kept.push(segment),
+        }
+    }
+    if path.starts_with('/') { format!("/{}", kept.join("/")) } else { path.to_owned() }
+}
+
+impl Policy {
+    fn begin_anew(&mut self) {}
+
+    fn reserved(&self) -> u64 {
+        0
+    }
+
+    fn value<'a>(&self, values: &'a Values, attribute: &Attribute) -> Option<&'a [u8]> {
+        values.0[self.plan.attributes.iter().position(|known| known == attribute)?].as_deref()
+    }
+
+    fn fits(&self, condition: &Value, value: Option<&[u8]>) -> bool {
+        let Some(value) = value else { return condition["present"] == false };
+        if let Some(exact) = condition["exact"].as_str() {
+            let single = self.fault == Fault::ComparesSingleValues
+                && exact.contains(", ")
+                && exact.split(", ").any(|part| part.as_bytes() == value);
+            return single || value == exact.as_bytes();
+        }
+        condition["prefix"].as_str().is_none_or(|prefix| value.starts_with(prefix.as_bytes()))
+    }
+
+    fn matches(&self, route: &Value, values: &Values) -> bool {
+        let text = |attribute| String::from_utf8_lossy(self.value(values, &attribute).unwrap_or_default()).into_owned();
+        let host = text(Attribute::Authority);
+        let host = host.split(':').next().unwrap_or_default();
+        let mut host = host.strip_suffix('.').unwrap_or(host).to_owned();
+        let mut wanted = route["match"]["host"].as_str().map(str::to_owned);
+        if self.fault != Fault::MindsCase {
+            host = host.to_lowercase();
+            wanted = wanted.map(|wanted| wanted.to_lowercase());
+        }
+        let path = text(Attribute::Path);
+        let path = if self.fault == Fault::ResolvesNoDots { path } else { resolved(&path) };
+        let conditions = &route["match"];
+        let under = |prefix: &str| {
+            let rest = path.strip_prefix(prefix.trim_end_matches('/'));
+            path.starts_with('/') && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let methods = conditions["methods"].as_array().cloned().unwrap_or_default();
+        wanted.is_none_or(|wanted| match wanted.strip_prefix('*') {
+            Some(end) => host.len() > end.len() && host.ends_with(end),
+            None => host == wanted,
+        }) && conditions["path_exact"].as_str().is_none_or(|exact| path == exact)
+            && conditions["path_prefix"].as_str().is_none_or(under)
+            && conditions["path_regex"].is_null()
+            && (methods.is_empty() || methods.iter().any(|method| *method == text(Attribute::Method)))
+            && named(route, "headers").iter().all(|(name, c)| self.fits(c, self.value(values, &Attribute::Header(name.clone()))))
+            && named(route, "query")
+                .iter()
+                .all(|(name, c)| self.fits(c, self.value(values, &Attribute::QueryParameter(name.clone()))))
+    }
+
+    fn specificity(&self, route: &Value) -> impl Ord + use<> {
+        let conditions = &route["match"];
+        let host = conditions["host"].as_str().unwrap_or_default();
+        let prefix = conditions["path_prefix"].as_str().unwrap_or_default().trim_end_matches('/').len();
+        let headers = if self.fault == Fault::DoesNotCountHeaders { 0 } else { named(route, "headers").len() };
+        (
+            if host.starts_with('*') { host.len() } else { usize::from(!host.is_empty()) * 1000 },
+            (conditions["path_exact"].is_string(), prefix),
+            conditions["methods"].is_array(),
+            headers,
+            named(route, "query").len(),
+        )
+    }
+
+    fn forward(&mut self, number: usize) -> Decision {
+        let route = self.routes[number].clone();
+        let shares = clusters(&route);
+        let first: usize = self.routes[..number].iter().map(|route| clusters(route).len()).sum();
+        let weight = |(_, weight): &(String, u32)| if self.fault == Fault::IgnoresWeights { 1 } else { *weight };
+        let total: u32 = shares.iter().map(weight).sum();
+        // More often than other properties ask.
+        let is_chaos = self.fault == Fault::IsNeverTheSame && self.used > 700;
+        let mut drawn = if shares.len() > 1 { self.draws.below(total, is_chaos) } else { 0 };
+        let mut at = 0;
+        while drawn >= weight(&shares[at]) {
+            drawn -= weight(&shares[at]);
+            at += 1;
+        }
+        let repeatable = shares.len() == 1;
+        Decision { action: Action::Forward((first + at) as u32), route: Some(number as u32), repeatable }
+    }
+}
+
+const NONE: Decision = Decision { action: Action::NoRoute, route: None, repeatable: true };
+
+impl Router for Policy {
+    fn plan(&self) -> RouterPlan {
+        self.plan.clone()
+    }
+
+    fn route(&mut self, values: &Values) -> Result<Decision, String> {
+        self.used += 1;
+        let has_expression = self.routes.iter().any(|route| route["match"]["path_regex"].is_string());
+        let is_long = values.0.iter().flatten().any(|value| value.len() > 4096);
+        let is_slow = is_long && if has_expression { self.fault == Fault::RunsExpressionsSlowly } else { self.fault == Fault::IsSlow };
+        self.took = if is_slow { Duration::from_secs(1) } else { Duration::ZERO };
+        if self.fault == Fault::DiesOfNul && values.0.iter().flatten().any(|value| value.contains(&0)) {
+            return Err("unreachable executed".into());
+        }
+        if let Some(turns) = &self.turns {
+            turns.set(turns.get() + 1);
+            if self.fault == Fault::SharesItsTurns && turns.get().is_multiple_of(50) {
+                return Ok(Decision { route: None, action: Action::Forward(0), repeatable: false });
+            }
+        }
+        if self.has_survived || (self.fault == Fault::GoesByTime && self.now_ms > 100_000) {
+            return Ok(Decision { action: Action::Redirect { status: 302, location: "/later".into() }, ..NONE });
+        }
+        let mut best: Option<usize> = None;
+        for number in 0..self.routes.len() {
+            let is_better = best.is_none_or(|best| self.specificity(&self.routes[number]) > self.specificity(&self.routes[best]));
+            if is_better && self.matches(&self.routes[number], values) {
+                best = Some(number);
+            }
+        }
+        let names_three = self.plan.clusters == ["one", "two", "three"];
+        let names_five = self.plan.clusters.iter().any(|name| name == "five");
+        Ok(match best {
+            None if self.fault == Fault::AlwaysFindsOne && names_three => self.forward(0),
+            None => NONE,
+            Some(_) if self.fault == Fault::NamesNoCluster && names_five => {
+                Decision { action: Action::Forward(999), ..NONE }
+            }
+            Some(number) if self.routes[number]["respond"].is_object() => {
+                Decision { action: Action::Respond { status: 410, headers: Vec::new(), body: Vec::new() }, ..NONE }
+            }
+            Some(number) if self.routes[number]["redirect"].is_object() => {
+                Decision { action: Action::Redirect { status: 308, location: "/".into() }, ..NONE }
+            }
+            Some(number) => self.forward(number),
+        })
+    }
+
+    fn took(&self) -> Option<Duration> {
+        Some(self.took)
+    }
+}
