@@ -29,6 +29,8 @@ pub struct Priority {
 
 /// All of the load.
 const WHOLE: u32 = 1000;
+/// Groups that a partitioner may have. Levels beyond them are one with the last.
+const MOST_LEVELS: usize = 1024;
 
 impl Partitioner for Priority {
     type Config = Config;
@@ -45,7 +47,9 @@ impl Partitioner for Priority {
         let mut levels: Vec<u32> = endpoints.iter().map(|endpoint| endpoint.priority).collect();
         levels.sort_unstable();
         levels.dedup();
-        let of_level = |level: u32| endpoints.iter().filter(move |endpoint| endpoint.priority == level);
+        levels.truncate(MOST_LEVELS);
+        let last = if levels.len() == MOST_LEVELS { levels[MOST_LEVELS - 1] } else { u32::MAX };
+        let of_level = |level: u32| endpoints.iter().filter(move |endpoint| endpoint.priority.min(last) == level);
         let capacities: Vec<u32> = levels
             .iter()
             .map(|&level| {

@@ -61,6 +61,14 @@ fn levels_may_have_gaps_and_none_may_be_ready() {
 }
 
 #[test]
+fn levels_are_bounded_and_the_last_has_those_beyond() {
+    let mut bench = PartitionerBench::<Priority>::new("{}").unwrap();
+    let endpoints: Vec<Endpoint> = (0..1500).map(|slot| Endpoint { priority: 2 * slot, ..endpoint(slot) }).collect();
+    let groups = bench.endpoints(&endpoints);
+    assert_eq!((groups.len(), groups[1022].slots.len(), groups[1023].slots.len()), (1024, 1, 1500 - 1023));
+}
+
+#[test]
 fn a_factor_out_of_range_is_named() {
     let errors = PartitionerBench::<Priority>::new(r#"{"overprovisioning_percent": 99}"#).unwrap_err();
     assert_eq!(errors[0].path, "/overprovisioning_percent");

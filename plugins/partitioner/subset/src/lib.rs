@@ -70,6 +70,8 @@ pub struct Subset {
 
 /// More labels than anybody combines.
 const MOST_LABELS: usize = 8;
+/// Groups that a partitioner may have: one of them is the fallback's.
+const MOST_SUBSETS: usize = 1023;
 
 impl Partitioner for Subset {
     type Config = Config;
@@ -112,8 +114,11 @@ impl Partitioner for Subset {
             let Some(values) = values else { continue };
             let mut joined = Vec::new();
             values.iter().for_each(|value| join(&mut joined, value.as_bytes()));
+            if groups.len() == MOST_SUBSETS && !by_values.contains_key(&joined) {
+                continue;
+            }
             let at = *by_values.entry(joined).or_insert_with(|| {
-                groups.push(Group { name: values.join(", "), slots: Vec::new() });
+                groups.push(Group { name: name(&values), slots: Vec::new() });
                 has_usable.push(false);
                 groups.len() as u32 - 1
             });
@@ -149,6 +154,15 @@ impl Partitioner for Subset {
 
 fn value_of<'a>(endpoint: &'a Endpoint, key: &str) -> Option<&'a str> {
     endpoint.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+}
+
+/// Tells the subset of these values from every other, and from the fallback.
+fn name(values: &[&str]) -> String {
+    let escaped = |value: &&str| {
+        let needs_it = |letter| matches!(letter, '\\' | ',' | '(');
+        value.chars().flat_map(|letter| needs_it(letter).then_some('\\').into_iter().chain([letter])).collect()
+    };
+    values.iter().map(escaped).collect::<Vec<String>>().join(", ")
 }
 
 /// Adds a value to a list of them in one piece of memory: its length first, so that no two lists look the same.

@@ -65,6 +65,31 @@ fn a_subset_without_a_ready_endpoint_is_as_if_it_were_not_there() {
 }
 
 #[test]
+fn groups_have_names_of_their_own() {
+    let mut bench = PartitionerBench::<Subset>::new(TWO).unwrap();
+    let labels = [("a, b", "c"), ("a", "b, c"), ("a\\, b", "c"), ("(fallback)", "")];
+    let endpoints: Vec<Endpoint> =
+        (0..).zip(labels).map(|(slot, (v, t))| labelled(slot, &[("version", v), ("tier", t)])).collect();
+    let names: std::collections::BTreeSet<_> =
+        bench.endpoints(&endpoints).into_iter().map(|group| group.name).collect();
+    assert_eq!(names.len(), labels.len() + 1, "{names:?}");
+    let mut one = PartitionerBench::<Subset>::new("{}").unwrap();
+    let names: Vec<_> =
+        one.endpoints(&[labelled(0, &[("version", "(fallback)")])]).into_iter().map(|group| group.name).collect();
+    assert_eq!(names, ["\\(fallback)", "(fallback)"]);
+}
+
+#[test]
+fn subsets_are_bounded_and_those_that_are_too_many_are_as_if_they_were_not_there() {
+    let mut bench = PartitionerBench::<Subset>::new(r#"{"fallback": "none"}"#).unwrap();
+    let version = |slot: u32| labelled(slot, &[("version", slot.to_string().as_str())]);
+    let endpoints: Vec<Endpoint> = (0..2000).map(version).collect();
+    assert_eq!(bench.endpoints(&endpoints).len(), 1024);
+    assert_eq!(slots(&mut bench, &endpoints, &[header("1022")]), Some(vec![1022]));
+    assert_eq!(slots(&mut bench, &endpoints, &[header("1023")]), None);
+}
+
+#[test]
 fn mistakes_are_named() {
     for (config, path) in [
         (r#"{"labels": []}"#, "/labels"),
