@@ -1,7 +1,7 @@
 //! Whether a plugin is sound, and keeps what its kind promises. A property is something that must hold: an endpoint that
 //! is down is never chosen, a configuration of garbage is refused and not fatal, a key stays where it is when others come
-//! and go. Properties belong to a [`Profile`]; `generic` and `balancer` are everybody's, the others are for who claims
-//! them or shows them.
+//! and go. Properties belong to a [`Profile`]; `generic` and those with the name of a role are everybody's, the others are
+//! for who claims them or shows them.
 //!
 //! Nothing here knows how plugins run. Who does implements [`Subject`] and gets a [`Report`]:
 //!

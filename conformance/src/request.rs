@@ -68,8 +68,10 @@ impl Vocabulary {
         let values = attributes.iter().map(|attribute| {
             let value = self.value(random, attribute);
             // Every request has these.
-            let always =
-                matches!(attribute, Attribute::Method | Attribute::Path | Attribute::SourceAddress | Attribute::Listener);
+            let always = matches!(
+                attribute,
+                Attribute::Method | Attribute::Path | Attribute::SourceAddress | Attribute::Listener
+            );
             (always || random.u8(..6) > 0).then_some(value)
         });
         Values(values.collect())
@@ -77,7 +79,8 @@ impl Vocabulary {
 
     fn value(&self, random: &mut fastrand::Rng, attribute: &Attribute) -> Vec<u8> {
         const METHODS: &[&str] = &["GET", "GET", "HEAD", "POST", "PUT", "M-SEARCH"];
-        const HOSTS: &[&str] = &["a.test", "A.test:8080", "b.a.test.", "[2001:db8::1]:80", "192.0.2.1", "xn--bcher-kva.test"];
+        const HOSTS: &[&str] =
+            &["a.test", "A.test:8080", "b.a.test.", "[2001:db8::1]:80", "192.0.2.1", "xn--bcher-kva.test"];
         const PATHS: &[&str] = &["/", "/a", "/a/b", "/a/../b", "/a%2fb", "/%2e%2e/a", "//a", "/a/", "*", "/a;v=1"];
         const ADDRESSES: &[&str] = &["192.0.2.7", "10.1.2.3", "2001:db8::7", "::ffff:10.0.0.1"];
         let own = random.u8(..3) == 0;

@@ -36,7 +36,12 @@ pub trait Subject {
     }
 
     /// The same for partitioners.
-    fn partitioners(&self, _config: &str, _worker: u32, _count: u32) -> Result<Vec<Box<dyn Partitioner>>, CreateFailure> {
+    fn partitioners(
+        &self,
+        _config: &str,
+        _worker: u32,
+        _count: u32,
+    ) -> Result<Vec<Box<dyn Partitioner>>, CreateFailure> {
         Ok(Vec::new())
     }
 }

@@ -114,7 +114,15 @@ impl Trial<'_> {
     pub(crate) fn config_of(&self, role: &str) -> Result<String, Stop> {
         let of = self.uses.iter().find(|of| of.role == role);
         let of = of.ok_or_else(|| Stop::Skipped(format!("it is no {role}")))?;
-        of.refusal.clone().map_or_else(|| Ok(of.config.clone()), |refusal| Err(Stop::Skipped(refusal)))
+        if let Some(refusal) = &of.refusal {
+            return Err(Stop::Skipped(refusal.clone()));
+        }
+        match self.subject.create(role, &of.config) {
+            Err(CreateFailure::Refused(why)) => {
+                Err(Stop::Skipped(format!("as {role} it takes no such configuration: {why}")))
+            }
+            _ => Ok(of.config.clone()),
+        }
     }
 
     /// Notes a number for the report, in place of one of the same name.

@@ -10,7 +10,12 @@ const ALL: &[Profile] = &[Profile::Partitioner];
 /// What holds for every partitioner, whatever it goes by.
 pub(super) const PROPERTIES: &[Property] = &[
     Property::quick("PT1", ALL, "groups have only members, and none of them twice", groups_have_members_only),
-    Property::quick("PT2", ALL, "there are at most 1024 groups, however many kinds of endpoints there are", has_few_groups),
+    Property::quick(
+        "PT2",
+        ALL,
+        "there are at most 1024 groups, however many kinds of endpoints there are",
+        has_few_groups,
+    ),
     Property::quick("PT3", ALL, "no two groups have the same name", tells_groups_apart),
     Property::quick(
         "PT4",
@@ -26,7 +31,12 @@ pub(super) const PROPERTIES: &[Property] = &[
     ),
     Property::thorough("PT6", ALL, "the same seed and the same requests give the same choices", is_repeatable),
     Property::quick("PT7", ALL, "extreme values are divided and answered", survives_extremes),
-    Property::quick("PT8", ALL, "nothing is chosen before there are endpoints, nor when they are gone", chooses_nothing_from_nothing),
+    Property::quick(
+        "PT8",
+        ALL,
+        "nothing is chosen before there are endpoints, nor when they are gone",
+        chooses_nothing_from_nothing,
+    ),
     Property::quick("PT9", ALL, "two policies of one instance know nothing of each other", policies_are_apart),
     Property::quick("PT10", ALL, "foreign state is refused or ignored", survives_foreign_state),
     Property::thorough("PT11", ALL, "memory does not grow with the number of calls", memory_stays),
@@ -90,7 +100,8 @@ fn tells_groups_apart(trial: &mut Trial<'_>) -> Checked {
         twice.map(|group| format!("two groups are called {:?}: {groups:?}", group.name))
     })?;
     // Names that are made of what endpoints are like must not look like those that the partitioner makes up.
-    let names: Vec<String> = partitioner(trial, 0)?.divide(1, &zoo(trial, 20).endpoints)?.into_iter().map(|g| g.name).collect();
+    let names: Vec<String> =
+        partitioner(trial, 0)?.divide(1, &zoo(trial, 20).endpoints)?.into_iter().map(|g| g.name).collect();
     let keys: Vec<String> = zoo(trial, 20).endpoints.into_iter().flat_map(|e| e.metadata).map(|(key, _)| key).collect();
     let named = |(slot, name): (u32, &String)| Endpoint {
         zone: name.clone(),
@@ -111,7 +122,8 @@ fn tells_groups_apart(trial: &mut Trial<'_>) -> Checked {
 const MOST_GROUPS: usize = 1024;
 
 fn has_few_groups(trial: &mut Trial<'_>) -> Checked {
-    let mut keys: Vec<String> = zoo(trial, 24).endpoints.into_iter().flat_map(|e| e.metadata).map(|(key, _)| key).collect();
+    let mut keys: Vec<String> =
+        zoo(trial, 24).endpoints.into_iter().flat_map(|e| e.metadata).map(|(key, _)| key).collect();
     keys.sort();
     keys.dedup();
     let each = |slot: u32| Endpoint {
@@ -124,7 +136,9 @@ fn has_few_groups(trial: &mut Trial<'_>) -> Checked {
     let groups = partitioner(trial, 0)?.divide(1, &endpoints)?;
     trial.measure("groups", groups.len() as f64);
     if groups.len() > MOST_GROUPS {
-        return Err(format!("{} groups of 1500 endpoints with a zone, a level and labels of their own", groups.len()).into());
+        return Err(
+            format!("{} groups of 1500 endpoints with a zone, a level and labels of their own", groups.len()).into()
+        );
     }
     Ok(())
 }
@@ -182,7 +196,10 @@ fn divides_by_what_is_there(trial: &mut Trial<'_>) -> Checked {
         other.set_now_ms(86_400_000);
         let without = other.divide(1, &zoo.endpoints)?;
         if with_a_past != without {
-            return Err(format!("{with_a_past:?} after changes, {without:?} by another instance, of {:?}", zoo.endpoints));
+            return Err(format!(
+                "{with_a_past:?} after changes, {without:?} by another instance, of {:?}",
+                zoo.endpoints
+            ));
         }
         Ok(())
     })
@@ -228,12 +245,10 @@ fn survives_extremes(trial: &mut Trial<'_>) -> Checked {
     for _ in 0..(trial.steps / 100).clamp(20, 200) {
         let random = &mut trial.random;
         let mut one_of = || NUMBERS[random.usize(..NUMBERS.len())];
-        let mut set: Vec<Endpoint> = NUMBERS.iter().map(|slot| Endpoint {
-            weight: one_of(),
-            ramp: one_of(),
-            priority: one_of(),
-            ..Endpoint::new(*slot)
-        }).collect();
+        let mut set: Vec<Endpoint> = NUMBERS
+            .iter()
+            .map(|slot| Endpoint { weight: one_of(), ramp: one_of(), priority: one_of(), ..Endpoint::new(*slot) })
+            .collect();
         for endpoint in &mut set {
             endpoint.zone = ["", "a", "\u{0}", "ä".repeat(200).as_str()][random.usize(..4)].to_owned();
             endpoint.metadata = vec![("version".into(), endpoint.zone.clone()), (String::new(), String::new())];

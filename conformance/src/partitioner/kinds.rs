@@ -150,7 +150,10 @@ fn try_ready(
         let (least, most) = bounds(healthy, factor);
         let share = f64::from(first) / f64::from(requests);
         // Shares may be in whole thousandths.
-        let slack = |bound: f64| (margin(requests.into(), bound) / f64::from(requests) + 0.002) * f64::from(u8::from(bound > 0.0 && bound < 1.0));
+        let slack = |bound: f64| {
+            (margin(requests.into(), bound) / f64::from(requests) + 0.002)
+                * f64::from(u8::from(bound > 0.0 && bound < 1.0))
+        };
         if first + others != requests || share < least - slack(least) || share > most + slack(most) {
             return Err(Stop::Broken {
                 how: format!(

@@ -15,12 +15,25 @@ pub(super) struct Zoo {
 /// Something that happens to the endpoints; positions count modulo their number.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
-    Come { kind: u64 },
-    Go { at: usize },
-    Become { at: usize, availability: Availability },
-    Weigh { at: usize, weight: u32 },
+    Come {
+        kind: u64,
+    },
+    Go {
+        at: usize,
+    },
+    Become {
+        at: usize,
+        availability: Availability,
+    },
+    Weigh {
+        at: usize,
+        weight: u32,
+    },
     /// Is told again under the same slot with another zone, level and other labels.
-    Move { at: usize, kind: u64 },
+    Move {
+        at: usize,
+        kind: u64,
+    },
 }
 
 const WORDS: [&str; 6] = ["a", "b", "version", "1", "2", "a, b"];

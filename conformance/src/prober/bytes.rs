@@ -111,7 +111,9 @@ fn does_not_pass_half_an_answer(trial: &mut Trial<'_>) -> Checked {
     let mut prober = of_bytes(trial)?;
     let config = Use::config(trial.uses, "prober").to_owned();
     let Some(talk) = passing(&mut *prober, &config)? else {
-        return Err(Stop::Skipped("nothing was found that it passes: give it a configuration with what it expects".into()));
+        return Err(Stop::Skipped(
+            "nothing was found that it passes: give it a configuration with what it expects".into(),
+        ));
     };
     let turns = turns(&talk);
     // Byte by byte until it passes.

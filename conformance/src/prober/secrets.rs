@@ -51,8 +51,14 @@ fn keeps_secrets(trial: &mut Trial<'_>) -> Checked {
 
 /// Configurations with a credential in a place where it is accepted.
 fn planted(trial: &Trial<'_>, config: &str) -> Vec<(String, Vec<String>)> {
-    let places: [&[&str]; 6] =
-        [&["password"], &["secret"], &["token"], &["authorization"], &["headers", "authorization"], &["auth", "password"]];
+    let places: [&[&str]; 6] = [
+        &["password"],
+        &["secret"],
+        &["token"],
+        &["authorization"],
+        &["headers", "authorization"],
+        &["auth", "password"],
+    ];
     let mut configs = Vec::new();
     for place in places {
         let Ok(mut with) = serde_json::from_str::<Value>(config) else { continue };

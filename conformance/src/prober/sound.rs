@@ -116,7 +116,8 @@ fn sends_a_bounded_amount(trial: &mut Trial<'_>) -> Checked {
 
 fn waits_for_the_greeting(trial: &mut Trial<'_>) -> Checked {
     let probes = (trial.steps / 20).clamp(50, 1000);
-    let numbers: Vec<u32> = (0..probes).map(|number| if number % 3 == 0 { trial.random.u32(..) } else { number }).collect();
+    let numbers: Vec<u32> =
+        (0..probes).map(|number| if number % 3 == 0 { trial.random.u32(..) } else { number }).collect();
     trial.measure("probes", f64::from(probes));
     trial.try_list(numbers, |trial, numbers| {
         let mut prober = prober(trial)?;
@@ -183,7 +184,11 @@ fn sessions_are_apart(trial: &mut Trial<'_>) -> Checked {
                 let alone = play(&mut *fresh, at as u32, &together[at][..told[at]])?;
                 if came_to(session) != came_to(&alone) {
                     let events = &together[at][..told[at]];
-                    return Err(format!("{events:?}: {:?} among others, {:?} alone", came_to(session), came_to(&alone)));
+                    return Err(format!(
+                        "{events:?}: {:?} among others, {:?} alone",
+                        came_to(session),
+                        came_to(&alone)
+                    ));
                 }
             }
             Ok(())

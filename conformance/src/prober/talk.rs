@@ -147,7 +147,8 @@ pub(super) fn answers(config: &str) -> Vec<ProbeResponse> {
         headers: vec![("content-type".into(), b"text/plain".to_vec())],
         body: body.to_vec(),
     };
-    let mut answers: Vec<ProbeResponse> = [200, 204, 206, 302, 401, 404, 418, 429, 500, 503].map(|s| with(s, b"")).into();
+    let mut answers: Vec<ProbeResponse> =
+        [200, 204, 206, 302, 401, 404, 418, 429, 500, 503].map(|s| with(s, b"")).into();
     answers.splice(1..1, [with(200, &body), with(200, b"{\"status\":\"ok\"}"), with(204, &body)]);
     answers
 }

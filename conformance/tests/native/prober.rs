@@ -105,7 +105,8 @@ impl Subject for Native {
     fn probers(&self, _: &str, _: u32, count: u32) -> Result<Vec<Box<dyn Prober>>, CreateFailure> {
         let shared: Rc<RefCell<HashMap<u32, Session>>> = Rc::default();
         let policy = |_| {
-            let sessions = if self.fault == Fault::SharesSessions && count > 1 { shared.clone() } else { Rc::default() };
+            let sessions =
+                if self.fault == Fault::SharesSessions && count > 1 { shared.clone() } else { Rc::default() };
             let policy = Policy {
                 transport: self.transport,
                 fault: self.fault,
@@ -160,7 +161,8 @@ impl Policy {
 
     /// What a whole line comes to.
     fn judge(&self, session: &mut Session, line: &str) -> Vec<ProbeAction> {
-        let failed = if self.fault == Fault::TellsWhatItHeard { format!("unexpected {line}") } else { "unexpected".into() };
+        let failed =
+            if self.fault == Fault::TellsWhatItHeard { format!("unexpected {line}") } else { "unexpected".into() };
         let on_time = self.fault != Fault::GoesByTime || self.now_ms <= 1000;
         match (session.greeted, line) {
             (false, greeting) if greeting.starts_with("220") => {

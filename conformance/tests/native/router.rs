@@ -148,20 +148,26 @@ native_policy!(Policy, Fault::Leaks, Fault::DiesOfForeignState, Fault::SurvivesI
 
 fn named(route: &Value, kind: &str) -> Vec<(String, Value)> {
     let fields = route["match"][kind].as_object().cloned().unwrap_or_default();
-    fields.into_iter().map(|(name, value)| (if kind == "headers" { name.to_lowercase() } else { name }, value)).collect()
+    fields
+        .into_iter()
+        .map(|(name, value)| (if kind == "headers" { name.to_lowercase() } else { name }, value))
+        .collect()
 }
 
 fn clusters(route: &Value) -> Vec<(String, u32)> {
     let one = route["cluster"].as_str().map(|name| (name.to_owned(), 1));
     let several = route["clusters"].as_array().cloned().unwrap_or_default();
-    let several = several
-        .into_iter()
-        .map(|share| (share["cluster"].as_str().unwrap_or_default().to_owned(), share["weight"].as_u64().unwrap_or(1) as u32));
+    let several = several.into_iter().map(|share| {
+        (share["cluster"].as_str().unwrap_or_default().to_owned(), share["weight"].as_u64().unwrap_or(1) as u32)
+    });
     one.into_iter().chain(several).collect()
 }
 
 fn plan(routes: &[Value]) -> RouterPlan {
-    let mut plan = RouterPlan { attributes: vec![Attribute::Authority, Attribute::Path, Attribute::Method], ..RouterPlan::default() };
+    let mut plan = RouterPlan {
+        attributes: vec![Attribute::Authority, Attribute::Path, Attribute::Method],
+        ..RouterPlan::default()
+    };
     for (number, route) in routes.iter().enumerate() {
         plan.attributes.extend(named(route, "headers").into_iter().map(|(name, _)| Attribute::Header(name)));
         plan.attributes.extend(named(route, "query").into_iter().map(|(name, _)| Attribute::QueryParameter(name)));
@@ -231,7 +237,9 @@ impl Policy {
             && conditions["path_prefix"].as_str().is_none_or(under)
             && conditions["path_regex"].is_null()
             && (methods.is_empty() || methods.iter().any(|method| *method == text(Attribute::Method)))
-            && named(route, "headers").iter().all(|(name, c)| self.fits(c, self.value(values, &Attribute::Header(name.clone()))))
+            && named(route, "headers")
+                .iter()
+                .all(|(name, c)| self.fits(c, self.value(values, &Attribute::Header(name.clone()))))
             && named(route, "query")
                 .iter()
                 .all(|(name, c)| self.fits(c, self.value(values, &Attribute::QueryParameter(name.clone()))))
@@ -281,7 +289,8 @@ impl Router for Policy {
         self.used += 1;
         let has_expression = self.routes.iter().any(|route| route["match"]["path_regex"].is_string());
         let is_long = values.0.iter().flatten().any(|value| value.len() > 4096);
-        let is_slow = is_long && if has_expression { self.fault == Fault::RunsExpressionsSlowly } else { self.fault == Fault::IsSlow };
+        let is_slow = is_long
+            && if has_expression { self.fault == Fault::RunsExpressionsSlowly } else { self.fault == Fault::IsSlow };
         self.took = if is_slow { Duration::from_secs(1) } else { Duration::ZERO };
         if self.fault == Fault::DiesOfNul && values.0.iter().flatten().any(|value| value.contains(&0)) {
             return Err("unreachable executed".into());
@@ -297,7 +306,8 @@ impl Router for Policy {
         }
         let mut best: Option<usize> = None;
         for number in 0..self.routes.len() {
-            let is_better = best.is_none_or(|best| self.specificity(&self.routes[number]) > self.specificity(&self.routes[best]));
+            let is_better =
+                best.is_none_or(|best| self.specificity(&self.routes[number]) > self.specificity(&self.routes[best]));
             if is_better && self.matches(&self.routes[number], values) {
                 best = Some(number);
             }

@@ -17,8 +17,8 @@ use plimsoll_conformance::{self as suite, CreateFailure, Settings, Subject};
 use balancer::UnderTest;
 
 use crate::plugin::{
-    CreateError, Engine, Grants, Instance, Limits, Partitioner, Plugin, PolicyConfig, PolicyOnTrial, Prober, Role, Router,
-    Services, Source, describe, named_clusters,
+    CreateError, Engine, Grants, Instance, Limits, Partitioner, Plugin, PolicyConfig, PolicyOnTrial, Prober, Role,
+    Router, Services, Source, describe, named_clusters,
 };
 
 /// A plugin that is to be held against the suite, as the proxy has loaded it. Its instances share nothing with those that
@@ -73,39 +73,37 @@ impl OnTrial<'_> {
         instance.map(|instance| (instance, services)).map_err(CreateFailure::Failed)
     }
 
-    /// A configuration in which all clusters exist that a router names in it.
-    fn policy_config(&self, role: Role, config: &str) -> Result<PolicyConfig, CreateFailure> {
-        let clusters = if role == Role::Router { self.clusters(config)? } else { Vec::new() };
-        let positions = clusters.into_iter().map(Into::into).zip(0..).collect();
-        Ok(PolicyConfig {
+    /// A use of these clusters, which all exist.
+    fn policy_config(role: Role, config: &str, clusters: &[String]) -> PolicyConfig {
+        PolicyConfig {
             role,
             scope: "conformance".into(),
             config: config.into(),
             pointer: String::new(),
-            known_clusters: Arc::new(positions),
-        })
+            known_clusters: Arc::new(clusters.iter().map(|name| name.as_str().into()).zip(0..).collect()),
+        }
     }
 
+    /// The clusters that a router names.
     fn clusters(&self, config: &str) -> Result<Vec<String>, CreateFailure> {
         let services = Arc::new(Services::for_trial(self.seed));
         named_clusters(&self.component.plugin, &services, config).map_err(failure)
     }
 
     fn add_policy(&self, instance: &mut Instance, role: Role, config: &str) -> Result<u32, CreateFailure> {
-        instance.add_policy(self.policy_config(role, config)?, Arc::default()).map_err(failure)
+        let clusters = if role == Role::Router { self.clusters(config)? } else { Vec::new() };
+        instance.add_policy(Self::policy_config(role, config, &clusters), Arc::default()).map_err(failure)
     }
 
-    /// So many policies of a role in a fresh instance, each with what `make` makes of it.
+    /// So many policies in a fresh instance, each with what `make` makes of it.
     fn policies<T>(
         &self,
-        role: Role,
-        config: &str,
+        config: &PolicyConfig,
         worker: u32,
         count: u32,
         make: impl Fn(PolicyOnTrial, &Rc<RefCell<Instance>>, u32, &Arc<Services>) -> Option<T>,
     ) -> Result<Vec<T>, CreateFailure> {
         let (mut instance, services) = self.start(worker)?;
-        let config = self.policy_config(role, config)?;
         let mut policies = Vec::new();
         for _ in 0..count {
             policies.push(instance.add_policy(config.clone(), Arc::default()).map_err(failure)?);
@@ -180,7 +178,8 @@ impl Subject for OnTrial<'_> {
 
     fn routers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn suite::Router>>, CreateFailure> {
         let clusters = self.clusters(config)?;
-        self.policies(Role::Router, config, worker, count, |trial, instance, policy, services| {
+        let config = Self::policy_config(Role::Router, config, &clusters);
+        self.policies(&config, worker, count, |trial, instance, policy, services| {
             let plan = Router::new(instance.clone(), policy).plan()?;
             let router = router::Router::new(&plan, clusters.clone());
             Some(Box::new(policy::UnderTest::new(trial, services, router)) as _)
@@ -188,7 +187,8 @@ impl Subject for OnTrial<'_> {
     }
 
     fn probers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn suite::Prober>>, CreateFailure> {
-        self.policies(Role::Prober, config, worker, count, |trial, instance, policy, services| {
+        let config = Self::policy_config(Role::Prober, config, &[]);
+        self.policies(&config, worker, count, |trial, instance, policy, services| {
             let transport = Prober::new(policy).transport(&instance.borrow())?;
             Some(Box::new(policy::UnderTest::new(trial, services, prober::Prober(transport))) as _)
         })
@@ -200,7 +200,8 @@ impl Subject for OnTrial<'_> {
         worker: u32,
         count: u32,
     ) -> Result<Vec<Box<dyn suite::Partitioner>>, CreateFailure> {
-        self.policies(Role::Partitioner, config, worker, count, |trial, instance, policy, services| {
+        let config = Self::policy_config(Role::Partitioner, config, &[]);
+        self.policies(&config, worker, count, |trial, instance, policy, services| {
             let attributes = router::attributes(&Partitioner::new(instance.clone(), policy).attributes());
             let partitioner = partitioner::Partitioner(attributes);
             Some(Box::new(policy::UnderTest::new(trial, services, partitioner)) as _)

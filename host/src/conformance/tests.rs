@@ -4,7 +4,7 @@ use plimsoll_tests::{Endpoint as Origin, Nginx, get};
 use super::*;
 use crate::builtin;
 
-/// Kinds that a built-in balancer must show itself to be, each with its default configuration.
+/// Kinds that a built-in plugin must show itself to be, each with its default configuration.
 fn kinds(name: &str) -> &'static [Profile] {
     use Profile::{
         Consistent, Latency, Least, Minimal, Numbered, Proportional, Ramp, Smooth, Spread, Uniform, Weighted,
@@ -21,6 +21,9 @@ fn kinds(name: &str) -> &'static [Profile] {
         "maglev" => &[Consistent, Proportional, Ramp],
         "ring-hash" | "rendezvous" => &[Consistent, Proportional, Minimal, Ramp],
         "jump-hash" => &[Numbered, Proportional, Minimal, Ramp],
+        "rules" => &[Profile::Gateway],
+        "locality" => &[Profile::Locality],
+        "priority" => &[Profile::Priority],
         _ => &[],
     }
 }
@@ -36,6 +39,47 @@ fn every_built_in_plugin_conforms_and_is_of_the_kinds_that_it_is_meant_to_be() {
         for profile in kinds(name) {
             let choice = report.profiles.iter().find(|choice| choice.profile == *profile);
             assert!(choice.is_some_and(|choice| choice.taken), "{name} is not {profile}:\n{report}");
+        }
+    }
+}
+
+/// Configurations of built-in plugins that make them something else than the default does: with the kinds that they are
+/// then, and with properties that must have been tried.
+const CONFIGURED: [(&str, &str, &[Profile], &[&str]); 8] = [
+    ("tcp", r#"{"send":"PING\\r\\n","expect":{"prefix":"+PONG\\r\\n"}}"#, &[], &["P1", "P2", "P6", "P14"]),
+    ("tcp", r#"{"expect":{"contains":"ESMTP"}}"#, &[Profile::ServerFirst], &["P1", "P2", "P4b"]),
+    (
+        "http",
+        r#"{"path":"/ready?full=1","expect":{"status":[200],"body_contains":"ready"}}"#,
+        &[],
+        &["P4", "P8", "P13"],
+    ),
+    ("http", r#"{"headers":{"authorization":"Basic cGxpbXM6b2xs"}}"#, &[], &["P8"]),
+    (
+        "subset",
+        r#"{"labels":[{"metadata":"version","header":"x-version"},{"metadata":"a","cookie":"tier"}],"fallback":"none"}"#,
+        &[],
+        &["PT2", "PT3", "PT4"],
+    ),
+    ("subset", r#"{"fallback":"default","default":{"version":"1"}}"#, &[], &["PT4"]),
+    ("locality", r#"{"zone":"eu-1","overprovisioning_percent":200}"#, &[Profile::Locality], &["PT13", "PT14"]),
+    ("priority", r#"{"overprovisioning_percent":100}"#, &[Profile::Priority], &["PT15", "PT16"]),
+];
+
+#[test]
+fn built_in_plugins_conform_as_they_are_configured() {
+    for (name, config, profiles, tried) in CONFIGURED {
+        let settings = Settings { steps: Some(2000), config: Some(config.into()), ..Settings::default() };
+        let report = built_in(name).run(&settings);
+        assert!(report.passed(), "{name} {config}:\n{report}");
+        for profile in profiles {
+            let choice = report.profiles.iter().find(|choice| choice.profile == *profile);
+            assert!(choice.is_some_and(|choice| choice.taken), "{name} {config} is not {profile}:\n{report}");
+        }
+        for id in tried {
+            let finding = report.properties.iter().find(|finding| finding.id == *id);
+            let verdict = finding.map(|finding| finding.verdict);
+            assert_eq!(verdict, Some(suite::Verdict::Passed), "{name} {config}, {id}:\n{report}");
         }
     }
 }

@@ -1,4 +1,9 @@
-//! Takes turns, and breaks just the property of the conformance suite that its configuration names.
+//! Has several roles, and breaks just the property of the conformance suite that its configuration names. As a balancer
+//! it takes turns.
+
+mod partitioner;
+mod prober;
+mod router;
 
 use std::cell::Cell;
 
@@ -18,12 +23,50 @@ enum Property {
     B4,
     /// Does not look at the priority.
     B16,
+    /// Dies of a NUL in a path.
+    R1,
+    /// Says that an answer is repeatable that depends on the time.
+    R5,
+    /// Names a cluster that it has not.
+    R8,
+    /// Compares a path with each of its own beginnings.
+    R9,
+    /// Has one turn for all its policies.
+    R12,
+    /// Keeps something of every request.
+    R13,
+    /// Judges each piece by itself.
+    P1,
+    /// Takes a beginning for the whole when the peer has gone.
+    P2,
+    /// Reserves what a peer announces.
+    P6,
+    /// Tells its password.
+    P8,
+    /// Has one buffer for all probes.
+    P9,
+    /// Says goodbye after its verdict.
+    P10,
+    /// Keeps probes that are closed.
+    P14,
+    /// Has a group for each endpoint.
+    PT2,
+    /// Chooses the first group, whatever is in it.
+    PT4,
+    /// Divides in the order in which zones came.
+    PT5,
+    /// Adds up weights in 32 bits.
+    PT7,
+    /// Goes by the zones of whichever policy was told last.
+    PT9,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Config {
     breaks: Option<Property>,
+    /// What a prober could log in with.
+    password: String,
 }
 
 struct Unsound {
@@ -101,4 +144,9 @@ impl Balancer for Unsound {
     }
 }
 
-plimsoll_sdk::plugin! { balancer: Unsound }
+plimsoll_sdk::plugin! {
+    balancer: Unsound,
+    router: router::Unsound,
+    prober: prober::Unsound,
+    partitioner: partitioner::Unsound,
+}
