@@ -166,19 +166,47 @@ fn chooses_what_can_be_used(trial: &mut Trial<'_>) -> Checked {
         let mut zoo = zoo(trial, 6);
         for (generation, change) in (1..).zip(changes) {
             zoo.take(*change);
-            let groups = partitioner.divide(generation, &zoo.endpoints)?;
-            for (number, request) in (0..).zip(&requests) {
-                for attempt in [1, 2, 3, 30] {
-                    let key = (number % 2 == 0).then_some(number * 0x1234_5678);
-                    let Some(chosen) = partitioner.choose(request, key, attempt)? else { continue };
-                    if let Some(mistake) = mistake(&groups, &zoo.endpoints, chosen) {
-                        return Err(format!("{request:?}, attempt {attempt}: {mistake}, of {:?}", zoo.endpoints));
-                    }
-                }
-            }
+            try_choices(&mut *partitioner, generation, &zoo.endpoints, &requests)?;
         }
         Ok(())
-    })
+    })?;
+    // Each of them as the only one that may be used, among others and by itself.
+    let mut partitioner = partitioner(trial, 0)?;
+    let all = zoo(trial, 9).endpoints;
+    for (generation, only) in (1..).zip(&all) {
+        let only = Endpoint { availability: Availability::Ready, weight: 1, ..only.clone() };
+        let mut others = all.clone();
+        for endpoint in &mut others {
+            if endpoint.slot == only.slot {
+                *endpoint = only.clone();
+            } else {
+                endpoint.availability = Availability::Unavailable;
+            }
+        }
+        try_choices(&mut *partitioner, 2 * generation, &others, &requests)?;
+        try_choices(&mut *partitioner, 2 * generation + 1, &[only], &requests)?;
+    }
+    Ok(())
+}
+
+/// Tells endpoints, and looks at what is chosen for requests and their further attempts.
+fn try_choices(
+    partitioner: &mut dyn Partitioner,
+    generation: u64,
+    endpoints: &[Endpoint],
+    requests: &[Values],
+) -> Result<(), String> {
+    let groups = partitioner.divide(generation, endpoints)?;
+    for (number, request) in (0..).zip(requests) {
+        for attempt in [1, 2, 3, 30] {
+            let key = (number % 2 == 0).then_some(number * 0x1234_5678);
+            let Some(chosen) = partitioner.choose(request, key, attempt)? else { continue };
+            if let Some(mistake) = mistake(&groups, endpoints, chosen) {
+                return Err(format!("{request:?}, attempt {attempt}: {mistake}, of {endpoints:?}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn divides_by_what_is_there(trial: &mut Trial<'_>) -> Checked {

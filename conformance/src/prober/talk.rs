@@ -188,7 +188,7 @@ pub(super) fn passing(prober: &mut dyn Prober, config: &str) -> Result<Option<Ve
                     Some(true) => return Ok(Some(talk)),
                     Some(false) => {}
                     // Who goes on speaking has understood.
-                    None => further.push((session.sent.len() + session.exchanges.len() > so_far.sent.len(), talk)),
+                    None => further.push((session.actions > so_far.actions, talk)),
                 }
             }
         }
