@@ -26,10 +26,12 @@
 //! Statistics are held to what happens by chance once in a million times, and all randomness comes from the seed: a run
 //! gives the same report again.
 
+mod affinity;
 mod balancer;
 mod consistent;
 mod fleet;
 mod generic;
+mod health;
 mod instance;
 mod load;
 mod profile;
@@ -40,6 +42,8 @@ mod statistics;
 mod subject;
 mod trial;
 
+pub use affinity::{Affinity, AffinityPlan, Attribute, Binding, Edit};
+pub use health::{Evidence, Health, HealthPlan, ProbeResult, Transition};
 pub use profile::{Choice, Profile, Selection};
 pub use report::{Finding, Report, Verdict};
 pub use subject::{Availability, Balancer, CreateFailure, Description, Endpoint, Outcome, OutcomeClass, Subject};
@@ -95,7 +99,7 @@ pub fn properties() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 fn all() -> impl Iterator<Item = &'static Property> {
-    let sets: [&'static [Property]; 6] = [
+    let sets = [
         generic::PROPERTIES,
         instance::PROPERTIES,
         balancer::PROPERTIES,
@@ -103,7 +107,7 @@ fn all() -> impl Iterator<Item = &'static Property> {
         load::PROPERTIES,
         consistent::PROPERTIES,
     ];
-    sets.into_iter().flatten()
+    sets.into_iter().chain(affinity::properties()).chain(health::properties()).flatten()
 }
 
 /// Holds a plugin against the properties of the profiles that are selected.
@@ -113,10 +117,15 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
     let uses: Vec<Use> = roles.iter().map(|role| Use::of(subject, role, settings)).collect();
     let balancer = uses.iter().find(|of| of.role == "balancer");
     let config = balancer.or_else(|| uses.first()).map_or_else(|| "{}".to_owned(), |of| of.config.clone());
-    let refusal = balancer.and_then(|balancer| balancer.refusal.clone());
-    let choices = settings.selection.choose(&roles, &|worker| match &refusal {
-        Some(refusal) => Err(refusal.clone()),
-        None => trial::one_balancer(subject, &config, worker),
+    let refusal = |profile: Profile| {
+        let of = uses.iter().find(|of| profile.role() == Some(&of.role));
+        of.and_then(|of| of.refusal.clone())
+    };
+    let choices = settings.selection.choose(&roles, &|profile| match (refusal(profile), profile.role()) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Some("affinity")) => affinity::shows(profile, subject, Use::config(&uses, "affinity")),
+        (None, Some("health")) => health::shows(profile, subject, Use::config(&uses, "health")),
+        (None, _) => profile::shows(profile, &|worker| trial::one_balancer(subject, &config, worker)),
     });
     let taken: Vec<Profile> = choices.iter().filter(|choice| choice.taken).map(|choice| choice.profile).collect();
     let mut findings = Vec::new();
@@ -143,8 +152,8 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
             Err(Stop::Skipped(format!("{} is not taken", property.profiles[0])))
         } else if settings.selection == Selection::Quick && !property.quick {
             Err(Stop::Skipped("not in a quick run".into()))
-        } else if let (Some("balancer"), Some(refusal)) = (property.profiles[0].role(), &refusal) {
-            Err(Stop::Skipped(refusal.clone()))
+        } else if let Some(refusal) = refusal(property.profiles[0]) {
+            Err(Stop::Skipped(refusal))
         } else if settings.time.is_some_and(|time| began.elapsed() > time) {
             Err(Stop::Skipped("no time was left".into()))
         } else {

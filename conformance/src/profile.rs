@@ -37,6 +37,24 @@ pub enum Profile {
     Minimal,
     /// Keys of an endpoint that has too much under way go elsewhere.
     Bounded,
+    /// Every affinity.
+    Affinity,
+    /// What the client is given is all that is needed to know it again.
+    Token,
+    /// And nobody else can make it, or read it.
+    Opaque,
+    /// The proxy remembers, not the client.
+    Table,
+    /// A binding ends after a time.
+    Dated,
+    /// Every evaluator of health.
+    Health,
+    /// Probes in a row take an endpoint out and bring it back.
+    Thresholds,
+    /// Failures of live traffic take an endpoint out for a time.
+    Ejecting,
+    /// A share of failures does.
+    Rate,
 }
 
 /// Which profiles a run takes.
@@ -61,7 +79,7 @@ pub struct Choice {
 }
 
 impl Profile {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 23] = [
         Self::Generic,
         Self::Balancer,
         Self::Weighted,
@@ -76,6 +94,15 @@ impl Profile {
         Self::Proportional,
         Self::Minimal,
         Self::Bounded,
+        Self::Affinity,
+        Self::Token,
+        Self::Opaque,
+        Self::Table,
+        Self::Dated,
+        Self::Health,
+        Self::Thresholds,
+        Self::Ejecting,
+        Self::Rate,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -94,6 +121,15 @@ impl Profile {
             Self::Proportional => "balancer/proportional",
             Self::Minimal => "balancer/minimal",
             Self::Bounded => "balancer/bounded",
+            Self::Affinity => "affinity",
+            Self::Token => "affinity/token",
+            Self::Opaque => "affinity/opaque",
+            Self::Table => "affinity/table",
+            Self::Dated => "affinity/dated",
+            Self::Health => "health",
+            Self::Thresholds => "health/thresholds",
+            Self::Ejecting => "health/ejecting",
+            Self::Rate => "health/rate",
         }
     }
 
@@ -101,8 +137,15 @@ impl Profile {
     pub(crate) const fn role(self) -> Option<&'static str> {
         match self {
             Self::Generic => None,
+            Self::Affinity | Self::Token | Self::Opaque | Self::Table | Self::Dated => Some("affinity"),
+            Self::Health | Self::Thresholds | Self::Ejecting | Self::Rate => Some("health"),
             _ => Some("balancer"),
         }
+    }
+
+    /// Whether it is every plugin's of its role.
+    pub const fn is_of_all(self) -> bool {
+        matches!(self, Self::Generic | Self::Balancer | Self::Affinity | Self::Health)
     }
 }
 
@@ -168,22 +211,23 @@ impl Selection {
         profiles.iter().copied().find(|profile| !fits(*profile, roles))
     }
 
-    pub(crate) fn choose(&self, roles: &[String], create: Create<'_>) -> Vec<Choice> {
+    /// `shows` tells whether a plugin is of a profile that not all of its role are of.
+    pub(crate) fn choose(&self, roles: &[String], shows: &dyn Fn(Profile) -> Result<Shown, String>) -> Vec<Choice> {
         let of_its_roles = Profile::ALL.into_iter().filter(|profile| fits(*profile, roles));
         let choice = |profile| {
             let (taken, why) = match (profile, self) {
                 (Profile::Generic, _) => (true, "every plugin".to_owned()),
-                (Profile::Balancer, Self::Claimed(profiles))
-                    if profiles.iter().all(|profile| *profile == Profile::Generic) =>
+                (of_all, Self::Claimed(profiles))
+                    if of_all.is_of_all() && profiles.iter().all(|profile| *profile == Profile::Generic) =>
                 {
                     (false, "only generic was asked for".to_owned())
                 }
-                (Profile::Balancer, _) => (true, "every balancer".to_owned()),
+                (of_all, _) if of_all.is_of_all() => (true, format!("every plugin of the role {of_all}")),
                 (_, Self::Claimed(profiles)) if profiles.contains(&profile) => (true, "claimed".to_owned()),
                 (_, Self::Claimed(_)) => (false, "not claimed".to_owned()),
                 (_, Self::Quick) => (false, "a quick run is about what holds for all".to_owned()),
                 (_, Self::Auto | Self::Full) => {
-                    shows(profile, create).unwrap_or_else(|fault| (false, format!("it cannot be told: {fault}")))
+                    shows(profile).unwrap_or_else(|fault| (false, format!("it cannot be told: {fault}")))
                 }
             };
             Choice { profile, taken, why }
@@ -196,13 +240,15 @@ fn fits(profile: Profile, roles: &[String]) -> bool {
     profile.role().is_none_or(|role| roles.iter().any(|known| known == role))
 }
 
+/// Whether it is of a profile, and by what that shows.
+pub(crate) type Shown = (bool, String);
+
 /// Creates a balancer on a worker.
 type Create<'a> = &'a dyn Fn(u32) -> Result<Box<dyn Balancer>, String>;
 
 /// Whether a balancer behaves as one of a profile does, in a small way; and by what that shows.
-fn shows(profile: Profile, create: Create<'_>) -> Result<(bool, String), String> {
+pub(crate) fn shows(profile: Profile, create: Create<'_>) -> Result<Shown, String> {
     let (shown, yes, no) = match profile {
-        Profile::Generic | Profile::Balancer => return Ok((true, String::new())),
         Profile::Consistent => (
             goes_by_key(create)? && !goes_by_number(create)?,
             "the same key led to the same endpoint twice",
@@ -263,6 +309,7 @@ fn shows(profile: Profile, create: Create<'_>) -> Result<(bool, String), String>
             "a slow endpoint got less at the same load",
             "a slow endpoint got no less at the same load",
         ),
+        other => return Ok((other.is_of_all(), "not of this role".to_owned())),
     };
     Ok((shown, if shown { yes } else { no }.to_owned()))
 }

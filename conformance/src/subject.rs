@@ -1,6 +1,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::{Affinity, Health};
+
 /// A plugin under test.
 pub trait Subject {
     /// Roles that it has, by their names in the contract.
@@ -12,6 +14,11 @@ pub trait Subject {
     /// What a fresh instance says of itself.
     fn describe(&self) -> Result<Description, String>;
 
+    /// Interfaces that it imports, such as `plimsoll:plugin/log@0.1.0`.
+    fn imports(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Configuration that the role is known to be used with.
     fn config_in_use(&self, _role: &str) -> Option<String> {
         None
@@ -22,6 +29,17 @@ pub trait Subject {
 
     /// Creates so many balancers from JSON text in one fresh instance, with the randomness of a worker and no endpoints.
     fn balancers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure>;
+
+    /// Creates so many affinities in one fresh instance, without endpoints. Proxies of one number have a secret in common,
+    /// and nothing else: each call is another proxy.
+    fn affinities(&self, _config: &str, _proxy: u32, _count: u32) -> Result<Vec<Box<dyn Affinity>>, CreateFailure> {
+        Err(CreateFailure::Refused("affinities cannot be tried here".into()))
+    }
+
+    /// Creates so many evaluators of health in one fresh instance, without endpoints.
+    fn healths(&self, _config: &str, _count: u32) -> Result<Vec<Box<dyn Health>>, CreateFailure> {
+        Err(CreateFailure::Refused("evaluators of health cannot be tried here".into()))
+    }
 }
 
 /// A balancer under test, with the little of the world that it sees: loads and a clock. An error is a failure of the

@@ -76,6 +76,11 @@ impl Use {
         };
         Self { role: role.to_owned(), config, refusal }
     }
+
+    /// The configuration that a role is tried with.
+    pub(crate) fn config<'a>(uses: &'a [Self], role: &str) -> &'a str {
+        uses.iter().find(|of| of.role == role).map_or("{}", |of| &of.config)
+    }
 }
 
 /// What a property has to work with.

@@ -32,6 +32,7 @@ pub(crate) enum Fault {
     ChangesItsDescription,
     CreatesOnce,
     DiesOfGarbage,
+    ImportsSockets,
     Leaks,
     IsNeverTheSame,
     DiesOfForeignState,
@@ -102,6 +103,15 @@ impl Subject for Native {
             summary: String::new(),
             config_schemas: vec![("balancer".into(), r#"{"type":"object"}"#.into())],
         })
+    }
+
+    fn imports(&self) -> Vec<String> {
+        let more = (self.fault == Fault::ImportsSockets).then_some("wasi:sockets/tcp@0.2.3");
+        ["plimsoll:plugin/log@0.1.0", "wasi:clocks/monotonic-clock@0.2.3"]
+            .into_iter()
+            .chain(more)
+            .map(Into::into)
+            .collect()
     }
 
     fn create(&self, _role: &str, config: &str) -> Result<(), CreateFailure> {

@@ -1,6 +1,9 @@
 //! Components, run as the proxy runs them, as subjects of the conformance suite.
 
+mod affinity;
 mod balancer;
+mod endpoints;
+mod health;
 #[cfg(test)]
 mod tests;
 
@@ -61,26 +64,33 @@ struct OnTrial<'a> {
 
 impl OnTrial<'_> {
     fn start(&self, worker: u32) -> Result<(Instance, Arc<Services>), CreateFailure> {
+        self.start_with(Arc::new(Services::for_trial(self.seed)), worker)
+    }
+
+    fn start_with(&self, services: Arc<Services>, worker: u32) -> Result<(Instance, Arc<Services>), CreateFailure> {
         // A fault in one check is none in the next.
         self.component.plugin.breaker.release();
-        let services = Arc::new(Services::for_trial(self.seed));
         let instance = Instance::start(self.component.plugin.clone(), services.clone(), worker);
         instance.map(|instance| (instance, services)).map_err(CreateFailure::Failed)
     }
 
-    fn add_policy(&self, instance: &mut Instance, role: Role, config: &str) -> Result<u32, CreateFailure> {
-        let config = PolicyConfig {
+    /// Policies of one number share their table with those of other instances at the same proxy, and with no others.
+    fn policy_config(&self, role: Role, config: &str, number: u32) -> PolicyConfig {
+        PolicyConfig {
             role,
-            scope: "conformance".into(),
+            scope: format!("conformance-{number}").into(),
             config: config.into(),
             pointer: String::new(),
             known_clusters: self.component.uses.first().map(|of| of.known_clusters.clone()).unwrap_or_default(),
-        };
-        instance.add_policy(config, Arc::default()).map_err(|error| match error {
-            CreateError::Failed(_) => CreateFailure::Failed(error.to_string()),
-            CreateError::MissingRole | CreateError::Refused(_) => CreateFailure::Refused(error.to_string()),
-        })
+        }
     }
+}
+
+fn add_policy(instance: &mut Instance, config: PolicyConfig) -> Result<u32, CreateFailure> {
+    instance.add_policy(config, Arc::default()).map_err(|error| match error {
+        CreateError::Failed(_) => CreateFailure::Failed(error.to_string()),
+        CreateError::MissingRole | CreateError::Refused(_) => CreateFailure::Refused(error.to_string()),
+    })
 }
 
 fn role(name: &str) -> Option<Role> {
@@ -107,6 +117,10 @@ impl Subject for OnTrial<'_> {
         })
     }
 
+    fn imports(&self) -> Vec<String> {
+        self.component.plugin.imports.clone()
+    }
+
     fn config_in_use(&self, name: &str) -> Option<String> {
         let role = role(name)?;
         self.component.uses.iter().find(|of| of.role == role).map(|of| of.config.to_string())
@@ -118,7 +132,7 @@ impl Subject for OnTrial<'_> {
             None | Some(Role::Filter) => Ok(()),
             Some(role) => {
                 let (mut instance, _) = self.start(0)?;
-                self.add_policy(&mut instance, role, config).map(drop)
+                add_policy(&mut instance, self.policy_config(role, config, 0)).map(drop)
             }
         }
     }
@@ -126,12 +140,20 @@ impl Subject for OnTrial<'_> {
     fn balancers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn suite::Balancer>>, CreateFailure> {
         let (mut instance, services) = self.start(worker)?;
         let mut policies = Vec::new();
-        for _ in 0..count {
-            policies.push(self.add_policy(&mut instance, Role::Balancer, config)?);
+        for number in 0..count {
+            policies.push(add_policy(&mut instance, self.policy_config(Role::Balancer, config, number))?);
         }
         let instance = Rc::new(RefCell::new(instance));
         let under_test =
             |policy| Box::new(UnderTest::new(&instance, policy, &services, config)) as Box<dyn suite::Balancer>;
         Ok(policies.into_iter().map(under_test).collect())
+    }
+
+    fn affinities(&self, config: &str, proxy: u32, count: u32) -> Result<Vec<Box<dyn suite::Affinity>>, CreateFailure> {
+        affinity::several(self, config, proxy, count)
+    }
+
+    fn healths(&self, config: &str, count: u32) -> Result<Vec<Box<dyn suite::Health>>, CreateFailure> {
+        health::several(self, config, count)
     }
 }

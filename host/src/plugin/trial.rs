@@ -98,12 +98,12 @@ impl BalancerOnTrial {
 }
 
 /// Lets host functions read the counters of these endpoints.
-fn show(live: &mut Live, policy: u32, endpoints: &Arc<EndpointSet>) {
+pub(super) fn show(live: &mut Live, policy: u32, endpoints: &Arc<EndpointSet>) {
     if let Some(context) = live.store.data_mut().policies.get_mut(policy as usize) {
         context.endpoints = endpoints.clone();
     }
 }
 
-fn no_such_role() -> wasmtime::Error {
+pub(super) fn no_such_role() -> wasmtime::Error {
     wasmtime::Error::msg("no such role")
 }
