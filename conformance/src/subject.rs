@@ -30,6 +30,11 @@ pub trait Subject {
     /// Creates so many balancers from JSON text in one fresh instance, with the randomness of a worker and no endpoints.
     fn balancers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure>;
 
+    /// A balancer of which is known what it executes; none where that cannot be had.
+    fn metered_balancer(&self, _config: &str) -> Result<Option<Box<dyn Balancer>>, CreateFailure> {
+        Ok(None)
+    }
+
     /// Creates so many affinities in one fresh instance, without endpoints. Proxies of one number have a secret in common,
     /// and nothing else: each call is another proxy.
     fn affinities(&self, _config: &str, _proxy: u32, _count: u32) -> Result<Vec<Box<dyn Affinity>>, CreateFailure> {
@@ -81,6 +86,11 @@ pub trait Balancer {
 
     /// Memory of the instance; none where that is not known.
     fn memory_bytes(&self) -> Option<u64>;
+
+    /// Instructions that it has executed up to now, or something like that; none where that is not known.
+    fn executed(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What a plugin says of itself.

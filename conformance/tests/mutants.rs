@@ -53,12 +53,13 @@ fn what_a_balancer_is_shows_in_what_it_does() {
     }
 }
 
-const MUTANTS: [(Fault, Kind, &str, &str); 39] = [
+const MUTANTS: [(Fault, Kind, &str, &str); 40] = [
     (Fault::ChangesItsDescription, Kind::Turns, "generic", "G1"),
     (Fault::CreatesOnce, Kind::Turns, "generic", "G2"),
     (Fault::DiesOfGarbage, Kind::Turns, "generic", "G3"),
     (Fault::ImportsSockets, Kind::Turns, "generic", "G4"),
     (Fault::Leaks, Kind::Turns, "", "G5"),
+    (Fault::LooksAtEachTooOften, Kind::Least, "", "G6"),
     (Fault::IsNeverTheSame, Kind::Turns, "", "G7"),
     (Fault::DiesOfForeignState, Kind::Turns, "", "G8"),
     (Fault::DiesOfEarlyOutcomes, Kind::Turns, "", "G9"),

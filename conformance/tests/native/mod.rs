@@ -34,6 +34,7 @@ pub(crate) enum Fault {
     DiesOfGarbage,
     ImportsSockets,
     Leaks,
+    LooksAtEachTooOften,
     IsNeverTheSame,
     DiesOfForeignState,
     DiesOfEarlyOutcomes,
@@ -127,6 +128,12 @@ impl Subject for Native {
             (Err(error), Fault::DiesOfGarbage) => Err(CreateFailure::Failed(error.to_string())),
             (Err(error), _) => Err(CreateFailure::Refused(error.to_string())),
         }
+    }
+
+    fn metered_balancer(&self, config: &str) -> Result<Option<Box<dyn Balancer>>, CreateFailure> {
+        // It takes its time with so many endpoints; once for each kind is enough.
+        let is_counted = matches!(self.fault, Fault::None | Fault::LooksAtEachTooOften);
+        Ok(self.balancers(config, 0, 1)?.pop().filter(|_| is_counted))
     }
 
     fn balancers(&self, _: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
@@ -280,6 +287,12 @@ impl Balancer for Policy {
 
     fn set_now_ms(&mut self, now_ms: u64) {
         self.state.now_ms = now_ms;
+    }
+
+    fn executed(&self) -> Option<u64> {
+        let count = self.state.endpoints.len() as u64;
+        let each = if self.fault == Fault::LooksAtEachTooOften { 3 * count * count } else { 10 * count };
+        Some(self.state.picks * each)
     }
 
     fn memory_bytes(&self) -> Option<u64> {

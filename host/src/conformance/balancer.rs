@@ -121,6 +121,10 @@ impl suite::Balancer for UnderTest {
         self.services.set_now_ms(now_ms);
     }
 
+    fn executed(&self) -> Option<u64> {
+        self.trial.executed()
+    }
+
     fn memory_bytes(&self) -> Option<u64> {
         self.trial.memory_bytes()
     }

@@ -7,7 +7,7 @@ mod health;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -28,20 +28,34 @@ pub struct Component {
     _engine: Engine,
     /// What the configuration uses it for.
     uses: Vec<PolicyConfig>,
+    /// What it was made of, if that is at hand.
+    bytes: Option<Box<[u8]>>,
+    /// The same, compiled so that what it executes is counted.
+    metered: OnceCell<Option<Box<Self>>>,
 }
 
 impl Component {
     /// With every import granted.
     pub fn load(bytes: &[u8]) -> anyhow::Result<Self> {
-        let (engine, services) = (Engine::new()?, Arc::new(Services::for_trial(0)));
+        Ok(Self { bytes: Some(bytes.into()), ..Self::compiled(Engine::new()?, bytes)? })
+    }
+
+    fn compiled(engine: Engine, bytes: &[u8]) -> anyhow::Result<Self> {
+        let services = Arc::new(Services::for_trial(0));
         let plugin =
             Plugin::load(&engine, &services, None, bytes, Source::Upload, Grants::everything(), Limits::default())?;
         Ok(Self::new(engine, Arc::new(plugin), Vec::new()))
     }
 
+    /// Compiled once more when it is asked for first; none where it was not loaded from bytes.
+    fn metered(&self) -> Option<&Self> {
+        let compile = || Self::compiled(Engine::metered().ok()?, self.bytes.as_deref()?).ok().map(Box::new);
+        self.metered.get_or_init(compile).as_deref()
+    }
+
     /// As loaded by this engine, with what the configuration uses it for.
     pub fn new(engine: Engine, plugin: Arc<Plugin>, uses: Vec<PolicyConfig>) -> Self {
-        Self { plugin, _engine: engine, uses }
+        Self { plugin, _engine: engine, uses, bytes: None, metered: OnceCell::new() }
     }
 
     /// Holds it against the suite. Takes from parts of a second to a minute of processor time: not for a worker's thread.
@@ -147,6 +161,11 @@ impl Subject for OnTrial<'_> {
         let under_test =
             |policy| Box::new(UnderTest::new(&instance, policy, &services, config)) as Box<dyn suite::Balancer>;
         Ok(policies.into_iter().map(under_test).collect())
+    }
+
+    fn metered_balancer(&self, config: &str) -> Result<Option<Box<dyn suite::Balancer>>, CreateFailure> {
+        let Some(component) = self.component.metered() else { return Ok(None) };
+        Ok(OnTrial { component, seed: self.seed }.balancers(config, 0, 1)?.pop())
     }
 
     fn affinities(&self, config: &str, proxy: u32, count: u32) -> Result<Vec<Box<dyn suite::Affinity>>, CreateFailure> {

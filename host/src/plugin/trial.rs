@@ -91,6 +91,11 @@ impl BalancerOnTrial {
         created.map_err(|fault| fault.to_string())?.map(drop).map_err(|error| error.to_string())
     }
 
+    /// What the instance has executed; none unless its engine meters.
+    pub fn executed(&self) -> Option<u64> {
+        self.call(|live, _| Ok(live.executed())).ok().flatten()
+    }
+
     /// Size of all linear memories of the instance.
     pub fn memory_bytes(&self) -> Option<u64> {
         self.call(|live, _| Ok(live.store.data().memory_bytes as u64)).ok()
