@@ -14,6 +14,12 @@ pub(crate) const PROPERTIES: &[Property] = &[
     ),
     Property::quick("G2", ALL, "a policy can be created from the configuration under test, again and again", creates),
     Property::quick("G3", ALL, "configurations of garbage are accepted or refused, and never fatal", survives_garbage),
+    Property::quick(
+        "G4",
+        ALL,
+        "what it imports is what the contract offers, and WASI where a toolchain cannot do without",
+        imports_what_is_offered,
+    ),
 ];
 
 const LARGEST_DESCRIPTION: usize = 64 << 10;
@@ -41,6 +47,26 @@ fn describes_itself(trial: &mut Trial<'_>) -> Checked {
         }
     }
     Ok(())
+}
+
+/// Interfaces of `wit/imports.wit`, and the types that they have in common.
+const OFFERED: [&str; 8] = ["types", "log", "metrics", "clock", "random", "counters", "keys", "table"];
+/// Packages of WASI 0.2 that have nothing to do with files or networks that a plugin could use: they are there, and empty.
+const WASI: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+
+fn imports_what_is_offered(trial: &mut Trial<'_>) -> Checked {
+    let imports = trial.subject.imports();
+    trial.measure("imports", imports.len() as f64);
+    trial.try_list(imports, |_, imports| match imports.iter().find(|name| !is_offered(name)) {
+        Some(name) => Err(format!("it imports `{name}`")),
+        None => Ok(()),
+    })
+}
+
+fn is_offered(import: &str) -> bool {
+    let name = import.split('@').next().unwrap_or_default();
+    let of_contract = name.strip_prefix("plimsoll:plugin/").is_some_and(|name| OFFERED.contains(&name));
+    of_contract || WASI.iter().any(|package| name.starts_with(package))
 }
 
 fn creates(trial: &mut Trial<'_>) -> Checked {

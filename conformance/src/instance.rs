@@ -1,6 +1,6 @@
 use crate::fleet::{Fleet, Step, play, random_steps};
 use crate::shares::{count, is_keyed, map};
-use crate::trial::{Checked, Property, Trial, one_balancer};
+use crate::trial::{Checked, Property, Stop, Trial, one_balancer};
 use crate::{Availability, Balancer, Endpoint, Outcome, OutcomeClass, Profile};
 
 const ALL: &[Profile] = &[Profile::Balancer];
@@ -8,6 +8,12 @@ const ALL: &[Profile] = &[Profile::Balancer];
 /// What holds for instances and policies, whatever they decide. Balancers are asked.
 pub(crate) const PROPERTIES: &[Property] = &[
     Property::thorough("G5", ALL, "memory does not grow with the number of calls", memory_stays),
+    Property::thorough(
+        "G6",
+        ALL,
+        "calls are far from their time limits, with a thousand endpoints and counted in instructions",
+        costs_little,
+    ),
     Property::thorough("G7", ALL, "the same seed and the same inputs give the same decisions", is_repeatable),
     Property::quick(
         "G8",
@@ -38,7 +44,7 @@ fn memory_stays(trial: &mut Trial<'_>) -> Checked {
     let mut balancer = trial.balancer()?;
     let mut fleet = Fleet::new(20);
     let Some(_) = balancer.memory_bytes() else {
-        return Err(crate::trial::Stop::Skipped("the size of its memory is not known".into()));
+        return Err(Stop::Skipped("the size of its memory is not known".into()));
     };
     let mut round = |balancer: &mut dyn Balancer, rounds: u32| -> Result<u64, String> {
         for _ in 0..rounds {
@@ -71,6 +77,61 @@ fn memory_stays(trial: &mut Trial<'_>) -> Checked {
         }
     }
     Err(format!("it grew at each look, in {} calls: {sizes:?} bytes", rounds * 500).into())
+}
+
+/// What a slow machine executes in a millisecond.
+const EACH_MS: u64 = 1_000_000;
+/// Of a call that a request waits for, of one that none waits for, and of one that brings endpoints.
+const LIMITS_MS: [(&str, u64); 3] = [("picks", 2), ("outcomes", 10), ("changes", 100)];
+
+fn costs_little(trial: &mut Trial<'_>) -> Checked {
+    const ENDPOINTS: u32 = 1000;
+    let metered = trial.subject.metered_balancer(trial.config).map_err(|failure| format!("creating it: {failure}"))?;
+    let Some(mut balancer) = metered.filter(|balancer| balancer.executed().is_some()) else {
+        return Err(Stop::Skipped("what it executes is not counted here".into()));
+    };
+    let mut most = [0_u64; 3];
+    let mut endpoints = Endpoint::several(ENDPOINTS);
+    let mut picks = Vec::new();
+    for round in 0..8 {
+        // One weight changes, one endpoint fails, and one comes back.
+        endpoints[round].weight = 7;
+        endpoints[10 * round + 100].availability = Availability::Unavailable;
+        endpoints[round + 1].availability = Availability::Ready;
+        most[2] = most[2].max(cost(&mut *balancer, |balancer| balancer.set_endpoints(&endpoints))?);
+        for number in 0..u64::from(trial.steps / 40).max(50) {
+            let key = (number % 2 == 0).then(|| trial.random.u64(..));
+            picks.push(cost(&mut *balancer, |balancer| balancer.pick(key, &[]).map(drop))?);
+        }
+        let slots = endpoints.iter().map(|endpoint| endpoint.slot);
+        let batch: Vec<Outcome> = slots.map(|slot| outcome(slot, OutcomeClass::Success, 1000 + slot)).collect();
+        if balancer.wants_outcomes() {
+            most[1] = most[1].max(cost(&mut *balancer, |balancer| balancer.outcomes(&batch))?);
+        }
+    }
+    picks.sort_unstable();
+    most[0] = picks.last().copied().unwrap_or(0);
+    trial.measure("instructions of a pick, 99 of 100", picks.get(picks.len() * 99 / 100).copied().unwrap_or(0) as f64);
+    trial.measure("the most", most[0] as f64);
+    trial.measure("the most of a change", most[2] as f64);
+    for ((what, limit_ms), most) in LIMITS_MS.into_iter().zip(most) {
+        if most > limit_ms * EACH_MS {
+            let how =
+                format!("{what} take up to {most} instructions with {ENDPOINTS} endpoints, and have {limit_ms} ms");
+            return Err(how.into());
+        }
+    }
+    Ok(())
+}
+
+/// What a call executes.
+fn cost(
+    balancer: &mut dyn Balancer,
+    call: impl FnOnce(&mut dyn Balancer) -> Result<(), String>,
+) -> Result<u64, String> {
+    let before = balancer.executed().unwrap_or(0);
+    call(balancer)?;
+    Ok(balancer.executed().unwrap_or(0).saturating_sub(before))
 }
 
 fn outcome(slot: u32, class: OutcomeClass, us: u32) -> Outcome {

@@ -26,10 +26,12 @@
 //! Statistics are held to what happens by chance once in a million times, and all randomness comes from the seed: a run
 //! gives the same report again.
 
+mod affinity;
 mod balancer;
 mod consistent;
 mod fleet;
 mod generic;
+mod health;
 mod instance;
 mod load;
 mod partitioner;
@@ -44,6 +46,8 @@ mod statistics;
 mod subject;
 mod trial;
 
+pub use affinity::{Affinity, AffinityPlan, Binding, Edit};
+pub use health::{Evidence, Health, HealthPlan, ProbeResult, Transition};
 pub use partitioner::{Group, Partitioner};
 pub use prober::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, Prober, Target, Transport};
 pub use profile::{Choice, Profile, Selection};
@@ -113,7 +117,8 @@ fn all() -> impl Iterator<Item = &'static Property> {
         load::PROPERTIES,
         consistent::PROPERTIES,
     ];
-    let sets = sets.into_iter().chain(router::properties()).chain(prober::properties());
+    let sets = sets.into_iter().chain(affinity::properties()).chain(health::properties());
+    let sets = sets.chain(router::properties()).chain(prober::properties());
     sets.chain(partitioner::properties()).flatten()
 }
 
@@ -134,6 +139,8 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
         (Some(refusal), _) => Err(refusal),
         (None, Some("prober")) => prober::shows(profile, subject, Use::config(&uses, "prober")),
         (None, Some("partitioner")) => partitioner::shows(profile, subject, Use::config(&uses, "partitioner")),
+        (None, Some("affinity")) => affinity::shows(profile, subject, Use::config(&uses, "affinity")),
+        (None, Some("health")) => health::shows(profile, subject, Use::config(&uses, "health")),
         (None, _) => profile::shows(profile, &|worker| trial::one_balancer(subject, &config, worker)),
     });
     let taken: Vec<Profile> = choices.iter().filter(|choice| choice.taken).map(|choice| choice.profile).collect();

@@ -37,6 +37,24 @@ pub enum Profile {
     Minimal,
     /// Keys of an endpoint that has too much under way go elsewhere.
     Bounded,
+    /// Every affinity.
+    Affinity,
+    /// What the client is given is all that is needed to know it again.
+    Token,
+    /// And nobody else can make it, or read it.
+    Opaque,
+    /// The proxy remembers, not the client.
+    Table,
+    /// A binding ends after a time.
+    Dated,
+    /// Every evaluator of health.
+    Health,
+    /// Probes in a row take an endpoint out and bring it back.
+    Thresholds,
+    /// Failures of live traffic take an endpoint out for a time.
+    Ejecting,
+    /// A share of failures does.
+    Rate,
     /// Every router.
     Router,
     /// Takes routes in the shape of the Gateway API, as `rules` does.
@@ -75,7 +93,7 @@ pub struct Choice {
 }
 
 impl Profile {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 30] = [
         Self::Generic,
         Self::Balancer,
         Self::Weighted,
@@ -90,6 +108,15 @@ impl Profile {
         Self::Proportional,
         Self::Minimal,
         Self::Bounded,
+        Self::Affinity,
+        Self::Token,
+        Self::Opaque,
+        Self::Table,
+        Self::Dated,
+        Self::Health,
+        Self::Thresholds,
+        Self::Ejecting,
+        Self::Rate,
         Self::Router,
         Self::Gateway,
         Self::Prober,
@@ -115,6 +142,15 @@ impl Profile {
             Self::Proportional => "balancer/proportional",
             Self::Minimal => "balancer/minimal",
             Self::Bounded => "balancer/bounded",
+            Self::Affinity => "affinity",
+            Self::Token => "affinity/token",
+            Self::Opaque => "affinity/opaque",
+            Self::Table => "affinity/table",
+            Self::Dated => "affinity/dated",
+            Self::Health => "health",
+            Self::Thresholds => "health/thresholds",
+            Self::Ejecting => "health/ejecting",
+            Self::Rate => "health/rate",
             Self::Router => "router",
             Self::Gateway => "router/gateway",
             Self::Prober => "prober",
@@ -129,6 +165,8 @@ impl Profile {
     pub(crate) const fn role(self) -> Option<&'static str> {
         match self {
             Self::Generic => None,
+            Self::Affinity | Self::Token | Self::Opaque | Self::Table | Self::Dated => Some("affinity"),
+            Self::Health | Self::Thresholds | Self::Ejecting | Self::Rate => Some("health"),
             Self::Router | Self::Gateway => Some("router"),
             Self::Prober | Self::ServerFirst => Some("prober"),
             Self::Partitioner | Self::Locality | Self::Priority => Some("partitioner"),
@@ -138,7 +176,16 @@ impl Profile {
 
     /// Whether it is every plugin's of its role.
     pub const fn is_of_all(self) -> bool {
-        matches!(self, Self::Generic | Self::Balancer | Self::Router | Self::Prober | Self::Partitioner)
+        matches!(
+            self,
+            Self::Generic
+                | Self::Balancer
+                | Self::Affinity
+                | Self::Health
+                | Self::Router
+                | Self::Prober
+                | Self::Partitioner
+        )
     }
 }
 

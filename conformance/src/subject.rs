@@ -1,7 +1,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::{Partitioner, Prober, Router};
+use crate::{Affinity, Health, Partitioner, Prober, Router};
 
 /// A plugin under test.
 pub trait Subject {
@@ -13,6 +13,11 @@ pub trait Subject {
 
     /// What a fresh instance says of itself.
     fn describe(&self) -> Result<Description, String>;
+
+    /// Interfaces that it imports, such as `plimsoll:plugin/log@0.1.0`.
+    fn imports(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Configuration that the role is known to be used with.
     fn config_in_use(&self, _role: &str) -> Option<String> {
@@ -43,6 +48,22 @@ pub trait Subject {
         _count: u32,
     ) -> Result<Vec<Box<dyn Partitioner>>, CreateFailure> {
         Ok(Vec::new())
+    }
+
+    /// A balancer of which is known what it executes; none where that cannot be had.
+    fn metered_balancer(&self, _config: &str) -> Result<Option<Box<dyn Balancer>>, CreateFailure> {
+        Ok(None)
+    }
+
+    /// Creates so many affinities in one fresh instance, without endpoints. Proxies of one number have a secret in common,
+    /// and nothing else: each call is another proxy.
+    fn affinities(&self, _config: &str, _proxy: u32, _count: u32) -> Result<Vec<Box<dyn Affinity>>, CreateFailure> {
+        Err(CreateFailure::Refused("affinities cannot be tried here".into()))
+    }
+
+    /// Creates so many evaluators of health in one fresh instance, without endpoints.
+    fn healths(&self, _config: &str, _count: u32) -> Result<Vec<Box<dyn Health>>, CreateFailure> {
+        Err(CreateFailure::Refused("evaluators of health cannot be tried here".into()))
     }
 }
 
@@ -101,6 +122,11 @@ pub trait Balancer {
 
     /// Memory of the instance; none where that is not known.
     fn memory_bytes(&self) -> Option<u64>;
+
+    /// Instructions that it has executed up to now, or something like that; none where that is not known.
+    fn executed(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What a plugin says of itself.

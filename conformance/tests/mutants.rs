@@ -1,5 +1,7 @@
 //! The suite itself: sound balancers pass, and each broken one fails just the property that it breaks.
 
+mod affinity;
+mod health;
 mod native;
 
 use native::{Fault, Kind, Native};
@@ -51,11 +53,13 @@ fn what_a_balancer_is_shows_in_what_it_does() {
     }
 }
 
-const MUTANTS: [(Fault, Kind, &str, &str); 38] = [
+const MUTANTS: [(Fault, Kind, &str, &str); 40] = [
     (Fault::ChangesItsDescription, Kind::Turns, "generic", "G1"),
     (Fault::CreatesOnce, Kind::Turns, "generic", "G2"),
     (Fault::DiesOfGarbage, Kind::Turns, "generic", "G3"),
+    (Fault::ImportsSockets, Kind::Turns, "generic", "G4"),
     (Fault::Leaks, Kind::Turns, "", "G5"),
+    (Fault::LooksAtEachTooOften, Kind::Least, "", "G6"),
     (Fault::IsNeverTheSame, Kind::Turns, "", "G7"),
     (Fault::DiesOfForeignState, Kind::Turns, "", "G8"),
     (Fault::DiesOfEarlyOutcomes, Kind::Turns, "", "G9"),
@@ -111,6 +115,8 @@ fn every_property_has_a_mutant() {
     broken.extend(native::router::MUTANTS.map(|(.., broken)| broken));
     broken.extend(native::prober::MUTANTS.map(|(.., broken)| broken));
     broken.extend(native::partitioner::MUTANTS.map(|(.., broken)| broken));
+    broken.extend(affinity::MUTANTS.iter().map(|(.., broken)| *broken));
+    broken.extend(health::MUTANTS.iter().map(|(.., broken)| *broken));
     for (id, _) in properties() {
         assert!(broken.contains(&id), "{id}");
     }

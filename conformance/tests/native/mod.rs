@@ -37,7 +37,9 @@ pub(crate) enum Fault {
     ChangesItsDescription,
     CreatesOnce,
     DiesOfGarbage,
+    ImportsSockets,
     Leaks,
+    LooksAtEachTooOften,
     IsNeverTheSame,
     DiesOfForeignState,
     DiesOfEarlyOutcomes,
@@ -109,6 +111,15 @@ impl Subject for Native {
         })
     }
 
+    fn imports(&self) -> Vec<String> {
+        let more = (self.fault == Fault::ImportsSockets).then_some("wasi:sockets/tcp@0.2.3");
+        ["plimsoll:plugin/log@0.1.0", "wasi:clocks/monotonic-clock@0.2.3"]
+            .into_iter()
+            .chain(more)
+            .map(Into::into)
+            .collect()
+    }
+
     fn create(&self, _role: &str, config: &str) -> Result<(), CreateFailure> {
         if config == "{}" {
             self.created.set(self.created.get() + 1);
@@ -122,6 +133,12 @@ impl Subject for Native {
             (Err(error), Fault::DiesOfGarbage) => Err(CreateFailure::Failed(error.to_string())),
             (Err(error), _) => Err(CreateFailure::Refused(error.to_string())),
         }
+    }
+
+    fn metered_balancer(&self, config: &str) -> Result<Option<Box<dyn Balancer>>, CreateFailure> {
+        // It takes its time with so many endpoints; once for each kind is enough.
+        let is_counted = matches!(self.fault, Fault::None | Fault::LooksAtEachTooOften);
+        Ok(self.balancers(config, 0, 1)?.pop().filter(|_| is_counted))
     }
 
     fn balancers(&self, _: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
@@ -275,6 +292,12 @@ impl Balancer for Policy {
 
     fn set_now_ms(&mut self, now_ms: u64) {
         self.state.now_ms = now_ms;
+    }
+
+    fn executed(&self) -> Option<u64> {
+        let count = self.state.endpoints.len() as u64;
+        let each = if self.fault == Fault::LooksAtEachTooOften { 3 * count * count } else { 10 * count };
+        Some(self.state.picks * each)
     }
 
     fn memory_bytes(&self) -> Option<u64> {

@@ -1,13 +1,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use plimsoll_conformance as suite;
 
+use super::endpoints::{self, set, text};
 use crate::plugin::{Balancer, BalancerOnTrial, Instance, PickRequest, Services};
-use crate::snapshot::{Availability, Change, Endpoint, EndpointCounters, EndpointSet, Outcome, OutcomeClass};
+use crate::snapshot::{Change, Endpoint, EndpointCounters, EndpointSet, Outcome, OutcomeClass};
 
 /// A balancer of a component, with the loads and the clock that the suite sets.
 pub(super) struct UnderTest {
@@ -19,9 +19,6 @@ pub(super) struct UnderTest {
     /// By slot; they are the endpoint's for its life.
     counters: HashMap<u32, Arc<EndpointCounters>>,
 }
-
-/// Slots above it are not for a set, which has a place for each below the highest.
-const LARGEST_SLOT: u32 = 1 << 12;
 
 impl UnderTest {
     pub(super) fn new(instance: &Rc<RefCell<Instance>>, policy: u32, services: &Arc<Services>, config: &str) -> Self {
@@ -46,39 +43,8 @@ impl UnderTest {
         if !known {
             self.counters.remove(&endpoint.slot);
         }
-        self::endpoint(endpoint, self.counters.entry(endpoint.slot).or_default().clone())
+        endpoints::endpoint(endpoint, self.counters.entry(endpoint.slot).or_default().clone())
     }
-}
-
-/// An endpoint as the proxy has it.
-pub(super) fn endpoint(endpoint: &suite::Endpoint, counters: Arc<EndpointCounters>) -> Endpoint {
-    Endpoint {
-        slot: endpoint.slot,
-        id: endpoint.id.as_str().into(),
-        id_hash: Endpoint::id_hash(&endpoint.id),
-        address: endpoint.address,
-        weight: endpoint.weight,
-        ramp: endpoint.ramp,
-        availability: match endpoint.availability {
-            suite::Availability::Ready => Availability::Ready,
-            suite::Availability::Draining => Availability::Draining,
-            suite::Availability::Unavailable => Availability::Unavailable,
-        },
-        max_connections: 0,
-        priority: endpoint.priority,
-        zone: endpoint.zone.as_str().into(),
-        metadata: endpoint.metadata.clone().into(),
-        counters,
-    }
-}
-
-fn set(generation: u64, endpoints: &[Endpoint]) -> Arc<EndpointSet> {
-    let small = endpoints.iter().filter(|endpoint| endpoint.slot <= LARGEST_SLOT);
-    Arc::new(EndpointSet::new(generation, small.cloned().map(Arc::new)))
-}
-
-fn text(error: impl Display) -> String {
-    error.to_string()
 }
 
 impl suite::Balancer for UnderTest {
@@ -155,12 +121,16 @@ impl suite::Balancer for UnderTest {
         self.services.set_now_ms(now_ms);
     }
 
+    fn executed(&self) -> Option<u64> {
+        self.trial.executed()
+    }
+
     fn memory_bytes(&self) -> Option<u64> {
         self.trial.memory_bytes()
     }
 }
 
-fn outcome(outcome: &suite::Outcome) -> Outcome {
+pub(super) fn outcome(outcome: &suite::Outcome) -> Outcome {
     Outcome {
         slot: outcome.slot,
         class: match outcome.class {

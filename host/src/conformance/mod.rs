@@ -1,6 +1,10 @@
 //! Components, run as the proxy runs them, as subjects of the conformance suite.
 
+mod affinity;
+mod attributes;
 mod balancer;
+mod endpoints;
+mod health;
 mod partitioner;
 mod policy;
 mod prober;
@@ -8,12 +12,13 @@ mod router;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use plimsoll_conformance::{self as suite, CreateFailure, Settings, Subject};
 
+use attributes::attributes;
 use balancer::UnderTest;
 
 use crate::plugin::{
@@ -30,20 +35,34 @@ pub struct Component {
     _engine: Engine,
     /// What the configuration uses it for.
     uses: Vec<PolicyConfig>,
+    /// What it was made of, if that is at hand.
+    bytes: Option<Box<[u8]>>,
+    /// The same, compiled so that what it executes is counted.
+    metered: OnceCell<Option<Box<Self>>>,
 }
 
 impl Component {
     /// With every import granted.
     pub fn load(bytes: &[u8]) -> anyhow::Result<Self> {
-        let (engine, services) = (Engine::new()?, Arc::new(Services::for_trial(0)));
+        Ok(Self { bytes: Some(bytes.into()), ..Self::compiled(Engine::new()?, bytes)? })
+    }
+
+    fn compiled(engine: Engine, bytes: &[u8]) -> anyhow::Result<Self> {
+        let services = Arc::new(Services::for_trial(0));
         let plugin =
             Plugin::load(&engine, &services, None, bytes, Source::Upload, Grants::everything(), Limits::default())?;
         Ok(Self::new(engine, Arc::new(plugin), Vec::new()))
     }
 
+    /// Compiled once more when it is asked for first; none where it was not loaded from bytes.
+    fn metered(&self) -> Option<&Self> {
+        let compile = || Self::compiled(Engine::metered().ok()?, self.bytes.as_deref()?).ok().map(Box::new);
+        self.metered.get_or_init(compile).as_deref()
+    }
+
     /// As loaded by this engine, with what the configuration uses it for.
     pub fn new(engine: Engine, plugin: Arc<Plugin>, uses: Vec<PolicyConfig>) -> Self {
-        Self { plugin, _engine: engine, uses }
+        Self { plugin, _engine: engine, uses, bytes: None, metered: OnceCell::new() }
     }
 
     /// Holds it against the suite. Takes from parts of a second to a minute of processor time: not for a worker's thread.
@@ -66,22 +85,27 @@ struct OnTrial<'a> {
 
 impl OnTrial<'_> {
     fn start(&self, worker: u32) -> Result<(Instance, Arc<Services>), CreateFailure> {
+        self.start_with(Arc::new(Services::for_trial(self.seed)), worker)
+    }
+
+    fn start_with(&self, services: Arc<Services>, worker: u32) -> Result<(Instance, Arc<Services>), CreateFailure> {
         // A fault in one check is none in the next.
         self.component.plugin.breaker.release();
-        let services = Arc::new(Services::for_trial(self.seed));
         let instance = Instance::start(self.component.plugin.clone(), services.clone(), worker);
         instance.map(|instance| (instance, services)).map_err(CreateFailure::Failed)
     }
 
-    /// A use of these clusters, which all exist.
-    fn policy_config(role: Role, config: &str, clusters: &[String]) -> PolicyConfig {
-        PolicyConfig {
+    /// Every cluster exists that a router names. Policies of one number share their table with those of other instances at
+    /// the same proxy, and with no others.
+    fn policy_config(&self, role: Role, config: &str, number: u32) -> Result<PolicyConfig, CreateFailure> {
+        let clusters = if role == Role::Router { self.clusters(config)? } else { Vec::new() };
+        Ok(PolicyConfig {
             role,
-            scope: "conformance".into(),
+            scope: format!("conformance-{number}").into(),
             config: config.into(),
             pointer: String::new(),
             known_clusters: Arc::new(clusters.iter().map(|name| name.as_str().into()).zip(0..).collect()),
-        }
+        })
     }
 
     /// The clusters that a router names.
@@ -90,27 +114,23 @@ impl OnTrial<'_> {
         named_clusters(&self.component.plugin, &services, config).map_err(failure)
     }
 
-    fn add_policy(&self, instance: &mut Instance, role: Role, config: &str) -> Result<u32, CreateFailure> {
-        let clusters = if role == Role::Router { self.clusters(config)? } else { Vec::new() };
-        instance.add_policy(Self::policy_config(role, config, &clusters), Arc::default()).map_err(failure)
-    }
-
     /// So many policies in a fresh instance, each with what `make` makes of it.
     fn policies<T>(
         &self,
-        config: &PolicyConfig,
-        worker: u32,
-        count: u32,
+        role: Role,
+        config: &str,
+        (worker, count): (u32, u32),
         make: impl Fn(PolicyOnTrial, &Rc<RefCell<Instance>>, u32, &Arc<Services>) -> Option<T>,
     ) -> Result<Vec<T>, CreateFailure> {
         let (mut instance, services) = self.start(worker)?;
         let mut policies = Vec::new();
-        for _ in 0..count {
-            policies.push(instance.add_policy(config.clone(), Arc::default()).map_err(failure)?);
+        for number in 0..count {
+            let config = self.policy_config(role, config, number)?;
+            policies.push((add_policy(&mut instance, config.clone())?, config));
         }
         let instance = Rc::new(RefCell::new(instance));
-        let made = policies.into_iter().filter_map(|policy| {
-            let trial = PolicyOnTrial::new(instance.clone(), policy, config.clone());
+        let made = policies.into_iter().filter_map(|(policy, config)| {
+            let trial = PolicyOnTrial::new(instance.clone(), policy, config);
             make(trial, &instance, policy, &services)
         });
         Ok(made.collect())
@@ -122,6 +142,10 @@ fn failure(error: CreateError) -> CreateFailure {
         CreateError::Failed(_) => CreateFailure::Failed(error.to_string()),
         CreateError::MissingRole | CreateError::Refused(_) => CreateFailure::Refused(error.to_string()),
     }
+}
+
+fn add_policy(instance: &mut Instance, config: PolicyConfig) -> Result<u32, CreateFailure> {
+    instance.add_policy(config, Arc::default()).map_err(failure)
 }
 
 fn role(name: &str) -> Option<Role> {
@@ -148,6 +172,10 @@ impl Subject for OnTrial<'_> {
         })
     }
 
+    fn imports(&self) -> Vec<String> {
+        self.component.plugin.imports.clone()
+    }
+
     fn config_in_use(&self, name: &str) -> Option<String> {
         let role = role(name)?;
         self.component.uses.iter().find(|of| of.role == role).map(|of| of.config.to_string())
@@ -159,7 +187,7 @@ impl Subject for OnTrial<'_> {
             None | Some(Role::Filter) => Ok(()),
             Some(role) => {
                 let (mut instance, _) = self.start(0)?;
-                self.add_policy(&mut instance, role, config).map(drop)
+                add_policy(&mut instance, self.policy_config(role, config, 0)?).map(drop)
             }
         }
     }
@@ -167,8 +195,8 @@ impl Subject for OnTrial<'_> {
     fn balancers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn suite::Balancer>>, CreateFailure> {
         let (mut instance, services) = self.start(worker)?;
         let mut policies = Vec::new();
-        for _ in 0..count {
-            policies.push(self.add_policy(&mut instance, Role::Balancer, config)?);
+        for number in 0..count {
+            policies.push(add_policy(&mut instance, self.policy_config(Role::Balancer, config, number)?)?);
         }
         let instance = Rc::new(RefCell::new(instance));
         let under_test =
@@ -176,10 +204,22 @@ impl Subject for OnTrial<'_> {
         Ok(policies.into_iter().map(under_test).collect())
     }
 
+    fn metered_balancer(&self, config: &str) -> Result<Option<Box<dyn suite::Balancer>>, CreateFailure> {
+        let Some(component) = self.component.metered() else { return Ok(None) };
+        Ok(OnTrial { component, seed: self.seed }.balancers(config, 0, 1)?.pop())
+    }
+
+    fn affinities(&self, config: &str, proxy: u32, count: u32) -> Result<Vec<Box<dyn suite::Affinity>>, CreateFailure> {
+        affinity::several(self, config, proxy, count)
+    }
+
+    fn healths(&self, config: &str, count: u32) -> Result<Vec<Box<dyn suite::Health>>, CreateFailure> {
+        health::several(self, config, count)
+    }
+
     fn routers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn suite::Router>>, CreateFailure> {
         let clusters = self.clusters(config)?;
-        let config = Self::policy_config(Role::Router, config, &clusters);
-        self.policies(&config, worker, count, |trial, instance, policy, services| {
+        self.policies(Role::Router, config, (worker, count), |trial, instance, policy, services| {
             let plan = Router::new(instance.clone(), policy).plan()?;
             let router = router::Router::new(&plan, clusters.clone());
             Some(Box::new(policy::UnderTest::new(trial, services, router)) as _)
@@ -187,8 +227,7 @@ impl Subject for OnTrial<'_> {
     }
 
     fn probers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn suite::Prober>>, CreateFailure> {
-        let config = Self::policy_config(Role::Prober, config, &[]);
-        self.policies(&config, worker, count, |trial, instance, policy, services| {
+        self.policies(Role::Prober, config, (worker, count), |trial, instance, policy, services| {
             let transport = Prober::new(policy).transport(&instance.borrow())?;
             Some(Box::new(policy::UnderTest::new(trial, services, prober::Prober(transport))) as _)
         })
@@ -200,9 +239,8 @@ impl Subject for OnTrial<'_> {
         worker: u32,
         count: u32,
     ) -> Result<Vec<Box<dyn suite::Partitioner>>, CreateFailure> {
-        let config = Self::policy_config(Role::Partitioner, config, &[]);
-        self.policies(&config, worker, count, |trial, instance, policy, services| {
-            let attributes = router::attributes(&Partitioner::new(instance.clone(), policy).attributes());
+        self.policies(Role::Partitioner, config, (worker, count), |trial, instance, policy, services| {
+            let attributes = attributes(&Partitioner::new(instance.clone(), policy).attributes());
             let partitioner = partitioner::Partitioner(attributes);
             Some(Box::new(policy::UnderTest::new(trial, services, partitioner)) as _)
         })

@@ -1,7 +1,7 @@
 use plimsoll_conformance::{self as suite, Values};
 
-use super::balancer::endpoint;
-use super::policy::{UnderTest, text};
+use super::endpoints::{text, uncounted};
+use super::policy::UnderTest;
 
 /// What a partitioner wants to see of requests.
 pub(super) struct Partitioner(pub(super) Vec<suite::Attribute>);
@@ -12,8 +12,7 @@ impl suite::Partitioner for UnderTest<Partitioner> {
     }
 
     fn divide(&mut self, generation: u64, endpoints: &[suite::Endpoint]) -> Result<Vec<suite::Group>, String> {
-        let endpoints: Vec<_> = endpoints.iter().map(|told| endpoint(told, Default::default())).collect();
-        let groups = self.trial.divide(generation, &endpoints).map_err(text)?;
+        let groups = self.trial.divide(generation, &uncounted(endpoints)).map_err(text)?;
         Ok(groups.into_iter().map(|group| suite::Group { name: group.name, slots: group.slots }).collect())
     }
 

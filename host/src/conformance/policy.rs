@@ -1,8 +1,8 @@
-use std::fmt::Display;
 use std::sync::Arc;
 
 use plimsoll_conformance as suite;
 
+use super::endpoints::text;
 use crate::plugin::{PolicyOnTrial, Services};
 
 /// A policy of a component that is no balancer's, with the clock that the suite sets and what its role needs besides.
@@ -16,10 +16,6 @@ impl<R> UnderTest<R> {
     pub(super) fn new(trial: PolicyOnTrial, services: &Arc<Services>, role: R) -> Self {
         Self { trial, role, services: services.clone() }
     }
-}
-
-pub(super) fn text(error: impl Display) -> String {
-    error.to_string()
 }
 
 impl<R> suite::Policy for UnderTest<R> {

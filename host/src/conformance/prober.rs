@@ -1,6 +1,7 @@
 use plimsoll_conformance::{self as suite, ProbeRequest};
 
-use super::policy::{UnderTest, text};
+use super::endpoints::text;
+use super::policy::UnderTest;
 use crate::plugin::{ProbeAction, ProbeEvent, Target, Transport};
 
 /// How a prober is carried.

@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use plimsoll_conformance::{self as suite, Values};
 
-use super::policy::{UnderTest, text};
-use crate::plugin::{ActionOnTrial, Attribute, DecisionOnTrial, RouterPlan};
+use super::attributes::attributes;
+use super::endpoints::text;
+use super::policy::UnderTest;
+use crate::plugin::{ActionOnTrial, DecisionOnTrial, RouterPlan};
 
 /// What a router said when it was created.
 pub(super) struct Router(pub(super) suite::RouterPlan);
@@ -15,30 +17,6 @@ impl Router {
             clusters,
             routes: plan.routes.iter().map(ToString::to_string).collect(),
         })
-    }
-}
-
-pub(super) fn attributes(attributes: &[Attribute]) -> Vec<suite::Attribute> {
-    attributes.iter().map(attribute).collect()
-}
-
-fn attribute(attribute: &Attribute) -> suite::Attribute {
-    match attribute {
-        Attribute::Method => suite::Attribute::Method,
-        Attribute::Scheme => suite::Attribute::Scheme,
-        Attribute::Authority => suite::Attribute::Authority,
-        Attribute::Path => suite::Attribute::Path,
-        Attribute::Query => suite::Attribute::Query,
-        Attribute::SourceAddress => suite::Attribute::SourceAddress,
-        Attribute::SourcePort => suite::Attribute::SourcePort,
-        Attribute::ServerName => suite::Attribute::ServerName,
-        Attribute::ApplicationProtocol => suite::Attribute::ApplicationProtocol,
-        Attribute::Listener => suite::Attribute::Listener,
-        Attribute::Header(name) => suite::Attribute::Header(name.to_string()),
-        Attribute::Cookie(name) => suite::Attribute::Cookie(name.clone()),
-        Attribute::QueryParameter(name) => suite::Attribute::QueryParameter(name.clone()),
-        // No header has it.
-        Attribute::Never => suite::Attribute::Header(String::new()),
     }
 }
 

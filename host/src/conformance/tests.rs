@@ -7,7 +7,8 @@ use crate::builtin;
 /// Kinds that a built-in plugin must show itself to be, each with its default configuration.
 fn kinds(name: &str) -> &'static [Profile] {
     use Profile::{
-        Consistent, Latency, Least, Minimal, Numbered, Proportional, Ramp, Smooth, Spread, Uniform, Weighted,
+        Consistent, Dated, Ejecting, Latency, Least, Minimal, Numbered, Opaque, Proportional, Ramp, Smooth, Spread,
+        Table, Thresholds, Token, Uniform, Weighted,
     };
     match name {
         "round-robin" => &[Weighted, Smooth, Uniform, Ramp, Spread],
@@ -24,6 +25,10 @@ fn kinds(name: &str) -> &'static [Profile] {
         "rules" => &[Profile::Gateway],
         "locality" => &[Profile::Locality],
         "priority" => &[Profile::Priority],
+        "cookie" | "cookie-prefix" | "cookie-rewrite" => &[Token, Opaque],
+        "header" | "jwt-claim" | "learn" | "source-ip" => &[Table, Dated],
+        "route" => &[Token],
+        "thresholds" => &[Thresholds, Ejecting],
         _ => &[],
     }
 }
@@ -80,6 +85,37 @@ fn built_in_plugins_conform_as_they_are_configured() {
             let finding = report.properties.iter().find(|finding| finding.id == *id);
             let verdict = finding.map(|finding| finding.verdict);
             assert_eq!(verdict, Some(suite::Verdict::Passed), "{name} {config}, {id}:\n{report}");
+        }
+    }
+}
+
+#[test]
+fn affinities_and_evaluators_conform_however_they_are_configured() {
+    use Profile::{Dated, Ejecting, Opaque, Table, Thresholds, Token};
+    let uses: [(&str, &str, &[Profile]); 15] = [
+        ("cookie", r#"{"max_idle":"64s"}"#, &[Token, Opaque, Dated]),
+        ("cookie", r#"{"max_idle":"1m","max_life":"100s","indirect":true}"#, &[Token, Opaque, Dated]),
+        ("cookie", r#"{"preserve":true,"nocache":true,"keys":["a secret of some length"],"epochs":[2,0]}"#, &[Token]),
+        ("cookie-prefix", r#"{"name":"sid","reissue":"Path=/"}"#, &[Token, Opaque]),
+        ("cookie-rewrite", r#"{"reissue":"Path=/; HttpOnly"}"#, &[Token, Opaque]),
+        ("header", r#"{"by":"token","name":"x-token"}"#, &[Token, Opaque]),
+        ("header", r#"{"by":"id","name":"x-endpoint"}"#, &[Token]),
+        ("header", r#"{"ttl":"250ms"}"#, &[Table, Dated]),
+        ("jwt-claim", r#"{"claim":"organisation","cookie":"jwt","ttl":"1h"}"#, &[Table, Dated]),
+        ("learn", r#"{"from":[{"header":"x-session"}],"lookup":[{"query":"s"}],"ttl":"10s"}"#, &[Table, Dated]),
+        ("route", r#"{"cookie":"SID","separator":"."}"#, &[Token]),
+        ("source-ip", r#"{"v4_prefix":16,"ttl":"30s"}"#, &[Table, Dated]),
+        ("thresholds", r#"{"rise":1,"fall":1,"passive":"off"}"#, &[Thresholds]),
+        ("thresholds", r#"{"rise":5,"fall":2,"initial":3,"passive":{"failures":1}}"#, &[Thresholds, Ejecting]),
+        ("thresholds", r#"{"passive":{"failures":3,"eject_for":"1s","max_eject":"1m"}}"#, &[Thresholds, Ejecting]),
+    ];
+    for (name, config, profiles) in uses {
+        let settings = Settings { steps: Some(1000), config: Some(config.into()), ..Settings::default() };
+        let report = built_in(name).run(&settings);
+        assert!(report.passed(), "{name} {config}:\n{report}");
+        for profile in profiles {
+            let choice = report.profiles.iter().find(|choice| choice.profile == *profile);
+            assert!(choice.is_some_and(|choice| choice.taken), "{name} {config} is not {profile}:\n{report}");
         }
     }
 }

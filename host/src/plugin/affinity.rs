@@ -33,6 +33,17 @@ pub enum Binding {
     Unbound,
 }
 
+impl From<wit::Binding> for Binding {
+    fn from(binding: wit::Binding) -> Self {
+        match binding {
+            wit::Binding::Bound(slot) => Self::Bound(slot),
+            wit::Binding::Renew(slot) => Self::Renew(slot),
+            wit::Binding::Lost => Self::Lost,
+            wit::Binding::Unbound => Self::Unbound,
+        }
+    }
+}
+
 /// A change to a head, with what can go over the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
@@ -70,12 +81,7 @@ impl Affinity {
             let Some(affinity) = &live.affinity else { return Err(wasmtime::Error::msg("no such role")) };
             affinity.call_find(&mut live.store, policy, values)
         })?;
-        Ok(match binding {
-            wit::Binding::Bound(slot) => Binding::Bound(slot),
-            wit::Binding::Renew(slot) => Binding::Renew(slot),
-            wit::Binding::Lost => Binding::Lost,
-            wit::Binding::Unbound => Binding::Unbound,
-        })
+        Ok(binding.into())
     }
 
     /// What the endpoint is to see instead of what the client sent.
@@ -139,7 +145,7 @@ pub(super) fn create(live: &mut Live, policy: u32, config: &str) -> Result<Plan,
 }
 
 /// None for what cannot go over the wire.
-fn edit(edit: wit::Edit) -> Option<HeaderEdit> {
+pub(super) fn edit(edit: wit::Edit) -> Option<HeaderEdit> {
     Some(match edit {
         wit::Edit::Set(header) => {
             let (name, value) = convert::header(header)?;

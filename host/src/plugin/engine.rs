@@ -58,6 +58,17 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Counts what guests execute, which costs them a part of their speed: for trials. One unit is about an instruction.
+    pub fn metered() -> anyhow::Result<Self> {
+        let mut config = config();
+        config.consume_fuel(true);
+        let engine = wasmtime::Engine::new(&config).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let ticker = Ticker::start(engine.clone())?;
+        Ok(Self { wasmtime: engine, _ticker: Arc::new(ticker) })
+    }
+}
+
 fn config() -> Config {
     let mut config = Config::new();
     // Calls are synchronous; without the bookkeeping for concurrent tasks a call costs less than half.

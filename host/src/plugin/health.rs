@@ -76,12 +76,7 @@ impl Evaluator {
     }
 
     pub fn probed(&self, instance: &mut Instance, now_ms: u64, probe: &ProbeResult) -> Result<Vec<Transition>, Fault> {
-        let result = wit::ProbeResult {
-            slot: probe.slot,
-            passed: probe.passed,
-            took_us: u32::try_from(probe.took.as_micros()).unwrap_or(u32::MAX),
-            detail: probe.detail.clone(),
-        };
+        let result = probe_result(probe);
         self.ask(instance, |live, health, policy| health.call_probed(&mut live.0, policy, now_ms, &result))
     }
 
@@ -109,6 +104,15 @@ impl Evaluator {
             instance.invalid_answer(self.policy);
         }
         Ok(known.into_iter().map(Transition::from).collect())
+    }
+}
+
+pub(super) fn probe_result(probe: &ProbeResult) -> wit::ProbeResult {
+    wit::ProbeResult {
+        slot: probe.slot,
+        passed: probe.passed,
+        took_us: u32::try_from(probe.took.as_micros()).unwrap_or(u32::MAX),
+        detail: probe.detail.clone(),
     }
 }
 

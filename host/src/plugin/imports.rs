@@ -1,7 +1,7 @@
 //! What guests may call, each on behalf of the policy that is being called.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use wasmtime::component::HasSelf;
 use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
@@ -181,9 +181,7 @@ impl clock::Host for Guest {
     }
 
     fn unix_ms(&mut self) -> u64 {
-        // A clock set to before 1970 reads as that.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        self.services.unix_ms()
     }
 }
 

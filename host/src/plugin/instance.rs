@@ -339,6 +339,8 @@ impl Live {
         store.limiter(|guest| guest as &mut dyn ResourceLimiter);
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().overdue.decide()));
+        // Only engines for trials meter, and there is no end to it: it is not what ends a call.
+        let _ = store.set_fuel(u64::MAX);
         arm(&mut store, 0, AT_START);
         let instance = plugin.pre.instantiate(&mut store)?;
         let exports = &plugin.exports;
@@ -356,6 +358,11 @@ impl Live {
 
     pub(super) fn arm(&mut self, policy: u32, deadline: Duration) {
         arm(&mut self.store, policy, deadline);
+    }
+
+    /// What the guest has executed since it was started; none unless its engine meters.
+    pub(super) fn executed(&self) -> Option<u64> {
+        self.store.get_fuel().ok().map(|left| u64::MAX - left)
     }
 
     fn create(

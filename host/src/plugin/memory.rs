@@ -3,7 +3,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
 use lru::LruCache;
@@ -47,7 +47,12 @@ impl Services {
 
     /// For trials that are to go the same way each time: randomness follows from the seed, and the clock stands still.
     pub fn for_trial(seed: u64) -> Self {
-        Self { clock: Clock::Set(AtomicU64::new(0)), seed, ..Self::new(b"trial", Arc::default()) }
+        Self::for_trial_with_secret(seed, b"trial")
+    }
+
+    /// The same, with a secret of its own.
+    pub fn for_trial_with_secret(seed: u64, secret: &[u8]) -> Self {
+        Self { clock: Clock::Set(AtomicU64::new(0)), seed, ..Self::new(secret, Arc::default()) }
     }
 
     /// What the clock of a trial says from now on.
@@ -62,6 +67,19 @@ impl Services {
         match &self.clock {
             Clock::Running(since) => u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
             Clock::Set(now_ms) => now_ms.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Milliseconds since the beginning of 1970, by the clock of the machine; in a trial as many more than those of
+    /// [`Self::now_ms`] as it takes to be in this century.
+    pub(super) fn unix_ms(&self) -> u64 {
+        match &self.clock {
+            // A clock set to before 1970 reads as that.
+            Clock::Running(_) => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+            }
+            Clock::Set(now_ms) => now_ms.load(Ordering::Relaxed).saturating_add(BEGINNING_OF_TRIALS_MS),
         }
     }
 
@@ -87,6 +105,9 @@ impl Services {
         &self.registry
     }
 }
+
+/// The beginning of 2026.
+const BEGINNING_OF_TRIALS_MS: u64 = 1_767_225_600_000;
 
 /// Next number of Steele, Lea and Flood's SplitMix64.
 pub(super) fn splitmix(state: u64) -> u64 {

@@ -99,6 +99,11 @@ impl BalancerOnTrial {
         created.map_err(|fault| fault.to_string())?.map(drop).map_err(|error| error.to_string())
     }
 
+    /// What the instance has executed; none unless its engine meters.
+    pub fn executed(&self) -> Option<u64> {
+        self.call(|live, _| Ok(live.executed())).ok().flatten()
+    }
+
     /// Size of all linear memories of the instance.
     pub fn memory_bytes(&self) -> Option<u64> {
         self.call(|live, _| Ok(live.store.data().memory_bytes as u64)).ok()
@@ -106,12 +111,12 @@ impl BalancerOnTrial {
 }
 
 /// Lets host functions read the counters of these endpoints.
-fn show(live: &mut Live, policy: u32, endpoints: &Arc<EndpointSet>) {
+pub(super) fn show(live: &mut Live, policy: u32, endpoints: &Arc<EndpointSet>) {
     if let Some(context) = live.store.data_mut().policies.get_mut(policy as usize) {
         context.endpoints = endpoints.clone();
     }
 }
 
-fn no_such_role() -> wasmtime::Error {
+pub(super) fn no_such_role() -> wasmtime::Error {
     wasmtime::Error::msg("no such role")
 }

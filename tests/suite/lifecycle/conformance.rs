@@ -8,18 +8,18 @@ use serde_json::Value;
 use super::{plimsoll, scratch, stderr, stdout};
 
 /// Holds a component against the suite.
-fn test(component: &[u8], name: &str, arguments: &[&str]) -> Output {
+pub(super) fn test(component: &[u8], name: &str, arguments: &[&str]) -> Output {
     let directory = scratch(&format!("conformance-{name}"));
     std::fs::write(directory.join("it.wasm"), component).expect("a file");
     plimsoll(&directory, &[&["--log", "off", "plugin", "test", "it.wasm"], arguments].concat())
 }
 
-fn report(output: &Output) -> Value {
+pub(super) fn report(output: &Output) -> Value {
     serde_json::from_str(&stdout(output))
         .unwrap_or_else(|error| panic!("{error}: {}{}", stdout(output), stderr(output)))
 }
 
-fn broken(report: &Value) -> Vec<&str> {
+pub(super) fn broken(report: &Value) -> Vec<&str> {
     let properties = report["properties"].as_array().expect("properties");
     let broken = properties.iter().filter(|property| property["verdict"] == "broken");
     broken.filter_map(|property| property["id"].as_str()).collect()

@@ -254,3 +254,59 @@ fn what_was_prepared_elsewhere_is_taken_over_where_it_fits() {
         assert_eq!(slots(&mut bench_of_others), slots(&mut bench(&others)));
     }
 }
+
+/// Endpoints of the paper's measurement (section 5.3).
+const PUBLISHED: u32 = 1000;
+
+/// Entries of the table, which keys from 0 on walk through.
+fn entries(bench: &mut BalancerBench<Maglev>, size: u32) -> Vec<u32> {
+    (0..u64::from(size)).map(|place| bench.pick_slot(Some(place)).unwrap()).collect()
+}
+
+/// Share of the entries that change when so many endpoints of a thousand fail at once, spread over all of them.
+fn changed(size: u32, failed: u32, first: u32) -> f64 {
+    let mut bench = BalancerBench::new(&format!(r#"{{"table_size":{size}}}"#)).unwrap();
+    bench.endpoints(&endpoints(&vec![1; PUBLISHED as usize]));
+    let before = entries(&mut bench, size);
+    let slots = (0..failed).map(|number| (first + number * (PUBLISHED / failed)) % PUBLISHED);
+    let changes: Vec<Change> = slots.map(|slot| Change::Availability((slot, Availability::Unavailable))).collect();
+    assert!(bench.changes(&changes));
+    let after = entries(&mut bench, size);
+    before.iter().zip(&after).filter(|(before, after)| before != after).count() as f64 / f64::from(size)
+}
+
+/// Eisenbud et al., Maglev: A Fast and Reliable Software Network Load Balancer, NSDI 2016, section 5.3: with 1000 backends
+/// and tables of 65537 and 655373 entries, the share of entries that change grows with the number of backends that fail at
+/// once, and a larger table is more resilient. The bounds are ours: besides the entries of those that failed, which have to
+/// change, at most half as many again and half a percent in the large table, and twice as many again and a percent in the
+/// small one.
+#[test]
+fn disruption_is_as_published() {
+    let failures = [1, 5, 10, 20];
+    let small = failures.map(|failed| changed(65_537, failed, 3));
+    let large = failures.map(|failed| changed(655_373, failed, 3));
+    assert!(small.is_sorted() && large.is_sorted(), "{small:?} {large:?}");
+    for ((failed, small), large) in failures.into_iter().zip(small).zip(large) {
+        let needed = f64::from(failed) / f64::from(PUBLISHED);
+        assert!(
+            needed - 0.001 < large && large < small,
+            "{failed} failed: {large} of the large table, {small} of the small"
+        );
+        assert!(large < 1.5 * needed + 0.005, "{failed} failed: {large} of the large table changed");
+        assert!(small < 3.0 * needed + 0.011, "{failed} failed: {small} of the small table changed");
+    }
+}
+
+/// The same paper: in section 3.4, a table of more than 100 entries for each backend gives no backend more than 1 % more
+/// than another; in section 5.3, the load is almost perfectly balanced whatever the size.
+#[test]
+fn load_is_balanced_as_published() {
+    for (size, most) in [(65_537, 66.0 / 65.0), (655_373, 1.01)] {
+        let mut bench = BalancerBench::new(&format!(r#"{{"table_size":{size}}}"#)).unwrap();
+        bench.endpoints(&endpoints(&vec![1; PUBLISHED as usize]));
+        let mut counts = vec![0_u32; PUBLISHED as usize];
+        entries(&mut bench, size).into_iter().for_each(|slot| counts[slot as usize] += 1);
+        let (fewest, most_of_all) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+        assert!(f64::from(*most_of_all) / f64::from(*fewest) <= most, "{size}: from {fewest} to {most_of_all}");
+    }
+}

@@ -71,8 +71,8 @@ impl Health for Thresholds {
             let Some(failed) = passive.judge(outcome) else { continue };
             if !failed {
                 record.request_succeeded(now_ms, passive);
-            } else if let Some(until_ms) = record.request_failed(now_ms, passive) {
-                let span = Duration::from_millis(until_ms - now_ms);
+            } else if let Some(lasts_ms) = record.request_failed(now_ms, passive) {
+                let span = Duration::from_millis(lasts_ms);
                 let reason = format!("{}, ejected for {span}", in_a_row(passive.failures, "request", "failed"));
                 transitions.push(Transition {
                     slot: outcome.slot,

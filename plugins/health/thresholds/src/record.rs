@@ -10,11 +10,18 @@ pub(crate) struct Record {
     good_probes: u32,
     bad_probes: u32,
     failed_requests: u32,
-    ejected_until_ms: Option<u64>,
+    ejected: Option<Ejection>,
     /// Ejections that are not yet forgiven.
     ejections: u32,
     /// Since when it has been in use without another ejection.
     good_since_ms: u64,
+}
+
+/// An ejection under way.
+#[derive(Clone, Copy, Debug)]
+struct Ejection {
+    began_ms: u64,
+    lasts_ms: u64,
 }
 
 impl Record {
@@ -26,7 +33,7 @@ impl Record {
             good_probes: 0,
             bad_probes: 0,
             failed_requests: 0,
-            ejected_until_ms: None,
+            ejected: None,
             ejections: 0,
             good_since_ms: 0,
         }
@@ -46,7 +53,7 @@ impl Record {
         self.probed_out = false;
         // What traffic said before it comes again is out of date.
         self.failed_requests = 0;
-        self.ejected_until_ms.is_none()
+        self.ejected.is_none()
     }
 
     /// Whether that is the word to take it out.
@@ -68,15 +75,15 @@ impl Record {
     pub(crate) fn request_succeeded(&mut self, now_ms: u64, passive: &Passive) {
         self.failed_requests = 0;
         let good_ms = now_ms.saturating_sub(self.good_since_ms);
-        if self.ejections > 0 && self.ejected_until_ms.is_none() && good_ms >= self.ejection_ms(passive) {
+        if self.ejections > 0 && self.ejected.is_none() && good_ms >= self.ejection_ms(passive) {
             self.ejections -= 1;
             self.good_since_ms = now_ms;
         }
     }
 
-    /// Until when that ejects it, if it does.
+    /// For how long that ejects it, if it does.
     pub(crate) fn request_failed(&mut self, now_ms: u64, passive: &Passive) -> Option<u64> {
-        if self.ejected_until_ms.is_some() {
+        if self.ejected.is_some() {
             // What was under way when it was ejected tells nothing new.
             return None;
         }
@@ -86,16 +93,19 @@ impl Record {
         }
         self.failed_requests = 0;
         self.ejections += 1;
-        let until_ms = now_ms.saturating_add(self.ejection_ms(passive));
-        self.ejected_until_ms = Some(until_ms);
-        Some(until_ms)
+        let lasts_ms = self.ejection_ms(passive);
+        self.ejected = Some(Ejection { began_ms: now_ms, lasts_ms });
+        Some(lasts_ms)
     }
 
     /// Whether its ejection ends now, and nothing else keeps it out.
     pub(crate) fn ejection_over(&mut self, now_ms: u64) -> bool {
-        let over = self.ejected_until_ms.is_some_and(|until_ms| until_ms <= now_ms);
+        let Some(ejection) = &mut self.ejected else { return false };
+        // A clock that was set back begins it anew, and no more: nobody is out for as long as the jump was.
+        ejection.began_ms = ejection.began_ms.min(now_ms);
+        let over = now_ms - ejection.began_ms >= ejection.lasts_ms;
         if over {
-            self.ejected_until_ms = None;
+            self.ejected = None;
             self.failed_requests = 0;
             self.good_since_ms = now_ms;
         }

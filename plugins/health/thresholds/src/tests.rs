@@ -128,6 +128,16 @@ fn another_endpoint_in_the_same_slot_starts_clean() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_keeps_nobody_out_for_the_jump() {
+    let mut bench = bench(r#"{"passive":{"failures":1,"eject_for":"10s"}}"#);
+    assert_eq!(only(bench.outcomes(3_600_000, &[failed(0)])), EJECTED);
+    assert_eq!(only(bench.tick(3_605_000)), None);
+    assert_eq!(only(bench.tick(5_000)), None);
+    assert_eq!(only(bench.tick(14_999)), None);
+    assert_eq!(only(bench.tick(15_000)), RETURNED);
+}
+
+#[test]
 fn live_traffic_can_be_left_out() {
     let mut bench = bench(r#"{"passive":"off"}"#);
     assert_eq!((bench.plan().outcomes, bench.plan().tick), (false, None));

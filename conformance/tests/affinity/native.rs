@@ -1,0 +1,342 @@
+//! Affinities without WebAssembly: one that is sound of each kind, and each with any of the faults.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use plimsoll_conformance::{
+    Affinity, AffinityPlan, Attribute, Availability, Balancer, Binding, CreateFailure, Description, Edit, Endpoint,
+    Subject,
+};
+
+/// How clients are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// By a cookie with the hash of the endpoint's id, masked and signed.
+    Cookie,
+    /// By the name of a session in a header, for a minute after its last request.
+    Session,
+}
+
+/// What is wrong with it. Each shows in one property only; the sizes of sets tell the properties apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    ForgetsSome,
+    ForgetsForAWeight,
+    LosesWhoDrains,
+    KeepsItsFirstToken,
+    DiesOfLongValues,
+    TakesWhatIsAddedTo,
+    EndsEarlyForOne,
+    IsUnknownElsewhere,
+    GoesBySlotElsewhere,
+    InheritsClients,
+    ShowsTheHash,
+    Leaks,
+    KeepsTheFirst,
+    Alternates,
+    SetsALength,
+    DiesOfForeignState,
+    DiesBeforeEndpoints,
+    DiesOfTheLastGeneration,
+    AsksForMoreWhenCreatedAgain,
+    SharesItsTable,
+    NeverVerifies,
+}
+
+pub(crate) struct Native {
+    pub(crate) kind: Kind,
+    pub(crate) fault: Fault,
+}
+
+impl Subject for Native {
+    fn roles(&self) -> Vec<String> {
+        vec!["affinity".into()]
+    }
+
+    fn digest(&self) -> String {
+        "none".into()
+    }
+
+    fn describe(&self) -> Result<Description, String> {
+        Ok(Description { name: "native".into(), version: "0.1.0".into(), ..Description::default() })
+    }
+
+    fn create(&self, _role: &str, config: &str) -> Result<(), CreateFailure> {
+        match serde_json::from_str::<serde_json::Value>(config) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(CreateFailure::Refused(error.to_string())),
+        }
+    }
+
+    fn balancers(&self, _: &str, _: u32, _: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
+        Ok(Vec::new())
+    }
+
+    fn affinities(&self, _: &str, proxy: u32, count: u32) -> Result<Vec<Box<dyn Affinity>>, CreateFailure> {
+        let shared = Rc::<Shared>::default();
+        let policy = |_| {
+            let is_shared = self.fault == Fault::SharesItsTable;
+            Box::new(Policy {
+                kind: self.kind,
+                fault: self.fault,
+                secret: mix(u64::from(proxy) + 1),
+                shared: if is_shared { shared.clone() } else { Rc::default() },
+                is_another: false,
+                state: State::default(),
+            }) as Box<dyn Affinity>
+        };
+        Ok((0..count).map(policy).collect())
+    }
+}
+
+/// What all workers of a proxy have in common.
+#[derive(Default)]
+struct Shared {
+    now_ms: Cell<u64>,
+    /// By name: hash of the endpoint's id, and until when.
+    table: RefCell<HashMap<Vec<u8>, (u64, u64)>>,
+    order: RefCell<VecDeque<Vec<u8>>>,
+}
+
+struct Policy {
+    kind: Kind,
+    fault: Fault,
+    secret: u64,
+    shared: Rc<Shared>,
+    is_another: bool,
+    state: State,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    endpoints: Vec<Endpoint>,
+    generation: u64,
+    is_told: bool,
+    was_created_again: bool,
+    finds: u64,
+    leaked: u64,
+}
+
+const TTL_MS: u64 = 60_000;
+const MOST_SESSIONS: usize = 3000;
+const COOKIE: &str = "id";
+const HEADER: &str = "x-session";
+const LETTERS: usize = 32;
+
+impl Affinity for Policy {
+    fn plan(&self) -> AffinityPlan {
+        let again = self.fault == Fault::AsksForMoreWhenCreatedAgain && self.state.was_created_again;
+        let asked = match self.kind {
+            Kind::Cookie if again => Attribute::Cookie("id2".into()),
+            Kind::Cookie => Attribute::Cookie(COOKIE.into()),
+            Kind::Session => Attribute::Header(HEADER.into()),
+        };
+        AffinityPlan { attributes: vec![asked], response_headers: Vec::new(), rewrites_requests: false }
+    }
+
+    fn set_endpoints(&mut self, endpoints: &[Endpoint]) -> Result<(), String> {
+        self.replace_endpoints(self.state.generation + 1, endpoints)
+    }
+
+    fn replace_endpoints(&mut self, generation: u64, endpoints: &[Endpoint]) -> Result<(), String> {
+        if self.fault == Fault::DiesOfTheLastGeneration && generation == u64::MAX {
+            return Err("attempt to add with overflow".into());
+        }
+        self.state.is_told = true;
+        self.state.generation = generation;
+        self.state.endpoints = endpoints.to_vec();
+        Ok(())
+    }
+
+    fn generation(&self) -> u64 {
+        self.state.generation
+    }
+
+    fn find(&mut self, values: &[Option<Vec<u8>>]) -> Result<Binding, String> {
+        let count = self.state.endpoints.len();
+        self.state.finds += 1;
+        if self.fault == Fault::DiesBeforeEndpoints && !self.state.is_told {
+            return Err("unwrap of none".into());
+        }
+        let Some(value) = values.first().cloned().flatten() else { return Ok(Binding::Unbound) };
+        if self.fault == Fault::DiesOfLongValues && count == 5 && value.len() > 1000 {
+            return Err("index out of bounds".into());
+        }
+        let forgets = self.fault == Fault::ForgetsSome && self.is_fresh_set_of(7) && self.state.finds % 7 == 6;
+        let is_unknown = self.fault == Fault::IsUnknownElsewhere && self.is_another && count == 9;
+        if forgets || is_unknown {
+            return Ok(Binding::Unbound);
+        }
+        let id = match self.kind {
+            Kind::Cookie => self.verified(&value),
+            Kind::Session => self.remembered(&value),
+        };
+        let Some(id) = id else {
+            return Ok(if self.kind == Kind::Cookie { Binding::Lost } else { Binding::Unbound });
+        };
+        Ok(self.binding(id))
+    }
+
+    fn prepare(&mut self, _: &[Option<Vec<u8>>]) -> Result<Vec<Edit>, String> {
+        Ok(Vec::new())
+    }
+
+    fn bind(&mut self, values: &[Option<Vec<u8>>], slot: u32, _: &[Vec<Vec<u8>>]) -> Result<Vec<Edit>, String> {
+        if self.fault == Fault::Leaks && self.is_fresh_set_of(8) {
+            self.state.leaked += 100;
+        }
+        let Some(endpoint) = self.state.endpoints.iter().find(|endpoint| endpoint.slot == slot) else {
+            return Ok(Vec::new());
+        };
+        let id = self.id(endpoint);
+        let value = values.first().cloned().flatten();
+        match (self.kind, value) {
+            (Kind::Cookie, Some(value))
+                if self.fault == Fault::KeepsItsFirstToken && self.verified(&value).is_some() =>
+            {
+                Ok(Vec::new())
+            }
+            (Kind::Cookie, _) => {
+                let mut edits = vec![Edit::Append(
+                    "set-cookie".into(),
+                    format!("{COOKIE}={}; Path=/", self.token(id)).into_bytes(),
+                )];
+                if self.fault == Fault::SetsALength && self.is_fresh_set_of(12) {
+                    edits.push(Edit::Set("content-length".into(), b"0".to_vec()));
+                }
+                Ok(edits)
+            }
+            (Kind::Session, Some(name)) if !name.is_empty() => {
+                self.remember(name, id);
+                Ok(Vec::new())
+            }
+            (Kind::Session, _) => Ok(Vec::new()),
+        }
+    }
+
+    fn another(&self) -> Result<Box<dyn Affinity>, String> {
+        let state = State { endpoints: self.state.endpoints.clone(), generation: 1, is_told: true, ..State::default() };
+        Ok(Box::new(Self { shared: self.shared.clone(), is_another: true, state, ..*self }))
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, String> {
+        Ok(b"1".to_vec())
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<bool, String> {
+        if self.fault == Fault::DiesOfForeignState && state.first() == Some(&0xff) {
+            return Err("unwrap of none".into());
+        }
+        Ok(state == b"1")
+    }
+
+    fn create_again(&mut self) -> Result<(), String> {
+        self.state = State { was_created_again: true, ..State::default() };
+        Ok(())
+    }
+
+    fn set_now_ms(&mut self, now_ms: u64) {
+        self.shared.now_ms.set(now_ms);
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        Some((1 << 20) + self.state.leaked)
+    }
+}
+
+impl Policy {
+    /// Told once: other properties come to that size as well.
+    fn is_fresh_set_of(&self, count: usize) -> bool {
+        self.state.generation == 1 && self.state.endpoints.len() == count
+    }
+
+    fn id(&self, endpoint: &Endpoint) -> u64 {
+        if self.fault == Fault::GoesBySlotElsewhere && self.is_fresh_set_of(11) {
+            return u64::from(endpoint.slot);
+        }
+        endpoint.id.bytes().fold(7, |hash, byte| mix(hash ^ u64::from(byte)))
+    }
+
+    fn binding(&self, id: u64) -> Binding {
+        let endpoints = &self.state.endpoints;
+        let heir = endpoints.iter().find(|e| self.fault == Fault::InheritsClients && e.id == "endpoint-77");
+        let found = endpoints.iter().find(|e| self.id(e) == id).or(heir);
+        let forgets = self.fault == Fault::ForgetsForAWeight && endpoints.iter().any(|e| e.weight == 65_535);
+        let serves = |endpoint: &&Endpoint| match endpoint.availability {
+            Availability::Ready => true,
+            Availability::Draining => self.fault != Fault::LosesWhoDrains,
+            Availability::Unavailable => false,
+        };
+        match found.filter(serves) {
+            Some(endpoint) if !forgets => Binding::Bound(endpoint.slot),
+            _ => Binding::Lost,
+        }
+    }
+
+    fn token(&self, id: u64) -> String {
+        let mac = mix(id ^ mix(self.secret));
+        format!("{:016x}{mac:016x}", self.masked(id, mac))
+    }
+
+    fn masked(&self, id: u64, mac: u64) -> u64 {
+        if self.fault == Fault::ShowsTheHash { id } else { id ^ mix(mac ^ !self.secret) }
+    }
+
+    fn verified(&self, token: &[u8]) -> Option<u64> {
+        let mut token = token;
+        if self.fault == Fault::Alternates && self.is_fresh_set_of(13) && token.len() == 2 * LETTERS + 2 {
+            token = if self.state.finds.is_multiple_of(2) { &token[..LETTERS] } else { &token[LETTERS + 2..] };
+        }
+        if self.fault == Fault::TakesWhatIsAddedTo {
+            token = &token[..token.len().min(LETTERS)];
+        }
+        let is_plain = token.len() == LETTERS && token.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let text = std::str::from_utf8(token).ok().filter(|_| is_plain)?;
+        let (masked, mac) = text.split_at(LETTERS / 2);
+        let (masked, mac) = (u64::from_str_radix(masked, 16).ok()?, u64::from_str_radix(mac, 16).ok()?);
+        let id = self.masked(masked, mac);
+        (mac == mix(id ^ mix(self.secret)) && self.fault != Fault::NeverVerifies).then_some(id)
+    }
+
+    fn remembered(&self, name: &[u8]) -> Option<u64> {
+        let now_ms = self.shared.now_ms.get();
+        let mut table = self.shared.table.borrow_mut();
+        let (id, until_ms) = table.get_mut(name)?;
+        if *until_ms <= now_ms {
+            table.remove(name);
+            return None;
+        }
+        *until_ms = now_ms.saturating_add(TTL_MS);
+        Some(*id)
+    }
+
+    fn remember(&self, name: Vec<u8>, id: u64) {
+        let (mut table, mut order) = (self.shared.table.borrow_mut(), self.shared.order.borrow_mut());
+        if self.fault == Fault::KeepsTheFirst && table.len() >= 1000 {
+            return;
+        }
+        let early = self.fault == Fault::EndsEarlyForOne
+            && self.state.endpoints.len() == 5
+            && self.state.endpoints.get(3).is_some_and(|e| self.id(e) == id);
+        let ttl_ms = if early { TTL_MS - 1 } else { TTL_MS };
+        let until_ms = self.shared.now_ms.get().saturating_add(ttl_ms);
+        if table.insert(name.clone(), (id, until_ms)).is_none() {
+            order.push_back(name);
+        }
+        if table.len() > MOST_SESSIONS
+            && let Some(oldest) = order.pop_front()
+        {
+            table.remove(&oldest);
+        }
+    }
+}
+
+/// Finalizer of SplitMix64.
+fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
