@@ -197,7 +197,8 @@ async fn patch_endpoint(
 ) -> Result<Json<EndpointReport>, ApiError> {
     let patch: EndpointPatch = serde_json::from_slice(&body.0)
         .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_patch", error.to_string()))?;
-    control.patch_endpoint(&cluster, &endpoint, patch)?;
+    let generation = control.patch_endpoint(&cluster, &endpoint, patch)?;
+    control.workers_told(&cluster, generation).await;
     let report =
         control.cluster(&cluster).and_then(|cluster| cluster.endpoints.into_iter().find(|now| now.id == endpoint));
     report.map(Json).ok_or_else(|| ApiError::not_found("the endpoint has just gone"))

@@ -17,7 +17,9 @@ pub(super) struct ClusterState {
     pub(super) waiting: Arc<Waiting>,
     /// Whether its balancer prepares for endpoints before the workers hear of them.
     pub(super) prepares: bool,
-    /// Generation that the workers were told last, or are about to be.
+    /// Generation that its balancer has prepared for last, or is about to.
+    pub(super) prepared: u64,
+    /// Generation that the workers were told last.
     pub(super) told: u64,
     /// When it came into being.
     began: Instant,
@@ -143,6 +145,7 @@ impl ClusterState {
             set: Arc::new(EndpointSet::new(generation, [])),
             waiting,
             prepares: false,
+            prepared: 0,
             told: 0,
             began,
             slots,
@@ -165,7 +168,7 @@ impl ClusterState {
             member.fresh = false;
         }
         self.catch_up_with(current);
-        self.told = self.set.generation();
+        (self.prepared, self.told) = (self.set.generation(), self.set.generation());
     }
 
     fn catch_up_with(&mut self, current: Option<&Self>) {

@@ -27,8 +27,9 @@ pub enum PatchError {
 }
 
 impl Control {
-    /// Changes an endpoint, and tells all workers, which take it over within a moment.
-    pub fn patch_endpoint(&self, cluster: &str, endpoint: &str, patch: EndpointPatch) -> Result<(), PatchError> {
+    /// Changes an endpoint, and tells all workers, which take it over within a moment. Answers the generation of the
+    /// endpoints that has the change: see [`Self::workers_told`].
+    pub fn patch_endpoint(&self, cluster: &str, endpoint: &str, patch: EndpointPatch) -> Result<u64, PatchError> {
         if let Some(weight) = patch.weight.filter(|weight| *weight > 65_535) {
             return Err(PatchError::Weight(weight));
         }
@@ -45,7 +46,7 @@ impl Control {
         cluster.refresh(None);
         self.publish(cluster);
         tracing::info!(target: "audit", cluster = cluster.config.name, endpoint, ?patch, "endpoint changed");
-        Ok(())
+        Ok(cluster.set.generation())
     }
 
     /// Puts the opinions of a cluster's health evaluator into effect, as far as the operator's bounds allow.

@@ -3,6 +3,7 @@
 //! together with the endpoints.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -10,6 +11,9 @@ use super::build::CONTROL;
 use super::state::Control;
 use crate::plugin::{self, Instance, Plugin, PolicyConfig, Services};
 use crate::snapshot::EndpointSet;
+
+/// How long an operator's answer waits for workers to be told.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Endpoints of a cluster that its balancer has to prepare for.
 struct Unprepared {
@@ -32,7 +36,7 @@ pub(super) async fn prepare_endpoints(control: Weak<Control>, changed: Arc<Notif
                 tokio::task::spawn_blocking(move || prepared(balancer?, &services, set))
             };
             let prepared = preparing.await.ok().flatten();
-            control.tell_workers(&cluster, &prepared.map_or(set, Arc::new));
+            control.tell(&cluster, &prepared.map_or(set, Arc::new));
         }
     }
 }
@@ -47,15 +51,39 @@ fn prepared(
 }
 
 impl Control {
+    /// Waits until the workers have been told of a cluster's endpoints of this generation, or of later ones.
+    pub async fn workers_told(&self, cluster: &str, generation: u64) {
+        let told = async {
+            loop {
+                let news = self.told.notified();
+                let is_told = self.lock().clusters.get(cluster).is_none_or(|cluster| cluster.told >= generation);
+                if is_told {
+                    return;
+                }
+                news.await;
+            }
+        };
+        // A plugin that takes longer delays its own endpoints, and nobody's answer.
+        let _ = tokio::time::timeout(PATIENCE, told).await;
+    }
+
+    fn tell(&self, name: &Arc<str>, set: &Arc<EndpointSet>) {
+        self.tell_workers(name, set);
+        if let Some(cluster) = self.lock().clusters.get_mut(name) {
+            cluster.told = cluster.told.max(set.generation());
+        }
+        self.told.notify_waiters();
+    }
+
     fn next_unprepared(&self) -> Option<Unprepared> {
         let mut state = self.lock();
         let state = &mut *state;
         let waits = |(name, cluster): (&Arc<str>, &super::cluster::ClusterState)| {
-            (cluster.prepares && cluster.told < cluster.set.generation()).then(|| name.clone())
+            (cluster.prepares && cluster.prepared < cluster.set.generation()).then(|| name.clone())
         };
         let name = state.clusters.iter().find_map(waits)?;
         let cluster = state.clusters.get_mut(&name)?;
-        cluster.told = cluster.set.generation();
+        cluster.prepared = cluster.set.generation();
         let set = cluster.set.clone();
         let policy = state.uses.clusters.iter().find(|uses| uses.name == name).map(|uses| &uses.balancer);
         let balancer = policy.and_then(|policy| {

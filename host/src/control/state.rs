@@ -42,6 +42,8 @@ pub struct Control {
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Endpoints have changed for which a balancer has to prepare.
     pub(super) unprepared: Arc<Notify>,
+    /// Workers have been told of endpoints.
+    pub(super) told: Notify,
     /// Held for moments only, never across an await.
     state: Mutex<State>,
     draining: AtomicBool,
@@ -108,6 +110,7 @@ impl Control {
             config_file: None,
             changing: tokio::sync::Mutex::new(()),
             unprepared: Arc::default(),
+            told: Notify::new(),
             state: Mutex::new(State { plugins: super::plugins::built_in(), ..State::default() }),
             draining: AtomicBool::new(false),
             started: SystemTime::now(),
@@ -151,13 +154,14 @@ impl Control {
     }
 
     /// Sends the current endpoints of a cluster to everyone.
-    pub(super) fn publish(&self, cluster: &ClusterState) {
+    pub(super) fn publish(&self, cluster: &mut ClusterState) {
         let name: Arc<str> = cluster.config.name.as_str().into();
         self.evaluation.set_endpoints(&name, &cluster.set);
         if cluster.prepares {
             self.unprepared.notify_one();
         } else {
             self.tell_workers(&name, &cluster.set);
+            cluster.told = cluster.set.generation();
         }
     }
 
