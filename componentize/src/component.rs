@@ -6,24 +6,29 @@ const CUSTOM_SECTION: u8 = 0;
 /// How the names of the custom sections begin in which wit-bindgen leaves them.
 const COMPONENT_TYPES: &[u8] = b"component-type";
 
+/// Names that the encoder gives to what it wraps a module in. No backtrace shows them.
+const WRAPPER_NAMES: &[u8] = b"component-name";
+
 /// Turns a core module that carries component types, as the SDK leaves them, into a component. Debug information goes;
 /// the names of functions stay, for readable backtraces, unless the crate's profile has `strip = true`.
 pub fn component_from_module(module: &[u8]) -> Result<Vec<u8>> {
-    let module = without_debug_sections(module)?;
+    let module = without_sections(module, |name| name.starts_with(b".debug_") || name == b"target_features")?;
     // Without them the encoder makes a component of nothing.
     if !module.windows(COMPONENT_TYPES.len()).any(|bytes| bytes == COMPONENT_TYPES) {
         bail!("the module carries no component types; was it built with plimsoll-sdk and `plugin!`?");
     }
-    ComponentEncoder::default()
+    let component = ComponentEncoder::default()
         .validate(true)
         .module(&module)
         .context("read the component types of the module")?
         .encode()
-        .context("turn the module into a component")
+        .context("turn the module into a component")?;
+    without_sections(&component, |name| name == WRAPPER_NAMES)
 }
 
-/// Copies a module but for its debug information, which the standard library brings along even in release builds.
-fn without_debug_sections(module: &[u8]) -> Result<Vec<u8>> {
+/// Copies a module or a component but for custom sections of such names. The standard library brings debug information
+/// along even in release builds.
+fn without_sections(module: &[u8], unwanted: fn(&[u8]) -> bool) -> Result<Vec<u8>> {
     let Some((header, mut rest)) = module.split_at_checked(HEADER_LEN) else {
         bail!("not a WebAssembly module: it ends within its header");
     };
@@ -33,7 +38,7 @@ fn without_debug_sections(module: &[u8]) -> Result<Vec<u8>> {
         let Some((body, next)) = body.split_at_checked(len) else {
             bail!("not a WebAssembly module: a section ends beyond its end");
         };
-        if !(*kind == CUSTOM_SECTION && is_debug(body)?) {
+        if !(*kind == CUSTOM_SECTION && section_name(body)?.is_some_and(unwanted)) {
             kept.extend_from_slice(&rest[..rest.len() - next.len()]);
         }
         rest = next;
@@ -41,9 +46,9 @@ fn without_debug_sections(module: &[u8]) -> Result<Vec<u8>> {
     Ok(kept)
 }
 
-fn is_debug(custom_section: &[u8]) -> Result<bool> {
+fn section_name(custom_section: &[u8]) -> Result<Option<&[u8]>> {
     let (len, rest) = read_len(custom_section)?;
-    Ok(rest.get(..len).is_some_and(|name| name.starts_with(b".debug_") || name == b"target_features"))
+    Ok(rest.get(..len))
 }
 
 /// An unsigned LEB128 number of at most 32 bits, and what follows it.
@@ -70,16 +75,17 @@ mod tests {
     }
 
     #[test]
-    fn debug_information_goes_and_names_stay() {
+    fn only_unwanted_sections_go() {
         let header = b"\0asm\x01\0\0\0".to_vec();
         let module = [header.clone(), custom(".debug_info", b"x"), custom("name", b"y")].concat();
-        assert_eq!(without_debug_sections(&module).unwrap(), [header, custom("name", b"y")].concat());
+        let kept = without_sections(&module, |name| name.starts_with(b".debug_")).unwrap();
+        assert_eq!(kept, [header, custom("name", b"y")].concat());
     }
 
     #[test]
     fn broken_modules_are_refused() {
         for module in [&b"\0asm"[..], b"\0asm\x01\0\0\0\x00\x09x", b"\0asm\x01\0\0\0\x00\xff\xff\xff\xff\xff\xff"] {
-            assert!(without_debug_sections(module).is_err());
+            assert!(without_sections(module, |_| false).is_err());
         }
         assert!(component_from_module(b"\0asm\x01\0\0\0").is_err());
     }

@@ -10,7 +10,11 @@ use crate::component_from_module;
 use crate::target::{TARGET, ensure_target, without_outer_cargo};
 
 /// The compiler's default of 1 MiB would make every instance begin with sixteen pages for a stack it never fills.
-const STACK_BYTES: u32 = 128 * 1024;
+const STACK: &str = "-Clink-arg=-zstack-size=131072";
+
+/// The linker writes every call and address with five bytes, for tools that would move them later, unless it is told that
+/// none will. It asks for debug information to go then, which does not reach the component anyway.
+const SMALL: &str = "-Clink-arg=--strip-debug -Clink-arg=--compress-relocations";
 
 /// How to build guests.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,7 +64,7 @@ fn compile(dir: &Path, target_dir: &Path, build: Build, arguments: &[&str]) -> R
         .args(arguments)
         .arg("--target-dir")
         .arg(target_dir)
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", format!("-Clink-arg=-zstack-size={STACK_BYTES}"))
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", format!("{STACK} {SMALL}"))
         .current_dir(dir)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
