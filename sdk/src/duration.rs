@@ -56,19 +56,27 @@ impl FromStr for Duration {
         if text.is_empty() {
             return Err(NotADuration);
         }
+        let mut rest = text.as_bytes();
         let mut millis = 0u64;
-        let mut rest = text;
         while !rest.is_empty() {
-            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            let number: u64 = rest[..digits].parse().map_err(|_| NotADuration)?;
-            rest = &rest[digits..];
-            let letters = rest.bytes().take_while(u8::is_ascii_lowercase).count();
-            let (_, unit) = UNITS.iter().find(|(name, _)| *name == &rest[..letters]).ok_or(NotADuration)?;
-            rest = &rest[letters..];
-            millis = number.checked_mul(*unit).and_then(|part| millis.checked_add(part)).ok_or(NotADuration)?;
+            millis = part(&mut rest).and_then(|part| millis.checked_add(part)).ok_or(NotADuration)?;
         }
         Ok(Self { millis })
     }
+}
+
+/// Takes one number with its unit. Bytes, since a slice of a string brings along what it takes to tell where it was cut.
+fn part(text: &mut &[u8]) -> Option<u64> {
+    let mut number = None;
+    while let [digit @ b'0'..=b'9', rest @ ..] = *text {
+        number = Some(number.unwrap_or(0u64).checked_mul(10)?.checked_add(u64::from(digit - b'0'))?);
+        *text = rest;
+    }
+    let letters = text.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let (letters, rest) = text.split_at_checked(letters)?;
+    *text = rest;
+    let (_, unit) = UNITS.iter().find(|(name, _)| name.as_bytes() == letters)?;
+    number?.checked_mul(*unit)
 }
 
 /// The largest unit that divides it: what was `60s` reads `1m`.

@@ -1,4 +1,4 @@
-use crate::{Availability, Change, Endpoint};
+use crate::{Availability, Change, Endpoint, sort_by};
 
 /// The endpoints of the cluster that a policy works for, as the host last told them.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,7 @@ impl Endpoints {
 
     pub(crate) fn replace(&mut self, generation: u64, mut endpoints: Vec<Endpoint>) {
         if !endpoints.is_sorted_by(|a, b| a.slot < b.slot) {
-            endpoints.sort_by_key(|e| e.slot);
+            sort_by(&mut endpoints, |a, b| a.slot.cmp(&b.slot));
             endpoints.dedup_by_key(|e| e.slot);
         }
         self.all = endpoints;

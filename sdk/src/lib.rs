@@ -57,6 +57,7 @@ mod prober;
 mod request;
 mod router;
 pub mod schema;
+mod sort;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod turns;
@@ -84,6 +85,7 @@ pub use wit::imports::types::{
 pub use plimsoll_sdk_macros::{JsonSchema, json_schema};
 pub use schema::{JsonSchema, Schema};
 pub use serde::Deserialize;
+pub use sort::sort_by;
 
 /// What most plugins name.
 pub mod prelude {

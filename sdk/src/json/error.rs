@@ -2,7 +2,7 @@ use std::fmt::{self, Display, Write as _};
 
 use serde::de::{self, Expected, Unexpected};
 
-use super::quote;
+use super::{push_decimal, push_signed, quote};
 
 /// What is wrong with a value. Where it is, [`super::Reader::path`] knows.
 #[derive(Debug)]
@@ -24,31 +24,32 @@ impl Error {
 
 /// As serde says it, but null is no unit, and floats are not written out: that would take more code than all of this.
 fn describe(out: &mut String, unexpected: Unexpected<'_>) {
-    // Writing to a string cannot fail.
-    let _ = match unexpected {
-        Unexpected::Bool(value) => write!(out, "boolean `{value}`"),
-        Unexpected::Unsigned(value) => write!(out, "integer `{value}`"),
-        Unexpected::Signed(value) => write!(out, "integer `{value}`"),
-        Unexpected::Char(value) => write!(out, "character `{value}`"),
-        Unexpected::Str(text) => {
-            out.push_str("string ");
-            quote(out, text);
-            Ok(())
-        }
-        other => {
-            out.push_str(match other {
-                Unexpected::Float(_) => "floating point number",
-                Unexpected::Bytes(_) => "byte array",
-                Unexpected::Unit => "null",
-                Unexpected::Seq => "sequence",
-                Unexpected::Map => "map",
-                Unexpected::UnitVariant => "unit variant",
-                Unexpected::Other(text) => text,
-                _ => "value",
-            });
-            Ok(())
-        }
+    let (what, quoted) = match unexpected {
+        Unexpected::Bool(_) => ("boolean ", true),
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) => ("integer ", true),
+        Unexpected::Char(_) => ("character ", true),
+        Unexpected::Str(_) => ("string ", false),
+        Unexpected::Float(_) => ("floating point number", false),
+        Unexpected::Bytes(_) => ("byte array", false),
+        Unexpected::Unit => ("null", false),
+        Unexpected::Seq => ("sequence", false),
+        Unexpected::Map => ("map", false),
+        Unexpected::UnitVariant => ("unit variant", false),
+        Unexpected::Other(text) => (text, false),
+        _ => ("value", false),
     };
+    let mark = if quoted { "`" } else { "" };
+    out.push_str(what);
+    out.push_str(mark);
+    match unexpected {
+        Unexpected::Bool(value) => out.push_str(if value { "true" } else { "false" }),
+        Unexpected::Unsigned(value) => push_decimal(out, value),
+        Unexpected::Signed(value) => push_signed(out, value),
+        Unexpected::Char(value) => out.push(value),
+        Unexpected::Str(text) => quote(out, text),
+        _ => {}
+    }
+    out.push_str(mark);
 }
 
 impl de::Error for Error {

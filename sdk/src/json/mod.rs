@@ -8,7 +8,7 @@ mod quote;
 mod reader;
 
 pub(crate) use error::Error;
-pub(crate) use quote::quote;
+pub(crate) use quote::{push_decimal, push_signed, quote};
 pub(crate) use reader::Reader;
 
 #[cfg(test)]

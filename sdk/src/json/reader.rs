@@ -1,7 +1,5 @@
-use std::fmt::Write as _;
-
-use super::Error;
 use super::number::Number;
+use super::{Error, push_decimal};
 
 /// Deeper than any configuration is, and shallow enough for the stack of a plugin.
 const DEEPEST: u8 = 64;
@@ -180,8 +178,8 @@ impl<'a> Reader<'a> {
 
     /// What is read next is the element of that number.
     pub(super) fn step_to_index(&mut self, index: usize) {
-        // Writing to a string cannot fail.
-        let _ = write!(self.path, "/{index}");
+        self.path.push('/');
+        push_decimal(&mut self.path, index as u64);
     }
 
     /// What is read next is the member of that name.

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::Duration;
-use crate::json::quote;
+use crate::json::{push_decimal, push_signed, quote};
 
 /// Values that can be shown as the default of a field.
 pub trait WriteJson {
@@ -34,17 +34,26 @@ impl<T> Hidden for &Show<'_, T> {
     fn show(&self, _: &mut String) {}
 }
 
-macro_rules! as_displayed {
-    ($($type:ty)*) => { $(
-        impl WriteJson for $type {
-            fn write_json(&self, out: &mut String) {
-                out.push_str(&self.to_string());
-            }
-        }
-    )* };
+impl WriteJson for bool {
+    fn write_json(&self, out: &mut String) {
+        out.push_str(if *self { "true" } else { "false" });
+    }
 }
 
-as_displayed! { bool u8 u16 u32 u64 usize i8 i16 i32 i64 isize }
+macro_rules! whole {
+    ($($write:ident: $as:ty: $($type:ty)*;)*) => { $( $(
+        impl WriteJson for $type {
+            fn write_json(&self, out: &mut String) {
+                $write(out, *self as $as);
+            }
+        }
+    )* )* };
+}
+
+whole! {
+    push_decimal: u64: u8 u16 u32 u64 usize;
+    push_signed: i64: i8 i16 i32 i64 isize;
+}
 
 macro_rules! quoted {
     ($($type:ty)*) => { $(

@@ -162,7 +162,7 @@ impl Writer {
 
     /// Between two members or elements, and not before the first.
     fn comma(&mut self) {
-        if !self.out.ends_with(['{', '[']) {
+        if !matches!(self.out.as_bytes().last(), Some(b'{' | b'[')) {
             self.out.push(',');
         }
     }

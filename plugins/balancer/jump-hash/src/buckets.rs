@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 
 use plimsoll_sdk::prelude::*;
+use plimsoll_sdk::sort_by;
 
 use crate::Order;
 
@@ -33,7 +34,7 @@ impl Buckets {
         let level = ready.first().and_then(|ready| endpoints.get(ready.slot)).map(|e| e.priority);
         let mut members: Vec<&Endpoint> = endpoints.iter().filter(|e| Some(e.priority) == level).collect();
         if order == Order::Id {
-            members.sort_by(|a, b| by_name(a.id.as_bytes(), b.id.as_bytes()).then(a.slot.cmp(&b.slot)));
+            sort_by(&mut members, |a, b| by_name(a.id.as_bytes(), b.id.as_bytes()).then(a.slot.cmp(&b.slot)));
         }
         let weight = |e: &Endpoint| u64::from(e.weight.min(65_535));
         let bucket = |e: &&Endpoint| {

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use plimsoll_sdk::Ready;
+use plimsoll_sdk::{Ready, sort_by};
 
 /// Places, each with the slot of the endpoint that took it.
 #[derive(Debug, Default)]
@@ -278,7 +278,7 @@ fn inverse(number: u64, prime: u64) -> u64 {
 /// In the order of the id hashes, so that the table does not depend on how slots were given.
 fn preferences(size: u32, largest: u64, ready: &[Ready]) -> Vec<Preference> {
     let mut ordered: Vec<&Ready> = ready.iter().collect();
-    ordered.sort_unstable_by_key(|e| (e.id_hash, e.slot));
+    sort_by(&mut ordered, |a, b| a.id_hash.cmp(&b.id_hash).then(a.slot.cmp(&b.slot)));
     let preference = |e: &Ready| Preference {
         turn: Turn::first(e.weight.into(), largest),
         next: (mix(e.id_hash) % u64::from(size)) as u32,

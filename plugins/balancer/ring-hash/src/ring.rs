@@ -1,6 +1,6 @@
 //! A ring of points. Each endpoint has many of them, and a key goes to the endpoint of the first point at or after it.
 
-use plimsoll_sdk::{Endpoint, Endpoints};
+use plimsoll_sdk::{Endpoint, Endpoints, sort_by};
 use xxhash_rust::xxh64::xxh64;
 
 use crate::Layout;
@@ -101,7 +101,9 @@ fn members(endpoints: &Endpoints) -> Vec<Member> {
     };
     let takes_part = |e: &&Endpoint| e.weight > 0 && Some(e.priority) == level;
     let mut members: Vec<(u64, Member)> = endpoints.iter().filter(takes_part).map(|e| (e.id_hash, member(e))).collect();
-    members.sort_by(|(a_id, a), (b_id, b)| (&a.address, a_id).cmp(&(&b.address, b_id)));
+    sort_by(&mut members, |(a_id, a), (b_id, b)| {
+        a.address.cmp(&b.address).then(a_id.cmp(b_id)).then(a.slot.cmp(&b.slot))
+    });
     members.into_iter().map(|(_, member)| member).collect()
 }
 
@@ -119,9 +121,6 @@ fn fingerprint(members: &[Member]) -> [u32; 2] {
 /// digits, since comparing takes several times as long on large rings.
 pub(crate) fn sort(points: &mut Vec<Point>) {
     const BITS: u32 = 11;
-    if points.len() < 1024 {
-        return points.sort_unstable();
-    }
     let mut other = vec![0; points.len()];
     for shift in [32, 32 + BITS, 32 + 2 * BITS] {
         let digit = |point: &Point| (point >> shift) as usize & ((1 << BITS) - 1);

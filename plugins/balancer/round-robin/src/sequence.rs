@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use plimsoll_sdk::Ready;
+use plimsoll_sdk::{Ready, sort_by};
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ impl Sequence {
             let gained = group.gained(self.turns);
             held.extend(group.queue.iter().map(|entry| (entry.slot, entry.base.wrapping_add(gained))));
         }
-        held.sort_unstable();
+        sort_by(&mut held, |a, b| a.0.cmp(&b.0));
 
         self.turns = 0;
         self.total = ready.iter().map(|e| i64::from(e.weight)).sum();
@@ -75,7 +75,9 @@ impl Sequence {
             let base = known.map_or(0, |at| held[at].1.clamp(-self.total, self.total));
             entries.push((e.weight, Entry { slot: e.slot, base }));
         }
-        entries.sort_unstable_by_key(|(weight, entry)| (*weight, -entry.base, entry.slot));
+        sort_by(&mut entries, |(weight_of_a, a), (weight_of_b, b)| {
+            weight_of_a.cmp(weight_of_b).then(b.base.cmp(&a.base)).then(a.slot.cmp(&b.slot))
+        });
         self.groups = entries
             .chunk_by(|a, b| a.0 == b.0)
             .map(|group| Group {

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use plimsoll_sdk::host;
+use plimsoll_sdk::{host, sort_by};
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Schedule {
     /// The endpoints and their weights are now these. Who was there keeps its place between its last turn and its next.
     pub(crate) fn set(&mut self, weights: impl Iterator<Item = (u32, f64)>) {
         let mut before = std::mem::take(&mut self.entries).into_vec();
-        before.sort_unstable_by_key(|entry| entry.slot);
+        sort_by(&mut before, |a, b| a.slot.cmp(&b.slot));
         let now = before.iter().map(|entry| entry.deadline).fold(f64::INFINITY, f64::min);
         self.entries = weights
             .filter(|(_, weight)| *weight > 0.0)

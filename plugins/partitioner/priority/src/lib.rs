@@ -2,7 +2,7 @@
 //! can carry its healthy share times the overprovisioning factor, as in Envoy: with 1.4, all while 72 % of it is healthy.
 
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::{Choose, Group};
+use plimsoll_sdk::{Choose, Group, sort_by};
 
 /// When the next level is drawn on.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -45,7 +45,7 @@ impl Partitioner for Priority {
 
     fn partition(&mut self, endpoints: &Endpoints) -> Vec<Group> {
         let mut levels: Vec<u32> = endpoints.iter().map(|endpoint| endpoint.priority).collect();
-        levels.sort_unstable();
+        sort_by(&mut levels, Ord::cmp);
         levels.dedup();
         levels.truncate(MOST_LEVELS);
         let last = if levels.len() == MOST_LEVELS { levels[MOST_LEVELS - 1] } else { u32::MAX };

@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::{DirectResponse, Redirect, pointer};
+use plimsoll_sdk::{DirectResponse, Redirect, pointer, sort_by};
 use regex_lite::{Regex, RegexBuilder};
 
 use crate::action::{Replace, Split, Target};
@@ -70,7 +70,8 @@ impl Compiled {
         errors.or(())?;
 
         let mut order: Vec<usize> = (0..routes.len()).collect();
-        order.sort_by_key(|&index| std::cmp::Reverse(specificity(&routes[index].rule)));
+        let specific = |index: usize| specificity(&routes[index].rule);
+        sort_by(&mut order, |a, b| specific(*b).cmp(&specific(*a)).then(a.cmp(b)));
         let mut places: Vec<_> = places.into_iter().map(Some).collect();
         let mut index = Index::default();
         for route in order {
