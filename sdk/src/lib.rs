@@ -65,6 +65,7 @@ mod request;
 mod router;
 pub mod schema;
 mod sort;
+mod sorted;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod turns;
@@ -93,6 +94,7 @@ pub use plimsoll_sdk_macros::{JsonSchema, json_schema};
 pub use schema::{JsonSchema, Schema};
 pub use serde::Deserialize;
 pub use sort::sort_by;
+pub use sorted::Sorted;
 
 /// What most plugins name.
 pub mod prelude {

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use serde::de::DeserializeOwned;
 
 pub use crate::wit::prober::{
@@ -9,7 +7,7 @@ pub use crate::wit::prober::{
 
 use crate::policies::Policies;
 use crate::wit::prober::Plan;
-use crate::{ConfigError, ConfigErrors, JsonSchema, config};
+use crate::{ConfigError, ConfigErrors, JsonSchema, Sorted, config};
 
 /// Speaks a health protocol. The host owns sockets, timeouts and limits: a probe without a verdict in time fails.
 pub trait Prober: Sized + 'static {
@@ -59,7 +57,7 @@ pub struct Exports<T: Prober> {
 
 struct Policy<T: Prober> {
     prober: T,
-    sessions: BTreeMap<u32, T::Session>,
+    sessions: Sorted<u32, T::Session>,
 }
 
 impl<T: Prober> Exports<T> {
@@ -72,7 +70,7 @@ impl<T: Prober> Exports<T> {
         let create = || {
             let prober = T::new(config::parse(config)?)?;
             let plan = Plan { transport: prober.transport() };
-            self.policies.insert(policy, Policy { prober, sessions: BTreeMap::new() })?;
+            self.policies.insert(policy, Policy { prober, sessions: Sorted::new() })?;
             Ok(plan)
         };
         create().map_err(ConfigErrors::into_vec)

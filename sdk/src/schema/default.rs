@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::Duration;
 use crate::json::{push_decimal, push_signed, quote};
+use crate::{Duration, Sorted};
 
 /// Values that can be shown as the default of a field.
 pub trait WriteJson {
@@ -169,6 +169,12 @@ fn map<'a, T: WriteJson + 'a>(members: impl Iterator<Item = (&'a String, &'a T)>
 }
 
 impl<T: WriteJson> WriteJson for BTreeMap<String, T> {
+    fn write_json(&self, out: &mut String) {
+        map(self.iter(), out);
+    }
+}
+
+impl<T: WriteJson> WriteJson for Sorted<String, T> {
     fn write_json(&self, out: &mut String) {
         map(self.iter(), out);
     }

@@ -1,9 +1,8 @@
 //! Binds clients to endpoints by a request header: one that names a session, one that holds a token that the proxy gave,
 //! or one that names the endpoint.
 
-use std::collections::BTreeMap;
-
 use binding::{Sessions, Signer, Tokens, names};
+use plimsoll_sdk::Sorted;
 use plimsoll_sdk::prelude::*;
 
 /// The header, and what is in it.
@@ -58,7 +57,7 @@ pub struct Header {
 enum Kept {
     Sessions(Sessions),
     Tokens(Box<Tokens>),
-    Ids(BTreeMap<Vec<u8>, u32>),
+    Ids(Sorted<Vec<u8>, u32>),
 }
 
 impl Affinity for Header {
@@ -76,7 +75,7 @@ impl Affinity for Header {
                 let label = format!("header {}", config.name);
                 Kept::Tokens(Box::new(Tokens::new(Signer::new(&config.keys, &config.epochs, &label, &mut errors))))
             }
-            By::Id => Kept::Ids(BTreeMap::new()),
+            By::Id => Kept::Ids(Sorted::new()),
         };
         errors.or(Self { name: config.name, kept })
     }

@@ -1,9 +1,8 @@
 //! Sends clients to the endpoint whose route name the application put into the name of their session, as Java servers do:
 //! `JSESSIONID=8f3a.node1`. The proxy remembers nothing and gives nothing.
 
-use std::collections::BTreeMap;
-
 use binding::names;
+use plimsoll_sdk::Sorted;
 use plimsoll_sdk::prelude::*;
 
 /// Where the route name is.
@@ -40,7 +39,7 @@ pub struct Route {
     places: Vec<Place>,
     separator: Vec<u8>,
     metadata: String,
-    slots: BTreeMap<Vec<u8>, u32>,
+    slots: Sorted<Vec<u8>, u32>,
 }
 
 #[derive(Debug)]
@@ -88,7 +87,7 @@ impl Affinity for Route {
             places,
             separator: config.separator.into_bytes(),
             metadata: config.metadata,
-            slots: BTreeMap::new(),
+            slots: Sorted::new(),
         })
     }
 
@@ -102,13 +101,13 @@ impl Affinity for Route {
     }
 
     fn endpoints(&mut self, endpoints: &Endpoints) {
-        self.slots.clear();
-        for endpoint in endpoints {
-            let named = endpoint.metadata.iter().find(|(key, _)| *key == self.metadata);
-            let name = named.map_or(&endpoint.id, |(_, value)| value);
-            // Of two with one name the first has it, until it is gone.
-            self.slots.entry(name.clone().into_bytes()).or_insert(endpoint.slot);
-        }
+        let named = endpoints.iter().map(|endpoint| {
+            let label = endpoint.metadata.iter().find(|(key, _)| *key == self.metadata);
+            let name = label.map_or(&endpoint.id, |(_, value)| value);
+            (name.clone().into_bytes(), endpoint.slot)
+        });
+        // Of two with one name the first has it, until it is gone.
+        self.slots = named.collect();
     }
 
     fn find(&mut self, request: &Request<'_>, endpoints: &Endpoints) -> Binding {

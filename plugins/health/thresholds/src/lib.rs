@@ -4,12 +4,10 @@
 mod config;
 mod record;
 
-use std::collections::BTreeMap;
-
 pub use config::Config;
 use config::Passive;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::{Evidence, HealthPlan, HealthVerdict, ProbeResult, Transition};
+use plimsoll_sdk::{Evidence, HealthPlan, HealthVerdict, ProbeResult, Sorted, Transition};
 use record::Record;
 
 /// How long the return of an ejected endpoint may be late.
@@ -22,7 +20,7 @@ pub struct Thresholds {
     fall: u32,
     initial: u32,
     passive: Option<Passive>,
-    records: BTreeMap<u32, Record>,
+    records: Sorted<u32, Record>,
 }
 
 impl Health for Thresholds {
@@ -30,7 +28,7 @@ impl Health for Thresholds {
 
     fn new(config: Config) -> Result<Self, ConfigErrors> {
         let passive = config.check()?;
-        Ok(Self { rise: config.rise, fall: config.fall, initial: config.initial, passive, records: BTreeMap::new() })
+        Ok(Self { rise: config.rise, fall: config.fall, initial: config.initial, passive, records: Sorted::new() })
     }
 
     fn plan(&self) -> HealthPlan {
@@ -42,7 +40,9 @@ impl Health for Thresholds {
         // A slot may come back as another endpoint: what was held against the former one is not held against it.
         self.records.retain(|slot, record| endpoints.get(*slot).is_some_and(|e| e.id_hash == record.id_hash));
         for e in endpoints {
-            self.records.entry(e.slot).or_insert_with(|| Record::new(e.id_hash));
+            if self.records.get(&e.slot).is_none() {
+                self.records.insert(e.slot, Record::new(e.id_hash));
+            }
         }
     }
 

@@ -1,10 +1,8 @@
 //! Sends a request only to endpoints whose labels have the values that it asks for: the version in a header, the tenant in
 //! a cookie. What asks for nothing, or for what is not there, is decided by the fallback, as in Envoy.
 
-use std::collections::{BTreeMap, HashMap};
-
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::{Choose, Group};
+use plimsoll_sdk::{Choose, Group, Sorted, sort_by};
 
 /// What is matched with what.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -18,7 +16,7 @@ pub struct Config {
     fallback: Fallback,
     /// The labels of the endpoints that `default` means.
     #[serde(default)]
-    default: BTreeMap<String, String>,
+    default: Sorted<String, String>,
 }
 
 /// A label of endpoints and where a request names its value. One of `header`, `cookie` and `query_parameter`.
@@ -62,7 +60,7 @@ pub struct Subset {
     config: Config,
     attributes: Vec<Attribute>,
     /// Groups that have a ready endpoint, by the values of the labels, joined as in [`join`].
-    by_values: HashMap<Vec<u8>, u32>,
+    by_values: Sorted<Vec<u8>, u32>,
     fallback: Option<u32>,
     /// The values of the request at hand.
     wanted: Vec<u8>,
@@ -96,7 +94,7 @@ impl Partitioner for Subset {
                 }
             });
         }
-        Ok(Self { config, attributes, by_values: HashMap::new(), fallback: None, wanted: Vec::new() })
+        Ok(Self { config, attributes, by_values: Sorted::new(), fallback: None, wanted: Vec::new() })
     }
 
     fn attributes(&self) -> Vec<Attribute> {
@@ -105,28 +103,24 @@ impl Partitioner for Subset {
 
     fn partition(&mut self, endpoints: &Endpoints) -> Vec<Group> {
         let usable = |endpoint: &Endpoint| endpoint.availability == Availability::Ready && endpoint.weight > 0;
-        let mut groups: Vec<Group> = Vec::new();
-        let mut has_usable: Vec<bool> = Vec::new();
-        let mut by_values: HashMap<Vec<u8>, u32> = HashMap::new();
-        for endpoint in endpoints {
-            let values: Option<Vec<&str>> =
-                self.config.labels.iter().map(|label| value_of(endpoint, &label.metadata)).collect();
-            let Some(values) = values else { continue };
-            let mut joined = Vec::new();
-            values.iter().for_each(|value| join(&mut joined, value.as_bytes()));
-            if groups.len() == MOST_SUBSETS && !by_values.contains_key(&joined) {
-                continue;
+        let mut labelled: Vec<(Vec<u8>, &Endpoint)> =
+            endpoints.iter().filter_map(|endpoint| Some((self.values(endpoint)?, endpoint))).collect();
+        sort_by(&mut labelled, |(values_of_a, a), (values_of_b, b)| {
+            values_of_a.cmp(values_of_b).then(a.slot.cmp(&b.slot))
+        });
+        let mut alike: Vec<&[(Vec<u8>, &Endpoint)]> = labelled.chunk_by(|(a, _), (b, _)| a == b).collect();
+        sort_by(&mut alike, |a, b| a[0].1.slot.cmp(&b[0].1.slot));
+        alike.truncate(MOST_SUBSETS);
+        let mut groups = Vec::with_capacity(alike.len() + 1);
+        let mut by_values = Vec::new();
+        for (group, at) in alike.iter().zip(0..) {
+            let (values, first) = &group[0];
+            if group.iter().any(|(_, endpoint)| usable(endpoint)) {
+                by_values.push((values.clone(), at));
             }
-            let at = *by_values.entry(joined).or_insert_with(|| {
-                groups.push(Group { name: name(&values), slots: Vec::new() });
-                has_usable.push(false);
-                groups.len() as u32 - 1
-            });
-            groups[at as usize].slots.push(endpoint.slot);
-            has_usable[at as usize] |= usable(endpoint);
+            groups.push(Group { name: self.name(first), slots: group.iter().map(|(_, e)| e.slot).collect() });
         }
-        by_values.retain(|_, at| has_usable[*at as usize]);
-        self.by_values = by_values;
+        self.by_values = by_values.into_iter().collect();
         let by_default: Vec<&Endpoint> = match self.config.fallback {
             Fallback::None => Vec::new(),
             Fallback::Any => endpoints.iter().collect(),
@@ -152,17 +146,36 @@ impl Partitioner for Subset {
     }
 }
 
-fn value_of<'a>(endpoint: &'a Endpoint, key: &str) -> Option<&'a str> {
-    endpoint.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+impl Subset {
+    /// The values of all labels, joined; none for an endpoint that lacks one.
+    fn values(&self, endpoint: &Endpoint) -> Option<Vec<u8>> {
+        let mut joined = Vec::new();
+        for label in &self.config.labels {
+            join(&mut joined, value_of(endpoint, &label.metadata)?.as_bytes());
+        }
+        Some(joined)
+    }
+
+    /// Tells the subset that the endpoint belongs to from every other, and from the fallback.
+    fn name(&self, endpoint: &Endpoint) -> String {
+        let mut name = String::new();
+        for (number, label) in self.config.labels.iter().enumerate() {
+            if number > 0 {
+                name.push_str(", ");
+            }
+            for letter in value_of(endpoint, &label.metadata).unwrap_or_default().chars() {
+                if matches!(letter, '\\' | ',' | '(') {
+                    name.push('\\');
+                }
+                name.push(letter);
+            }
+        }
+        name
+    }
 }
 
-/// Tells the subset of these values from every other, and from the fallback.
-fn name(values: &[&str]) -> String {
-    let escaped = |value: &&str| {
-        let needs_it = |letter| matches!(letter, '\\' | ',' | '(');
-        value.chars().flat_map(|letter| needs_it(letter).then_some('\\').into_iter().chain([letter])).collect()
-    };
-    values.iter().map(escaped).collect::<Vec<String>>().join(", ")
+fn value_of<'a>(endpoint: &'a Endpoint, key: &str) -> Option<&'a str> {
+    endpoint.metadata.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
 }
 
 /// Adds a value to a list of them in one piece of memory: its length first, so that no two lists look the same.

@@ -2,10 +2,8 @@
 
 mod statuses;
 
-use std::collections::BTreeMap;
-
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, Target, Transport};
+use plimsoll_sdk::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, Sorted, Target, Transport};
 pub use statuses::Statuses;
 
 /// What to ask and what to expect.
@@ -18,7 +16,7 @@ pub struct Config {
     /// `Host` of the request; the address of the endpoint unless given.
     host: Option<String>,
     /// Further header fields.
-    headers: BTreeMap<String, String>,
+    headers: Sorted<String, String>,
     expect: Expect,
 }
 
@@ -38,7 +36,7 @@ impl Default for Config {
             path: "/".to_owned(),
             method: "GET".to_owned(),
             host: None,
-            headers: BTreeMap::new(),
+            headers: Sorted::new(),
             expect: Expect::default(),
         }
     }
@@ -103,7 +101,7 @@ impl Config {
         if self.host.as_ref().is_some_and(|host| host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_graphic())) {
             errors.push("/host", "expected a host name, with a port if need be");
         }
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers.iter() {
             let path = plimsoll_sdk::pointer("/headers", name);
             if !is_token(name) {
                 errors.push(path, "expected the name of a header field");

@@ -1,10 +1,8 @@
-use std::collections::BTreeMap;
-
-use plimsoll_sdk::{Binding, Endpoints};
+use plimsoll_sdk::{Binding, Endpoints, Sorted};
 
 /// The endpoints by the hash of their id.
 #[derive(Clone, Debug, Default)]
-pub struct Slots(BTreeMap<u64, u32>);
+pub struct Slots(Sorted<u64, u32>);
 
 impl Slots {
     /// The endpoints are now these.
