@@ -14,7 +14,7 @@ const STACK: &str = "-Clink-arg=-zstack-size=131072";
 
 /// The linker writes every call and address with five bytes, for tools that would move them later, unless it is told that
 /// none will. It asks for debug information to go then, which does not reach the component anyway.
-const SMALL: &str = "-Clink-arg=--strip-debug -Clink-arg=--compress-relocations";
+const SMALL: [&str; 2] = ["-Clink-arg=--strip-debug", "-Clink-arg=--compress-relocations"];
 
 /// How to build guests.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,7 +64,8 @@ fn compile(dir: &Path, target_dir: &Path, build: Build, arguments: &[&str]) -> R
         .args(arguments)
         .arg("--target-dir")
         .arg(target_dir)
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", format!("{STACK} {SMALL}"))
+        .arg("--config")
+        .arg(format!("target.{TARGET}.rustflags={:?}", flags(dir)?))
         .current_dir(dir)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
@@ -81,6 +82,18 @@ fn compile(dir: &Path, target_dir: &Path, build: Build, arguments: &[&str]) -> R
     fs::create_dir_all(&destination).with_context(|| format!("create {}", destination.display()))?;
     let modules = modules(&output.stdout)?.into_iter();
     modules.map(|(name, module)| componentize(&name, &module, &destination)).collect()
+}
+
+/// For the compiler. Panics name files: by the same short paths on every machine, wherever the sources are.
+fn flags(dir: &Path) -> Result<Vec<String>> {
+    let dir = dir.canonicalize().with_context(|| format!("find {}", dir.display()))?;
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).unwrap_or_default();
+    // One directory for each registry.
+    let registries = fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let remap = registries.chain(dir.parent().map(Path::to_owned));
+    let remap = remap.map(|prefix| format!("--remap-path-prefix={}=", prefix.display()));
+    Ok([STACK].into_iter().chain(SMALL).map(str::to_owned).chain(remap).collect())
 }
 
 fn componentize(name: &str, module: &Path, destination: &Path) -> Result<Component> {

@@ -1,4 +1,4 @@
-use crate::{Availability, Change, Endpoint, sort_by};
+use crate::{Availability, Change, Endpoint};
 
 /// The endpoints of the cluster that a policy works for, as the host last told them.
 #[derive(Clone, Debug, Default)]
@@ -59,12 +59,14 @@ impl Endpoints {
         self.get(slot).is_some_and(|e| e.availability != Availability::Unavailable)
     }
 
-    pub(crate) fn replace(&mut self, generation: u64, mut endpoints: Vec<Endpoint>) {
-        if !endpoints.is_sorted_by(|a, b| a.slot < b.slot) {
-            sort_by(&mut endpoints, |a, b| a.slot.cmp(&b.slot));
-            endpoints.dedup_by_key(|e| e.slot);
+    pub(crate) fn replace(&mut self, generation: u64, endpoints: Vec<Endpoint>) {
+        if endpoints.is_sorted_by(|a, b| a.slot < b.slot) {
+            self.all = endpoints;
+        } else {
+            // Never from a host that keeps the contract: it may take its time, but not much code.
+            self.all.clear();
+            endpoints.into_iter().for_each(|endpoint| self.put(endpoint));
         }
-        self.all = endpoints;
         self.generation = Some(generation);
         self.find_ready();
     }
@@ -76,10 +78,7 @@ impl Endpoints {
         }
         for change in changes {
             match change {
-                Change::Put(endpoint) => match self.position(endpoint.slot) {
-                    Ok(at) => self.all[at] = endpoint.clone(),
-                    Err(at) => self.all.insert(at, endpoint.clone()),
-                },
+                Change::Put(endpoint) => self.put(endpoint.clone()),
                 Change::Removed(slot) => {
                     if let Ok(at) = self.position(*slot) {
                         self.all.remove(at);
@@ -93,6 +92,13 @@ impl Endpoints {
         self.generation = Some(generation);
         self.find_ready();
         true
+    }
+
+    fn put(&mut self, endpoint: Endpoint) {
+        match self.position(endpoint.slot) {
+            Ok(at) => self.all[at] = endpoint,
+            Err(at) => self.all.insert(at, endpoint),
+        }
     }
 
     fn edit(&mut self, slot: u32, edit: impl FnOnce(&mut Endpoint)) {
@@ -185,6 +191,14 @@ mod tests {
         assert!(!known.apply(6, 8, &[Change::Removed(0)]));
         assert_eq!((known.generation(), known.len()), (7, 2));
         assert!(!Endpoints::default().apply(0, 1, &[]));
+    }
+
+    #[test]
+    fn slots_out_of_order_are_put_in_order() {
+        let mut list = endpoints(&[1, 2, 3]);
+        list.reverse();
+        list.push(endpoints(&[9]).remove(0));
+        assert_eq!(ready(&known(list)), [(0, 9), (1, 2), (2, 3)]);
     }
 
     #[test]

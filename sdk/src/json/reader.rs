@@ -119,14 +119,14 @@ impl<'a> Reader<'a> {
 
     pub(super) fn number(&mut self) -> Result<Number<'a>, Error> {
         let start = self.at;
-        self.take_if(b"-");
+        self.take_if(|byte| *byte == b'-');
         // A zero at the front stands alone.
-        let mut fits = self.take_if(b"0") || self.digits();
-        if self.take_if(b".") {
+        let mut fits = self.take_if(|byte| *byte == b'0') || self.digits();
+        if self.take_if(|byte| *byte == b'.') {
             fits &= self.digits();
         }
-        if self.take_if(b"eE") {
-            self.take_if(b"+-");
+        if self.take_if(|byte| matches!(byte, b'e' | b'E')) {
+            self.take_if(|byte| matches!(byte, b'+' | b'-'));
             fits &= self.digits();
         }
         match self.text.get(start..self.at) {
@@ -135,8 +135,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn take_if(&mut self, any: &[u8]) -> bool {
-        let is = self.text.as_bytes().get(self.at).is_some_and(|byte| any.contains(byte));
+    fn take_if(&mut self, fits: fn(&u8) -> bool) -> bool {
+        let is = self.text.as_bytes().get(self.at).is_some_and(fits);
         self.at += usize::from(is);
         is
     }
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
     /// Whether there was one at least.
     fn digits(&mut self) -> bool {
         let start = self.at;
-        while self.take_if(b"0123456789") {}
+        while self.take_if(u8::is_ascii_digit) {}
         self.at > start
     }
 

@@ -17,8 +17,8 @@ pub(crate) fn nginx_points(members: &[Member], most: u32, points: &mut Vec<Point
     points.reserve(wanted.min(f64::from(most)) as usize + members.len());
     let table = Crc32::new();
     for (member, owner) in members.iter().zip(0..) {
-        let (host, port) = host_and_port(&member.address);
-        let base = table.start(host.bytes().chain([0]).chain(port.bytes()));
+        let (host, port) = host_and_port(member.address.as_bytes());
+        let base = table.start(host.iter().copied().chain([0]).chain(port.iter().copied()));
         let mut last = 0_u32;
         for _ in 0..((scale * member.weight * member.part) as u32).max(1) {
             last = table.finish(base, last.to_le_bytes());
@@ -28,10 +28,11 @@ pub(crate) fn nginx_points(members: &[Member], most: u32, points: &mut Vec<Point
 }
 
 /// What follows the last colon is the port if it is a number.
-fn host_and_port(address: &str) -> (&str, &str) {
-    match address.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
-        _ => (address, ""),
+fn host_and_port(address: &[u8]) -> (&[u8], &[u8]) {
+    let digits = address.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    match address.split_at_checked(address.len() - digits) {
+        Some(([host @ .., b':'], port)) => (host, port),
+        _ => (address, &[]),
     }
 }
 

@@ -68,10 +68,10 @@ impl Balancer for RingHash {
     fn new(config: Config) -> Result<Self, ConfigErrors> {
         let mut errors = ConfigErrors::new();
         let most = config.maximum_ring_size;
-        let sizes = [("/minimum_ring_size", config.minimum_ring_size), ("/maximum_ring_size", Some(most))];
-        for (path, size) in sizes.iter().filter_map(|(path, size)| Some((path, (*size)?))) {
+        let least = config.minimum_ring_size.unwrap_or(1);
+        for (path, size) in [("/minimum_ring_size", least), ("/maximum_ring_size", most)] {
             if !(1..=LARGEST).contains(&size) {
-                errors.push(*path, format_args!("expected 1 to {LARGEST}, not {size}"));
+                errors.push(path, format_args!("expected 1 to {LARGEST}, not {size}"));
             }
         }
         let layout = match (config.layout, config.minimum_ring_size) {

@@ -71,8 +71,14 @@ impl Ring {
 
     /// The points as another instance can take them, for the same members.
     pub(crate) fn prepared(&self) -> Vec<u32> {
-        let points = self.all.iter().flat_map(|point| [(point >> 32) as u32, *point as u32]);
-        points.chain(fingerprint(&self.made_of)).collect()
+        let fingerprint = fingerprint(&self.made_of);
+        let mut numbers = Vec::with_capacity(2 * self.all.len() + fingerprint.len());
+        for point in &self.all {
+            numbers.push((point >> 32) as u32);
+            numbers.push(*point as u32);
+        }
+        numbers.extend_from_slice(&fingerprint);
+        numbers
     }
 
     /// Points that another instance has made, for endpoints that are yet to come.
@@ -100,11 +106,9 @@ fn members(endpoints: &Endpoints) -> Vec<Member> {
         part: f64::from(e.ramp.clamp(1, 1000)) / 1000.0,
     };
     let takes_part = |e: &&Endpoint| e.weight > 0 && Some(e.priority) == level;
-    let mut members: Vec<(u64, Member)> = endpoints.iter().filter(takes_part).map(|e| (e.id_hash, member(e))).collect();
-    sort_by(&mut members, |(a_id, a), (b_id, b)| {
-        a.address.cmp(&b.address).then(a_id.cmp(b_id)).then(a.slot.cmp(&b.slot))
-    });
-    members.into_iter().map(|(_, member)| member).collect()
+    let mut ordered: Vec<&Endpoint> = endpoints.iter().filter(takes_part).collect();
+    sort_by(&mut ordered, |a, b| a.address.cmp(&b.address).then(a.id_hash.cmp(&b.id_hash)).then(a.slot.cmp(&b.slot)));
+    ordered.into_iter().map(member).collect()
 }
 
 /// Of what a ring is made of; the layout is each instance's own, and the same.
