@@ -45,10 +45,11 @@ impl BoundedLoad {
         if self.factor == 0 && request.tried.is_empty() {
             return candidates.next();
         }
-        self.choose_with_care(request, candidates)
+        self.choose_with_care(request, &mut candidates)
     }
 
-    fn choose_with_care(&mut self, request: &Pick<'_>, mut candidates: impl Iterator<Item = u32>) -> Option<u32> {
+    /// The rarer way. Not generic, so that it is compiled once and for size.
+    fn choose_with_care(&mut self, request: &Pick<'_>, candidates: &mut dyn Iterator<Item = u32>) -> Option<u32> {
         let ready = request.endpoints.ready();
         let first = candidates.next()?;
         let mut untried = std::iter::once(first).chain(candidates).filter(|slot| !request.is_tried(*slot));
@@ -65,11 +66,20 @@ impl BoundedLoad {
         for probe in 0..PROBES.min(left) {
             let Some(slot) = untried.find(|slot| !seen[..probe].contains(slot)) else { break };
             seen[probe] = slot;
-            let endpoint = ready.binary_search_by_key(&slot, |e| e.slot).map(|at| &ready[at]);
-            if endpoint.is_ok_and(|endpoint| u64::from(host::in_flight(slot)) < self.room(endpoint)) {
+            if self.has_room(slot, ready) {
                 return Some(slot);
             }
         }
+        self.lightest(request)
+    }
+
+    fn has_room(&self, slot: u32, ready: &[Ready]) -> bool {
+        let endpoint = ready.binary_search_by_key(&slot, |e| e.slot).ok().and_then(|at| ready.get(at));
+        endpoint.is_some_and(|endpoint| u64::from(host::in_flight(slot)) < self.room(endpoint))
+    }
+
+    fn lightest(&self, request: &Pick<'_>) -> Option<u32> {
+        let ready = request.endpoints.ready();
         // The least loaded for its weight: it is not full, unless what was tried took the rest of the room.
         let loads = host::in_flight_many(&self.slots);
         let left = ready.iter().zip(&loads).filter(|(e, _)| !request.is_tried(e.slot));

@@ -29,7 +29,13 @@ impl ConfigErrors {
     }
 
     pub fn push(&mut self, path: impl Into<String>, message: impl Display) {
-        self.0.push(ConfigError { path: path.into(), message: message.to_string() });
+        self.add(path.into(), &message);
+    }
+
+    /// Once, whatever the message is made of.
+    #[inline(never)]
+    fn add(&mut self, path: String, message: &dyn Display) {
+        self.0.push(ConfigError { path, message: message.to_string() });
     }
 
     /// `value` if nothing was wrong.

@@ -80,7 +80,7 @@ impl Draw {
 fn in_parts(share: u64, total: u64) -> u32 {
     let upper = share << 16;
     let lower = (upper % total) << 16;
-    ((upper / total) << 16 | lower / total) as u32
+    ((upper / total) << 16) as u32 | (lower / total) as u32
 }
 
 #[inline]

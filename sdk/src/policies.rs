@@ -16,7 +16,7 @@ impl<P> Policies<P> {
 
     pub(crate) fn insert(&self, number: u32, policy: P) -> Result<(), ConfigErrors> {
         if number >= MOST {
-            return Err(ConfigErrors::at("", format_args!("policy number {number} is over the limit of {MOST}")));
+            return Err(ConfigErrors::at("", "the number of the policy is over the limit of 65536"));
         }
         let mut policies = self.0.borrow_mut();
         let index = number as usize;

@@ -18,7 +18,7 @@ pub struct Config {
     /// Layout `envoy`: points of the ring at the least.
     #[schemars(range(min = 1, max = 524_288))]
     minimum_ring_size: Option<u32>,
-    /// Points of the ring at the most. More of them make shares more even; each takes 16 bytes on every worker.
+    /// Points of the ring at the most. More make shares more even; each takes 16 bytes on a worker.
     #[schemars(range(min = 1, max = 524_288))]
     maximum_ring_size: u32,
     /// An endpoint gets no more than this percentage of the mean of attempts under way for its weight, 100 at the least; a
