@@ -2,3 +2,38 @@
 //! place of origin tells them from others.
 
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::PLUGINS;
+
+    /// In KiB. Balancers and partitioners have 64; what speaks more of HTTP or hashes for signatures has more, and `rules`
+    /// has an engine for regular expressions.
+    const LARGER: [(&str, usize); 9] = [
+        ("cookie", 92),
+        ("cookie-prefix", 82),
+        ("cookie-rewrite", 80),
+        ("header", 86),
+        ("jwt-claim", 71),
+        ("learn", 76),
+        ("source-ip", 72),
+        ("thresholds", 69),
+        ("rules", 203),
+    ];
+
+    #[test]
+    fn plugins_stay_small() {
+        let larger = || LARGER.into_iter();
+        let allowed = |name: &str| larger().find(|(larger, _)| *larger == name).map_or(64, |(_, kib)| kib);
+        let grown: Vec<String> = PLUGINS
+            .iter()
+            .filter(|(name, component)| component.len() > allowed(name) * 1024)
+            .map(|(name, component)| format!("{name}: {} of {} bytes", component.len(), allowed(name) * 1024))
+            .collect();
+        assert!(grown.is_empty(), "grown beyond their bounds: {}", grown.join(", "));
+        let known: BTreeSet<&str> = PLUGINS.iter().map(|(name, _)| *name).collect();
+        assert!(larger().all(|(name, _)| known.contains(name)), "a bound for a plugin that there is not");
+    }
+}
