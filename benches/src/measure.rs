@@ -15,6 +15,7 @@ pub(crate) struct Case {
     /// Makes so many calls and tells how long they took.
     batch: Box<dyn FnMut(u64) -> Result<Duration>>,
     most_calls: u64,
+    goal: Option<f64>,
 }
 
 /// What came out, in nanoseconds per call.
@@ -23,6 +24,8 @@ pub(crate) struct Measured {
     pub(crate) name: String,
     pub(crate) calls_per_round: u64,
     pub(crate) rounds: Vec<f64>,
+    /// What a call may take.
+    pub(crate) goal: Option<f64>,
 }
 
 impl Case {
@@ -61,7 +64,12 @@ impl Case {
 
     /// Takes the time itself.
     pub(crate) fn batches(name: impl Into<String>, batch: impl FnMut(u64) -> Result<Duration> + 'static) -> Self {
-        Self { name: name.into(), batch: Box::new(batch), most_calls: u64::MAX }
+        Self { name: name.into(), batch: Box::new(batch), most_calls: u64::MAX, goal: None }
+    }
+
+    /// With what a call may take, in nanoseconds.
+    pub(crate) fn within(self, goal: impl Into<Option<f64>>) -> Self {
+        Self { goal: goal.into(), ..self }
     }
 
     fn run(&mut self, calls: u64) -> Result<Duration> {
@@ -87,7 +95,8 @@ pub(crate) fn measure(mut cases: Vec<Case>, rounds: usize) -> Result<Vec<Measure
     let mut measured = Vec::with_capacity(cases.len());
     for case in &mut cases {
         let calls_per_round = case.calls_per_round()?;
-        measured.push(Measured { name: case.name.clone(), calls_per_round, rounds: Vec::with_capacity(rounds) });
+        let (name, rounds) = (case.name.clone(), Vec::with_capacity(rounds));
+        measured.push(Measured { name, calls_per_round, rounds, goal: case.goal });
     }
     for round in 0..rounds {
         eprint!("\rround {} of {rounds}", round + 1);
@@ -103,6 +112,11 @@ pub(crate) fn measure(mut cases: Vec<Case>, rounds: usize) -> Result<Vec<Measure
 impl Measured {
     pub(crate) fn median(&self) -> f64 {
         median(&self.rounds)
+    }
+
+    /// Whether it stays within its goal; none without one.
+    pub(crate) fn meets_goal(&self) -> Option<bool> {
+        self.goal.map(|goal| self.median() <= goal)
     }
 
     /// Median over the rounds of what this takes more than `other` in the same round.

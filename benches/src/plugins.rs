@@ -1,7 +1,10 @@
 //! The built-in plugins, called through the interface that the rest of the host uses: what is measured has the host's
 //! bookkeeping in it (deadline, counters of calls, remembered routes).
 
+mod affinities;
+mod balancers;
 mod endpoints;
+mod partitioners;
 mod policies;
 
 use std::fmt::Write as _;
@@ -9,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use plimsoll::plugin::{Engine, Grants, Instance, Limits, Plugin, Services, Source};
+use plimsoll::plugin::{Engine, Grants, Instance, Limits, Plugin, Role, Services, Source};
 use plimsoll_componentize::{Build, Component, build_workspace};
 use serde_json::{Map, Value, json};
 
@@ -22,28 +25,52 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
         build_workspace(&root().join("plugins"), &root().join("target/plugins"), Build { locked: true, quiet: true })?;
     let shelf = Shelf::load(&builtin)?;
     let mut cases = shelf.loaded.iter().map(|loaded| shelf.start_case(loaded)).collect::<Result<Vec<_>>>()?;
-    cases.extend(policies::cases(&shelf)?);
+    for more in [policies::cases, balancers::cases, partitioners::cases, affinities::cases] {
+        cases.extend(more(&shelf)?);
+    }
     let measured = measure(cases, rounds)?;
     let (started, called) = measured.split_at(shelf.loaded.len());
 
     println!("{}", shelf.table(started));
     print!("{}", calls_table(called));
-    if let Some(request) = called.iter().find(|one| one.name == policies::DEFAULT_REQUEST) {
-        println!("\nDefault request: {}, and {} are allowed.", human(request.median()), human(ALLOWED_NS));
-    }
+    print!("\n{}", missed(&shelf, called));
     report::save("plugins", &measured, shelf.raw())
 }
 
 /// What the calls of a default request may take.
 const ALLOWED_NS: f64 = 1000.0;
 
+/// What the component of a balancer or a partitioner may have.
+const ALLOWED_BYTES: usize = 64 * 1024;
+
 fn calls_table(measured: &[Measured]) -> String {
-    let mut text = String::from("| call | time |\n|---|---:|\n");
+    let mut text = String::from("| call | time | goal |\n|---|---:|---:|\n");
     for one in measured {
+        let goal = one.goal.map(|goal| format!("{} {}", human(goal), mark(one.meets_goal()))).unwrap_or_default();
         // Writing to a string does not fail.
-        let _ = writeln!(text, "| {} | {} |", one.name, human(one.median()));
+        let _ = writeln!(text, "| {} | {} | {goal} |", one.name, human(one.median()));
     }
     text
+}
+
+const fn mark(met: Option<bool>) -> &'static str {
+    match met {
+        Some(true) => "✓",
+        Some(false) => "✗",
+        None => "",
+    }
+}
+
+/// The goals that are not met, by name.
+fn missed(shelf: &Shelf, measured: &[Measured]) -> String {
+    let calls = measured.iter().filter(|one| one.meets_goal() == Some(false)).map(|one| one.name.clone());
+    let sizes = shelf.loaded.iter().filter(|loaded| loaded.is_small() == Some(false));
+    let sizes = sizes.map(|loaded| format!("{}: size", loaded.plugin.name));
+    let missed: Vec<String> = sizes.chain(calls).collect();
+    match missed.as_slice() {
+        [] => "All goals are met.\n".to_owned(),
+        missed => format!("Goals that are missed:\n- {}\n", missed.join("\n- ")),
+    }
 }
 
 /// All built-in plugins, compiled.
@@ -56,6 +83,15 @@ struct Loaded {
     plugin: Arc<Plugin>,
     /// Processor time of all threads, of several times.
     loads: Vec<Duration>,
+}
+
+impl Loaded {
+    /// Whether the component has the size it may have, where that is a goal.
+    fn is_small(&self) -> Option<bool> {
+        let roles = &self.plugin.roles;
+        let bounded = [Role::Balancer, Role::Partitioner].iter().any(|role| roles.contains(role));
+        bounded.then_some(self.plugin.size_bytes <= ALLOWED_BYTES)
+    }
 }
 
 /// How often each is compiled. It takes long enough that a few times tell.
@@ -107,7 +143,8 @@ impl Shelf {
             let Plugin { name, size_bytes, .. } = &*loaded.plugin;
             let loads: Vec<f64> = loaded.loads.iter().map(|load| load.as_secs_f64() * 1e9).collect();
             let (load, start) = (human(median(&loads)), human(started.median()));
-            let _ = writeln!(text, "| {name} | {} KiB | {load} | {start} |", size_bytes.div_ceil(1024));
+            let size = format!("{:.1} KiB {}", *size_bytes as f64 / 1024.0, mark(loaded.is_small()));
+            let _ = writeln!(text, "| {name} | {size} | {load} | {start} |");
         }
         text
     }

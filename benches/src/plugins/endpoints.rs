@@ -9,9 +9,21 @@ pub(super) fn endpoints(generation: u64, site: &str, count: u32) -> Arc<Endpoint
 
 /// The next generation, in which one endpoint has another weight.
 pub(super) fn with_other_weight(set: &EndpointSet) -> Arc<EndpointSet> {
-    let changed = |endpoint: &Arc<Endpoint>| match endpoint.slot {
-        0 => Arc::new(Endpoint { weight: 2, ..(**endpoint).clone() }),
-        _ => endpoint.clone(),
+    with_another(set, |endpoint| endpoint.weight = 2)
+}
+
+/// The next generation, in which one endpoint takes nothing.
+pub(super) fn with_one_unavailable(set: &EndpointSet) -> Arc<EndpointSet> {
+    with_another(set, |endpoint| endpoint.availability = Availability::Unavailable)
+}
+
+fn with_another(set: &EndpointSet, change: fn(&mut Endpoint)) -> Arc<EndpointSet> {
+    let changed = |endpoint: &Arc<Endpoint>| {
+        let mut endpoint = endpoint.clone();
+        if endpoint.slot == 0 {
+            change(Arc::make_mut(&mut endpoint));
+        }
+        endpoint
     };
     Arc::new(EndpointSet::new(set.generation() + 1, set.iter().map(changed)))
 }
