@@ -18,7 +18,7 @@ const FOUND: [(&str, &str, &str); 7] = [
     ("cookie-rewrite", "{}", "8f3a52c0d1"),
     ("header", "{}", "8f3a52c0d1"),
     ("jwt-claim", "{}", "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"),
-    ("learn", r#"{"from":{"cookie":"session"}}"#, "8f3a52c0d1"),
+    ("learn", r#"{"from":[{"cookie":"session"}]}"#, "8f3a52c0d1"),
     ("route", r#"{"cookie":"JSESSIONID"}"#, "8f3a52c0d1.here-3.example.com:8080"),
     ("source-ip", "{}", "192.0.2.7"),
 ];
