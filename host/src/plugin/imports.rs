@@ -1,7 +1,7 @@
 //! What guests may call, each on behalf of the policy that is being called.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use wasmtime::component::HasSelf;
 use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
@@ -12,7 +12,6 @@ use super::loader::Grants;
 use super::memory::{Services, Table, splitmix};
 use super::wasi::WasiGuest;
 use crate::snapshot::{EndpointCounters, EndpointSet};
-use crate::timer;
 
 /// Bytes that one call may move from the guest to the host.
 pub(super) const HOSTCALL_BYTES: usize = 8 << 20;
@@ -181,9 +180,7 @@ impl clock::Host for Guest {
     }
 
     fn unix_ms(&mut self) -> u64 {
-        // A clock set to before 1970 reads as that.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        self.services.unix_ms()
     }
 }
 
@@ -227,7 +224,7 @@ impl counters::Host for Guest {
             utilization: report.utilization,
             requests_per_second: report.requests_per_second,
             errors_per_second: report.errors_per_second,
-            age_ms: u32::try_from(timer::now_ms().saturating_sub(at_ms)).unwrap_or(u32::MAX),
+            age_ms: u32::try_from(self.services.reports_now_ms().saturating_sub(at_ms)).unwrap_or(u32::MAX),
         })
     }
 

@@ -3,13 +3,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
 use lru::LruCache;
 use sha2::Sha256;
 
 use super::policy::Role;
+use crate::timer;
 
 /// What outlives instances and is shared by all of them: the clock's origin, the operator's secret, the tables and the
 /// counters of plugins.
@@ -62,6 +63,26 @@ impl Services {
         match &self.clock {
             Clock::Running(since) => u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
             Clock::Set(now_ms) => now_ms.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What the times of load reports are counted by: the timers' clock, since reports are shared by all that serve.
+    pub(super) fn reports_now_ms(&self) -> u64 {
+        match &self.clock {
+            Clock::Running(_) => timer::now_ms(),
+            Clock::Set(_) => self.now_ms(),
+        }
+    }
+
+    /// Time of day. In a trial it begins with 1970: what a plugin makes of it must not depend on the day.
+    pub(super) fn unix_ms(&self) -> u64 {
+        match &self.clock {
+            // A clock set to before 1970 reads as that.
+            Clock::Running(_) => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+            }
+            Clock::Set(_) => self.now_ms(),
         }
     }
 
