@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn they_agree_with_the_system_but_for_the_last_bits() {
-        for x in [1e-12, 0.1, 0.5, 0.9999, 1.0, 1.4142, 2.0, 3.0, 1e9] {
+        for x in [1e-12, 0.1, 0.5, 0.9999, 1.0, 1.5, 2.0, 3.0, 1e9] {
             assert!((ln(x) - x.ln()).abs() <= 1e-14 * x.ln().abs().max(1.0), "ln {x}");
         }
         for x in [-300.0, -20.0, -1.0, -1e-9, 0.0, 0.3, 1.0, 2.5, 100.0] {

@@ -1,9 +1,11 @@
 //! A report as a page that needs nothing beside it, and as one picture for a document. Everything is drawn here, as SVG:
 //! there is no script, and nothing is fetched.
 
+mod crowd;
 mod curve;
 mod glance;
 mod grid;
+mod moved;
 mod over_time;
 mod style;
 mod svg;
@@ -33,7 +35,7 @@ pub fn html(report: &Report) -> String {
     if !setting.events.is_empty() {
         let event = |at_us: u64, what: &str| format!("<li><b>{}</b> {}</li>", duration(at_us), escape(what));
         let events: String = setting.events.iter().map(|mark| event(mark.at_us, &mark.what)).collect();
-        let _ = write!(page, "<ol class=\"events\">{events}</ol>\n");
+        let _ = writeln!(page, "<ol class=\"events\">{events}</ol>");
     }
     let mut section = |title: &str, about: &str, content: &str| {
         let _ = write!(page, "<section><h2>{title}</h2><p class=\"about\">{about}</p>\n{content}</section>\n");
@@ -56,14 +58,18 @@ pub fn html(report: &Report) -> String {
         "Who gets the work",
         "Requests of each endpoint, compared with what is due to it by its weight: 100 % is even. Below it, how much of it \
          was at work.",
-        &grid::chart(report, &looks),
+        &grid::chart(report),
     );
-    if report.balancers.iter().any(|entry| entry.measured.keys_moved.as_ref().is_some_and(|moved| !moved.is_empty())) {
+    if let Some((drawing, height)) = moved::drawing(report, &looks) {
         section(
             "Where keys lead",
             "Keys that lead elsewhere after a change, and in brackets those that had to: of endpoints that went, and the due \
              share of those that came.",
-            &keys(report, &looks),
+            &format!(
+                "<svg viewBox=\"0 0 {} {height}\" role=\"img\">{drawing}</svg>{}",
+                svg::WIDTH,
+                keys(report, &looks)
+            ),
         );
     }
     let _ = write!(
@@ -76,15 +82,20 @@ pub fn html(report: &Report) -> String {
     page
 }
 
-/// One picture: who is how slow, and when.
+/// One picture: who is how slow, and below it what the scenario is about: which keys move, or what happens when, or who gets
+/// the work, or how many requests take how long.
 pub fn picture(report: &Report) -> String {
     let looks = looks(&report.balancers);
     let (glance, glance_height) = glance::drawing(report, &looks);
-    let (lines, lines_height) = if report.scenario.events.is_empty() {
-        curve::drawing(report, &looks)
-    } else {
-        over_time::lines(report, &looks)
-    };
+    let (lines, lines_height) = moved::drawing(report, &looks).unwrap_or_else(|| {
+        if !report.scenario.events.is_empty() {
+            over_time::lines(report, &looks)
+        } else if are_alike(report) {
+            grid::drawing(report)
+        } else {
+            curve::drawing(report, &looks)
+        }
+    });
     let height = glance_height + lines_height + 24.0;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">\n\
@@ -95,6 +106,15 @@ pub fn picture(report: &Report) -> String {
         style = style::PICTURE_STYLE,
         below = glance_height + 16.0,
     )
+}
+
+/// Whether it is not times by which these balancers differ.
+fn are_alike(report: &Report) -> bool {
+    let p99 = |entry: Option<&Entry>| entry.and_then(|entry| entry.measured.latency_us.p99);
+    match (p99(report.balancers.first()), p99(report.balancers.last())) {
+        (Some(best), Some(worst)) => worst * 20 < best * 21,
+        _ => false,
+    }
 }
 
 fn sentence(text: &str) -> String {
@@ -118,7 +138,7 @@ fn verdict(report: &Report) -> String {
     }
     match slowest(worst) {
         None => format!("{opening}; with {} more than a hundredth failed.", name(worst)),
-        Some(us) if us * 20 < best_us * 21 => format!("{opening}, and the others are as good."),
+        Some(us) if us * 100 < best_us * 115 => format!("{opening}, and the others are nearly as good."),
         Some(us) => {
             let times = us as f64 / best_us as f64;
             let times = if times < 9.95 { format!("{times:.1}") } else { format!("{times:.0}") };

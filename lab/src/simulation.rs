@@ -284,6 +284,11 @@ impl<'a> Simulation<'a> {
             Reception::Queues | Reception::Nothing => {}
         }
         self.timeouts.push_back((after(self.scenario.timeout_us), ticket));
+        if self.timeouts.len() > 2 * MOST_UNDER_WAY {
+            // Most attempts are over long before.
+            let requests = &mut self.requests;
+            self.timeouts.retain(|(_, ticket)| requests.current(*ticket).is_some());
+        }
     }
 
     /// An endpoint goes on with what waits there.

@@ -1,7 +1,7 @@
 //! The times of all shares of the requests, on a scale on which each further nine is as wide as the one before.
 
 use super::style::Look;
-use super::svg::{LogScale, WIDTH, at, rule, text, through};
+use super::svg::{LogScale, WIDTH, at, rule, short, text, through};
 use crate::report::Report;
 use crate::results::{CURVE_NINES, CURVE_STEPS_PER_NINE};
 
@@ -48,7 +48,7 @@ pub(super) fn drawing(report: &Report, looks: &[Look]) -> (String, f64) {
         let points =
             curve.iter().enumerate().skip(FIRST).map(|(step, us)| us.map(|us| (x(step as f64), scale.place(us))));
         let last = curve.iter().rposition(Option::is_some).unwrap_or(0);
-        let short: String = entry.name.chars().take(28).collect();
+        let short = short(&entry.name, 28);
         drawing += &format!(
             "<g><path class=\"curve\" stroke=\"{0}\" stroke-dasharray=\"{1}\" d=\"{2}\"/>\
              <path d=\"M{3} {4}L{5} {6}\" stroke=\"{0}\" opacity=\".4\"/><circle cx=\"{3}\" cy=\"{4}\" r=\"3\" fill=\"{0}\"/>{7}</g>",

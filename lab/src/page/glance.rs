@@ -2,7 +2,7 @@
 
 use super::label;
 use super::style::Look;
-use super::svg::{LogScale, WIDTH, at, rule, text};
+use super::svg::{LogScale, WIDTH, at, rule, short, text};
 use crate::report::Report;
 use crate::words::share;
 
@@ -32,7 +32,7 @@ pub(super) fn drawing(report: &Report, looks: &[Look]) -> (String, f64) {
     for (row, (entry, look)) in report.balancers.iter().zip(looks).enumerate() {
         let y = TOP + ROW * (row as f64 + 0.5);
         let of = &entry.measured.latency_us;
-        let short: String = entry.name.chars().take(34).collect();
+        let short = short(&entry.name, 32);
         drawing += &text(LEFT - 12.0, y + 4.0, if row == 0 { "end bold" } else { "end" }, &short);
         let end = |us: Option<u64>| us.map_or(RIGHT, |us| scale.place(us));
         let (p50, p99, p999) = (end(of.p50), end(of.p99), end(of.p999));

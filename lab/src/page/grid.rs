@@ -1,7 +1,7 @@
 //! A cell for each balancer and endpoint: its share of the requests, and how much of it was at work.
 
-use super::style::Look;
-use super::svg::{WIDTH, at, text};
+use super::crowd::drawn;
+use super::svg::{WIDTH, at, short, text};
 use crate::numbers::pow;
 use crate::report::Report;
 
@@ -11,16 +11,22 @@ const TOP: f64 = 24.0;
 /// Cells that are narrower have no room for numbers.
 const NUMBERS_FROM: f64 = 36.0;
 
-pub(super) fn chart(report: &Report, _looks: &[Look]) -> String {
-    let endpoints = report.balancers.first().map_or(0, |entry| entry.measured.endpoints.len());
+pub(super) fn chart(report: &Report) -> String {
+    let (drawing, height) = drawing(report);
+    format!("<svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\">{drawing}</svg>", at(height))
+}
+
+/// The drawing, and how high it is.
+pub(super) fn drawing(report: &Report) -> (String, f64) {
+    let endpoints = report.balancers.first().map_or(0, |entry| drawn(&entry.measured.endpoints).len());
     let wide = (WIDTH - LEFT) / endpoints.max(1) as f64;
     let height = TOP + ROW * report.balancers.len() as f64 + 4.0;
     let mut drawing = String::new();
     for (row, entry) in report.balancers.iter().enumerate() {
         let y = TOP + ROW * row as f64;
-        let short: String = entry.name.chars().take(32).collect();
+        let short = short(&entry.name, 30);
         drawing += &text(LEFT - 10.0, y + ROW / 2.0 + 2.0, "end", &short);
-        for (column, endpoint) in entry.measured.endpoints.iter().enumerate() {
+        for (column, endpoint) in drawn(&entry.measured.endpoints).iter().enumerate() {
             let x = LEFT + wide * column as f64;
             if row == 0 && (wide >= NUMBERS_FROM || column % 10 == 0) {
                 let id: String = endpoint.id.chars().take((wide / 6.5).max(4.0) as usize).collect();
@@ -53,5 +59,5 @@ pub(super) fn chart(report: &Report, _looks: &[Look]) -> String {
             drawing += "</g>";
         }
     }
-    format!("<svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\">{drawing}</svg>", at(height))
+    (drawing, height)
 }

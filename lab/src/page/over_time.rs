@@ -1,11 +1,12 @@
 //! What happens while time passes: a row for each balancer, or one plot of all.
 
+use super::crowd::drawn;
 use super::curve::spread;
 use super::style::Look;
-use super::svg::{LogScale, WIDTH, at, escape, rule, text, through};
+use super::svg::{LogScale, WIDTH, at, escape, rule, short, text, through};
 use crate::measure::SLICES;
 use crate::numbers::{exp, ln};
-use crate::report::{Entry, Report};
+use crate::report::{Entry, Mark, Report};
 use crate::words::duration;
 
 const LEFT: f64 = 64.0;
@@ -35,8 +36,7 @@ fn row(report: &Report, entry: &Entry, look: &Look) -> String {
     drawing += &marks(report, (LEFT, MIDDLE.0), (NAME, NAME + ROW));
     let x = |slice: usize| LEFT + (MIDDLE.0 - LEFT) * (slice as f64 + 0.5) / SLICES as f64;
     let over_time = &entry.measured.over_time;
-    let line =
-        |of: &[Option<u64>]| through(of.iter().enumerate().map(|(slice, us)| us.map(|us| (x(slice), scale.place(us)))));
+    let line = |of: &[Option<u64>]| through(points(of, &over_time.requests, &scale, NAME + 1.0, &x));
     let color = look.color;
     drawing += &format!("<path class=\"thin\" stroke=\"{color}\" d=\"{}\"/>", line(&over_time.p50));
     drawing += &format!("<path class=\"curve\" stroke=\"{color}\" d=\"{}\"/>", line(&over_time.p99));
@@ -101,7 +101,7 @@ fn most_in_flight(report: &Report) -> f64 {
 
 fn heat(report: &Report, entry: &Entry) -> String {
     let most = most_in_flight(report);
-    let endpoints = &entry.measured.endpoints;
+    let endpoints = drawn(&entry.measured.endpoints);
     let tall = ROW / endpoints.len().max(1) as f64;
     let wide = (WIDTH - MIDDLE.1) / SLICES as f64;
     let mut paths = vec![String::new(); SHADES.len()];
@@ -163,6 +163,24 @@ fn heat_legend(report: &Report) -> String {
     format!("<svg viewBox=\"0 0 {WIDTH} 32\" role=\"img\">{drawing}</svg>")
 }
 
+/// What happens at the same time, together: "e8 joins, takes 6× as long".
+fn moments(marks: &[Mark]) -> Vec<(u64, String)> {
+    let mut moments: Vec<(u64, String)> = Vec::new();
+    let mut endpoint = None;
+    for mark in marks {
+        let verb = mark.what.split_once(' ').map_or("", |(_, verb)| verb);
+        match moments.last_mut() {
+            Some((at_us, what)) if *at_us == mark.at_us => {
+                let words = if endpoint == Some(mark.endpoint) { verb } else { &mark.what };
+                *what += &format!(", {words}");
+            }
+            _ => moments.push((mark.at_us, mark.what.clone())),
+        }
+        endpoint = Some(mark.endpoint);
+    }
+    moments
+}
+
 const PLOT: (f64, f64) = (44.0, 244.0);
 const PLOT_RIGHT: f64 = 770.0;
 
@@ -176,11 +194,11 @@ pub(super) fn lines(report: &Report, looks: &[Look]) -> (String, f64) {
         drawing += &text(LEFT - 8.0, y + 4.0, "pale small end", &tick);
     }
     let x = |us: f64| LEFT + (PLOT_RIGHT - LEFT) * us / report.scenario.duration_us.max(1) as f64;
-    for (number, mark) in report.scenario.events.iter().enumerate() {
-        let at_x = x(mark.at_us as f64);
+    for (number, (at_us, what)) in moments(&report.scenario.events).iter().enumerate() {
+        let at_x = x(*at_us as f64);
         drawing += &rule((at_x, PLOT.0 - 6.0), (at_x, PLOT.1), "mark");
         let y = PLOT.0 - 10.0 - 12.0 * (number % 2) as f64;
-        drawing += &text(at_x, y, "pale small middle", &mark.what);
+        drawing += &text(at_x, y, "pale small middle", what);
     }
     for tenth in [0, 5, 10] {
         let us = report.scenario.duration_us * tenth / 10;
@@ -204,7 +222,7 @@ pub(super) fn lines(report: &Report, looks: &[Look]) -> (String, f64) {
         .collect();
     let names = spread(&ends, PLOT.0, PLOT.1, 16.0);
     for ((entry, look), name) in report.balancers.iter().zip(looks).zip(names) {
-        let short: String = entry.name.chars().take(26).collect();
+        let short = short(&entry.name, 28);
         drawing += &format!(
             "<path class=\"curve\" stroke=\"{0}\" stroke-dasharray=\"{1}\" d=\"{2}\"/>\
              <path d=\"M{3} {4}h12\" stroke=\"{0}\" stroke-width=\"3\"/>{5}",

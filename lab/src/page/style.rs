@@ -62,7 +62,7 @@ macro_rules! drawing {
          .end{text-anchor:end}.middle{text-anchor:middle}.rule{stroke:var(--line);stroke-width:1}\
          .mark{stroke:var(--pale);stroke-width:1;stroke-dasharray:2 3}.curve{fill:none;stroke-width:2;stroke-linejoin:round}\
          .thin{fill:none;stroke-width:1.2;opacity:.55}.failed{fill:var(--bad)}.bold{font-weight:600}.paper{fill:var(--paper)}\
-         .cell{fill:rgb(var(--heat))}.frame{fill:var(--soft)}.hollow{fill:var(--paper);stroke-width:2}.over{fill:var(--paper)}"
+         .cell{fill:rgb(var(--heat))}.frame{fill:var(--soft)}.hollow{fill:var(--paper);stroke-width:2}.over{fill:var(--paper)}.bar{stroke:var(--ink);stroke-width:2}"
     };
 }
 

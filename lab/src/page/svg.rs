@@ -19,6 +19,19 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
+/// The name of a balancer in so many letters: its configuration without the marks of JSON, and no more than there is room
+/// for.
+pub(super) fn short(name: &str, letters: usize) -> String {
+    if name.chars().count() <= letters {
+        return name.to_owned();
+    }
+    let plain: String = name.chars().filter(|letter| !"{}\"".contains(*letter)).collect();
+    if plain.chars().count() <= letters {
+        return plain;
+    }
+    plain.chars().take(letters - 1).chain(['…']).collect()
+}
+
 /// A place, with a tenth of a unit.
 pub(super) fn at(place: f64) -> String {
     let text = format!("{place:.1}");
