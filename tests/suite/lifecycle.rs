@@ -6,6 +6,7 @@ mod conformance;
 mod drain;
 mod new_plugin;
 mod reload;
+mod simulate;
 mod starting;
 
 use std::io::Write;

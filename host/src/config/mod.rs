@@ -31,6 +31,8 @@ pub use model::{
 };
 pub(crate) use quantity::FineSpan;
 pub use reference::reference_markdown;
+#[cfg(test)]
+pub(crate) use reference::reference_of;
 pub use source::Source;
 
 /// Largest configuration file.

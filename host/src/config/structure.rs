@@ -16,7 +16,7 @@ pub(super) fn json_schema() -> Value {
     schema_of::<File>()
 }
 
-fn schema_of<T: JsonSchema>() -> Value {
+pub(super) fn schema_of<T: JsonSchema>() -> Value {
     SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().into()
 }
 

@@ -31,6 +31,8 @@ pub struct Overrides {
 
 /// Requests that a run may have: beyond, it would take hours.
 const MOST_REQUESTS: f64 = 20_000_000.0;
+/// Workers of all proxies; each has an instance of the plugin.
+pub(super) const MOST_WORKERS: u32 = 256;
 const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// Reads a scenario; `path` is where its text comes from, `name` what it is called.
@@ -78,7 +80,7 @@ impl Check<'_> {
             queue_timeout_us: micros(file.queue_timeout),
             notice_us: file.health_notices_after.map(micros),
             slow_start_us: file.slow_start.map_or(0, micros),
-            events: self.events(&file.events, &endpoints, written_us),
+            events: self.events(&file.events, &endpoints, written_us, !overrides.endpoints.is_empty()),
             endpoints,
             arrivals: lab::Arrivals::Poisson { rate: 1.0 },
             service: self.service(&file.service),
@@ -87,6 +89,12 @@ impl Check<'_> {
         scenario.events.iter_mut().for_each(|event| event.at_us = stretched(event.at_us));
         if scenario.warm_up_us >= scenario.duration_us {
             self.wrong("/warm_up", "nothing is left of the duration");
+        }
+        if scenario.capacity() <= 0.0 {
+            self.wrong("/events", "no endpoint is there at the beginning");
+        }
+        if file.proxies * file.workers > MOST_WORKERS {
+            self.wrong("/proxies", format!("{} workers in all; at most {MOST_WORKERS}", file.proxies * file.workers));
         }
         scenario.arrivals = self.arrivals(&file.arrivals, overrides.load, scenario.capacity());
         if scenario.requests() > MOST_REQUESTS {
@@ -225,11 +233,18 @@ impl Check<'_> {
         }
     }
 
-    fn events(&mut self, events: &[schema::Event], endpoints: &[lab::Endpoint], duration_us: u64) -> Vec<lab::Event> {
+    /// `are_others`: the endpoints are not those that the scenario was written for.
+    fn events(
+        &mut self,
+        events: &[schema::Event],
+        endpoints: &[lab::Endpoint],
+        duration_us: u64,
+        are_others: bool,
+    ) -> Vec<lab::Event> {
         let mut checked: Vec<lab::Event> = events
             .iter()
             .enumerate()
-            .filter_map(|(place, event)| self.event(place, event, endpoints, duration_us))
+            .filter_map(|(place, event)| self.event(place, event, endpoints, duration_us, are_others))
             .collect();
         checked.sort_by_key(|event| event.at_us);
         checked
@@ -241,10 +256,14 @@ impl Check<'_> {
         event: &schema::Event,
         endpoints: &[lab::Endpoint],
         duration_us: u64,
+        are_others: bool,
     ) -> Option<lab::Event> {
         let path = |key: &str| format!("/events/{place}/{key}");
+        let count = endpoints.len() as u64;
         let slot = match &event.endpoint {
-            Value::Number(number) => number.as_u64().filter(|number| *number < endpoints.len() as u64),
+            // Of fewer endpoints than the scenario was made for, it happens to another one.
+            Value::Number(number) if are_others => number.as_u64().map(|number| number % count.max(1)),
+            Value::Number(number) => number.as_u64().filter(|number| *number < count),
             Value::String(id) => endpoints.iter().position(|endpoint| endpoint.id == *id).map(|slot| slot as u64),
             _ => None,
         };

@@ -5,6 +5,8 @@ mod check;
 mod choice;
 mod fleet;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ macro_rules! built_in {
 /// In the order in which one would look at them.
 pub const BUILT_IN: &[BuiltIn] = built_in![
     "steady",
+    "weighted",
     "uneven",
     "slow-endpoint",
     "bursts",
@@ -126,6 +129,9 @@ pub fn compare(
     Ok(lab::Report::new(&prepared.scenario, &prepared.text, command, entries))
 }
 
+/// Instances of plugins at a time.
+const MOST_INSTANCES: u32 = 4 * check::MOST_WORKERS;
+
 /// Loads a balancer, and lets it judge its configuration.
 fn contestant(engine: &Engine, choice: Choice, scenario: &lab::Scenario) -> Result<Contestant, SimulateError> {
     let services = Arc::new(Services::for_trial(0));
@@ -152,7 +158,9 @@ fn play_all(
     contestants: &[Contestant],
     progress: &mut dyn FnMut(f64),
 ) -> anyhow::Result<Vec<lab::Entry>> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(contestants.len());
+    // Each thread has two instances for each worker where keys are followed, and the engine has room for so many in all.
+    let room = (MOST_INSTANCES / (2 * scenario.proxies * scenario.workers).max(1)).max(1) as usize;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(contestants.len()).min(room);
     let next = AtomicUsize::new(0);
     let steps = contestants.len() * lab::SLICES;
     let (tells, hears) = mpsc::sync_channel(steps.max(1));
