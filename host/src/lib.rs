@@ -18,6 +18,7 @@ pub mod listener;
 pub mod net;
 pub mod plugin;
 pub mod proxy;
+pub mod simulate;
 pub mod snapshot;
 pub mod telemetry;
 pub mod timer;

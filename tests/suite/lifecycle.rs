@@ -7,6 +7,7 @@ mod conformance_affinity_health;
 mod drain;
 mod new_plugin;
 mod reload;
+mod simulate;
 mod starting;
 
 use std::io::Write;

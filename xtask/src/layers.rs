@@ -10,7 +10,7 @@ const LEVELS: [&[&str]; 11] = [
     &["config"],
     &["snapshot"],
     &["plugin"],
-    &["upstream", "health", "conformance"],
+    &["upstream", "health", "conformance", "simulate"],
     &["proxy"],
     &["listener"],
     &["worker"],

@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod gallery;
 mod layers;
 mod prerequisites;
 mod steps;
@@ -35,6 +36,8 @@ enum Task {
     },
     /// Check which module may use which.
     Layers,
+    /// Make the tables and pictures of docs/ALGORITHMS.md.
+    Gallery,
     /// Measure, side by side with other proxies or by itself.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Demo { arguments } => demo::run(&arguments),
         Task::Test { steps } => test::check(&steps),
         Task::Layers => layers::check(&root().join("host/src")),
+        Task::Gallery => gallery::run(),
         Task::Bench(bench) => bench.run(),
     };
     match done {

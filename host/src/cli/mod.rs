@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod plugin;
 mod run;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,8 @@ enum Command {
     /// Make, build and look at plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Compare balancers in simulated time, to choose one.
+    Simulate(simulate::Simulate),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
     /// Print completions for a shell.
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Demo(demo) => demo.execute(&cli.log, cli.log_json),
         Command::Check(check) => check.execute(),
         Command::Plugin(command) => command.execute(),
+        Command::Simulate(simulate) => simulate.execute(),
         Command::Schema => print_schema(),
         Command::Completions(completions) => completions.execute(),
     };

@@ -18,6 +18,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 pub use address::Address;
 pub use errors::{ConfigError, ConfigErrors};
 pub use model::{
@@ -25,7 +29,10 @@ pub use model::{
     HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin,
     PluginUse, Pool, Probe, Protocol, Queue, SlowStart,
 };
+pub(crate) use quantity::FineSpan;
 pub use reference::reference_markdown;
+#[cfg(test)]
+pub(crate) use reference::reference_of;
 pub use source::Source;
 
 /// Largest configuration file.
@@ -33,16 +40,8 @@ const MAX_BYTES: u64 = 16 << 20;
 
 /// Reads and checks a configuration file.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
-    let name = path.display().to_string();
-    let size = fs::metadata(path).map(|metadata| metadata.len());
-    if let Ok(size) = size
-        && size > MAX_BYTES
-    {
-        return Err(ConfigErrors::whole(&name, format!("the file has {size} bytes, the limit is {MAX_BYTES}")));
-    }
-    let text =
-        fs::read_to_string(path).map_err(|error| ConfigErrors::whole(&name, format!("reading failed: {error}")))?;
-    parse_named(&text, &name, path.parent().unwrap_or_else(|| Path::new("")))
+    let text = read_file(path)?;
+    parse_beside(&text, path)
 }
 
 /// Checks a configuration's text; `name` stands for the file in error messages.
@@ -53,6 +52,28 @@ pub fn parse(text: &str, name: &str) -> Result<Config, ConfigErrors> {
 /// Checks a configuration's text in which relative paths are relative to the directory of `file`.
 pub fn parse_beside(text: &str, file: &Path) -> Result<Config, ConfigErrors> {
     parse_named(text, &file.display().to_string(), file.parent().unwrap_or_else(|| Path::new("")))
+}
+
+/// Reads a text of another form with the same care: YAML, unknown keys refused, every mistake with its line.
+pub(crate) fn read<T: JsonSchema + DeserializeOwned>(text: &str, name: &str) -> Result<(T, Source), ConfigErrors> {
+    let (mut value, source) = parse_yaml(text, name)?;
+    structure::drop_nulls(&mut value);
+    match structure::read(value) {
+        (Some(typed), mistakes) if mistakes.is_empty() => Ok((typed, source)),
+        (_, mistakes) => Err(source.errors(mistakes)),
+    }
+}
+
+/// The text of a file, if it is not too large.
+pub(crate) fn read_file(path: &Path) -> Result<String, ConfigErrors> {
+    let name = path.display().to_string();
+    let size = fs::metadata(path).map(|metadata| metadata.len());
+    if let Ok(size) = size
+        && size > MAX_BYTES
+    {
+        return Err(ConfigErrors::whole(&name, format!("the file has {size} bytes, the limit is {MAX_BYTES}")));
+    }
+    fs::read_to_string(path).map_err(|error| ConfigErrors::whole(&name, format!("reading failed: {error}")))
 }
 
 /// JSON Schema of the configuration, for editors.
@@ -73,14 +94,18 @@ impl Config {
 }
 
 fn parse_named(text: &str, name: &str, directory: &Path) -> Result<Config, ConfigErrors> {
-    if text.len() as u64 > MAX_BYTES {
-        return Err(ConfigErrors::whole(name, format!("the text has {} bytes, the limit is {MAX_BYTES}", text.len())));
-    }
-    let (mut value, places) = yaml::parse(text).map_err(|error| ConfigErrors::new(name, vec![error]))?;
-    let source = Source::new(name, text, places);
+    let (mut value, source) = parse_yaml(text, name)?;
     structure::normalise(&mut value);
     match structure::read(value) {
         (Some(typed), of_structure) => check::check(typed, of_structure, source, directory),
         (None, of_structure) => Err(source.errors(of_structure)),
     }
+}
+
+fn parse_yaml(text: &str, name: &str) -> Result<(Value, Source), ConfigErrors> {
+    if text.len() as u64 > MAX_BYTES {
+        return Err(ConfigErrors::whole(name, format!("the text has {} bytes, the limit is {MAX_BYTES}", text.len())));
+    }
+    let (value, places) = yaml::parse(text).map_err(|error| ConfigErrors::new(name, vec![error]))?;
+    Ok((value, Source::new(name, text, places)))
 }

@@ -9,6 +9,10 @@ use serde::{Deserialize, Deserializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
 
+/// A time span that may be far below a millisecond: `250us`, `2ms500us`, `10s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FineSpan(pub(crate) Duration);
+
 /// A time span, or `off` for none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SpanOrOff(pub(super) Option<Duration>);
@@ -22,9 +26,14 @@ pub(super) struct Size(pub(super) u64);
 pub(super) struct SizeOrOff(pub(super) Option<u64>);
 
 const SPAN: &str = "a time span such as 500ms, 10s, 5m or 1h";
+const FINE_SPAN: &str = "a time span such as 250us, 10ms, 5s or 1h";
 const SIZE: &str = "a number of bytes such as 4096, 64KiB or 10MiB";
 
 fn parse_span(text: &str) -> Option<Duration> {
+    parse_fine_span(text).filter(|_| !text.contains("us"))
+}
+
+fn parse_fine_span(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     if rest.is_empty() {
@@ -35,16 +44,17 @@ fn parse_span(text: &str) -> Option<Duration> {
         let amount: u64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
         let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let millis = match &rest[..letters] {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
+        let micros = match &rest[..letters] {
+            "us" => 1,
+            "ms" => 1000,
+            "s" => 1_000_000,
+            "m" => 60_000_000,
+            "h" => 3_600_000_000,
+            "d" => 86_400_000_000,
             _ => return None,
         };
         rest = &rest[letters..];
-        total = total.checked_add(Duration::from_millis(amount.checked_mul(millis)?))?;
+        total = total.checked_add(Duration::from_micros(amount.checked_mul(micros)?))?;
     }
     Some(total)
 }
@@ -93,6 +103,16 @@ impl<'de> Deserialize<'de> for Span {
         match &found {
             Raw::Text(text) => parse_span(text).map(Self).ok_or_else(|| wrong(SPAN, &found)),
             Raw::Number(_) => Err(wrong(SPAN, &found)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FineSpan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = raw(deserializer, FINE_SPAN)?;
+        match &found {
+            Raw::Text(text) => parse_fine_span(text).map(Self).ok_or_else(|| wrong(FINE_SPAN, &found)),
+            Raw::Number(_) => Err(wrong(FINE_SPAN, &found)),
         }
     }
 }
@@ -150,11 +170,13 @@ macro_rules! schema {
 }
 
 const SPAN_PATTERN: &str = "^([0-9]+(ms|s|m|h|d))+$";
+const FINE_SPAN_PATTERN: &str = "^([0-9]+(us|ms|s|m|h|d))+$";
 const SPAN_OR_OFF_PATTERN: &str = "^(off|([0-9]+(ms|s|m|h|d))+)$";
 const SIZE_PATTERN: &str = "^[0-9]+ ?(B|KiB|MiB|GiB|[kKmMgG])?$";
 const SIZE_OR_OFF_PATTERN: &str = "^(off|[0-9]+ ?(B|KiB|MiB|GiB|[kKmMgG])?)$";
 
 schema!(Span, "string", SPAN_PATTERN);
+schema!(FineSpan, "string", FINE_SPAN_PATTERN);
 schema!(SpanOrOff, "string", SPAN_OR_OFF_PATTERN);
 schema!(Size, ["integer", "string"], SIZE_PATTERN);
 schema!(SizeOrOff, ["integer", "string"], SIZE_OR_OFF_PATTERN);
@@ -163,6 +185,7 @@ schema!(SizeOrOff, ["integer", "string"], SIZE_OR_OFF_PATTERN);
 pub(super) fn describe(pattern: &str) -> Option<&'static str> {
     match pattern {
         SPAN_PATTERN => Some("a time span such as 500ms, 10s, 5m or 1h"),
+        FINE_SPAN_PATTERN => Some(FINE_SPAN),
         SPAN_OR_OFF_PATTERN => Some("a time span such as 500ms, 10s, 5m or 1h, or off"),
         SIZE_PATTERN => Some("a number of bytes such as 4096, 64KiB or 10MiB"),
         SIZE_OR_OFF_PATTERN => Some("a number of bytes such as 4096, 64KiB or 10MiB, or off"),
@@ -178,7 +201,8 @@ mod tests {
     fn spans_add_up_their_units() {
         assert_eq!(parse_span("1h30m"), Some(Duration::from_secs(5400)));
         assert_eq!(parse_span("250ms"), Some(Duration::from_millis(250)));
-        for wrong in ["", "5", "s", "1x", "-1s", "1.5s", "99999999999999999999s", "18446744073709551615d"] {
+        assert_eq!(parse_fine_span("2ms500us"), Some(Duration::from_micros(2500)));
+        for wrong in ["", "5", "s", "1x", "7us", "-1s", "1.5s", "99999999999999999999s", "18446744073709551615d"] {
             assert_eq!(parse_span(wrong), None, "{wrong}");
         }
     }

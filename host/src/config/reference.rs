@@ -6,14 +6,22 @@ use super::structure::json_schema;
 
 /// docs/CONFIG.md: every key with its type and meaning, made from the schema that files are checked against.
 pub fn reference_markdown() -> String {
-    let schema = json_schema();
-    let mut text = String::from(
-        "# Configuration\n\nOne YAML file (JSON is YAML). Unknown keys are refused; `plimsoll check FILE` reports every mistake with its\n\
+    let about = "# Configuration\n\nOne YAML file (JSON is YAML). Unknown keys are refused; `plimsoll check FILE` reports every mistake with its\n\
          line. `plimsoll schema` prints the JSON Schema for editors. Time spans are text with units (`500ms`, `10s`,\n`1h30m`), \
          sizes are bytes, plain or with `KiB`, `MiB`, `GiB`; `off` stands for no limit where it is allowed.\n\
-         \nThis page is made from the schema.\n",
-    );
-    section(&mut text, "Top level", &schema);
+         \nThis page is made from the schema.\n";
+    reference(about, &json_schema())
+}
+
+/// The same of another form, after what is said about it.
+#[cfg(test)]
+pub(crate) fn reference_of<T: schemars::JsonSchema>(about: &str) -> String {
+    reference(about, &super::structure::schema_of::<T>())
+}
+
+fn reference(about: &str, schema: &Value) -> String {
+    let mut text = about.to_owned();
+    section(&mut text, "Top level", schema);
     let definitions = schema.get("$defs").and_then(Value::as_object);
     for (name, definition) in definitions.into_iter().flatten() {
         section(&mut text, name, definition);
@@ -39,7 +47,7 @@ fn section(text: &mut String, name: &str, schema: &Value) {
 }
 
 fn type_of(property: &Value) -> String {
-    if let Some(name) = reference(property) {
+    if let Some(name) = refers_to(property) {
         return format!("[{name}](#{})", name.to_lowercase());
     }
     if let Some(any) = property.get("anyOf").and_then(Value::as_array) {
@@ -73,7 +81,7 @@ fn type_of(property: &Value) -> String {
     }
 }
 
-fn reference(property: &Value) -> Option<&str> {
+fn refers_to(property: &Value) -> Option<&str> {
     property.get("$ref")?.as_str()?.strip_prefix("#/$defs/")
 }
 

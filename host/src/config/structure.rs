@@ -2,7 +2,9 @@
 
 use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::schema::File;
@@ -11,7 +13,11 @@ use super::schema::File;
 pub(super) type Mistake = (String, String);
 
 pub(super) fn json_schema() -> Value {
-    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<File>().into()
+    schema_of::<File>()
+}
+
+pub(super) fn schema_of<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().into()
 }
 
 /// The schema of what people write, for editors: short forms are not written out there.
@@ -38,7 +44,7 @@ pub(super) fn normalise(value: &mut Value) {
     drop_nulls(value);
 }
 
-fn drop_nulls(value: &mut Value) {
+pub(super) fn drop_nulls(value: &mut Value) {
     if let Value::Object(map) = value {
         map.retain(|_, value| !value.is_null());
     }
@@ -46,8 +52,8 @@ fn drop_nulls(value: &mut Value) {
 
 /// The typed form of a value, and everything that is wrong with its structure. What is wrong is left out of the typed form,
 /// so that the rest can be looked at too; there is none when the rest cannot do without.
-pub(super) fn read(mut value: Value) -> (Option<File>, Vec<Mistake>) {
-    let schema = json_schema();
+pub(super) fn read<T: JsonSchema + DeserializeOwned>(mut value: Value) -> (Option<T>, Vec<Mistake>) {
+    let schema = schema_of::<T>();
     let validator = match jsonschema::validator_for(&schema) {
         Ok(validator) => validator,
         Err(error) => return (None, vec![(String::new(), format!("the schema is broken: {error}"))]),
@@ -57,7 +63,7 @@ pub(super) fn read(mut value: Value) -> (Option<File>, Vec<Mistake>) {
         leave_out(&mut value, path);
     }
     match serde_json::from_value(value) {
-        Ok(file) => (Some(file), mistakes),
+        Ok(typed) => (Some(typed), mistakes),
         Err(error) => {
             if mistakes.is_empty() {
                 mistakes.push((String::new(), error.to_string()));

@@ -66,15 +66,7 @@ impl Balancer {
 
     /// Asks for an endpoint. `Ok(None)` is the plugin's word that none can take the request.
     pub fn pick(&self, request: Request<'_>) -> Result<Option<Choice>, Fault> {
-        let choice = self.instance.borrow_mut().call(self.policy, ON_REQUEST_PATH, |live, policy| {
-            let Some(balancer) = &live.balancer else { return Err(wasmtime::Error::msg("no such role")) };
-            if request.tried.is_empty() {
-                return balancer.call_pick(&mut live.store, policy, request.key);
-            }
-            let attempt = request.tried.len() as u32 + 1;
-            balancer.call_pick_again(&mut live.store, policy, request.key, attempt, request.tried)
-        })?;
-        Ok(choice.map(|choice| Choice { slot: choice.slot, reason: choice.reason }))
+        self.instance.borrow_mut().call(self.policy, ON_REQUEST_PATH, |live, policy| ask(live, policy, request))
     }
 
     /// Brings the policy to another generation of the endpoints.
@@ -114,6 +106,17 @@ impl Balancer {
             shard.fallback(fault.as_str());
         }
     }
+}
+
+pub(super) fn ask(live: &mut Live, policy: u32, request: Request<'_>) -> wasmtime::Result<Option<Choice>> {
+    let Some(balancer) = &live.balancer else { return Err(wasmtime::Error::msg("no such role")) };
+    let choice = if request.tried.is_empty() {
+        balancer.call_pick(&mut live.store, policy, request.key)?
+    } else {
+        let attempt = request.tried.len() as u32 + 1;
+        balancer.call_pick_again(&mut live.store, policy, request.key, attempt, request.tried)?
+    };
+    Ok(choice.map(|choice| Choice { slot: choice.slot, reason: choice.reason }))
 }
 
 pub(super) fn create(live: &mut Live, policy: u32, config: &str) -> Result<Plan, CreateError> {

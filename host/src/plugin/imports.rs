@@ -12,7 +12,6 @@ use super::loader::Grants;
 use super::memory::{Services, Table, splitmix};
 use super::wasi::WasiGuest;
 use crate::snapshot::{EndpointCounters, EndpointSet};
-use crate::timer;
 
 /// Bytes that one call may move from the guest to the host.
 pub(super) const HOSTCALL_BYTES: usize = 8 << 20;
@@ -225,7 +224,7 @@ impl counters::Host for Guest {
             utilization: report.utilization,
             requests_per_second: report.requests_per_second,
             errors_per_second: report.errors_per_second,
-            age_ms: u32::try_from(timer::now_ms().saturating_sub(at_ms)).unwrap_or(u32::MAX),
+            age_ms: u32::try_from(self.services.reports_now_ms().saturating_sub(at_ms)).unwrap_or(u32::MAX),
         })
     }
 

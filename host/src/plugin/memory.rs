@@ -10,6 +10,7 @@ use lru::LruCache;
 use sha2::Sha256;
 
 use super::policy::Role;
+use crate::timer;
 
 /// What outlives instances and is shared by all of them: the clock's origin, the operator's secret, the tables and the
 /// counters of plugins.
@@ -67,6 +68,14 @@ impl Services {
         match &self.clock {
             Clock::Running(since) => u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
             Clock::Set(now_ms) => now_ms.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What the times of load reports are counted by: the timers' clock, since reports are shared by all that serve.
+    pub(super) fn reports_now_ms(&self) -> u64 {
+        match &self.clock {
+            Clock::Running(_) => timer::now_ms(),
+            Clock::Set(_) => self.now_ms(),
         }
     }
 

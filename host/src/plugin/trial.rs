@@ -25,7 +25,7 @@ pub fn describe(plugin: &Plugin, services: &Arc<Services>) -> Result<Manifest, S
 }
 
 /// The functions of a balancer policy that a worker has no use for one by one, with whatever comes of them: for the
-/// conformance suite. Deadlines and limits are those of any call.
+/// conformance suite and the lab. Deadlines and limits are those of any call.
 #[derive(Debug)]
 pub struct BalancerOnTrial {
     instance: Rc<RefCell<Instance>>,
@@ -41,6 +41,11 @@ impl BalancerOnTrial {
     /// loops passes it all the same.
     fn call<R>(&self, call: impl FnOnce(&mut Live, u32) -> wasmtime::Result<R>) -> Result<R, Fault> {
         self.instance.borrow_mut().call(self.policy, AT_CHANGE, call)
+    }
+
+    /// Asks for an endpoint, as a worker does but for the deadline.
+    pub fn pick(&self, request: balancer::Request<'_>) -> Result<Option<balancer::Choice>, Fault> {
+        self.call(|live, policy| balancer::ask(live, policy, request))
     }
 
     /// Tells it the step from one set to another as a worker does.

@@ -102,7 +102,7 @@ fn help_names_every_subcommand() {
     let output = plimsoll(&directory, &["--help"]);
     let help = stdout(&output);
     assert!(output.status.success());
-    for subcommand in ["run", "check", "demo", "plugin", "schema", "completions"] {
+    for subcommand in ["run", "check", "demo", "plugin", "simulate", "schema", "completions"] {
         let listed = |line: &str| line.trim_start().starts_with(&format!("{subcommand} "));
         assert!(help.lines().any(listed), "{subcommand} in\n{help}");
         assert!(plimsoll(&directory, &[subcommand, "--help"]).status.success(), "{subcommand}");

@@ -1,0 +1,210 @@
+//! The lab's scenarios, as files and built in, and components as its balancers: run as the proxy runs them, but with a
+//! clock and a seed of the simulation.
+
+mod check;
+mod choice;
+mod fleet;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use anyhow::{Context as _, anyhow};
+use plimsoll_lab as lab;
+
+pub use check::{Overrides, Prepared};
+pub use choice::{BALANCERS, Choice};
+
+use crate::config::{self, ConfigErrors};
+use crate::plugin::{CreateError, Engine, Grants, Limits, Plugin, Services, Source};
+use fleet::Fleet;
+
+/// A scenario that comes with the proxy.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    pub name: &'static str,
+    /// As a file would have it.
+    pub text: &'static str,
+}
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$(BuiltIn { name: $name, text: include_str!(concat!("scenarios/", $name, ".yaml")) }),*]
+    };
+}
+
+/// In the order in which one would look at them.
+pub const BUILT_IN: &[BuiltIn] = built_in![
+    "steady",
+    "weighted",
+    "uneven",
+    "slow-endpoint",
+    "bursts",
+    "heavy-tail",
+    "failing",
+    "joining",
+    "many-proxies",
+    "hot-keys",
+    "resizing",
+    "packing",
+];
+
+/// What is compared when neither the command line nor the scenario says.
+pub const USUAL: [&str; 7] =
+    ["round-robin", "random", "least-request", "least-connections", "least-time", "peak-ewma", "weighted-by-signal"];
+
+impl BuiltIn {
+    pub fn find(name: &str) -> Option<&'static Self> {
+        BUILT_IN.iter().find(|built_in| built_in.name == name)
+    }
+
+    pub fn prepare(&self, overrides: &Overrides) -> Result<Prepared, ConfigErrors> {
+        check::scenario(self.text, Path::new(&format!("{}.yaml", self.name)), self.name, overrides)
+    }
+}
+
+/// Reads a scenario from a file.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Prepared, ConfigErrors> {
+    let text = config::read_file(path)?;
+    let name = path.file_stem().map_or_else(|| "scenario".to_owned(), |name| name.to_string_lossy().into_owned());
+    check::scenario(&text, path, &name, overrides)
+}
+
+/// The endpoints of a proxy's cluster. How much they can do is not in its configuration: all are alike but for their
+/// weights, which are taken to be right.
+pub fn endpoints(cluster: &config::Cluster) -> Vec<lab::Endpoint> {
+    let weights: f64 = cluster.endpoints.iter().map(|endpoint| f64::from(endpoint.weight)).sum();
+    let mean = (weights / cluster.endpoints.len().max(1) as f64).max(f64::MIN_POSITIVE);
+    let endpoint = |endpoint: &config::Endpoint| lab::Endpoint {
+        id: endpoint.id.clone(),
+        weight: endpoint.weight,
+        priority: endpoint.priority,
+        max_connections: endpoint.max_connections,
+        concurrency: (CONCURRENCY * f64::from(endpoint.weight) / mean).round().max(1.0) as u32,
+        speed: 1.0,
+    };
+    cluster.endpoints.iter().map(endpoint).collect()
+}
+
+/// Requests at a time that an endpoint of mean weight is taken to work on.
+const CONCURRENCY: f64 = 8.0;
+
+/// The balancer of a proxy's cluster.
+pub fn balancer(config: &config::Config, cluster: &config::Cluster) -> Choice {
+    let own = config.plugins.iter().find(|plugin| plugin.name == cluster.balancer.plugin);
+    let name = own.map_or_else(|| cluster.balancer.plugin.clone(), |own| own.path.to_string_lossy().into_owned());
+    let config = &cluster.balancer.config;
+    Choice { name, config: if config.is_null() { "{}".to_owned() } else { config.to_string() } }
+}
+
+/// Why nothing was simulated.
+#[derive(Debug)]
+pub enum SimulateError {
+    /// A balancer is not one, or refuses its configuration; the text says it all.
+    Usage(String),
+    Other(anyhow::Error),
+}
+
+/// A balancer that is ready to be simulated.
+struct Contestant {
+    choice: Choice,
+    plugin: Arc<Plugin>,
+}
+
+/// Plays a scenario with each balancer, on several threads. `progress` is told the share of all that is done.
+pub fn compare(
+    prepared: &Prepared,
+    choices: Vec<Choice>,
+    command: String,
+    progress: &mut dyn FnMut(f64),
+) -> Result<lab::Report, SimulateError> {
+    let engine = Engine::new().map_err(SimulateError::Other)?;
+    let contestants: Result<Vec<Contestant>, SimulateError> =
+        choices.into_iter().map(|choice| contestant(&engine, choice, &prepared.scenario)).collect();
+    let entries = play_all(&prepared.scenario, &contestants?, progress).map_err(SimulateError::Other)?;
+    Ok(lab::Report::new(&prepared.scenario, &prepared.text, command, entries))
+}
+
+/// Instances of plugins at a time.
+const MOST_INSTANCES: u32 = 4 * check::MOST_WORKERS;
+
+/// Loads a balancer, and lets it judge its configuration.
+fn contestant(engine: &Engine, choice: Choice, scenario: &lab::Scenario) -> Result<Contestant, SimulateError> {
+    let services = Arc::new(Services::for_trial(0));
+    let bytes = choice.bytes().map_err(SimulateError::Other)?;
+    let (grants, limits) = (Grants::everything(), Limits::default());
+    let plugin = Plugin::load(engine, &services, None, &bytes, Source::Upload, grants, limits)
+        .with_context(|| format!("load {}", choice.name))
+        .map_err(SimulateError::Other)?;
+    let plugin = Arc::new(plugin);
+    match Fleet::start(&plugin, &choice.config, scenario) {
+        Ok(_) => Ok(Contestant { choice, plugin }),
+        Err(error) => {
+            let text = format!("{}: {error}", choice.label());
+            Err(match error {
+                CreateError::Failed(_) => SimulateError::Other(anyhow::Error::msg(text)),
+                CreateError::Refused(_) | CreateError::MissingRole => SimulateError::Usage(format!("error: {text}")),
+            })
+        }
+    }
+}
+
+fn play_all(
+    scenario: &lab::Scenario,
+    contestants: &[Contestant],
+    progress: &mut dyn FnMut(f64),
+) -> anyhow::Result<Vec<lab::Entry>> {
+    // Each thread has two instances for each worker where keys are followed, and the engine has room for so many in all.
+    let room = (MOST_INSTANCES / (2 * scenario.proxies * scenario.workers).max(1)).max(1) as usize;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(contestants.len()).min(room);
+    let next = AtomicUsize::new(0);
+    let steps = contestants.len() * lab::SLICES;
+    let (tells, hears) = mpsc::sync_channel(steps.max(1));
+    std::thread::scope(|scope| {
+        let start = |_| {
+            let (tells, next) = (tells.clone(), &next);
+            scope.spawn(move || play_in_turn(scenario, contestants, next, &tells))
+        };
+        let players: Vec<_> = (0..threads).map(start).collect();
+        drop(tells);
+        for (done, ()) in hears.iter().enumerate() {
+            progress(done as f64 / steps as f64);
+        }
+        let played =
+            players.into_iter().map(|player| player.join().unwrap_or_else(|_| Err(anyhow!("a thread failed"))));
+        Ok(played.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    })
+}
+
+/// Takes the next contestant until none is left.
+fn play_in_turn(
+    scenario: &lab::Scenario,
+    contestants: &[Contestant],
+    next: &AtomicUsize,
+    tells: &mpsc::SyncSender<()>,
+) -> anyhow::Result<Vec<lab::Entry>> {
+    let mut entries = Vec::new();
+    while let Some(contestant) = contestants.get(next.fetch_add(1, Ordering::Relaxed)) {
+        entries.push(play(scenario, contestant, tells)?);
+    }
+    Ok(entries)
+}
+
+fn play(scenario: &lab::Scenario, contestant: &Contestant, tells: &mpsc::SyncSender<()>) -> anyhow::Result<lab::Entry> {
+    let Contestant { choice, plugin } = contestant;
+    let mut make = || -> Result<Box<dyn lab::Balancer>, String> {
+        let fleet = Fleet::start(plugin, &choice.config, scenario).map_err(|error| error.to_string())?;
+        Ok(Box::new(fleet))
+    };
+    // Nobody needs to hear of every step.
+    let mut progress = |_| {
+        let _ = tells.try_send(());
+    };
+    let measured =
+        lab::run(scenario, &mut make, &mut progress).map_err(|error| anyhow!("{}: {error}", choice.label()))?;
+    Ok(lab::Entry { name: choice.label(), config: choice.config.clone(), measured })
+}

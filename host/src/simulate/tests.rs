@@ -1,0 +1,42 @@
+use std::path::Path;
+
+use super::*;
+
+#[test]
+fn every_built_in_scenario_is_sound_and_says_what_it_shows() {
+    for built_in in BUILT_IN {
+        let prepared = built_in.prepare(&Overrides::default()).unwrap_or_else(|errors| panic!("{errors}"));
+        let scenario = &prepared.scenario;
+        assert!(scenario.title.len() > 20, "{}", built_in.name);
+        assert!(scenario.requests() < 1e6, "{}: {} requests take too long", built_in.name, scenario.requests());
+        assert!(Choice::list(&prepared.balancers.join(",")).is_ok(), "{}", built_in.name);
+    }
+    let usual = Choice::list(&USUAL.join(",")).expect("they are there");
+    assert_eq!(usual.len(), USUAL.len());
+}
+
+#[test]
+fn every_balancer_is_in_some_scenario() {
+    let mut seen: Vec<String> = USUAL.iter().map(ToString::to_string).collect();
+    for built_in in BUILT_IN {
+        let prepared = built_in.prepare(&Overrides::default()).expect("sound");
+        seen.extend(Choice::list(&prepared.balancers.join(",")).expect("sound").into_iter().map(|choice| choice.name));
+    }
+    for name in BALANCERS {
+        assert!(seen.iter().any(|seen| seen == name), "{name} is compared nowhere");
+    }
+}
+
+#[test]
+fn the_reference_is_up_to_date() {
+    let about = "# Scenarios\n\nWhat `plimsoll simulate --cluster FILE` reads: one YAML file. Unknown keys are refused, and every mistake is told\n\
+         with its line. Time spans are text with units (`250us`, `10ms`, `1m30s`). `plimsoll simulate --scenario NAME --print`\n\
+         prints one to begin with; docs/ALGORITHMS.md shows what comes of those that are built in.\n\
+         \nThis page is made from the schema.\n";
+    let reference = config::reference_of::<schema::File>(about);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/SCENARIOS.md");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &reference).expect("the reference can be written");
+    }
+    assert!(std::fs::read_to_string(&path).unwrap_or_default() == reference, "run the tests with UPDATE_GOLDEN=1");
+}

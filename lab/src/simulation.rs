@@ -1,0 +1,446 @@
+//! The story of a run: requests come, the balancer chooses, endpoints work, proxies hear of it.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use crate::balancer::{Balancer, Ending, Outcome};
+use crate::cluster::Cluster;
+use crate::keys::{KeyProbe, Revisits};
+use crate::measure::Span;
+use crate::numbers::mix;
+use crate::results::{Failure, Measured, Results};
+use crate::scenario::{Keys, Scenario, What};
+use crate::server::{Reception, Server, Ticket};
+use crate::workload::{Job, Workload};
+
+/// Outcomes that are told at once at the most, and how long they are gathered: as in the proxy.
+pub const BATCH: usize = 1024;
+const GATHERED_FOR_US: u64 = 20_000;
+
+/// What the clock of the plugins says when a run begins.
+const BEGINNING_MS: u64 = 1_000_000;
+
+/// Requests that may be under way at once, over all; those beyond are refused.
+const MOST_UNDER_WAY: usize = 200_000;
+
+/// One balancer in a scenario.
+pub(crate) struct Simulation<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) balancer: Box<dyn Balancer>,
+    wants_outcomes: bool,
+    probe: Option<KeyProbe>,
+    revisits: Revisits,
+    pub(crate) span: Span,
+    pub(crate) now_us: u64,
+    agenda: Agenda,
+    /// Attempts in the order in which they time out.
+    timeouts: VecDeque<(u64, Ticket)>,
+    pub(crate) requests: Requests,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) cluster: Cluster,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) results: Results,
+    pub(crate) random: fastrand::Rng,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Worker {
+    batch: Vec<Outcome>,
+    /// Requests that found every endpoint full.
+    pub(crate) waiting: VecDeque<Ticket>,
+}
+
+/// What is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Happening {
+    /// An endpoint has done what an attempt asked of it.
+    Done { slot: u32, ticket: Ticket },
+    /// An endpoint ends an attempt without having worked on it.
+    Ends { ticket: Ticket, refused: bool },
+    /// A worker tells its balancer what it has gathered.
+    Tell { worker: u32 },
+    /// A request has waited for room long enough.
+    WaitIsOver { ticket: Ticket },
+    /// The event of this number.
+    Event { number: u32 },
+    /// Proxies notice whether an endpoint works.
+    Notice { slot: u32, works: bool },
+    /// An endpoint warms up further.
+    Ramp { slot: u32 },
+}
+
+#[derive(Debug, Default)]
+struct Agenda {
+    heap: BinaryHeap<Reverse<(u64, u64, Happening)>>,
+    count: u64,
+}
+
+impl Agenda {
+    fn at(&mut self, us: u64, happening: Happening) {
+        // What was planned first happens first.
+        self.count += 1;
+        self.heap.push(Reverse((us, self.count, happening)));
+    }
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) job: Job,
+    /// Of its attempt, or its wait.
+    pub(crate) serial: u64,
+    pub(crate) tried: Vec<u32>,
+    slot: u32,
+    began_us: u64,
+}
+
+/// Requests under way, in places that are used again.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    places: Vec<Option<Request>>,
+    free: Vec<u32>,
+    serial: u64,
+}
+
+impl Requests {
+    fn add(&mut self, job: Job) -> Option<u32> {
+        if self.places.len() - self.free.len() >= MOST_UNDER_WAY {
+            return None;
+        }
+        let request = Request { job, serial: 0, tried: Vec::new(), slot: 0, began_us: 0 };
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() as u32 - 1
+        });
+        self.places[place as usize] = Some(request);
+        Some(place)
+    }
+
+    pub(crate) fn get(&mut self, place: u32) -> Option<&mut Request> {
+        self.places.get_mut(place as usize)?.as_mut()
+    }
+
+    /// The request of an attempt or wait, if that is not over.
+    pub(crate) fn current(&mut self, ticket: Ticket) -> Option<&mut Request> {
+        self.get(ticket.request).filter(|request| request.serial == ticket.serial)
+    }
+
+    /// Begins a new attempt or wait of a request.
+    pub(crate) fn ticket(&mut self, place: u32) -> Ticket {
+        self.serial += 1;
+        let serial = self.serial;
+        if let Some(request) = self.get(place) {
+            request.serial = serial;
+        }
+        Ticket { request: place, serial }
+    }
+
+    fn remove(&mut self, place: u32) -> Option<Request> {
+        let request = self.places.get_mut(place as usize)?.take()?;
+        self.free.push(place);
+        Some(request)
+    }
+}
+
+/// Plays a scenario with the balancer that `make` makes; it is asked for a second one where keys are followed. `progress`
+/// is told the share that is done, some hundred times.
+pub fn run(
+    scenario: &Scenario,
+    make: &mut dyn FnMut() -> Result<Box<dyn Balancer>, String>,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Measured, String> {
+    let probe = if scenario.keys == Keys::None { None } else { Some(KeyProbe::new(make()?)) };
+    let mut simulation = Simulation::new(scenario, make()?, probe);
+    let mut slice = 0;
+    for job in Workload::new(scenario) {
+        if simulation.span.slice(job.at_us) > slice {
+            slice = simulation.span.slice(job.at_us);
+            progress(job.at_us as f64 / scenario.duration_us as f64);
+        }
+        simulation.advance(job.at_us);
+        simulation.arrive(job);
+    }
+    // What is under way ends or times out.
+    simulation.advance(u64::MAX);
+    Ok(simulation.finish())
+}
+
+impl<'a> Simulation<'a> {
+    fn new(scenario: &'a Scenario, balancer: Box<dyn Balancer>, probe: Option<KeyProbe>) -> Self {
+        let span = Span { warm_up_us: scenario.warm_up_us, duration_us: scenario.duration_us };
+        let mut simulation = Self {
+            wants_outcomes: balancer.wants_outcomes(),
+            scenario,
+            balancer,
+            probe,
+            revisits: Revisits::default(),
+            span,
+            now_us: 0,
+            agenda: Agenda::default(),
+            timeouts: VecDeque::new(),
+            requests: Requests::default(),
+            servers: scenario.endpoints.iter().map(|of| Server::new(of, scenario.proxies, span)).collect(),
+            cluster: Cluster::new(scenario),
+            workers: (0..scenario.workers * scenario.proxies).map(|_| Worker::default()).collect(),
+            results: Results::new(span),
+            random: fastrand::Rng::with_seed(mix(scenario.seed ^ mix(5))),
+        };
+        for (number, event) in (0..).zip(&scenario.events) {
+            simulation.agenda.at(event.at_us, Happening::Event { number });
+        }
+        simulation.tell_endpoints(None);
+        simulation
+    }
+
+    fn now_ms(&self) -> u64 {
+        BEGINNING_MS + self.now_us / 1000
+    }
+
+    pub(crate) fn proxy(&self, worker: u32) -> usize {
+        (worker / self.scenario.workers) as usize
+    }
+
+    /// Lets everything happen until a time.
+    fn advance(&mut self, until_us: u64) {
+        loop {
+            let happening = self.agenda.heap.peek().map(|Reverse((at_us, ..))| *at_us);
+            let timeout = self.timeouts.front().map(|(at_us, _)| *at_us);
+            let next = match (happening, timeout) {
+                (Some(one), Some(other)) => one.min(other),
+                (Some(at_us), None) | (None, Some(at_us)) => at_us,
+                (None, None) => break,
+            };
+            if next > until_us {
+                break;
+            }
+            self.now_us = next;
+            if happening == Some(next) {
+                if let Some(Reverse((_, _, happening))) = self.agenda.heap.pop() {
+                    self.happen(happening);
+                }
+            } else if let Some((_, ticket)) = self.timeouts.pop_front() {
+                self.attempt_ended(ticket, Ending::TimedOut);
+            }
+        }
+        self.now_us = self.now_us.max(if until_us == u64::MAX { 0 } else { until_us });
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Done { slot, ticket } => {
+                self.servers[slot as usize].done(self.now_us);
+                self.attempt_ended(ticket, Ending::Answered);
+                self.next_at(slot);
+            }
+            Happening::Ends { ticket, refused } => {
+                self.attempt_ended(ticket, if refused { Ending::Refused } else { Ending::Error });
+            }
+            Happening::Tell { worker } => self.tell_outcomes(worker),
+            Happening::WaitIsOver { ticket } => self.stop_waiting(ticket),
+            Happening::Event { number } => self.event(number),
+            Happening::Notice { slot, works } => self.notice(slot, works),
+            Happening::Ramp { slot } => {
+                if let Some(next_us) = self.cluster.step_ramp(self.now_us, slot) {
+                    self.agenda.at(next_us, Happening::Ramp { slot });
+                }
+                self.tell_endpoints(None);
+            }
+        }
+    }
+
+    fn arrive(&mut self, job: Job) {
+        self.balancer.set_now_ms(self.now_ms());
+        match self.requests.add(job) {
+            Some(place) => self.go(place),
+            None => self.results.failed(job.at_us, Failure::Overflow),
+        }
+    }
+
+    /// Begins an attempt at an endpoint.
+    pub(crate) fn begin(&mut self, place: u32, slot: u32) {
+        let ticket = self.requests.ticket(place);
+        let now_us = self.now_us;
+        let Some(request) = self.requests.get(place) else { return };
+        request.slot = slot;
+        request.began_us = now_us;
+        let job = request.job;
+        let is_counted = self.span.is_counted(now_us);
+        if is_counted {
+            self.servers[slot as usize].attempts += 1;
+            self.cluster.count_request();
+        }
+        if let Some(key) = job.key {
+            self.revisits.visit(key, slot, is_counted);
+        }
+        self.balancer.begin(job.worker, slot);
+        let proxy = self.proxy(job.worker);
+        let after = |us: u64| now_us.saturating_add(us);
+        match self.servers[slot as usize].receive(now_us, proxy, ticket, job.demand_us) {
+            Reception::Begins { us } => self.agenda.at(after(us), Happening::Done { slot, ticket }),
+            Reception::Ends { ending, after_us } => {
+                let refused = ending == Ending::Refused;
+                self.agenda.at(after(after_us), Happening::Ends { ticket, refused });
+            }
+            Reception::Queues | Reception::Nothing => {}
+        }
+        self.timeouts.push_back((after(self.scenario.timeout_us), ticket));
+        if self.timeouts.len() > 2 * MOST_UNDER_WAY {
+            // Most attempts are over long before.
+            let requests = &mut self.requests;
+            self.timeouts.retain(|(_, ticket)| requests.current(*ticket).is_some());
+        }
+    }
+
+    /// An endpoint goes on with what waits there.
+    fn next_at(&mut self, slot: u32) {
+        while let Some(ticket) = self.servers[slot as usize].next_waiting() {
+            // Whoever timed out waits no more.
+            let Some(request) = self.requests.current(ticket) else { continue };
+            let demand_us = request.job.demand_us;
+            let us = self.servers[slot as usize].begin(self.now_us, demand_us);
+            self.agenda.at(self.now_us.saturating_add(us), Happening::Done { slot, ticket });
+        }
+    }
+
+    fn attempt_ended(&mut self, ticket: Ticket, ending: Ending) {
+        let now_us = self.now_us;
+        let Some(request) = self.requests.current(ticket) else { return };
+        // Whatever else was to become of this attempt does not.
+        request.serial = 0;
+        let (job, slot) = (request.job, request.slot);
+        let total_us = u32::try_from(now_us - request.began_us).unwrap_or(u32::MAX);
+        let proxy = self.proxy(job.worker);
+        self.servers[slot as usize].leave(now_us, proxy);
+        let outcome = Outcome { slot, ending, total_us };
+        self.balancer.set_now_ms(self.now_ms());
+        if matches!(ending, Ending::Answered | Ending::Error) {
+            let report = self.servers[slot as usize].report(now_us, ending);
+            self.balancer.report_load(job.worker, slot, report);
+        }
+        self.balancer.end(job.worker, &outcome);
+        self.gather(job.worker, outcome);
+        self.room_at(proxy);
+        match ending {
+            Ending::Answered => self.answered(ticket.request),
+            Ending::Error => self.fail(ticket.request, Failure::Error),
+            Ending::TimedOut => self.fail(ticket.request, Failure::Timeout),
+            Ending::Refused => self.try_elsewhere(ticket.request, slot),
+        }
+    }
+
+    /// Nothing was sent, so another endpoint may have the request.
+    fn try_elsewhere(&mut self, place: u32, refused_by: u32) {
+        let Some(request) = self.requests.get(place) else { return };
+        request.tried.push(refused_by);
+        if request.tried.len() < self.scenario.max_attempts as usize {
+            self.go(place);
+        } else {
+            self.fail(place, Failure::Refused);
+        }
+    }
+
+    fn answered(&mut self, place: u32) {
+        if let Some(request) = self.requests.remove(place) {
+            self.results.answered(request.job.at_us, self.now_us - request.job.at_us);
+        }
+    }
+
+    pub(crate) fn fail(&mut self, place: u32, why: Failure) {
+        if let Some(request) = self.requests.remove(place) {
+            self.results.failed(request.job.at_us, why);
+        }
+    }
+
+    /// Notes an outcome for the worker's balancer, which hears of it with others.
+    fn gather(&mut self, worker: u32, outcome: Outcome) {
+        if !self.wants_outcomes {
+            return;
+        }
+        let batch = &mut self.workers[worker as usize].batch;
+        batch.push(outcome);
+        let gathered = batch.len();
+        if gathered == 1 {
+            // Each worker looks every so often, at times of its own.
+            let offset = GATHERED_FOR_US * u64::from(worker) / self.workers.len() as u64;
+            let rounds = (self.now_us + GATHERED_FOR_US - offset) / GATHERED_FOR_US;
+            self.agenda.at(rounds * GATHERED_FOR_US + offset, Happening::Tell { worker });
+        } else if gathered == BATCH {
+            self.tell_outcomes(worker);
+        }
+    }
+
+    fn tell_outcomes(&mut self, worker: u32) {
+        let batch = std::mem::take(&mut self.workers[worker as usize].batch);
+        if !batch.is_empty() {
+            self.balancer.set_now_ms(self.now_ms());
+            self.balancer.outcomes(worker, &batch);
+        }
+    }
+
+    pub(crate) fn plan_end_of_wait(&mut self, ticket: Ticket) {
+        self.agenda.at(self.now_us.saturating_add(self.scenario.queue_timeout_us), Happening::WaitIsOver { ticket });
+    }
+
+    fn event(&mut self, number: u32) {
+        let Some(event) = self.scenario.events.get(number as usize) else { return };
+        let (slot, what) = (event.slot, event.what);
+        if what.is_of_membership() {
+            if self.cluster.change_membership(self.now_us, slot, what) {
+                self.agenda.at(self.now_us, Happening::Ramp { slot });
+            }
+            self.tell_endpoints(Some(&format!("{} {}", self.id(slot), what.verb())));
+            return;
+        }
+        self.servers[slot as usize].suffer(what);
+        if let Some(notice_us) = self.scenario.notice_us {
+            let works = !self.servers[slot as usize].fails();
+            self.agenda.at(self.now_us + notice_us, Happening::Notice { slot, works });
+        }
+    }
+
+    fn notice(&mut self, slot: u32, works: bool) {
+        // It may have changed again since.
+        if self.servers[slot as usize].fails() == works || !self.cluster.notice(self.now_us, slot, works) {
+            return;
+        }
+        if works && self.scenario.slow_start_us > 0 {
+            self.agenda.at(self.now_us, Happening::Ramp { slot });
+        }
+        let what = if works { "is put back" } else { "is taken out" };
+        self.tell_endpoints(Some(&format!("{} {what}", self.id(slot))));
+    }
+
+    fn id(&self, slot: u32) -> &str {
+        self.scenario.endpoints.get(slot as usize).map_or("", |endpoint| &endpoint.id)
+    }
+
+    fn tell_endpoints(&mut self, what: Option<&str>) {
+        let members = self.cluster.members();
+        let now_ms = self.now_ms();
+        self.balancer.set_now_ms(now_ms);
+        self.balancer.set_endpoints(&members);
+        if let Some(probe) = &mut self.probe {
+            probe.set_endpoints(self.now_us, now_ms, &members, what);
+        }
+        // There may be others to go to.
+        for proxy in 0..self.scenario.proxies as usize {
+            self.room_at(proxy);
+        }
+    }
+
+    fn finish(mut self) -> Measured {
+        let due = self.cluster.due();
+        let keys = self.probe.and_then(KeyProbe::changes);
+        self.results.measured(self.scenario, &mut self.servers, &due, keys, self.revisits.share())
+    }
+}
+
+impl What {
+    /// As it stands beside the line that marks it.
+    pub(crate) fn describe(self, id: &str) -> String {
+        match self {
+            Self::Slow { factor } => format!("{id} takes {factor}× as long"),
+            other => format!("{id} {}", other.verb()),
+        }
+    }
+}
