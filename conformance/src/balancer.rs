@@ -45,6 +45,12 @@ pub(crate) const PROPERTIES: &[Property] = &[
         "a further priority level gets nothing while all of the first is ready, and all when none of it is",
         goes_by_priority,
     ),
+    Property::quick(
+        "B19",
+        ALL,
+        "what another instance has prepared decides as what is made here, and what does not fit is not gone by",
+        adopts_only_what_fits,
+    ),
 ];
 
 fn chooses_only_what_takes_new(trial: &mut Trial<'_>) -> Checked {
@@ -269,5 +275,45 @@ fn goes_by_priority(trial: &mut Trial<'_>) -> Checked {
             }
         }
     }
+    Ok(())
+}
+
+fn adopts_only_what_fits(trial: &mut Trial<'_>) -> Checked {
+    if !trial.balancer()?.prepares() {
+        return Err(Stop::Skipped("it does not prepare for endpoints".into()));
+    }
+    let keys = trial.keys(200);
+    let mut garbage: Vec<Vec<u32>> = vec![vec![], vec![0], vec![u32::MAX; 3]];
+    garbage.push((0..5000).map(|_| trial.random.u32(..)).collect());
+    let mut numbers = 0;
+    for _ in 0..4 {
+        let weights: Vec<u32> = (0..trial.random.u32(1..12)).map(|_| trial.random.u32(1..5)).collect();
+        let endpoints = Endpoint::weighing(&weights);
+        let mut preparing = trial.balancer()?;
+        preparing.set_endpoints(&endpoints)?;
+        let prepared = preparing.prepare()?;
+        numbers = numbers.max(prepared.len());
+        let adopting = |prepared: &[u32], endpoints: &[Endpoint]| {
+            let mut balancer = trial.balancer()?;
+            balancer.adopt(prepared)?;
+            balancer.set_endpoints(endpoints)?;
+            map(&mut *balancer, &keys)
+        };
+        let by_itself = adopting(&[], &endpoints)?;
+        if adopting(&prepared, &endpoints)? != by_itself {
+            return Err(format!("with weights {weights:?} it decides otherwise by what was prepared").into());
+        }
+        let others = Endpoint::weighing(&[weights.as_slice(), &[7]].concat());
+        let by_others = adopting(&[], &others)?;
+        if adopting(&prepared, &others)? != by_others {
+            return Err(format!("what was prepared for weights {weights:?} decides about others").into());
+        }
+        for garbage in &garbage {
+            if adopting(garbage, &endpoints)? != by_itself {
+                return Err(format!("it goes by {} numbers that nobody has prepared", garbage.len()).into());
+            }
+        }
+    }
+    trial.measure("numbers", numbers as f64);
     Ok(())
 }

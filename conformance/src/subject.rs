@@ -101,6 +101,21 @@ pub trait Balancer {
     /// Asks for the slot of an endpoint; `tried` have failed this request.
     fn pick(&mut self, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, String>;
 
+    /// Whether it prepares for endpoints, ahead of those that are told them.
+    fn prepares(&self) -> bool {
+        false
+    }
+
+    /// What it has prepared for the endpoints that it was told.
+    fn prepare(&mut self) -> Result<Vec<u32>, String> {
+        Ok(Vec::new())
+    }
+
+    /// Takes what another has prepared, for the endpoints that it is told next.
+    fn adopt(&mut self, _prepared: &[u32]) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Whether it asked for outcomes.
     fn wants_outcomes(&self) -> bool;
 

@@ -53,7 +53,7 @@ fn what_a_balancer_is_shows_in_what_it_does() {
     }
 }
 
-const MUTANTS: [(Fault, Kind, &str, &str); 40] = [
+const MUTANTS: [(Fault, Kind, &str, &str); 41] = [
     (Fault::ChangesItsDescription, Kind::Turns, "generic", "G1"),
     (Fault::CreatesOnce, Kind::Turns, "generic", "G2"),
     (Fault::DiesOfGarbage, Kind::Turns, "generic", "G3"),
@@ -74,6 +74,7 @@ const MUTANTS: [(Fault, Kind, &str, &str); 40] = [
     (Fault::TellsWholeFromChanges, Kind::Hash, "", "B6"),
     (Fault::TakesWeightZero, Kind::Turns, "", "B7"),
     (Fault::IgnoresPriority, Kind::Turns, "", "B16"),
+    (Fault::AdoptsAnything, Kind::Hash, "", "B19"),
     (Fault::IgnoresWeights, Kind::Turns, "balancer/weighted,balancer/uniform,balancer/ramp,balancer/spread", "B8"),
     (Fault::Bursts, Kind::Turns, "balancer/weighted,balancer/smooth", "B8b"),
     (Fault::FavoursOne, Kind::Turns, "balancer/weighted,balancer/smooth,balancer/uniform,balancer/ramp", "B9"),

@@ -74,6 +74,7 @@ pub(crate) enum Fault {
     RemembersStrangers,
     ShufflesForAWeight,
     ShufflesWhileOneIsDown,
+    AdoptsAnything,
 }
 
 pub(crate) struct Native {
@@ -185,6 +186,7 @@ struct State {
     /// Microseconds, and when that was.
     times: HashMap<u32, (f64, u64)>,
     now_ms: u64,
+    adopted: bool,
 }
 
 impl Balancer for Policy {
@@ -237,6 +239,9 @@ impl Balancer for Policy {
         if candidates.is_empty() {
             return Ok(None);
         }
+        if self.state.adopted {
+            return Ok(candidates.last().map(|last| last.slot));
+        }
         if self.fault == Fault::IsNeverTheSame && self.state.now_ms == 1000 {
             return Ok(Some(candidates[self.chaos.get() as usize % candidates.len()].slot));
         }
@@ -250,6 +255,15 @@ impl Balancer for Policy {
             Kind::Hash | Kind::Numbered | Kind::Bounded => self.hashed(key, &candidates),
             Kind::Least | Kind::Latency => self.better_of_two(&candidates),
         }))
+    }
+
+    fn prepares(&self) -> bool {
+        self.fault == Fault::AdoptsAnything
+    }
+
+    fn adopt(&mut self, prepared: &[u32]) -> Result<(), String> {
+        self.state.adopted = prepared.len() > 3;
+        Ok(())
     }
 
     fn wants_outcomes(&self) -> bool {

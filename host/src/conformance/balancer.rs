@@ -74,6 +74,18 @@ impl suite::Balancer for UnderTest {
         Ok(choice.map(|choice| choice.slot))
     }
 
+    fn prepares(&self) -> bool {
+        self.trial.prepares()
+    }
+
+    fn prepare(&mut self) -> Result<Vec<u32>, String> {
+        self.trial.prepare().map_err(text)
+    }
+
+    fn adopt(&mut self, prepared: &[u32]) -> Result<(), String> {
+        self.trial.adopt(prepared).map_err(text)
+    }
+
     fn wants_outcomes(&self) -> bool {
         self.balancer.wants_outcomes()
     }

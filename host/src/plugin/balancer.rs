@@ -143,10 +143,13 @@ pub fn prepare(instance: Instance, config: PolicyConfig, endpoints: Arc<Endpoint
             return None;
         }
     };
-    let prepared = instance.call(policy, AT_START, |live, policy| {
-        let Some(balancer) = &live.balancer else { return Err(wasmtime::Error::msg("no such role")) };
-        live.store.set_hostcall_fuel(MOST_PREPARED * size_of::<u32>() + HOSTCALL_BYTES);
-        balancer.call_prepare(&mut live.store, policy)
-    });
+    let prepared = instance.call(policy, AT_START, prepared);
     prepared.ok().filter(|prepared| !prepared.is_empty() && prepared.len() <= MOST_PREPARED)
+}
+
+pub(super) fn prepared(live: &mut Live, policy: u32) -> wasmtime::Result<Vec<u32>> {
+    let Some(balancer) = &live.balancer else { return Err(wasmtime::Error::msg("no such role")) };
+    // Tables are larger than what plugins pass otherwise.
+    live.store.set_hostcall_fuel(MOST_PREPARED * size_of::<u32>() + HOSTCALL_BYTES);
+    balancer.call_prepare(&mut live.store, policy)
 }

@@ -75,6 +75,21 @@ impl BalancerOnTrial {
         })
     }
 
+    pub fn prepares(&self) -> bool {
+        self.instance.borrow().prepares(self.policy)
+    }
+
+    pub fn prepare(&self) -> Result<Vec<u32>, Fault> {
+        self.call(|live, policy| balancer::prepared(live, policy))
+    }
+
+    pub fn adopt(&self, prepared: &[u32]) -> Result<(), Fault> {
+        self.call(|live, policy| {
+            let Some(balancer) = &live.balancer else { return Err(no_such_role()) };
+            balancer.call_adopt(&mut live.store, policy, prepared)
+        })
+    }
+
     /// What became of attempts.
     pub fn outcomes(&self, batch: &[crate::snapshot::Outcome]) -> Result<(), Fault> {
         let batch = convert::outcomes(batch);
