@@ -1,8 +1,12 @@
+use std::cell::Cell;
+
 use crate::{Endpoints, host};
 
-/// Draws endpoints in proportion to their weights, in constant time: Walker's alias method as Vose builds it.
+/// Draws endpoints in proportion to their weights, in constant time: Walker's alias method as Vose builds it. Its random
+/// numbers are its own, of which the host gives the first: asking it for each would be a third of what a pick costs.
 #[derive(Clone, Debug, Default)]
 pub struct Draw {
+    random: Cell<u64>,
     /// Empty when all weigh the same.
     columns: Vec<Column>,
 }
@@ -17,8 +21,9 @@ struct Column {
 impl Draw {
     /// A table for [`Endpoints::ready`]; build it whenever they change.
     pub fn new(endpoints: &Endpoints) -> Self {
+        let random = Cell::new(host::random());
         if endpoints.weights_equal() {
-            return Self::default();
+            return Self { random, columns: Vec::new() };
         }
         let ready = endpoints.ready();
         let total: u64 = ready.iter().map(|e| u64::from(e.weight)).sum();
@@ -36,13 +41,13 @@ impl Draw {
                 small.push(greater);
             }
         }
-        Self { columns }
+        Self { random, columns }
     }
 
     /// Index of one of `len` endpoints, which is at least 1.
     #[inline]
     pub fn one(&self, len: usize) -> usize {
-        let random = host::random();
+        let random = self.random();
         let index = scale((random >> 32) as u32, len);
         self.resolve(index, random as u32)
     }
@@ -55,7 +60,7 @@ impl Draw {
             return (first, 1 - first);
         }
         if self.columns.is_empty() {
-            let random = host::random();
+            let random = self.random();
             let first = scale((random >> 32) as u32, len);
             let second = scale(random as u32, len - 1);
             return (first, if second >= first { second + 1 } else { second });
@@ -64,6 +69,16 @@ impl Draw {
         // Where one weighs nearly everything, the second draw keeps hitting the first: then its neighbour will do.
         let second = (0..4).map(|_| self.one(len)).find(|&second| second != first);
         (first, second.unwrap_or(if first + 1 == len { 0 } else { first + 1 }))
+    }
+
+    /// SplitMix64 (Steele, Lea and Flood, 2014). Not inlined: plugins are to stay small.
+    #[inline(never)]
+    fn random(&self) -> u64 {
+        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(state);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 
     #[inline]

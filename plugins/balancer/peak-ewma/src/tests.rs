@@ -212,6 +212,7 @@ fn nobody_is_taken_to_be_faster_than_half_the_mean_for_not_being_asked() {
     let mut bench = bench(&[1, 1], "");
     bench.outcomes(&[answered(0, 1000), answered(1, 10_000)]);
     set_now_ms(10_000_000);
+    bench.outcomes(&[]);
     // What was 10 ms has faded to 2.75 ms, what was 1 ms has not faded.
     set_in_flight(0, 1);
     assert!((0..50).all(|_| bench.pick_slot(None) == Some(0)));

@@ -17,6 +17,8 @@ fn report(slot: u32, cpu: u32, memory: u32, utilization: u32) {
 }
 
 fn always(bench: &mut BalancerBench<Resource>, slot: u32) -> bool {
+    // Reports are looked at when outcomes come.
+    bench.outcomes(&[]);
     (0..50).all(|_| bench.pick_slot(None) == Some(slot))
 }
 
@@ -60,6 +62,7 @@ fn without_reports_that_count_requests_do() {
 fn one_that_is_not_used_much_does_not_get_everything() {
     let mut bench = bench(&[1; 10], "");
     (0..10).for_each(|slot| report(slot, 500 + slot, 0, 0));
+    bench.outcomes(&[]);
     let picks = (0..20_000).filter(|_| bench.pick_slot(None) == Some(0)).count();
     assert!((3500..4500).contains(&picks), "{picks}: two of ten draws");
 }
@@ -79,6 +82,7 @@ proptest! {
     ) {
         let mut bench = bench(&weights, "");
         (0..8).for_each(|slot| report(slot, 100 * slot, 0, 0));
+        bench.outcomes(&[]);
         let usable: Vec<u32> = (0..).zip(&weights).filter(|(_, w)| **w > 0).map(|(slot, _)| slot).collect();
         let left: Vec<u32> = usable.iter().copied().filter(|slot| !tried.contains(slot)).collect();
         let picked = if tried.is_empty() { bench.pick_slot(None) } else { bench.pick_again(None, &tried) };

@@ -42,6 +42,8 @@ pub struct WeightedBySignal {
     /// In ascending order of slots, of all endpoints.
     weights: Vec<Weight>,
     schedule: Schedule,
+    /// Those that may be chosen, in ascending order of slots.
+    ready: Vec<Ready>,
     update_at_ms: u64,
 }
 
@@ -61,7 +63,14 @@ impl Balancer for WeightedBySignal {
             penalty,
         };
         let update_period_ms = config.weight_update_period.as_millis().max(LEAST_UPDATE_PERIOD_MS);
-        Ok(Self { terms, update_period_ms, weights: Vec::new(), schedule: Schedule::default(), update_at_ms: 0 })
+        Ok(Self {
+            terms,
+            update_period_ms,
+            weights: Vec::new(),
+            schedule: Schedule::default(),
+            ready: Vec::new(),
+            update_at_ms: 0,
+        })
     }
 
     fn endpoints(&mut self, endpoints: &Endpoints) {
@@ -77,13 +86,22 @@ impl Balancer for WeightedBySignal {
                 .unwrap_or_else(|| Weight::new(endpoint.slot, endpoint.id_hash))
         };
         self.weights = endpoints.iter().map(weight_of).collect();
-        self.update(endpoints);
+        self.ready = endpoints.ready().to_vec();
+        self.update();
+    }
+
+    fn wants_outcomes(&self) -> bool {
+        true
+    }
+
+    /// Reports come with answers, so this is the time to look at them, and no request waits for it.
+    fn outcomes(&mut self, _outcomes: &[Outcome]) {
+        if host::now_ms() >= self.update_at_ms {
+            self.update();
+        }
     }
 
     fn pick(&mut self, request: &Pick<'_>) -> Option<Choice> {
-        if host::now_ms() >= self.update_at_ms {
-            self.update(request.endpoints);
-        }
         let slot = match request.tried {
             [] => self.schedule.next(),
             tried => self.schedule.next_without(tried).or_else(|| self.schedule.next()),
@@ -93,23 +111,22 @@ impl Balancer for WeightedBySignal {
 }
 
 impl WeightedBySignal {
-    fn update(&mut self, endpoints: &Endpoints) {
+    fn update(&mut self) {
         let now_ms = host::now_ms();
         self.update_at_ms = now_ms + self.update_period_ms;
         for weight in &mut self.weights {
             weight.update(&self.terms, now_ms, host::reported_load(weight.slot));
         }
-        let ready = endpoints.ready();
         let weight_of = |slot: u32| {
             let at = self.weights.binary_search_by_key(&slot, |weight| weight.slot).ok()?;
             self.weights[at].get(&self.terms, now_ms)
         };
-        let own: Vec<Option<f64>> = ready.iter().map(|e| weight_of(e.slot)).collect();
+        let own: Vec<Option<f64>> = self.ready.iter().map(|e| weight_of(e.slot)).collect();
         let known = own.iter().flatten().count();
         // Two at least, or there is nothing to compare; who has none gets the mean.
         let mean = own.iter().flatten().sum::<f64>() / known as f64;
         let share = |own: &Option<f64>| if known < 2 { 1.0 } else { own.unwrap_or(mean) };
-        self.schedule.set(ready.iter().zip(&own).map(|(e, own)| (e.slot, share(own) * f64::from(e.weight))));
+        self.schedule.set(self.ready.iter().zip(&own).map(|(e, own)| (e.slot, share(own) * f64::from(e.weight))));
     }
 }
 
