@@ -51,7 +51,7 @@ impl UnderTest {
         config: PolicyConfig,
     ) -> Self {
         Self {
-            affinity: AffinityOnTrial::new(instance.clone(), policy),
+            affinity: AffinityOnTrial::new(instance.clone(), policy, config.clone()),
             plugin: plugin.clone(),
             services: services.clone(),
             config,
@@ -133,7 +133,7 @@ impl suite::Affinity for UnderTest {
 
     fn create_again(&mut self) -> Result<(), String> {
         self.told = Arc::default();
-        self.affinity.create_again(&self.config.config)
+        self.affinity.create_again()
     }
 
     fn set_now_ms(&mut self, now_ms: u64) {

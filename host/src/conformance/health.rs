@@ -13,7 +13,6 @@ use crate::snapshot::Outcome;
 /// An evaluator of a component.
 struct UnderTest {
     evaluator: EvaluatorOnTrial,
-    config: String,
     generation: u64,
 }
 
@@ -26,12 +25,13 @@ pub(super) fn several(
     let (mut instance, _) = trial.start(u32::MAX)?;
     let mut policies = Vec::new();
     for number in 0..count {
-        policies.push(super::add_policy(&mut instance, trial.policy_config(Role::Health, config, number)?)?);
+        let config = trial.policy_config(Role::Health, config, number)?;
+        policies.push((super::add_policy(&mut instance, config.clone())?, config));
     }
     let instance = Rc::new(RefCell::new(instance));
-    let under_test = |policy| {
-        let evaluator = EvaluatorOnTrial::new(instance.clone(), policy);
-        Box::new(UnderTest { evaluator, config: config.to_owned(), generation: 0 }) as Box<dyn suite::Health>
+    let under_test = |(policy, config)| {
+        let evaluator = EvaluatorOnTrial::new(instance.clone(), policy, config);
+        Box::new(UnderTest { evaluator, generation: 0 }) as Box<dyn suite::Health>
     };
     Ok(policies.into_iter().map(under_test).collect())
 }
@@ -85,7 +85,7 @@ impl suite::Health for UnderTest {
 
     fn create_again(&mut self) -> Result<(), String> {
         self.generation = 0;
-        self.evaluator.create_again(&self.config)
+        self.evaluator.create_again()
     }
 
     fn memory_bytes(&self) -> Option<u64> {

@@ -20,7 +20,6 @@ mod instance;
 mod lifecycle;
 mod loader;
 mod memory;
-mod on_trial;
 mod partitioner;
 mod policy;
 mod prober;
@@ -41,10 +40,12 @@ pub use instance::{CreateError, Instance};
 pub use lifecycle::Manifest;
 pub use loader::{Grants, LoadError, Plugin, Source};
 pub use memory::Services;
-pub use on_trial::{AffinityOnTrial, Edits, EvaluatorOnTrial};
 pub use partitioner::{Group, Partitioner, PartitionerPlan};
 pub use policy::{ConfigMistake, PolicyConfig, Role};
 pub use prober::{ProbeAction, ProbeEvent, Prober, Target, Transport};
 pub use router::{Action, Decision, KnownClusters, Redirect, Response, Router, RouterPlan};
-pub use trial::{ActionOnTrial, BalancerOnTrial, DecisionOnTrial, PolicyOnTrial, describe, named_clusters};
+pub use trial::{
+    ActionOnTrial, AffinityOnTrial, BalancerOnTrial, DecisionOnTrial, Edits, EvaluatorOnTrial, PolicyOnTrial, describe,
+    named_clusters,
+};
 pub use values::AttributeValues;

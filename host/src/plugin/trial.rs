@@ -1,3 +1,5 @@
+mod affinity;
+mod health;
 mod partitioner;
 mod policy;
 mod prober;
@@ -7,6 +9,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use affinity::{AffinityOnTrial, Edits};
+pub use health::EvaluatorOnTrial;
 pub use policy::PolicyOnTrial;
 pub use router::{ActionOnTrial, DecisionOnTrial, named_clusters};
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 use crate::plugin::fault::Fault;
 use crate::plugin::instance::{AT_CHANGE, AT_START, CreateError, Instance, Live, thread_cpu_time};
 use crate::plugin::policy::{PolicyConfig, Role};
-use crate::plugin::{partitioner, prober, router};
+use crate::plugin::{affinity, health, partitioner, prober, router};
 
-/// A policy of a router, a prober or a partitioner, with every function of its role and whatever comes of it: for the
-/// conformance suite. Deadlines are those of a change, so that a busy machine makes nobody pass them.
+/// A policy of any role but a balancer's, with every function of its role and whatever comes of it: for the conformance
+/// suite. Deadlines are those of a change, so that a busy machine makes nobody pass them.
 #[derive(Debug)]
 pub struct PolicyOnTrial {
-    instance: Rc<RefCell<Instance>>,
-    policy: u32,
+    pub(super) instance: Rc<RefCell<Instance>>,
+    pub(super) policy: u32,
     config: PolicyConfig,
     took: Cell<Duration>,
 }
@@ -53,6 +53,8 @@ impl PolicyOnTrial {
                 Role::Router => router::create(live, policy, &self.config),
                 Role::Prober => prober::create(live, policy, &self.config.config),
                 Role::Partitioner => partitioner::create(live, policy, &self.config.config),
+                Role::Affinity => affinity::create(live, policy, &self.config.config),
+                Role::Health => health::create(live, policy, &self.config.config),
                 _ => Err(CreateError::MissingRole),
             })
         });
@@ -67,11 +69,15 @@ impl PolicyOnTrial {
 
 impl Live {
     fn destroy(&mut self, role: Role, policy: u32) -> wasmtime::Result<()> {
-        match (role, &self.router, &self.prober, &self.partitioner) {
-            (Role::Router, Some(router), ..) => router.call_destroy(&mut self.store, policy),
-            (Role::Prober, _, Some(prober), _) => prober.call_destroy(&mut self.store, policy),
-            (Role::Partitioner, .., Some(partitioner)) => partitioner.call_destroy(&mut self.store, policy),
-            _ => Err(super::no_such_role()),
-        }
+        let store = &mut self.store;
+        let destroyed = match role {
+            Role::Router => self.router.as_ref().map(|router| router.call_destroy(store, policy)),
+            Role::Prober => self.prober.as_ref().map(|prober| prober.call_destroy(store, policy)),
+            Role::Partitioner => self.partitioner.as_ref().map(|partitioner| partitioner.call_destroy(store, policy)),
+            Role::Affinity => self.affinity.as_ref().map(|affinity| affinity.call_destroy(store, policy)),
+            Role::Health => self.health.as_ref().map(|health| health.call_destroy(store, policy)),
+            Role::Balancer | Role::Filter => None,
+        };
+        destroyed.unwrap_or_else(|| Err(super::no_such_role()))
     }
 }
