@@ -84,7 +84,7 @@ impl BalancerOnTrial {
     }
 
     pub fn prepare(&self) -> Result<Vec<u32>, Fault> {
-        self.call(|live, policy| balancer::prepared(live, policy))
+        self.call(balancer::prepared)
     }
 
     pub fn adopt(&self, prepared: &[u32]) -> Result<(), Fault> {
