@@ -70,7 +70,7 @@ impl suite::Balancer for UnderTest {
     }
 
     fn pick(&mut self, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, String> {
-        let choice = self.balancer.pick(PickRequest { key, tried }).map_err(text)?;
+        let choice = self.trial.pick(PickRequest { key, tried }).map_err(text)?;
         Ok(choice.map(|choice| choice.slot))
     }
 
