@@ -50,6 +50,8 @@ pub struct LeastTime {
     turns: Turns,
     /// Of the ready endpoints, as of the last pick.
     expected: Vec<u64>,
+    /// As of the last outcomes, which come every 20 ms.
+    now_ms: u64,
 }
 
 impl Balancer for LeastTime {
@@ -69,6 +71,7 @@ impl Balancer for LeastTime {
             times: Times::new(config.halve_after.as_secs()),
             turns: Turns::default(),
             expected: Vec::new(),
+            now_ms: 0,
         })
     }
 
@@ -78,6 +81,7 @@ impl Balancer for LeastTime {
 
     fn endpoints(&mut self, endpoints: &Endpoints) {
         let ready = endpoints.ready();
+        self.now_ms = host::now_ms();
         self.slots = ready.iter().map(|endpoint| endpoint.slot).collect();
         self.times.update(endpoints);
         self.turns.update(endpoints);
@@ -92,7 +96,8 @@ impl Balancer for LeastTime {
         if let [only] = ready {
             return Some(Choice::slot(only.slot));
         }
-        let now_ms = host::now_ms();
+        // How long attempts have been under way is to be known exactly; for the rest the last outcomes were a moment ago.
+        let now_ms = if self.inflight { host::now_ms() } else { self.now_ms };
         let loads = host::in_flight_many(&self.slots);
         self.expected.clear();
         for (index, (slot, load)) in self.slots.iter().zip(&loads).enumerate() {
@@ -114,6 +119,7 @@ impl Balancer for LeastTime {
 
     fn outcomes(&mut self, outcomes: &[Outcome]) {
         let now_ms = host::now_ms();
+        self.now_ms = now_ms;
         for outcome in outcomes {
             let us = if self.time == Time::Header { outcome.first_byte_us } else { outcome.total_us };
             let answered = outcome.class == OutcomeClass::Success;

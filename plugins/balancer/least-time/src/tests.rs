@@ -185,6 +185,7 @@ fn one_that_was_slow_is_tried_again() {
     bench.outcomes(&[answered(0, 100), answered(1, 700)]);
     let back = (0..100).find(|second| {
         set_now_ms(second * 1000);
+        bench.outcomes(&[]);
         bench.pick_slot(None) == Some(1)
     });
     // 700 ms, halved each 11 s: 87 after the third time. In that second the other one's own time is halved as well, as it
@@ -321,6 +322,8 @@ proptest! {
         for (passed, tried, ends) in steps {
             now_ms += passed;
             set_now_ms(now_ms);
+            // The time is looked at when outcomes come.
+            bench.outcomes(&[]);
             if ends < under_way.len() {
                 let (slot, since) = under_way.swap_remove(ends);
                 nginx.ended(slot, now_ms - since, now_ms);

@@ -17,6 +17,8 @@ pub(crate) struct Estimates {
     mean_of_ms: u64,
     /// Which have news.
     news: Vec<usize>,
+    /// What each of `of` is expected to need, in microseconds, as of the last time of learning: picks only look it up.
+    expected_us: Vec<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,7 +40,8 @@ struct News {
     failed: bool,
 }
 
-/// With so many endpoints the mean is found whenever there are news; with more every [`MEAN_LASTS_MS`].
+/// With so many endpoints the mean, and what each is expected to need, is found whenever there are news; with more every
+/// [`MEAN_LASTS_MS`].
 const FEW: usize = 128;
 const MEAN_LASTS_MS: u64 = 100;
 
@@ -51,11 +54,12 @@ impl Estimates {
             mean_us: 0.0,
             mean_of_ms: 0,
             news: Vec::new(),
+            expected_us: Vec::new(),
         }
     }
 
     /// The ready endpoints are now these. Who comes, or comes back, is unknown.
-    pub(crate) fn update(&mut self, ready: &[Ready]) {
+    pub(crate) fn update(&mut self, ready: &[Ready], now_ms: u64) {
         let before = std::mem::take(&mut self.of);
         let known = |e: &Ready| {
             let at = before.binary_search_by_key(&e.slot, |estimate| estimate.slot).ok()?;
@@ -63,12 +67,22 @@ impl Estimates {
         };
         let new = |e: &Ready| Estimate { slot: e.slot, id_hash: e.id_hash, ..Estimate::default() };
         self.of = ready.iter().map(|e| known(e).unwrap_or_else(|| new(e))).collect();
+        self.pass(now_ms);
     }
 
-    /// Microseconds that the endpoint at this index of the ready ones is expected to need. Who is unknown is expected to
-    /// need as long as the others.
-    pub(crate) fn us(&self, index: usize, now_ms: u64) -> f64 {
-        let Some(estimate) = self.of.get(index) else { return self.default_us };
+    /// Finds out what is expected as of now.
+    pub(crate) fn pass(&mut self, now_ms: u64) {
+        self.expected_us = self.of.iter().map(|estimate| self.expected(estimate, now_ms)).collect();
+    }
+
+    /// Microseconds that the endpoint at this index of the ready ones is expected to need.
+    #[inline]
+    pub(crate) fn us(&self, index: usize) -> f64 {
+        self.expected_us.get(index).copied().unwrap_or(self.default_us)
+    }
+
+    /// Who is unknown is expected to need as long as the others.
+    fn expected(&self, estimate: &Estimate, now_ms: u64) -> f64 {
         if estimate.us > 0.0 {
             return estimate.faded(self.decay_ms, self.mean_us, now_ms);
         }
@@ -105,8 +119,9 @@ impl Estimates {
 
     /// Takes in what was heard.
     pub(crate) fn learn(&mut self, now_ms: u64) {
-        for index in std::mem::take(&mut self.news) {
-            let Some(estimate) = self.of.get_mut(index) else { continue };
+        let with_news = std::mem::take(&mut self.news);
+        for index in &with_news {
+            let Some(estimate) = self.of.get_mut(*index) else { continue };
             let news = std::mem::take(&mut estimate.news);
             let peak = if news.failed { news.slowest_us.max(self.mean_us) } else { news.slowest_us };
             let faded = estimate.faded(self.decay_ms, self.mean_us, now_ms);
@@ -120,6 +135,15 @@ impl Estimates {
         }
         if self.of.len() <= FEW || now_ms.saturating_sub(self.mean_of_ms) >= MEAN_LASTS_MS {
             self.find_mean(now_ms);
+            self.pass(now_ms);
+            return;
+        }
+        for index in with_news {
+            let Some(estimate) = self.of.get(index) else { continue };
+            let expected_us = self.expected(estimate, now_ms);
+            if let Some(place) = self.expected_us.get_mut(index) {
+                *place = expected_us;
+            }
         }
     }
 

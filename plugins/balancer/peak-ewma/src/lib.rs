@@ -42,8 +42,7 @@ pub struct PeakEwma {
     estimates: Estimates,
     draw: Draw,
     mean_weight: f64,
-    /// As of the last outcomes, which come every 20 ms: asking for it would be a fifth of what a pick costs.
-    now_ms: u64,
+    weights_equal: bool,
 }
 
 /// Draws that may hit what was tried already, before the first of the others is taken.
@@ -69,7 +68,7 @@ impl Balancer for PeakEwma {
             estimates: Estimates::new(config.decay, config.default_time),
             draw: Draw::default(),
             mean_weight: 1.0,
-            now_ms: 0,
+            weights_equal: true,
         })
     }
 
@@ -79,11 +78,11 @@ impl Balancer for PeakEwma {
 
     fn endpoints(&mut self, endpoints: &Endpoints) {
         let ready = endpoints.ready();
-        self.now_ms = host::now_ms();
         self.draw = Draw::new(endpoints);
-        self.estimates.update(ready);
+        self.estimates.update(ready, host::now_ms());
         let total: f64 = ready.iter().map(|e| f64::from(e.weight)).sum();
         self.mean_weight = total / ready.len().max(1) as f64;
+        self.weights_equal = endpoints.weights_equal();
     }
 
     fn pick(&mut self, request: &Pick<'_>) -> Option<Choice> {
@@ -94,16 +93,14 @@ impl Balancer for PeakEwma {
             (_, []) => self.draw.two(ready.len()),
             (_, _) => self.two_untried(request),
         };
-        let now_ms = self.now_ms;
         let (load_of_first, load_of_second) = host::in_flight_pair(ready[first].slot, ready[second].slot);
-        let cost_of_first = self.cost(first, &ready[first], load_of_first, now_ms);
-        let chosen =
-            if self.cost(second, &ready[second], load_of_second, now_ms) < cost_of_first { second } else { first };
+        let cost_of_first = self.cost(first, &ready[first], load_of_first);
+        let chosen = if self.cost(second, &ready[second], load_of_second) < cost_of_first { second } else { first };
         Some(Choice::slot(ready[chosen].slot))
     }
 
     fn outcomes(&mut self, outcomes: &[Outcome]) {
-        self.now_ms = host::now_ms();
+        let now_ms = host::now_ms();
         for outcome in outcomes {
             let us = if self.time == Time::Header { outcome.first_byte_us } else { outcome.total_us };
             match outcome.class {
@@ -112,17 +109,22 @@ impl Balancer for PeakEwma {
                 _ => self.estimates.failed(outcome.slot, outcome.total_us),
             }
         }
-        if !outcomes.is_empty() {
-            self.estimates.learn(self.now_ms);
+        if outcomes.is_empty() {
+            self.estimates.pass(now_ms);
+        } else {
+            self.estimates.learn(now_ms);
         }
     }
 }
 
 impl PeakEwma {
     /// The draw sees to the weights already; what counts here is the load for the weight.
-    fn cost(&self, index: usize, endpoint: &Ready, load: u32, now_ms: u64) -> f64 {
-        let for_its_weight = f64::from(load) * self.mean_weight / f64::from(endpoint.weight);
-        self.estimates.us(index, now_ms) * (1.0 + for_its_weight)
+    #[inline]
+    fn cost(&self, index: usize, endpoint: &Ready, load: u32) -> f64 {
+        let load = f64::from(load);
+        let for_its_weight =
+            if self.weights_equal { load } else { load * self.mean_weight / f64::from(endpoint.weight) };
+        self.estimates.us(index) * (1.0 + for_its_weight)
     }
 
     /// The same twice when only one is left, or anything when none is.
