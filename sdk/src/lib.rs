@@ -82,7 +82,9 @@ pub use endpoints::{Endpoints, Ready};
 pub use filter::{ChunkVerdict, Edit, Ending, Filter, FilterPlan, Phases, Reply, Response, Verdict};
 pub use health::{Evidence, Health, HealthPlan, ProbeResult, Transition, Verdict as HealthVerdict};
 pub use partitioner::{Choose, Group, Partitioner};
-pub use prober::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, ProbeVerdict, Prober, Target, Transport};
+pub use prober::{
+    ProbeAction, ProbeEvent, ProbeLoad, ProbeRequest, ProbeResponse, ProbeVerdict, Prober, Target, Transport,
+};
 pub use request::Request;
 pub use router::{Action, Decision, Redirect, Response as DirectResponse, Router};
 pub use turns::Turns;

@@ -1,8 +1,8 @@
 use serde::de::DeserializeOwned;
 
 pub use crate::wit::prober::{
-    Action as ProbeAction, Event as ProbeEvent, HttpRequest as ProbeRequest, HttpResponse as ProbeResponse, Target,
-    Transport, Verdict as ProbeVerdict,
+    Action as ProbeAction, Event as ProbeEvent, HttpRequest as ProbeRequest, HttpResponse as ProbeResponse,
+    Load as ProbeLoad, Target, Transport, Verdict as ProbeVerdict,
 };
 
 use crate::policies::Policies;

@@ -1,6 +1,6 @@
 //! What endpoints say of their load, and balancers that go by it.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -78,7 +78,8 @@ fn the_less_used_endpoint_is_taken() {
         let report = proxy.admin_json("GET", "/v1/clusters/app", None);
         (0..2).all(|position| !report["endpoints"][position]["reported_load"].is_null()).then_some(())
     });
-    assert!((0..30).all(|_| get(web, "/").text() == "idle"));
+    // Balancers look at reports when outcomes come, a moment later.
+    wait_for("the idle one to be taken", || (0..30).all(|_| get(web, "/").text() == "idle").then_some(()));
 }
 
 #[test]
@@ -108,4 +109,65 @@ fn endpoints_are_filled_in_order() {
     let answers: Vec<String> = clients.iter_mut().map(|client| client.response().expect("an answer").text()).collect();
     assert_eq!(answers, ["a", "a", "b", "b", "c"]);
     assert_eq!(proxy.metric("plimsoll_plugin_fallbacks_total"), 0.0);
+}
+
+#[test]
+fn a_report_may_come_behind_the_answer() {
+    let endpoint = Endpoint::answering(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum, endpoint-load-metrics\r\n\r\n\
+         3\r\none\r\n0\r\nx-sum: 7\r\nendpoint-load-metrics: TEXT cpu_utilization:0.5\r\n\r\n",
+    );
+    let proxy = in_front_of(&[&endpoint], "", "load_reports: true");
+    let mut client = Connection::open(proxy.address("web"));
+    client.send("GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: close\r\n\r\n");
+    let answer = String::from_utf8_lossy(&client.read_to_end()).into_owned();
+    assert!(answer.contains("one") && answer.contains("x-sum: 7"), "{answer}");
+    assert!(!answer.contains("cpu_utilization"), "{answer}");
+    let report = proxy.admin_json("GET", "/v1/clusters/app", None)["endpoints"][0]["reported_load"].clone();
+    assert_eq!(report["cpu"], 500);
+}
+
+/// Serves HTTP, and tells whoever asks as an agent is asked how it is.
+fn with_agent(name: &'static str, line: &'static str) -> Endpoint {
+    Endpoint::scripted(Arc::new(move |mut stream: TcpStream| {
+        let mut bytes = [0; 4096];
+        let Ok(read @ 1..) = stream.read(&mut bytes) else { return };
+        let answer = if bytes[..read].starts_with(b"agent") {
+            format!("{line}\n")
+        } else {
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{name}", name.len())
+        };
+        let _ = stream.write_all(answer.as_bytes());
+    }))
+}
+
+#[test]
+fn turns_go_by_what_agents_say() {
+    let (small, large) = (with_agent("small", "up 25%"), with_agent("large", "75% # all is well"));
+    let cluster = "balancer: { plugin: weighted-by-signal, config: { blackout_period: 0s, weight_update_period: 100ms } }, \
+                   health: { probe: { plugin: agent, interval: 50ms, config: { send: \"agent\\n\" } } }";
+    let proxy = in_front_of(&[&small, &large], "", cluster);
+    let web = proxy.address("web");
+    wait_for("turns of one to three", || {
+        let large = (0..40).filter(|_| get(web, "/").text() == "large").count();
+        (29..=31).contains(&large).then_some(())
+    });
+}
+
+#[test]
+fn an_agent_at_a_port_of_its_own_takes_the_endpoint_out() {
+    let (app, agent) = (
+        Endpoint::named("app"),
+        Endpoint::scripted(Arc::new(|mut stream: TcpStream| {
+            let _ = stream.write_all(b"maint # until noon\n");
+        })),
+    );
+    let probe = format!("{{ plugin: agent, port: {}, interval: 50ms }}", agent.address().port());
+    let proxy = in_front_of(&[&app], "", &format!("health: {{ probe: {probe} }}"));
+    wait_for("the endpoint to be out", || {
+        let endpoint = proxy.admin_json("GET", "/v1/clusters/app", None)["endpoints"][0].clone();
+        endpoint.to_string().contains("the agent says that it is down").then_some(())
+    });
+    assert_eq!(get(proxy.address("web"), "/").status, 503);
+    assert!(app.requests().is_empty());
 }

@@ -253,6 +253,7 @@ impl Checker<'_> {
             self.positive(&format!("{pointer}/timeout"), probe.timeout);
             Probe {
                 plugin: PluginUse { plugin: probe.plugin, config: probe.config, pointer: format!("{pointer}/config") },
+                port: probe.port,
                 interval: probe.interval.0,
                 timeout: probe.timeout.0,
             }

@@ -211,6 +211,8 @@ pub struct Health {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
     pub plugin: PluginUse,
+    /// In the place of the endpoint's own.
+    pub port: Option<u16>,
     pub interval: Duration,
     pub timeout: Duration,
 }

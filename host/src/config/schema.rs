@@ -388,6 +388,9 @@ pub(super) struct Probe {
     /// What the prober is configured with.
     #[serde(default)]
     pub(super) config: Value,
+    /// Where to probe, if not at the endpoint's own port: an agent beside the application, or a port for health alone.
+    #[schemars(range(min = 1, max = 65535))]
+    pub(super) port: Option<u16>,
     /// Between the beginnings of two probes of an endpoint. Default: 5s.
     #[serde(default = "five_seconds")]
     pub(super) interval: Span,

@@ -42,11 +42,13 @@ fn told(event: &suite::ProbeEvent) -> ProbeEvent {
 
 fn actions(actions: Vec<ProbeAction>) -> Vec<suite::ProbeAction> {
     let action = |action| match action {
-        ProbeAction::Send(bytes) => suite::ProbeAction::Send(bytes.into()),
+        ProbeAction::Send(bytes) => Some(suite::ProbeAction::Send(bytes.into())),
         ProbeAction::Exchange { method, path, headers, body } => {
-            suite::ProbeAction::Exchange(ProbeRequest { method, path, headers, body: body.into() })
+            Some(suite::ProbeAction::Exchange(ProbeRequest { method, path, headers, body: body.into() }))
         }
-        ProbeAction::Finish { passed, detail } => suite::ProbeAction::Finish { passed, detail },
+        // Any numbers will do.
+        ProbeAction::Report(_) => None,
+        ProbeAction::Finish { passed, detail } => Some(suite::ProbeAction::Finish { passed, detail }),
     };
-    actions.into_iter().map(action).collect()
+    actions.into_iter().filter_map(action).collect()
 }

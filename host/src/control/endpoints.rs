@@ -1,8 +1,9 @@
 use super::cluster::{ClusterState, HealthState, Member};
 use super::state::Control;
 use crate::plugin::{Evidence, Transition, Verdict};
-use crate::snapshot::Availability;
+use crate::snapshot::{Availability, LoadReport};
 use crate::telemetry::EndpointSample;
+use crate::timer;
 
 /// What an operator changes about an endpoint; what is absent stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
@@ -60,6 +61,14 @@ impl Control {
         if changed > 0 {
             cluster.refresh(None);
             self.publish(cluster);
+        }
+    }
+
+    /// Shows balancers what an endpoint said of its load to a probe.
+    pub(super) fn note_load(&self, cluster: &str, slot: u32, report: LoadReport) {
+        let mut state = self.lock();
+        if let Some(member) = state.clusters.get_mut(cluster).and_then(|cluster| cluster.member_mut(slot)) {
+            member.counters.report_load(report, timer::now_ms());
         }
     }
 

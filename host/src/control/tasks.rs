@@ -51,7 +51,7 @@ impl Control {
                     control: Arc::downgrade(self),
                     cluster: name.clone(),
                     slot: member.slot,
-                    address: member.address,
+                    address: settings.port.map_or(member.address, |port| (member.address.ip(), port).into()),
                     target: Target {
                         address: member.address.to_string(),
                         id: member.id().to_owned(),
@@ -117,7 +117,11 @@ impl Probing {
             drop(control);
             let probed =
                 probe(&evaluation, &self.cluster, self.slot, self.address, self.target.clone(), self.timeout).await;
-            let (Some(result), Some(control)) = (probed, self.control.upgrade()) else { continue };
+            let (Some(probed), Some(control)) = (probed, self.control.upgrade()) else { continue };
+            if let Some(report) = probed.report {
+                control.note_load(&self.cluster, self.slot, report);
+            }
+            let Some(result) = probed.result else { continue };
             let transitions = control.evaluation.probed(&self.cluster, &result);
             control.judge(&self.cluster, transitions);
         }

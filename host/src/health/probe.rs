@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::evaluation::Evaluation;
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
+use crate::snapshot::LoadReport;
 
 /// Bytes read at once, and the most of an HTTP body that a prober sees.
 const READ_BYTES: usize = 16 * 1024;
@@ -19,7 +20,16 @@ const BODY_BYTES: usize = 64 * 1024;
 const MAX_BYTES: usize = 1 << 20;
 const MAX_STEPS: usize = 256;
 
-/// Probes one endpoint once. None when the prober itself failed, which says nothing about the endpoint.
+/// What came of a probe.
+#[derive(Debug)]
+pub struct Probed {
+    /// None when the prober itself failed, which says nothing about the endpoint.
+    pub result: Option<ProbeResult>,
+    /// What the endpoint said of its load.
+    pub report: Option<LoadReport>,
+}
+
+/// Probes one endpoint once. None when the prober cannot be asked.
 pub async fn probe(
     evaluation: &Evaluation,
     cluster: &str,
@@ -27,23 +37,26 @@ pub async fn probe(
     address: SocketAddr,
     target: Target,
     timeout: Duration,
-) -> Option<ProbeResult> {
+) -> Option<Probed> {
     let transport = evaluation.transport(cluster)?;
     let started = Instant::now();
     let (session, actions) = evaluation.open(cluster, &target).ok()?;
-    let mut run = Run { evaluation, cluster, session, address, pending: actions.into(), moved: 0, steps: 0 };
+    let mut run =
+        Run { evaluation, cluster, session, address, pending: actions.into(), report: None, moved: 0, steps: 0 };
     let finished = match transport {
         Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp()).await,
         Transport::Http => tokio::time::timeout(timeout, run.over_http()).await,
     };
     evaluation.close(cluster, session);
-    let (passed, detail) = match finished {
-        Ok(Ok(verdict)) => verdict,
-        Ok(Err(End::Fault)) => return None,
-        Ok(Err(End::Failed(detail))) => (false, detail),
-        Err(_elapsed) => (false, format!("no verdict within {timeout:?}")),
+    let verdict = match finished {
+        Ok(Ok(verdict)) => Some(verdict),
+        Ok(Err(End::Fault)) => None,
+        Ok(Err(End::Failed(detail))) => Some((false, detail)),
+        Err(_elapsed) => Some((false, format!("no verdict within {timeout:?}"))),
     };
-    Some(ProbeResult { slot, passed, took: started.elapsed(), detail })
+    let took = started.elapsed();
+    let result = verdict.map(|(passed, detail)| ProbeResult { slot, passed, took, detail });
+    Some(Probed { result, report: run.report })
 }
 
 /// Why a probe ended without a verdict of its prober.
@@ -66,6 +79,7 @@ struct Run<'a> {
     session: u32,
     address: SocketAddr,
     pending: VecDeque<ProbeAction>,
+    report: Option<LoadReport>,
     moved: usize,
     steps: usize,
 }
@@ -83,6 +97,7 @@ impl Run<'_> {
                         self.count(bytes.len())?;
                         stream.write_all(&bytes).await.map_err(|error| failed("sending", &error))?;
                     }
+                    ProbeAction::Report(report) => self.report = Some(report),
                     ProbeAction::Exchange { .. } => return Err(no_such_action("exchange", "tcp")),
                     ProbeAction::Finish { passed, detail } => return Ok((passed, detail)),
                 }
@@ -105,6 +120,7 @@ impl Run<'_> {
                     let answered = self.exchange(&method, &path, headers, body).await?;
                     self.advance(answered)?;
                 }
+                Some(ProbeAction::Report(report)) => self.report = Some(report),
                 Some(ProbeAction::Send(_)) => return Err(no_such_action("send", "http")),
                 None => return Err(End::Failed("the prober asked for nothing more and gave no verdict".into())),
             }

@@ -4,6 +4,7 @@ use super::api::v0_1::exports::plimsoll::plugin::prober as wit;
 use super::convert;
 use super::fault::Fault;
 use super::instance::{CreateError, Instance, Live, OFF_REQUEST_PATH, Plan};
+use crate::snapshot::LoadReport;
 
 /// How the host carries a prober's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub enum ProbeEvent {
 pub enum ProbeAction {
     Send(Bytes),
     Exchange { method: String, path: String, headers: Vec<(String, Vec<u8>)>, body: Bytes },
+    Report(LoadReport),
     Finish { passed: bool, detail: String },
 }
 
@@ -107,6 +109,13 @@ impl From<wit::Action> for ProbeAction {
                 headers: request.headers.into_iter().map(|header| (header.name, header.value)).collect(),
                 body: request.body.into(),
             },
+            wit::Action::Report(load) => Self::Report(LoadReport {
+                cpu: load.cpu,
+                memory: load.memory,
+                utilization: load.utilization,
+                requests_per_second: load.requests_per_second,
+                errors_per_second: load.errors_per_second,
+            }),
             wit::Action::Finish(verdict) => Self::Finish { passed: verdict.passed, detail: verdict.detail },
         }
     }

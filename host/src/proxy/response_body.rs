@@ -4,7 +4,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
 use super::cluster::Cluster;
@@ -107,6 +107,13 @@ impl Transfer {
         }
     }
 
+    /// What the endpoint says of its load behind the answer, as gRPC servers do.
+    fn note_load(&self, trailers: &mut HeaderMap) {
+        if self.cluster.config.load_reports {
+            self.cluster.note_load(self.flight.endpoint(), trailers);
+        }
+    }
+
     fn break_off(mut self, kind: ErrorKind) {
         self.exchange.broken_off(kind);
         let class = match kind {
@@ -172,12 +179,14 @@ impl UpstreamBody {
     fn poll_frame(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Some(Coming { answer, transfer }) = &mut self.coming else { return Poll::Ready(None) };
         match answer.poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(timer) = &self.timer {
                     timer.disarm();
                 }
                 if let Some(data) = frame.data_ref() {
                     transfer.bytes += data.len() as u64;
+                } else if let Some(trailers) = frame.trailers_mut() {
+                    transfer.note_load(trailers);
                 }
                 if answer.is_ended() {
                     self.end();

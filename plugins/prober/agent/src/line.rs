@@ -1,0 +1,68 @@
+use plimsoll_sdk::ProbeLoad;
+
+/// What an agent said.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    pub(crate) load: Option<ProbeLoad>,
+    /// None when it said nothing of that.
+    pub(crate) up: Option<bool>,
+}
+
+impl Line {
+    /// Words with blanks or commas between them, up to a `#`, behind which is a text for people. What is not known is passed
+    /// over, as HAProxy does.
+    pub(crate) fn read(line: &[u8]) -> Self {
+        let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
+        let mut said = Self::default();
+        for word in line.split(|byte| b" \t,".contains(byte)).filter(|word| !word.is_empty()) {
+            said.word(word);
+        }
+        // Who tells its load works, unless it says otherwise.
+        said.up = said.up.or(said.load.is_some().then_some(true));
+        said
+    }
+
+    fn word(&mut self, word: &[u8]) {
+        let is = |known: &str| word.eq_ignore_ascii_case(known.as_bytes());
+        if ["up", "ready"].iter().any(|known| is(known)) {
+            self.up = self.up.or(Some(true));
+        } else if ["down", "failed", "fail", "stopped", "maint", "drain"].iter().any(|known| is(known)) {
+            self.up = Some(false);
+        } else if let Some(percent) = word.strip_suffix(b"%").and_then(thousandths) {
+            // A share of its weight: so many requests a second at full use make `weighted-by-signal` give it just that.
+            let load = self.load();
+            (load.requests_per_second, load.utilization) = (percent, 1000);
+        } else if let Some(at) = word.iter().position(|byte| *byte == b':') {
+            let (name, value) = (&word[..at], &word[at + 1..]);
+            let Some(value) = thousandths(value) else { return };
+            let part: fn(&mut ProbeLoad) -> &mut u32 = match name {
+                b"cpu_utilization" => |load| &mut load.cpu,
+                b"mem_utilization" => |load| &mut load.memory,
+                b"application_utilization" => |load| &mut load.utilization,
+                b"rps_fractional" => |load| &mut load.requests_per_second,
+                b"eps" => |load| &mut load.errors_per_second,
+                _ => return,
+            };
+            *part(self.load()) = value;
+        }
+    }
+
+    fn load(&mut self) -> &mut ProbeLoad {
+        let none = ProbeLoad { cpu: 0, memory: 0, utilization: 0, requests_per_second: 0, errors_per_second: 0 };
+        self.load.get_or_insert(none)
+    }
+}
+
+/// A decimal number times a thousand; what has more digits behind the point is cut off.
+fn thousandths(text: &[u8]) -> Option<u32> {
+    let point = text.iter().position(|byte| *byte == b'.');
+    let (whole, fraction) = point.map_or((text, &[][..]), |at| (&text[..at], &text[at + 1..]));
+    if whole.is_empty() || ![whole, fraction].concat().iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digits = fraction.iter().chain(b"000").take(3);
+    whole
+        .iter()
+        .chain(digits)
+        .try_fold(0_u32, |number, digit| number.checked_mul(10)?.checked_add(u32::from(digit - b'0')))
+}
