@@ -18,7 +18,7 @@ impl Line {
             said.word(word);
         }
         // Who tells its load works, unless it says otherwise.
-        said.up = said.up.or(said.load.is_some().then_some(true));
+        said.up = said.up.or_else(|| said.load.is_some().then_some(true));
         said
     }
 
