@@ -20,6 +20,23 @@ pub fn guest(name: &str) -> &'static [u8] {
     &built(name).bytes
 }
 
+/// The component that is this specimen of the conformance suite, as in `balancer/Turns/RepeatsTried`.
+///
+/// # Panics
+/// When there is no guest for its role, or it has no place for the name.
+pub fn specimen(name: &str) -> Vec<u8> {
+    const MARKER: &[u8] = b"the name of the specimen stands here -> ";
+    const LONGEST: usize = 56;
+    let role = name.split('/').next().unwrap_or_default();
+    let mut component = guest(&format!("mutant-{role}")).to_vec();
+    let marker = component.windows(MARKER.len()).position(|window| window == MARKER).expect("a place for the name");
+    let place = &mut component[marker + MARKER.len()..][..LONGEST];
+    assert!(name.len() <= LONGEST, "{name} is too long");
+    place.fill(b' ');
+    place[..name.len()].copy_from_slice(name.as_bytes());
+    component
+}
+
 /// The file of [`guest`], for configurations.
 ///
 /// # Panics

@@ -12,7 +12,7 @@ mod refusing;
 pub use client::{Connection, Response, curl, get, request};
 pub use endpoint::{Endpoint, Script, read_request};
 pub use gate::Gate;
-pub use guests::{example_plugin, guest, guest_path, wasi_guest_path};
+pub use guests::{example_plugin, guest, guest_path, specimen, wasi_guest_path};
 pub use nginx::{Nginx, free_address, self_signed};
 pub use proxy::{Proxy, Signal};
 pub use refusing::Refusing;

@@ -8,6 +8,7 @@ mod drain;
 mod new_plugin;
 mod reload;
 mod simulate;
+mod specimens;
 mod starting;
 
 use std::io::Write;

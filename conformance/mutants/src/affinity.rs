@@ -9,9 +9,11 @@ use plimsoll_conformance::{
     Subject,
 };
 
+use crate::Role;
+
 /// How clients are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// By a cookie with the hash of the endpoint's id, masked and signed.
     Cookie,
     /// By the name of a session in a header, for a minute after its last request.
@@ -20,7 +22,7 @@ pub(crate) enum Kind {
 
 /// What is wrong with it. Each shows in one property only; the sizes of sets tell the properties apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     None,
     ForgetsSome,
     ForgetsForAWeight,
@@ -45,9 +47,55 @@ pub(crate) enum Fault {
     NeverVerifies,
 }
 
-pub(crate) struct Native {
-    pub(crate) kind: Kind,
-    pub(crate) fault: Fault,
+#[derive(Debug)]
+pub struct Native {
+    kind: Kind,
+    fault: Fault,
+}
+
+impl Role for Native {
+    type Kind = Kind;
+    type Fault = Fault;
+
+    const NAME: &str = "affinity";
+    const KINDS: &[Kind] = &[Kind::Cookie, Kind::Session];
+    const SOUND: Fault = Fault::None;
+    const MUTANTS: &[(Fault, Kind, &str)] = &[
+        (Fault::ForgetsSome, Kind::Cookie, "A1"),
+        (Fault::NeverVerifies, Kind::Cookie, "A1"),
+        (Fault::ForgetsForAWeight, Kind::Cookie, "A2"),
+        (Fault::LosesWhoDrains, Kind::Session, "A3"),
+        (Fault::KeepsItsFirstToken, Kind::Cookie, "A4"),
+        (Fault::DiesOfLongValues, Kind::Cookie, "A5"),
+        (Fault::TakesWhatIsAddedTo, Kind::Cookie, "A5b"),
+        (Fault::EndsEarlyForOne, Kind::Session, "A6"),
+        (Fault::IsUnknownElsewhere, Kind::Session, "A7"),
+        (Fault::GoesBySlotElsewhere, Kind::Cookie, "A7b"),
+        (Fault::InheritsClients, Kind::Session, "A8"),
+        (Fault::ShowsTheHash, Kind::Cookie, "A9"),
+        (Fault::Leaks, Kind::Session, "A10"),
+        (Fault::KeepsTheFirst, Kind::Session, "A10b"),
+        (Fault::Alternates, Kind::Cookie, "A12"),
+        (Fault::SetsALength, Kind::Cookie, "A13"),
+        (Fault::DiesOfForeignState, Kind::Cookie, "G8a"),
+        (Fault::DiesBeforeEndpoints, Kind::Cookie, "G9a"),
+        (Fault::DiesOfTheLastGeneration, Kind::Session, "G10a"),
+        (Fault::AsksForMoreWhenCreatedAgain, Kind::Cookie, "G11a"),
+        (Fault::SharesItsTable, Kind::Session, "G12a"),
+    ];
+
+    fn new(kind: Kind, fault: Fault) -> Self {
+        Self { kind, fault }
+    }
+
+    fn claims(kind: Kind, fault: Fault) -> &'static str {
+        match kind {
+            // What is given and not known again is broken, and not skipped for want of a claim.
+            _ if fault == Fault::NeverVerifies => "auto",
+            Kind::Cookie => "affinity/token,affinity/opaque",
+            Kind::Session => "affinity/table,affinity/dated",
+        }
+    }
 }
 
 impl Subject for Native {

@@ -5,15 +5,23 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use plimsoll_conformance::{
-    Action, Attribute, Balancer, CreateFailure, Decision, Description, Router, RouterPlan, Subject, Values, Verdict,
+    Action, Attribute, Balancer, CreateFailure, Decision, Description, Router, RouterPlan, Subject, Values,
 };
 use serde_json::Value;
 
-use super::role::{Draws, description, finding, misfits, parsed, report};
-use crate::native_policy;
+use crate::Role;
+use crate::role::{Draws, description, native_policy, parsed};
 
+/// How it routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Kind {
+    /// By the most specific match, as an HTTPRoute of the Gateway API.
+    Gateway,
+}
+
+/// What is wrong with it. Each shows in one property only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
     None,
     DiesOfNul,
     GoesByTime,
@@ -33,59 +41,44 @@ pub(crate) enum Fault {
     AlwaysFindsOne,
 }
 
-pub(crate) const MUTANTS: [(Fault, &str, &str); 16] = [
-    (Fault::DiesOfNul, CLAIM, "R1"),
-    (Fault::DoesNotCountHeaders, CLAIM, "R2"),
-    (Fault::MindsCase, CLAIM, "R3"),
-    (Fault::ResolvesNoDots, CLAIM, "R4"),
-    (Fault::GoesByTime, CLAIM, "R5"),
-    (Fault::IgnoresWeights, CLAIM, "R6"),
-    (Fault::ComparesSingleValues, CLAIM, "R7"),
-    (Fault::NamesNoCluster, CLAIM, "R8"),
-    (Fault::IsSlow, CLAIM, "R9"),
-    (Fault::RunsExpressionsSlowly, CLAIM, "R9b"),
-    (Fault::AlwaysFindsOne, CLAIM, "R11"),
-    (Fault::SharesItsTurns, CLAIM, "R12"),
-    (Fault::Leaks, CLAIM, "R13"),
-    (Fault::SurvivesItsDestruction, CLAIM, "R14"),
-    (Fault::DiesOfForeignState, CLAIM, "R15"),
-    (Fault::IsNeverTheSame, CLAIM, "R16"),
-];
-
-const CLAIM: &str = "router/gateway";
-
-#[test]
-fn a_sound_router_keeps_what_its_kind_promises() {
-    for selection in [CLAIM, "auto", "quick"] {
-        let report = report(&Native::new(Fault::None), selection);
-        assert!(report.passed(), "{report}");
-    }
-    let report = report(&Native::new(Fault::None), "auto");
-    assert!(report.properties.iter().all(|finding| finding.verdict == Verdict::Passed), "{report}");
-}
-
-#[test]
-fn each_broken_router_fails_the_property_it_breaks_and_no_other() {
-    let misfits = misfits(&MUTANTS, |fault| Box::new(Native::new(fault)));
-    assert!(misfits.is_empty(), "{}", misfits.join("\n"));
-}
-
-#[test]
-fn a_table_that_breaks_precedence_is_made_small() {
-    let report = report(&Native::new(Fault::DoesNotCountHeaders), CLAIM);
-    let smallest = finding(&report, "R2").smallest.clone().expect("a table that breaks it");
-    // Two routes are enough.
-    assert_eq!(smallest.matches("cluster").count(), 2, "{smallest}");
-}
-
-pub(crate) struct Native {
+#[derive(Debug)]
+pub struct Native {
     fault: Fault,
     chaos: Rc<Cell<u64>>,
 }
 
-impl Native {
-    pub(crate) fn new(fault: Fault) -> Self {
+impl Role for Native {
+    type Kind = Kind;
+    type Fault = Fault;
+
+    const NAME: &str = "router";
+    const KINDS: &[Kind] = &[Kind::Gateway];
+    const SOUND: Fault = Fault::None;
+    const MUTANTS: &[(Fault, Kind, &str)] = &[
+        (Fault::DiesOfNul, Kind::Gateway, "R1"),
+        (Fault::DoesNotCountHeaders, Kind::Gateway, "R2"),
+        (Fault::MindsCase, Kind::Gateway, "R3"),
+        (Fault::ResolvesNoDots, Kind::Gateway, "R4"),
+        (Fault::GoesByTime, Kind::Gateway, "R5"),
+        (Fault::IgnoresWeights, Kind::Gateway, "R6"),
+        (Fault::ComparesSingleValues, Kind::Gateway, "R7"),
+        (Fault::NamesNoCluster, Kind::Gateway, "R8"),
+        (Fault::IsSlow, Kind::Gateway, "R9"),
+        (Fault::RunsExpressionsSlowly, Kind::Gateway, "R9b"),
+        (Fault::AlwaysFindsOne, Kind::Gateway, "R11"),
+        (Fault::SharesItsTurns, Kind::Gateway, "R12"),
+        (Fault::Leaks, Kind::Gateway, "R13"),
+        (Fault::SurvivesItsDestruction, Kind::Gateway, "R14"),
+        (Fault::DiesOfForeignState, Kind::Gateway, "R15"),
+        (Fault::IsNeverTheSame, Kind::Gateway, "R16"),
+    ];
+
+    fn new(_: Kind, fault: Fault) -> Self {
         Self { fault, chaos: Rc::default() }
+    }
+
+    fn claims(_: Kind, _: Fault) -> &'static str {
+        "router/gateway"
     }
 }
 

@@ -5,14 +5,22 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use plimsoll_conformance::{
-    Attribute, Balancer, CreateFailure, Description, Endpoint, Group, Partitioner, Subject, Values, Verdict,
+    Attribute, Balancer, CreateFailure, Description, Endpoint, Group, Partitioner, Subject, Values,
 };
 
-use super::role::{Draws, description, finding, misfits, parsed, report};
-use crate::native_policy;
+use crate::Role;
+use crate::role::{Draws, description, native_policy, parsed};
 
+/// How it divides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Kind {
+    Levels,
+    Zones,
+}
+
+/// What is wrong with it. Each shows in one property only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
     None,
     NamesOneTwice,
     MakesAnyNumberOfGroups,
@@ -32,56 +40,49 @@ pub(crate) enum Fault {
     SpillsTooLittle,
 }
 
-pub(crate) const MUTANTS: [(Fault, &str, &str); 16] = [
-    (Fault::NamesOneTwice, LEVELS, "PT1"),
-    (Fault::MakesAnyNumberOfGroups, LEVELS, "PT2"),
-    (Fault::CallsThemAllTheSame, LEVELS, "PT3"),
-    (Fault::ChoosesTheLastInTheEnd, LEVELS, "PT4"),
-    (Fault::RemembersHowOftenItDivided, LEVELS, "PT5"),
-    (Fault::IsNeverTheSame, LEVELS, "PT6"),
-    (Fault::DiesOfHeavyWeights, LEVELS, "PT7"),
-    (Fault::ChoosesTooEarly, LEVELS, "PT8"),
-    (Fault::SharesItsName, LEVELS, "PT9"),
-    (Fault::DiesOfForeignState, LEVELS, "PT10"),
-    (Fault::Leaks, LEVELS, "PT11"),
-    (Fault::SurvivesItsDestruction, LEVELS, "PT12"),
-    (Fault::LeavesHome, ZONES, "PT13"),
-    (Fault::StaysWhateverFails, ZONES, "PT14"),
-    (Fault::SpillsEarly, LEVELS, "PT15"),
-    (Fault::SpillsTooLittle, LEVELS, "PT16"),
-];
-
-const LEVELS: &str = "partitioner/priority";
-const ZONES: &str = "partitioner/locality";
-
-fn native(claim: &str, fault: Fault) -> Native {
-    Native { by_zone: claim == ZONES, fault, chaos: Rc::default() }
-}
-
-#[test]
-fn sound_partitioners_keep_what_their_kinds_promise() {
-    for claim in [LEVELS, ZONES] {
-        for selection in [claim, "auto", "quick"] {
-            let report = report(&native(claim, Fault::None), selection);
-            assert!(report.passed(), "{report}");
-        }
-        let report = report(&native(claim, Fault::None), "auto");
-        let of_kind = if claim == LEVELS { "PT16" } else { "PT14" };
-        assert_eq!(finding(&report, of_kind).verdict, Verdict::Passed, "{report}");
-    }
-}
-
-#[test]
-fn each_broken_partitioner_fails_the_property_it_breaks_and_no_other() {
-    let claim = |fault| MUTANTS.iter().find(|(known, ..)| *known == fault).map_or(LEVELS, |(_, claim, _)| claim);
-    let misfits = misfits(&MUTANTS, |fault| Box::new(native(claim(fault), fault)));
-    assert!(misfits.is_empty(), "{}", misfits.join("\n"));
-}
-
-pub(crate) struct Native {
-    by_zone: bool,
+#[derive(Debug)]
+pub struct Native {
+    kind: Kind,
     fault: Fault,
     chaos: Rc<Cell<u64>>,
+}
+
+impl Role for Native {
+    type Kind = Kind;
+    type Fault = Fault;
+
+    const NAME: &str = "partitioner";
+    const KINDS: &[Kind] = &[Kind::Levels, Kind::Zones];
+    const SOUND: Fault = Fault::None;
+    const MUTANTS: &[(Fault, Kind, &str)] = &[
+        (Fault::NamesOneTwice, Kind::Levels, "PT1"),
+        (Fault::MakesAnyNumberOfGroups, Kind::Levels, "PT2"),
+        (Fault::CallsThemAllTheSame, Kind::Levels, "PT3"),
+        (Fault::ChoosesTheLastInTheEnd, Kind::Levels, "PT4"),
+        (Fault::RemembersHowOftenItDivided, Kind::Levels, "PT5"),
+        (Fault::IsNeverTheSame, Kind::Levels, "PT6"),
+        (Fault::DiesOfHeavyWeights, Kind::Levels, "PT7"),
+        (Fault::ChoosesTooEarly, Kind::Levels, "PT8"),
+        (Fault::SharesItsName, Kind::Levels, "PT9"),
+        (Fault::DiesOfForeignState, Kind::Levels, "PT10"),
+        (Fault::Leaks, Kind::Levels, "PT11"),
+        (Fault::SurvivesItsDestruction, Kind::Levels, "PT12"),
+        (Fault::LeavesHome, Kind::Zones, "PT13"),
+        (Fault::StaysWhateverFails, Kind::Zones, "PT14"),
+        (Fault::SpillsEarly, Kind::Levels, "PT15"),
+        (Fault::SpillsTooLittle, Kind::Levels, "PT16"),
+    ];
+
+    fn new(kind: Kind, fault: Fault) -> Self {
+        Self { kind, fault, chaos: Rc::default() }
+    }
+
+    fn claims(kind: Kind, _: Fault) -> &'static str {
+        match kind {
+            Kind::Levels => "partitioner/priority",
+            Kind::Zones => "partitioner/locality",
+        }
+    }
 }
 
 impl Subject for Native {
@@ -111,7 +112,7 @@ impl Subject for Native {
         let policy = |number: u32| {
             let policy = Policy {
                 fault: self.fault,
-                zone: self.by_zone.then(|| zone.clone()),
+                zone: (self.kind == Kind::Zones).then(|| zone.clone()),
                 is_one_of_two: count > 1,
                 draws: Draws::new(u64::from(worker) << 32 | u64::from(number), &self.chaos),
                 capacities: Vec::new(),

@@ -9,9 +9,11 @@ use plimsoll_conformance::{
     Subject, Transition,
 };
 
+use crate::Role;
+
 /// What is gone by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Results in a row: probes, and attempts that eject for a time.
     Thresholds,
     /// The last probe, and the share of attempts that failed in ten seconds.
@@ -20,7 +22,7 @@ pub(crate) enum Kind {
 
 /// What is wrong with it. Each shows in one property only; the sizes of sets tell the properties apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     None,
     AddsUp,
     PunishesRecovery,
@@ -42,15 +44,50 @@ pub(crate) enum Fault {
     SharesItsRecords,
 }
 
-pub(crate) struct Native {
-    pub(crate) kind: Kind,
-    pub(crate) fault: Fault,
+#[derive(Debug)]
+pub struct Native {
+    kind: Kind,
+    fault: Fault,
     chaos: Rc<Cell<u32>>,
 }
 
-impl Native {
-    pub(crate) fn new(kind: Kind, fault: Fault) -> Self {
+impl Role for Native {
+    type Kind = Kind;
+    type Fault = Fault;
+
+    const NAME: &str = "health";
+    const KINDS: &[Kind] = &[Kind::Thresholds, Kind::Rate];
+    const SOUND: Fault = Fault::None;
+    const MUTANTS: &[(Fault, Kind, &str)] = &[
+        (Fault::AddsUp, Kind::Thresholds, "H1"),
+        (Fault::PunishesRecovery, Kind::Thresholds, "H2"),
+        (Fault::RepeatsItself, Kind::Thresholds, "H3"),
+        (Fault::ForgivesWithTime, Kind::Thresholds, "H4"),
+        (Fault::BlamesForClients, Kind::Thresholds, "H5"),
+        (Fault::HasNoLongest, Kind::Thresholds, "H6"),
+        (Fault::NeedsNoVolume, Kind::Rate, "H8"),
+        (Fault::GivesUp, Kind::Thresholds, "H9"),
+        (Fault::TrustsTheClock, Kind::Thresholds, "H10"),
+        (Fault::HoldsItAgainstTheSlot, Kind::Thresholds, "H11"),
+        (Fault::BlamesTheNext, Kind::Thresholds, "H12"),
+        (Fault::Leaks, Kind::Thresholds, "G5h"),
+        (Fault::IsNeverTheSame, Kind::Thresholds, "G7h"),
+        (Fault::DiesOfForeignState, Kind::Thresholds, "G8h"),
+        (Fault::JudgesStrangers, Kind::Rate, "G9h"),
+        (Fault::DiesAtTheEndOfTime, Kind::Rate, "G10h"),
+        (Fault::SurvivesItsDestruction, Kind::Thresholds, "G11h"),
+        (Fault::SharesItsRecords, Kind::Thresholds, "G12h"),
+    ];
+
+    fn new(kind: Kind, fault: Fault) -> Self {
         Self { kind, fault, chaos: Rc::default() }
+    }
+
+    fn claims(kind: Kind, _: Fault) -> &'static str {
+        match kind {
+            Kind::Thresholds => "health/thresholds,health/ejecting",
+            Kind::Rate => "health/thresholds,health/rate",
+        }
     }
 }
 

@@ -6,14 +6,22 @@ use std::rc::Rc;
 
 use plimsoll_conformance::{
     Balancer, CreateFailure, Description, ProbeAction, ProbeEvent, ProbeRequest, Prober, Subject, Target, Transport,
-    Verdict,
 };
 
-use super::role::{description, finding, misfits, parsed, report};
-use crate::native_policy;
+use crate::Role;
+use crate::role::{description, native_policy, parsed};
 
+/// What it talks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Kind {
+    /// Lines, of which the peer sends the first.
+    Lines,
+    Http,
+}
+
+/// What is wrong with it. Each shows in one property only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
     None,
     MindsPieces,
     PassesWhoGoesAway,
@@ -31,54 +39,46 @@ pub(crate) enum Fault {
     DiesOfForeignState,
 }
 
-pub(crate) const MUTANTS: [(Fault, &str, &str); 14] = [
-    (Fault::MindsPieces, CLAIM, "P1"),
-    (Fault::PassesWhoGoesAway, CLAIM, "P2"),
-    (Fault::DiesOfMuch, CLAIM, "P3"),
-    (Fault::AnswersEverything, CLAIM, "P4"),
-    (Fault::SpeaksFirst, CLAIM, "P4b"),
-    (Fault::ReservesMemory, CLAIM, "P6"),
-    (Fault::TellsWhatItHeard, CLAIM, "P8"),
-    (Fault::SharesItsBuffer, CLAIM, "P9"),
-    (Fault::SpeaksAfterTheEnd, CLAIM, "P10"),
-    (Fault::AsksForWhatIsNotThere, CLAIM, "P13"),
-    (Fault::KeepsSessions, CLAIM, "P14"),
-    (Fault::GoesByTime, CLAIM, "P15"),
-    (Fault::SharesSessions, CLAIM, "P16"),
-    (Fault::DiesOfForeignState, CLAIM, "P17"),
-];
+#[derive(Debug)]
+pub struct Native {
+    kind: Kind,
+    fault: Fault,
+}
 
-const CLAIM: &str = "prober/server-first";
+impl Role for Native {
+    type Kind = Kind;
+    type Fault = Fault;
 
-#[test]
-fn sound_probers_keep_what_their_kinds_promise() {
-    for transport in [Transport::Tcp, Transport::Http] {
-        for selection in ["auto", "quick"] {
-            let report = report(&Native { transport, fault: Fault::None }, selection);
-            assert!(report.passed(), "{report}");
+    const NAME: &str = "prober";
+    const KINDS: &[Kind] = &[Kind::Lines, Kind::Http];
+    const SOUND: Fault = Fault::None;
+    const MUTANTS: &[(Fault, Kind, &str)] = &[
+        (Fault::MindsPieces, Kind::Lines, "P1"),
+        (Fault::PassesWhoGoesAway, Kind::Lines, "P2"),
+        (Fault::DiesOfMuch, Kind::Lines, "P3"),
+        (Fault::AnswersEverything, Kind::Lines, "P4"),
+        (Fault::SpeaksFirst, Kind::Lines, "P4b"),
+        (Fault::ReservesMemory, Kind::Lines, "P6"),
+        (Fault::TellsWhatItHeard, Kind::Lines, "P8"),
+        (Fault::SharesItsBuffer, Kind::Lines, "P9"),
+        (Fault::SpeaksAfterTheEnd, Kind::Lines, "P10"),
+        (Fault::AsksForWhatIsNotThere, Kind::Lines, "P13"),
+        (Fault::KeepsSessions, Kind::Lines, "P14"),
+        (Fault::GoesByTime, Kind::Lines, "P15"),
+        (Fault::SharesSessions, Kind::Lines, "P16"),
+        (Fault::DiesOfForeignState, Kind::Lines, "P17"),
+    ];
+
+    fn new(kind: Kind, fault: Fault) -> Self {
+        Self { kind, fault }
+    }
+
+    fn claims(kind: Kind, _: Fault) -> &'static str {
+        match kind {
+            Kind::Lines => "prober/server-first",
+            Kind::Http => "prober",
         }
     }
-    let report = report(&Native { transport: Transport::Tcp, fault: Fault::None }, "auto");
-    assert!(report.properties.iter().all(|finding| finding.verdict == Verdict::Passed), "{report}");
-}
-
-#[test]
-fn each_broken_prober_fails_the_property_it_breaks_and_no_other() {
-    let misfits = misfits(&MUTANTS, |fault| Box::new(Native { transport: Transport::Tcp, fault }));
-    assert!(misfits.is_empty(), "{}", misfits.join("\n"));
-}
-
-#[test]
-fn bytes_that_are_not_minded_in_pieces_are_made_few() {
-    let report = report(&Native { transport: Transport::Tcp, fault: Fault::MindsPieces }, CLAIM);
-    let how = finding(&report, "P1").reason.clone().expect("a reason");
-    assert!(how.contains("byte by byte") || how.contains("in pieces"), "{how}");
-    assert!(finding(&report, "P1").smallest.as_ref().is_some_and(|bytes| bytes.len() < 80), "{report}");
-}
-
-pub(crate) struct Native {
-    transport: Transport,
-    fault: Fault,
 }
 
 impl Subject for Native {
@@ -108,7 +108,7 @@ impl Subject for Native {
             let sessions =
                 if self.fault == Fault::SharesSessions && count > 1 { shared.clone() } else { Rc::default() };
             let policy = Policy {
-                transport: self.transport,
+                kind: self.kind,
                 fault: self.fault,
                 sessions,
                 buffer: Vec::new(),
@@ -130,7 +130,7 @@ struct Session {
 }
 
 struct Policy {
-    transport: Transport,
+    kind: Kind,
     fault: Fault,
     sessions: Rc<RefCell<HashMap<u32, Session>>>,
     /// Of all sessions, where that is the fault.
@@ -210,14 +210,17 @@ impl Policy {
 
 impl Prober for Policy {
     fn transport(&self) -> Transport {
-        self.transport
+        match self.kind {
+            Kind::Lines => Transport::Tcp,
+            Kind::Http => Transport::Http,
+        }
     }
 
     fn open(&mut self, session: u32, target: &Target) -> Result<Vec<ProbeAction>, String> {
         self.used += 1;
         self.buffer.clear();
         self.sessions.borrow_mut().insert(session, Session::default());
-        if self.transport == Transport::Tcp {
+        if self.kind == Kind::Lines {
             return Ok(Vec::new());
         }
         let headers = vec![("host".to_owned(), target.address.clone().into_bytes())];

@@ -1,9 +1,9 @@
-//! What the native plugins of the roles beside balancers have in common.
+//! What the mutants of the roles beside balancers have in common.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use plimsoll_conformance::{CreateFailure, Description, Finding, Report, Selection, Settings, Subject, run};
+use plimsoll_conformance::{CreateFailure, Description};
 
 /// The description of a plugin of one role.
 pub(crate) fn description(role: &str) -> Description {
@@ -43,33 +43,8 @@ impl Draws {
     }
 }
 
-/// Holds a subject against a selection of profiles.
-pub(crate) fn report(subject: &dyn Subject, selection: &str) -> Report {
-    let selection: Selection = selection.parse().expect("a selection");
-    run(subject, &Settings { selection, steps: Some(5000), ..Settings::default() })
-}
-
-/// Which mutants do not fail just the property that they break.
-pub(crate) fn misfits<F: Copy + std::fmt::Debug>(
-    mutants: &[(F, &str, &'static str)],
-    subject: impl Fn(F) -> Box<dyn Subject>,
-) -> Vec<String> {
-    let misfit = |(fault, selection, property): &(F, &str, &'static str)| {
-        let report = report(&*subject(*fault), selection);
-        let broken = report.broken();
-        (broken != [*property]).then(|| format!("{fault:?} breaks {broken:?} instead of {property}:\n{report}"))
-    };
-    mutants.iter().filter_map(misfit).collect()
-}
-
-/// The finding about a property.
-pub(crate) fn finding<'a>(report: &'a Report, id: &str) -> &'a Finding {
-    report.properties.iter().find(|finding| finding.id == id).expect("a property of this id")
-}
-
 /// Implements what policies of all roles do, with the faults that leak, die of foreign state and survive their
 /// destruction.
-#[macro_export]
 macro_rules! native_policy {
     ($type:ty, $leaks:expr, $dies:expr, $survives:expr) => {
         impl plimsoll_conformance::Policy for $type {
@@ -104,3 +79,5 @@ macro_rules! native_policy {
         }
     };
 }
+
+pub(crate) use native_policy;

@@ -1,10 +1,5 @@
 //! Balancers without WebAssembly: one that is sound of each kind, and each with any of the faults.
 
-pub(crate) mod partitioner;
-pub(crate) mod prober;
-pub(crate) mod role;
-pub(crate) mod router;
-
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -13,9 +8,11 @@ use plimsoll_conformance::{
     Availability, Balancer, CreateFailure, Description, Endpoint, Outcome, OutcomeClass, Subject,
 };
 
+use crate::Role;
+
 /// How a balancer chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Smooth weighted round robin.
     Turns,
     /// Rendezvous hashing by ids.
@@ -32,10 +29,12 @@ pub(crate) enum Kind {
 
 /// What is wrong with it. Each shows in one property only; the sizes of sets tell the properties apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     None,
     ChangesItsDescription,
+    HasNoSchema,
     CreatesOnce,
+    RefusesWhatItIsGiven,
     DiesOfGarbage,
     ImportsSockets,
     Leaks,
@@ -77,18 +76,117 @@ pub(crate) enum Fault {
     AdoptsAnything,
 }
 
-pub(crate) struct Native {
-    pub(crate) kind: Kind,
-    pub(crate) fault: Fault,
+#[derive(Debug)]
+pub struct Native {
+    kind: Kind,
+    fault: Fault,
     created: Cell<u32>,
     described: Cell<u32>,
     /// Differs with each pick of any run.
     chaos: Rc<Cell<u64>>,
 }
 
-impl Native {
-    pub(crate) fn new(kind: Kind, fault: Fault) -> Self {
+impl Role for Native {
+    type Kind = Kind;
+    type Fault = Fault;
+
+    const NAME: &str = "balancer";
+    const KINDS: &[Kind] = &[Kind::Turns, Kind::Hash, Kind::Numbered, Kind::Bounded, Kind::Least, Kind::Latency];
+    const SOUND: Fault = Fault::None;
+    const MUTANTS: &[(Fault, Kind, &str)] = &[
+        (Fault::ChangesItsDescription, Kind::Turns, "G1"),
+        (Fault::HasNoSchema, Kind::Turns, "G1"),
+        (Fault::CreatesOnce, Kind::Turns, "G2"),
+        (Fault::RefusesWhatItIsGiven, Kind::Turns, "G2"),
+        (Fault::DiesOfGarbage, Kind::Turns, "G3"),
+        (Fault::ImportsSockets, Kind::Turns, "G4"),
+        (Fault::Leaks, Kind::Turns, "G5"),
+        (Fault::LooksAtEachTooOften, Kind::Least, "G6"),
+        (Fault::IsNeverTheSame, Kind::Turns, "G7"),
+        (Fault::DiesOfForeignState, Kind::Turns, "G8"),
+        (Fault::DiesOfEarlyOutcomes, Kind::Turns, "G9"),
+        (Fault::DiesOfHeavyWeights, Kind::Turns, "G10"),
+        (Fault::SurvivesItsDestruction, Kind::Turns, "G11"),
+        (Fault::SharesItsTurns, Kind::Turns, "G12"),
+        (Fault::IgnoresDraining, Kind::Turns, "B1"),
+        (Fault::ChoosesFromNone, Kind::Turns, "B2"),
+        (Fault::SkipsTheOnlyOne, Kind::Turns, "B3"),
+        (Fault::RepeatsTried, Kind::Turns, "B4"),
+        (Fault::TakesAnyChanges, Kind::Turns, "B5"),
+        (Fault::TellsWholeFromChanges, Kind::Hash, "B6"),
+        (Fault::TakesWeightZero, Kind::Turns, "B7"),
+        (Fault::IgnoresPriority, Kind::Turns, "B16"),
+        (Fault::AdoptsAnything, Kind::Hash, "B19"),
+        (Fault::IgnoresWeights, Kind::Turns, "B8"),
+        (Fault::Bursts, Kind::Turns, "B8b"),
+        (Fault::FavoursOne, Kind::Turns, "B9"),
+        (Fault::IgnoresRamp, Kind::Turns, "B14"),
+        (Fault::StartsInStep, Kind::Turns, "B17"),
+        (Fault::StartsAlike, Kind::Turns, "B18"),
+        (Fault::IgnoresSlots200, Kind::Least, "B11"),
+        (Fault::IgnoresLoad, Kind::Least, "B12"),
+        (Fault::NeverForgets, Kind::Latency, "B13"),
+        (Fault::GoesBySlot, Kind::Hash, "B10"),
+        (Fault::ShufflesWhenOneGoes, Kind::Hash, "C1"),
+        (Fault::MovesSomeWhenOneGoes, Kind::Hash, "C1b"),
+        (Fault::ShufflesWhenOneComes, Kind::Hash, "C2"),
+        (Fault::ForgetsWhoCameBack, Kind::Hash, "C3"),
+        (Fault::IsUneven, Kind::Hash, "C4"),
+        (Fault::IgnoresWeightsOfKeys, Kind::Hash, "C5"),
+        (Fault::HasNoBound, Kind::Bounded, "C6"),
+        (Fault::RemembersStrangers, Kind::Hash, "C7"),
+        (Fault::ShufflesForAWeight, Kind::Hash, "C8"),
+        (Fault::ShufflesWhileOneIsDown, Kind::Hash, "C9"),
+    ];
+
+    fn new(kind: Kind, fault: Fault) -> Self {
         Self { kind, fault, created: Cell::new(0), described: Cell::new(0), chaos: Rc::default() }
+    }
+
+    fn claims(kind: Kind, fault: Fault) -> &'static str {
+        match (fault, kind) {
+            (
+                Fault::ChangesItsDescription
+                | Fault::HasNoSchema
+                | Fault::CreatesOnce
+                | Fault::RefusesWhatItIsGiven
+                | Fault::DiesOfGarbage
+                | Fault::ImportsSockets,
+                _,
+            ) => "generic",
+            (Fault::IgnoresWeights, _) => "balancer/weighted,balancer/uniform,balancer/ramp,balancer/spread",
+            (Fault::Bursts, _) => "balancer/weighted,balancer/smooth",
+            (Fault::FavoursOne, _) => "balancer/weighted,balancer/smooth,balancer/uniform,balancer/ramp",
+            (Fault::ShufflesWhenOneGoes, _) => "balancer/consistent",
+            (_, Kind::Turns) => "balancer/weighted,balancer/smooth,balancer/uniform,balancer/ramp,balancer/spread",
+            (_, Kind::Hash) => "balancer/consistent,balancer/proportional,balancer/minimal,balancer/ramp",
+            (_, Kind::Numbered) => "balancer/numbered,balancer/proportional,balancer/minimal,balancer/ramp",
+            (_, Kind::Bounded) => "balancer/consistent,balancer/proportional,balancer/minimal,balancer/bounded",
+            (_, Kind::Least) => "balancer/least,balancer/uniform,balancer/spread",
+            (_, Kind::Latency) => "balancer/latency,balancer/least,balancer/uniform",
+        }
+    }
+
+    fn runs_as_component(fault: Fault) -> bool {
+        // Instances begin alike, and nothing tells one run from the next; of a component without a schema the proxy makes
+        // no plugin; and what is imported cannot be written over.
+        !matches!(
+            fault,
+            Fault::ChangesItsDescription
+                | Fault::CreatesOnce
+                | Fault::IsNeverTheSame
+                | Fault::HasNoSchema
+                | Fault::ImportsSockets
+        )
+    }
+
+    fn config(kind: Kind, fault: Fault) -> Option<&'static str> {
+        match (kind, fault) {
+            (Kind::Bounded, _) => Some(r#"{"hash_balance_factor":125}"#),
+            // Who asks for nothing by name may be refused.
+            (_, Fault::RefusesWhatItIsGiven) => Some("{}"),
+            _ => None,
+        }
     }
 }
 
@@ -104,11 +202,12 @@ impl Subject for Native {
     fn describe(&self) -> Result<Description, String> {
         self.described.set(self.described.get() + 1);
         let changes = self.fault == Fault::ChangesItsDescription;
+        let schema = if self.fault == Fault::HasNoSchema { r#"{"type":7}"# } else { r#"{"type":"object"}"# };
         Ok(Description {
             name: "native".into(),
             version: if changes { format!("0.{}.0", self.described.get()) } else { "0.1.0".into() },
             summary: String::new(),
-            config_schemas: vec![("balancer".into(), r#"{"type":"object"}"#.into())],
+            config_schemas: vec![("balancer".into(), schema.into())],
         })
     }
 
@@ -122,6 +221,9 @@ impl Subject for Native {
     }
 
     fn create(&self, _role: &str, config: &str) -> Result<(), CreateFailure> {
+        if self.fault == Fault::RefusesWhatItIsGiven {
+            return Err(CreateFailure::Refused("it needs something else".into()));
+        }
         if config == "{}" {
             self.created.set(self.created.get() + 1);
             // Once before the run, and once while it is asked to describe itself.
@@ -143,20 +245,34 @@ impl Subject for Native {
     }
 
     fn balancers(&self, _: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
-        let turns = Rc::new(Cell::new(0));
-        let policy = |number: u32| {
-            let policy = Policy {
-                kind: self.kind,
-                fault: self.fault,
-                seed: (u64::from(worker) << 32) | u64::from(number),
-                shared: (count > 1).then(|| turns.clone()),
-                chaos: self.chaos.clone(),
-                leaked: 0,
-                state: State::default(),
-            };
-            Box::new(policy) as Box<dyn Balancer>
-        };
-        Ok((0..count).map(policy).collect())
+        let instance = self.instance();
+        Ok((0..count).map(|number| instance.balancer((u64::from(worker) << 32) | u64::from(number))).collect())
+    }
+}
+
+impl Native {
+    pub fn instance(&self) -> Instance {
+        let (kind, fault, chaos) = (self.kind, self.fault, self.chaos.clone());
+        Instance { kind, fault, chaos, policies: Rc::default(), turns: Rc::default() }
+    }
+}
+
+/// What the policies of one instance have in common.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    kind: Kind,
+    fault: Fault,
+    chaos: Rc<Cell<u64>>,
+    policies: Rc<Cell<u32>>,
+    /// Turns of all policies together.
+    turns: Rc<Cell<u64>>,
+}
+
+impl Instance {
+    pub fn balancer(&self, seed: u64) -> Box<dyn Balancer> {
+        self.policies.set(self.policies.get() + 1);
+        let (kind, fault) = (self.kind, self.fault);
+        Box::new(Policy { kind, fault, seed, instance: self.clone(), leaked: 0, state: State::default() })
     }
 }
 
@@ -164,9 +280,7 @@ struct Policy {
     kind: Kind,
     fault: Fault,
     seed: u64,
-    /// Turns of all policies of the instance, where it has several.
-    shared: Option<Rc<Cell<u64>>>,
-    chaos: Rc<Cell<u64>>,
+    instance: Instance,
     leaked: u64,
     state: State,
 }
@@ -201,7 +315,7 @@ impl Balancer for Policy {
             return Err("attempt to multiply with overflow".into());
         }
         self.state.generation = generation;
-        self.state.was_told_whole_late |= generation > 100;
+        self.state.was_told_whole_late |= generation > 50;
         self.tell(endpoints);
         Ok(())
     }
@@ -221,7 +335,8 @@ impl Balancer for Policy {
 
     fn pick(&mut self, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, String> {
         self.leaked += 100;
-        self.chaos.set(self.chaos.get() + 1);
+        let chaos = self.instance.chaos.get() + 1;
+        self.instance.chaos.set(chaos);
         self.state.picks += 1;
         let ready = self.ready();
         let count = self.state.endpoints.len();
@@ -243,11 +358,12 @@ impl Balancer for Policy {
             return Ok(candidates.last().map(|last| last.slot));
         }
         if self.fault == Fault::IsNeverTheSame && self.state.now_ms == 1000 {
-            return Ok(Some(candidates[self.chaos.get() as usize % candidates.len()].slot));
+            return Ok(Some(candidates[chaos as usize % candidates.len()].slot));
         }
-        if let (Fault::SharesItsTurns, Some(shared)) = (self.fault, &self.shared) {
-            shared.set(shared.get() + 1);
-            return Ok(Some(candidates[shared.get() as usize % candidates.len()].slot));
+        if self.fault == Fault::SharesItsTurns && self.instance.policies.get() > 1 {
+            let turn = self.instance.turns.get() + 1;
+            self.instance.turns.set(turn);
+            return Ok(Some(candidates[turn as usize % candidates.len()].slot));
         }
         Ok(Some(match self.kind {
             Kind::Turns if self.fault == Fault::Bursts => self.expanded(&candidates),
@@ -267,7 +383,7 @@ impl Balancer for Policy {
     }
 
     fn wants_outcomes(&self) -> bool {
-        self.kind == Kind::Latency
+        self.kind == Kind::Latency || self.fault == Fault::DiesOfEarlyOutcomes
     }
 
     fn outcomes(&mut self, batch: &[Outcome]) -> Result<(), String> {
@@ -321,14 +437,14 @@ impl Balancer for Policy {
 
 impl Policy {
     fn tell(&mut self, endpoints: &[Endpoint]) {
-        self.state.is_told = true;
+        self.state.is_told |= !endpoints.is_empty();
         self.state.endpoints = endpoints.iter().cloned().map(Rc::new).collect();
         self.state.has_met_strangers |= endpoints.iter().any(|e| e.id.len() == "endpoint-100".len());
         let stays = |slot: &u32| endpoints.iter().any(|e| e.slot == *slot);
         self.state.held.retain(|slot, _| stays(slot));
         let ready = self.ready();
         // Weights may have shrunk: nobody owes more than one round.
-        let total = ready.iter().map(|e| self.weight(e, &ready)).sum::<i128>();
+        let total = self.weights(&ready).iter().sum::<i128>();
         self.state.held.values_mut().for_each(|held| *held = (*held).clamp(-total, total));
         if self.kind == Kind::Turns && !self.state.has_begun && !ready.is_empty() {
             self.state.has_begun = true;
@@ -337,7 +453,7 @@ impl Policy {
                 Fault::StartsAlike => endpoints.len() == 4,
                 _ => false,
             };
-            let start = if in_step { 0 } else { self.random().u64(..) % (total as u64).clamp(1, 1000) };
+            let start = if in_step { 0 } else { self.random().u64(..) % (total as u64).clamp(1, 100) };
             for _ in 0..start {
                 self.turn(&ready);
             }
@@ -365,23 +481,23 @@ impl Policy {
         endpoints.iter().filter(may).filter(|e| ignores_priority || Some(e.priority) == level).cloned().collect()
     }
 
-    /// In thousandths while any of them warms up.
-    fn weight(&self, endpoint: &Endpoint, all: &[Rc<Endpoint>]) -> i128 {
-        let ignored = self.fault == Fault::IgnoresWeights
-            || (self.fault == Fault::IgnoresWeightsOfKeys && self.state.endpoints.len() == 4);
-        // Only zero where that is the fault.
-        let weight = if ignored { 1 } else { i128::from(endpoint.weight.clamp(1, 65_535)) };
-        let favoured = self.fault == Fault::FavoursOne
-            && self.state.endpoints.len() == 10
-            && all.iter().all(|e| e.weight == 1)
-            && endpoint.slot == 0;
-        let weight = if favoured { 2 * weight } else { weight };
-        let heeds_ramp = self.fault != Fault::IgnoresRamp && all.iter().any(|e| e.ramp < 1000);
-        if heeds_ramp { weight * i128::from(endpoint.ramp.clamp(1, 1000)) } else { weight }
+    /// What each weighs, in thousandths while any of them warms up.
+    fn weights(&self, candidates: &[Rc<Endpoint>]) -> Vec<i128> {
+        let count = self.state.endpoints.len();
+        let ignored = self.fault == Fault::IgnoresWeights || (self.fault == Fault::IgnoresWeightsOfKeys && count == 4);
+        let favours = self.fault == Fault::FavoursOne && count == 10 && candidates.iter().all(|e| e.weight == 1);
+        let heeds_ramp = self.fault != Fault::IgnoresRamp && candidates.iter().any(|e| e.ramp < 1000);
+        let weight = |endpoint: &Rc<Endpoint>| {
+            // Only zero where that is the fault.
+            let weight = if ignored { 1 } else { i128::from(endpoint.weight.clamp(1, 65_535)) };
+            let weight = if favours && endpoint.slot == 0 { 2 * weight } else { weight };
+            if heeds_ramp { weight * i128::from(endpoint.ramp.clamp(1, 1000)) } else { weight }
+        };
+        candidates.iter().map(weight).collect()
     }
 
     fn turn(&mut self, candidates: &[Rc<Endpoint>]) -> u32 {
-        let weights: Vec<i128> = candidates.iter().map(|e| self.weight(e, candidates)).collect();
+        let weights = self.weights(candidates);
         let mut best = (0, i128::MIN);
         for (endpoint, weight) in candidates.iter().zip(&weights) {
             let held = self.state.held.entry(endpoint.slot).or_default();
@@ -396,10 +512,10 @@ impl Policy {
 
     /// Each as often as it weighs, one after the other.
     fn expanded(&mut self, candidates: &[Rc<Endpoint>]) -> u32 {
-        let total: i128 = candidates.iter().map(|e| self.weight(e, candidates)).sum();
-        let mut at = i128::from(self.state.picks) % total.max(1);
-        for endpoint in candidates {
-            at -= self.weight(endpoint, candidates);
+        let weights = self.weights(candidates);
+        let mut at = i128::from(self.state.picks) % weights.iter().sum::<i128>().max(1);
+        for (endpoint, weight) in candidates.iter().zip(&weights) {
+            at -= weight;
             if at < 0 {
                 return endpoint.slot;
             }
@@ -415,23 +531,23 @@ impl Policy {
         if self.fault == Fault::IsUneven && self.state.endpoints.len() == 10 && key.is_multiple_of(4) {
             return candidates[0].slot;
         }
-        let mut scored: Vec<(f64, u32)> = candidates
-            .iter()
-            .map(|e| {
-                let number = if self.kind == Kind::Numbered { e.slot.into() } else { number(e) };
-                let stranger = u64::from(self.fault == Fault::ForgetsWhoCameBack && e.slot == 40);
-                let uniform = ((mix(key ^ mix(number + (stranger << 40))) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-                (-(self.weight(e, candidates) as f64) / uniform.ln(), e.slot)
-            })
-            .collect();
-        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        if self.kind == Kind::Bounded && self.fault != Fault::HasNoBound {
-            let load = |slot: u32| self.state.in_flight.get(&slot).copied().unwrap_or(0);
+        let load = |slot: u32| self.state.in_flight.get(&slot).copied().unwrap_or(0);
+        let is_bounded = self.kind == Kind::Bounded && self.fault != Fault::HasNoBound;
+        let room = is_bounded.then(|| {
             let all: u32 = candidates.iter().map(|e| load(e.slot)).sum();
-            let room = (f64::from(all + 1) * 1.25 / candidates.len() as f64).ceil() as u32;
-            return scored.iter().find(|(_, slot)| load(*slot) < room).unwrap_or(&scored[0]).1;
+            (f64::from(all + 1) * 1.25 / candidates.len() as f64).ceil() as u32
+        });
+        let mut best = (f64::MIN, candidates[0].slot);
+        for (endpoint, weight) in candidates.iter().zip(self.weights(candidates)) {
+            let number = if self.kind == Kind::Numbered { endpoint.slot.into() } else { number(endpoint) };
+            let stranger = u64::from(self.fault == Fault::ForgetsWhoCameBack && endpoint.slot == 40);
+            let uniform = ((mix(key ^ mix(number + (stranger << 40))) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+            let score = -(weight as f64) / uniform.ln();
+            if score > best.0 && room.is_none_or(|room| load(endpoint.slot) < room) {
+                best = (score, endpoint.slot);
+            }
         }
-        scored[0].1
+        best.1
     }
 
     /// The key, or another where that is the fault.
