@@ -73,6 +73,12 @@ impl IntoIterator for ConfigErrors {
 
 /// `base` with one more step, escaped as RFC 6901 asks.
 pub fn pointer(base: &str, step: impl Display) -> String {
+    with_step(base, &step)
+}
+
+/// Once, whatever the step is.
+#[inline(never)]
+fn with_step(base: &str, step: &dyn Display) -> String {
     let mut pointer = base.to_owned();
     push_step(&mut pointer, &step.to_string());
     pointer

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::json::push_decimal;
 use crate::{JsonSchema, Schema, json_schema};
 
 /// A span of time as operators write it: `500ms`, `10s`, `1h30m`. Units are `ms`, `s`, `m`, `h` and `d`.
@@ -84,7 +85,11 @@ impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = UNITS.iter().rev().find(|(_, unit)| self.millis != 0 && self.millis.is_multiple_of(*unit));
         let (name, unit) = whole.unwrap_or(&("s", 1000));
-        write!(f, "{}{name}", self.millis / unit)
+        // The number's own way to be displayed would come along for this alone.
+        let mut text = String::new();
+        push_decimal(&mut text, self.millis / unit);
+        text.push_str(name);
+        f.write_str(&text)
     }
 }
 

@@ -7,7 +7,8 @@ use serde::de::{
 use super::number::{Number, float};
 use super::{Error, Reader};
 
-impl Reader<'_> {
+/// What is the same whatever the value is read into: once, and not for each type.
+impl<'a> Reader<'a> {
     /// The error for a value of another kind than expected.
     fn unexpected(&mut self, expected: &dyn Expected) -> Error {
         let told = match self.peek() {
@@ -23,55 +24,109 @@ impl Reader<'_> {
         told.unwrap_or_else(|error| error)
     }
 
-    fn integer<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+    fn number_for(&mut self, expected: &dyn Expected) -> Result<Number<'a>, Error> {
         match self.peek() {
-            Some(b'-' | b'0'..=b'9') => match self.number()? {
-                Number::Unsigned(value) => visitor.visit_u64(value),
-                Number::Negative(value) => visitor.visit_i64(value),
-                number => Err(mismatch(number, &visitor)),
-            },
-            _ => Err(self.unexpected(&visitor)),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.unexpected(expected)),
+        }
+    }
+
+    fn string_for(&mut self, expected: &dyn Expected) -> Result<String, Error> {
+        match self.peek() {
+            Some(b'"') => self.string(),
+            _ => Err(self.unexpected(expected)),
+        }
+    }
+
+    fn bool_for(&mut self, expected: &dyn Expected) -> Result<bool, Error> {
+        match self.peek() {
+            Some(b't') => self.word("true").map(|()| true),
+            Some(b'f') => self.word("false").map(|()| false),
+            _ => Err(self.unexpected(expected)),
+        }
+    }
+
+    fn null_for(&mut self, expected: &dyn Expected) -> Result<(), Error> {
+        match self.is_null()? {
+            true => Ok(()),
+            false => Err(self.unexpected(expected)),
+        }
+    }
+
+    /// Takes a `null` if that is next.
+    fn is_null(&mut self) -> Result<bool, Error> {
+        match self.peek() {
+            Some(b'n') => self.word("null").map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    fn list_for(&mut self, expected: &dyn Expected) -> Result<Elements<'_, 'a>, Error> {
+        match self.peek() {
+            Some(b'[') => self.open().map(|base| Elements { reader: self, base, next: 0, ended: false }),
+            _ => Err(self.unexpected(expected)),
+        }
+    }
+
+    fn object_for(&mut self, expected: &dyn Expected) -> Result<Members<'_, 'a>, Error> {
+        match self.peek() {
+            Some(b'{') => self.open().map(|base| Members { reader: self, base, first: true, ended: false }),
+            _ => Err(self.unexpected(expected)),
+        }
+    }
+
+    fn variant_for(&mut self, expected: &dyn Expected) -> Result<Option<usize>, Error> {
+        match self.peek() {
+            Some(b'"') => Ok(None),
+            Some(b'{') => {
+                let base = self.open()?;
+                match self.peek() {
+                    Some(b'"') => Ok(Some(base)),
+                    _ => Err(Error::new("expected a member")),
+                }
+            }
+            _ => Err(self.unexpected(expected)),
+        }
+    }
+
+    fn end_variant(&mut self, base: usize) -> Result<(), Error> {
+        match self.more(base, false, b'}')? {
+            false => Ok(()),
+            true => Err(Error::new("expected a single member")),
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn integer<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        match self.number_for(&visitor)? {
+            Number::Unsigned(value) => visitor.visit_u64(value),
+            Number::Negative(value) => visitor.visit_i64(value),
+            number => Err(mismatch(number, &visitor)),
         }
     }
 
     fn float<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        match self.peek() {
-            Some(b'-' | b'0'..=b'9') => match self.number()? {
-                Number::Unsigned(value) => visitor.visit_u64(value),
-                Number::Negative(value) => visitor.visit_i64(value),
-                Number::Float(text) => match float(text) {
-                    value if value.is_finite() => visitor.visit_f64(value),
-                    _ => Err(Error::new("number out of range")),
-                },
+        match self.number_for(&visitor)? {
+            Number::Unsigned(value) => visitor.visit_u64(value),
+            Number::Negative(value) => visitor.visit_i64(value),
+            Number::Float(text) => match float(text) {
+                value if value.is_finite() => visitor.visit_f64(value),
+                _ => Err(Error::new("number out of range")),
             },
-            _ => Err(self.unexpected(&visitor)),
         }
     }
 
     fn list<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        if self.peek() != Some(b'[') {
-            return Err(self.unexpected(&visitor));
-        }
-        let base = self.open()?;
-        let mut elements = Elements { reader: self, base, next: 0, ended: false };
+        let mut elements = self.list_for(&visitor)?;
         let value = visitor.visit_seq(&mut elements)?;
-        match elements.ended || !elements.more()? {
-            true => Ok(value),
-            false => Err(Error::new("the list has too many elements")),
-        }
+        elements.end().map(|()| value)
     }
 
     fn object<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        if self.peek() != Some(b'{') {
-            return Err(self.unexpected(&visitor));
-        }
-        let base = self.open()?;
-        let mut members = Members { reader: self, base, first: true, ended: false };
+        let mut members = self.object_for(&visitor)?;
         let value = visitor.visit_map(&mut members)?;
-        match members.ended || !members.more()? {
-            true => Ok(value),
-            false => Err(Error::new("the object has too many members")),
-        }
+        members.end().map(|()| value)
     }
 }
 
@@ -130,31 +185,24 @@ impl<'de> Deserializer<'de> for &mut Reader<'_> {
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.peek() {
-            Some(b'"') => visitor.visit_string(self.string()?),
-            _ => Err(self.unexpected(&visitor)),
-        }
+        let string = self.string_for(&visitor)?;
+        visitor.visit_string(string)
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.peek() {
-            Some(b't') => self.word("true").and_then(|()| visitor.visit_bool(true)),
-            Some(b'f') => self.word("false").and_then(|()| visitor.visit_bool(false)),
-            _ => Err(self.unexpected(&visitor)),
-        }
+        let value = self.bool_for(&visitor)?;
+        visitor.visit_bool(value)
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.peek() {
-            Some(b'n') => self.word("null").and_then(|()| visitor.visit_unit()),
-            _ => Err(self.unexpected(&visitor)),
-        }
+        self.null_for(&visitor)?;
+        visitor.visit_unit()
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.peek() {
-            Some(b'n') => self.word("null").and_then(|()| visitor.visit_none()),
-            _ => visitor.visit_some(self),
+        match self.is_null()? {
+            true => visitor.visit_none(),
+            false => visitor.visit_some(self),
         }
     }
 
@@ -194,18 +242,9 @@ impl<'de> Deserializer<'de> for &mut Reader<'_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match self.peek() {
-            Some(b'"') => visitor.visit_enum(Variant { reader: self, has_content: false }),
-            Some(b'{') => {
-                let base = self.open()?;
-                let value = visitor.visit_enum(Variant { reader: &mut *self, has_content: true })?;
-                match self.more(base, false, b'}')? {
-                    false => Ok(value),
-                    true => Err(Error::new("expected a single member")),
-                }
-            }
-            _ => Err(self.unexpected(&visitor)),
-        }
+        let base = self.variant_for(&visitor)?;
+        let value = visitor.visit_enum(Variant { reader: &mut *self, has_content: base.is_some() })?;
+        base.map_or(Ok(()), |base| self.end_variant(base)).map(|()| value)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -231,6 +270,13 @@ impl Elements<'_, '_> {
             self.next += 1;
         }
         Ok(more)
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        match self.ended || !self.more()? {
+            true => Ok(()),
+            false => Err(Error::new("the list has too many elements")),
+        }
     }
 }
 
@@ -259,6 +305,13 @@ impl Members<'_, '_> {
         self.first = false;
         self.ended = !more;
         Ok(more)
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        match self.ended || !self.more()? {
+            true => Ok(()),
+            false => Err(Error::new("the object has too many members")),
+        }
     }
 
     fn key(&mut self) -> Result<Option<String>, Error> {
@@ -350,6 +403,14 @@ struct Variant<'r, 'a> {
 }
 
 impl Variant<'_, '_> {
+    fn begin_content(&mut self, name: &str) -> Result<(), Error> {
+        if self.has_content {
+            self.reader.step_to_key(name);
+            self.reader.expect(b':')?;
+        }
+        Ok(())
+    }
+
     fn content(self, expected: &'static str) -> Result<Self, Error> {
         match self.has_content {
             true => Ok(self),
@@ -362,13 +423,10 @@ impl<'de> EnumAccess<'de> for Variant<'_, '_> {
     type Error = Error;
     type Variant = Self;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Error> {
+    fn variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Result<(S::Value, Self), Error> {
         let name = self.reader.string()?;
         let variant = seed.deserialize(Key(name.clone()))?;
-        if self.has_content {
-            self.reader.step_to_key(&name);
-            self.reader.expect(b':')?;
-        }
+        self.begin_content(&name)?;
         Ok((variant, self))
     }
 }

@@ -6,11 +6,14 @@ use super::{push_decimal, push_signed, quote};
 
 /// What is wrong with a value. Where it is, [`super::Reader::path`] knows.
 #[derive(Debug)]
-pub(crate) struct Error(String);
+pub(crate) struct Error(
+    #[expect(clippy::box_collection, reason = "every reader passes it on: one word takes less code than three")]
+    Box<String>,
+);
 
 impl Error {
     pub(crate) fn new(message: &str) -> Self {
-        Self(message.to_owned())
+        Self(Box::new(message.to_owned()))
     }
 
     fn invalid(what: &str, unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -18,7 +21,7 @@ impl Error {
         describe(&mut message, unexpected);
         // Writing to a string cannot fail.
         let _ = write!(message, ", expected {expected}");
-        Self(message)
+        Self(Box::new(message))
     }
 }
 
@@ -54,7 +57,7 @@ fn describe(out: &mut String, unexpected: Unexpected<'_>) {
 
 impl de::Error for Error {
     fn custom<T: Display>(message: T) -> Self {
-        Self(message.to_string())
+        Self(Box::new(message.to_string()))
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {

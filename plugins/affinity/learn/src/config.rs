@@ -14,21 +14,21 @@ pub struct Config {
     pub(crate) ttl: Duration,
 }
 
-/// One of these.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Source {
+/// What carries the name of a session.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
     /// Name of a cookie.
-    cookie: Option<String>,
+    Cookie(String),
     /// Name of a header, in lower case.
-    header: Option<String>,
+    Header(String),
     /// Name of a query parameter. Not for `from`.
-    query: Option<String>,
+    Query(String),
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let cookie = Source { cookie: Some("JSESSIONID".to_owned()), ..Source::default() };
+        let cookie = Source::Cookie("JSESSIONID".to_owned());
         Self { from: vec![cookie], lookup: Vec::new(), ttl: Duration::from_secs(600) }
     }
 }
@@ -58,21 +58,19 @@ impl Config {
 }
 
 fn attributes(sources: &[Source], path: &str, errors: &mut ConfigErrors) -> Vec<Attribute> {
-    let mut attributes = Vec::new();
-    for (index, source) in sources.iter().enumerate() {
+    let attribute = |(index, source): (usize, &Source)| {
         let path = pointer(path, index);
-        match (&source.cookie, &source.header, &source.query) {
-            (Some(name), None, None) => {
+        match source {
+            Source::Cookie(name) => {
                 names::check_cookie(&pointer(&path, "cookie"), name, errors);
-                attributes.push(Attribute::Cookie(name.clone()));
+                Attribute::Cookie(name.clone())
             }
-            (None, Some(name), None) => {
+            Source::Header(name) => {
                 names::check_header(&pointer(&path, "header"), name, errors);
-                attributes.push(Attribute::Header(name.clone()));
+                Attribute::Header(name.clone())
             }
-            (None, None, Some(name)) => attributes.push(Attribute::QueryParameter(name.clone())),
-            _ => errors.push(path, "expected one of `cookie`, `header` and `query`"),
+            Source::Query(name) => Attribute::QueryParameter(name.clone()),
         }
-    }
-    attributes
+    };
+    sources.iter().enumerate().map(attribute).collect()
 }

@@ -99,11 +99,19 @@ fn names_of_eight_kilobytes_are_kept_apart() {
 
 #[test]
 fn mistakes_are_told_together() {
-    let config = r#"{"from":[{"query":"a"},{"cookie":"a b"},{}],"lookup":[{"header":"X"}],"ttl":"0s"}"#;
+    let config = r#"{"from":[{"query":"a"},{"cookie":"a b"}],"lookup":[{"header":"X"}],"ttl":"0s"}"#;
     let errors = AffinityBench::<Learn>::new(config).unwrap_err();
     let paths: Vec<_> = errors.iter().map(|e| e.path.as_str()).collect();
-    assert_eq!(paths, ["/ttl", "/from/1/cookie", "/from/2", "/from/0", "/lookup/0/header"]);
+    assert_eq!(paths, ["/ttl", "/from/1/cookie", "/from/0", "/lookup/0/header"]);
     assert_eq!(AffinityBench::<Learn>::new(r#"{"from":[]}"#).unwrap_err()[0].path, "/from");
+    for (source, says) in [
+        (r#"{"cookie":"a","header":"b"}"#, "expected a single member"),
+        (r#"{"path":"a"}"#, "unknown variant `path`, expected one of `cookie`, `header`, `query`"),
+        (r#"{}"#, "expected a member"),
+    ] {
+        let errors = AffinityBench::<Learn>::new(&format!(r#"{{"from":[{source}]}}"#)).unwrap_err();
+        assert_eq!(errors[0].message, says);
+    }
 }
 
 proptest! {

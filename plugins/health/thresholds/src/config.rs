@@ -1,4 +1,8 @@
+use std::fmt;
+
 use plimsoll_sdk::prelude::*;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Unexpected, Visitor};
 
 /// When an endpoint is out, and when it is back.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -16,14 +20,14 @@ pub struct Config {
     pub passive: PassiveConfig,
 }
 
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema)]
 #[serde(untagged)]
 pub enum PassiveConfig {
     Switch(Switch),
     Thresholds(PassiveThresholds),
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Switch {
     Off,
@@ -41,6 +45,35 @@ pub struct PassiveThresholds {
     pub max_eject: Duration,
     /// Responses that count as failures; connections that fail, break or time out always do.
     pub statuses: Vec<u16>,
+}
+
+/// What serde derives for an untagged enum would keep the value until it knows the variant, and tell of any mistake only
+/// that no variant fits.
+impl<'de> Deserialize<'de> for PassiveConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SwitchOrThresholds;
+
+        impl<'de> Visitor<'de> for SwitchOrThresholds {
+            type Value = PassiveConfig;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`off`, or an object")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<PassiveConfig, E> {
+                match text {
+                    "off" => Ok(PassiveConfig::Switch(Switch::Off)),
+                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PassiveConfig, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(map)).map(PassiveConfig::Thresholds)
+            }
+        }
+
+        deserializer.deserialize_any(SwitchOrThresholds)
+    }
 }
 
 impl Default for Config {

@@ -151,7 +151,17 @@ fn mistakes_are_told_together() {
     let errors = HealthBench::<Thresholds>::new(config).unwrap_err();
     let paths: Vec<_> = errors.iter().map(|e| e.path.as_str()).collect();
     assert_eq!(paths, ["/rise", "/passive/failures", "/passive/max_eject", "/passive/statuses/0"]);
-    assert!(HealthBench::<Thresholds>::new(r#"{"passive":"on"}"#).is_err());
+    for (config, path, says) in [
+        (r#"{"passive":"on"}"#, "/passive", "invalid value: string \"on\", expected `off`, or an object"),
+        (r#"{"passive":3}"#, "/passive", "invalid type: integer `3`, expected `off`, or an object"),
+        (r#"{"passive":{"failures":"x"}}"#, "/passive/failures", "invalid type: string \"x\", expected u32"),
+        (r#"{"passive":{"failure":1}}"#, "/passive/failure", "unknown field `failure`, expected one of"),
+    ] {
+        let errors = HealthBench::<Thresholds>::new(config).unwrap_err();
+        let error = &errors[0];
+        assert_eq!(error.path, path);
+        assert!(error.message.starts_with(says), "{}", error.message);
+    }
 }
 
 proptest! {

@@ -58,11 +58,18 @@ const LONGEST: usize = 64;
 
 /// The first byte tells names from hashes: no name is the hash of another.
 fn key(session: &[u8]) -> Vec<u8> {
-    let (kind, bytes) = match session.len() {
-        0..=LONGEST => (0, session),
-        _ => (1, &Sha256::digest(session)[..]),
-    };
-    [&[kind], bytes].concat()
+    let mut key = Vec::with_capacity(1 + LONGEST);
+    match session.len() {
+        0..=LONGEST => {
+            key.push(0);
+            key.extend_from_slice(session);
+        }
+        _ => {
+            key.push(1);
+            key.extend_from_slice(&Sha256::digest(session));
+        }
+    }
+    key
 }
 
 #[cfg(test)]
