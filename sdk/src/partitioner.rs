@@ -17,6 +17,12 @@ pub trait Partitioner: Sized + 'static {
         Vec::new()
     }
 
+    /// Whether a request must not go where this did not send it. While it cannot be asked, because it failed, the host
+    /// answers 503 then, instead of choosing among all endpoints. Asked once.
+    fn is_strict(&self) -> bool {
+        false
+    }
+
     /// The endpoints are now these: divides them. Do here whatever makes [`Self::choose`] fast.
     fn partition(&mut self, endpoints: &Endpoints) -> Vec<Group>;
 
@@ -79,7 +85,7 @@ impl<T: Partitioner> Exports<T> {
         let create = || {
             let partitioner = T::new(config::parse(config)?)?;
             let attributes = partitioner.attributes();
-            let plan = Plan { attributes: attributes.clone() };
+            let plan = Plan { attributes: attributes.clone(), strict: partitioner.is_strict() };
             self.policies.insert(policy, Policy { partitioner, attributes, endpoints: Endpoints::default() })?;
             Ok(plan)
         };

@@ -1,9 +1,13 @@
 //! Clusters that a partitioner divides: the balancer that it wraps chooses inside a group.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::process::Command;
+use std::sync::Arc;
 
-use plimsoll_tests::{Endpoint, Proxy, Response, guest, guest_path, request, wait_for};
+use plimsoll_tests::{
+    Connection, Endpoint, Gate, Proxy, Refusing, Response, guest, guest_path, read_request, request, wait_for,
+};
 
 use crate::PLIMSOLL;
 
@@ -139,6 +143,93 @@ clusters:
         let fallbacks = proxy.metric("plimsoll_plugin_fallbacks_total");
         assert!(fallbacks >= 1.0, "{fault}: the balancer chose among all");
         wait_for("the partitioner to decide again", || (0..4).all(|_| ask(&proxy, &[]).text() == "one").then_some(()));
+    }
+}
+
+const STRICT: &str = "partitioners: [ { plugin: subset, config: { fallback: none } } ]";
+
+/// A proxy before an endpoint of version 1, at this address and with these settings, and one of version 2.
+fn versions(first: &str, settings: &str, second: &Endpoint, cluster: &str) -> Proxy {
+    let faulty = guest_path("faulty");
+    let config = format!(
+        "workers: 1
+plugins: [ {{ name: faulty, path: {faulty:?} }} ]
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+  - name: app
+    endpoints:
+      - {{ address: \"{first}\", metadata: {{ version: \"1\" }}, {settings} }}
+      - {{ address: \"{}\", metadata: {{ version: \"2\" }} }}
+    {cluster}",
+        second.address()
+    );
+    Proxy::start(PLIMSOLL, &config)
+}
+
+#[test]
+fn a_request_that_is_tried_again_stays_in_its_subset() {
+    let (dead, second) = (Refusing::reserve(), Endpoint::named("two"));
+    let proxy = versions(&dead.to_string(), "weight: 1", &second, STRICT);
+    for _ in 0..5 {
+        assert_eq!(ask(&proxy, &[("x-version", "1")]).status, 502);
+    }
+    assert_eq!(ask(&proxy, &[("x-version", "2")]).text(), "two");
+    assert_eq!(proxy.metric("plimsoll_plugin_fallbacks_total"), 0.0, "there was nothing wrong with a choice");
+}
+
+#[test]
+fn a_full_subset_spills_nowhere_and_holds_nobody_else_up() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let first = Endpoint::scripted(Arc::new(move |mut stream: std::net::TcpStream| {
+        while read_request(&mut stream).is_some() {
+            held.pass();
+            if stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none").is_err() {
+                return;
+            }
+        }
+    }));
+    let second = Endpoint::named("two");
+    let settings = format!("{STRICT}\n    queue: {{ timeout: 60s }}");
+    let proxy = versions(&first.address().to_string(), "max_connections: 1", &second, &settings);
+    let begin = || {
+        let mut client = Connection::open(proxy.address("web"));
+        client.send("GET / HTTP/1.1\r\nhost: a\r\nx-version: 1\r\n\r\n");
+        client
+    };
+    let mut begun = begin();
+    gate.wait_for_arrivals(1);
+    let mut waiting = begin();
+    wait_for("the request to wait", || (proxy.metric("plimsoll_queue_length") == 1.0).then_some(()));
+    assert_eq!(ask(&proxy, &[("x-version", "2")]).text(), "two", "the other subset has room");
+    gate.open();
+    for client in [&mut begun, &mut waiting] {
+        assert_eq!(client.response().expect("an answer").text(), "one");
+    }
+}
+
+#[test]
+fn a_balancer_that_fails_is_stood_in_for_in_the_group() {
+    for fault in ["trap", "lie"] {
+        let endpoints = ["one", "two"].map(Endpoint::named);
+        let settings = format!("balancer: {{ plugin: faulty, config: {{ fault: {fault} }} }}\n    {STRICT}");
+        let proxy = versions(&endpoints[0].address().to_string(), "weight: 1", &endpoints[1], &settings);
+        assert_eq!(counts(&proxy, 20, &[("x-version", "1")]), of(&[("one", 20)]), "{fault}");
+        assert_eq!(counts(&proxy, 20, &[("x-version", "2")]), of(&[("two", 20)]), "{fault}");
+        assert!(proxy.metric("plimsoll_plugin_fallbacks_total") >= 40.0, "{fault}");
+    }
+}
+
+#[test]
+fn while_a_strict_partitioner_fails_requests_are_refused() {
+    for fault in ["trap", "lie"] {
+        let endpoints = ["one", "two"].map(Endpoint::named);
+        let settings =
+            format!("partitioners: [ {{ plugin: faulty, config: {{ fault: {fault}, times: 1, strict: true }} }} ]");
+        let proxy = versions(&endpoints[0].address().to_string(), "weight: 1", &endpoints[1], &settings);
+        assert_eq!(ask(&proxy, &[]).status, 503, "{fault}");
+        wait_for("the partitioner to decide again", || (ask(&proxy, &[]).status == 200).then_some(()));
+        assert_eq!(counts(&proxy, 4, &[]), of(&[("one", 4)]), "{fault}");
     }
 }
 

@@ -12,6 +12,8 @@ use crate::snapshot::EndpointSet;
 #[derive(Clone, Debug)]
 pub struct PartitionerPlan {
     pub attributes: Arc<[Attribute]>,
+    /// Whether a request must not go where the policy did not send it.
+    pub is_strict: bool,
 }
 
 /// Some endpoints of a cluster, not yet checked.
@@ -60,6 +62,11 @@ impl Partitioner {
         }
     }
 
+    /// Whether a request must not go where the policy did not send it, also while it cannot be asked.
+    pub fn is_strict(&self) -> bool {
+        matches!(self.instance.borrow().plan(self.policy), Some(Plan::Partitioner(plan)) if plan.is_strict)
+    }
+
     /// Divides the endpoints.
     pub fn divide(&self, endpoints: &Arc<EndpointSet>) -> Result<Vec<Group>, Fault> {
         let mut instance = self.instance.borrow_mut();
@@ -94,7 +101,8 @@ pub(super) fn create(live: &mut Live, policy: u32, config: &str) -> Result<Plan,
         .call_create(&mut live.store, policy, config)
         .map_err(|error| CreateError::trapped(&error))?
         .map_err(|errors| CreateError::Refused(convert::mistakes(errors)))?;
-    Ok(Plan::Partitioner(PartitionerPlan { attributes: convert::attributes(plan.attributes) }))
+    let attributes = convert::attributes(plan.attributes);
+    Ok(Plan::Partitioner(PartitionerPlan { attributes, is_strict: plan.strict }))
 }
 
 pub(super) fn tell(live: &mut Live, policy: u32, endpoints: &EndpointSet) -> wasmtime::Result<Vec<Group>> {

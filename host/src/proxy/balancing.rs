@@ -5,6 +5,37 @@ use std::sync::Arc;
 use crate::plugin::{Attribute, Balancer, Choice, Fault, Group, Partitioner, PickRequest, Plugin, Values};
 use crate::snapshot::{EndpointSet, Outcome};
 
+/// Where an attempt may go.
+#[derive(Clone, Debug)]
+pub(super) enum Within {
+    Cluster,
+    /// What a partitioner chose.
+    Group(Arc<EndpointSet>),
+    /// Nowhere, because a partitioner said so, or failed and is strict.
+    Nothing,
+}
+
+/// A choice among the endpoints where an attempt may go.
+#[derive(Debug)]
+pub(super) struct Pick {
+    pub(super) within: Within,
+    pub(super) choice: Result<Option<Choice>, Fault>,
+}
+
+impl Within {
+    pub(super) fn has(&self, slot: u32) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Group(set) => set.get(slot).is_some(),
+            Self::Nothing => false,
+        }
+    }
+}
+
+impl Pick {
+    const NOWHERE: Self = Self { within: Within::Nothing, choice: Ok(None) };
+}
+
 /// Who chooses the endpoints of a cluster: its balancer, or, where partitioners divide the cluster, a balancer of the same
 /// configuration for each group.
 #[derive(Debug)]
@@ -37,6 +68,11 @@ struct Member {
 enum Inside {
     Balancer(Balancer),
     Groups(Groups),
+    /// The policy that was to choose could not be had, or has not divided the group.
+    Nobody {
+        fault: Fault,
+        is_strict: bool,
+    },
 }
 
 /// Groups of one partitioner. Each costs a policy of the balancer on every worker.
@@ -62,32 +98,60 @@ impl Balancing {
         self.partitioners.iter().map(Partitioner::attributes)
     }
 
-    #[inline]
-    pub(super) fn pick(&self, request: PickRequest<'_>, visible: &[Values]) -> Result<Option<Choice>, Fault> {
-        if self.partitioners.is_empty() { self.balancer.pick(request) } else { self.pick_in_group(request, visible) }
+    pub(super) fn is_divided(&self) -> bool {
+        !self.partitioners.is_empty()
     }
 
-    fn pick_in_group(&self, request: PickRequest<'_>, visible: &[Values]) -> Result<Option<Choice>, Fault> {
-        let Some(outermost) = self.groups.borrow().clone() else { return self.balancer.pick(request) };
+    #[inline]
+    pub(super) fn pick(&self, request: PickRequest<'_>, visible: &[Values]) -> Pick {
+        if self.is_divided() { self.pick_in_group(request, visible) } else { self.pick_among_all(request) }
+    }
+
+    fn pick_among_all(&self, request: PickRequest<'_>) -> Pick {
+        Pick { within: Within::Cluster, choice: self.balancer.pick(request) }
+    }
+
+    fn pick_in_group(&self, request: PickRequest<'_>, visible: &[Values]) -> Pick {
+        let Some(outermost) = self.groups.borrow().clone() else { return self.pick_undivided(request) };
         let attempt = u32::try_from(request.tried.len()).unwrap_or(u32::MAX).saturating_add(1);
         let mut groups = &*outermost;
+        let mut around = None;
         for (configured, values) in self.partitioners.iter().zip(visible) {
             let partitioner = groups.partitioner.as_ref().unwrap_or(configured);
             let member = match partitioner.choose(values, request.key, attempt) {
-                Ok(None) => return Ok(None),
+                Ok(None) => return Pick::NOWHERE,
                 Ok(Some(place)) => groups.members.get(place as usize).ok_or_else(|| partitioner.invalid_answer()),
                 Err(fault) => Err(fault),
             };
-            match member {
-                Ok(Member { inside: Inside::Balancer(balancer), .. }) => return balancer.pick(request),
-                Ok(Member { inside: Inside::Groups(further), .. }) => groups = further,
+            let member = match member {
+                Ok(member) => member,
                 Err(fault) => {
                     partitioner.count_fallback(fault);
-                    return self.balancer.pick(request);
+                    return match around {
+                        _ if partitioner.is_strict() => Pick::NOWHERE,
+                        None => self.pick_among_all(request),
+                        Some(set) => Pick { within: Within::Group(set), choice: Err(fault) },
+                    };
                 }
+            };
+            let within = Within::Group(member.set.clone());
+            match &member.inside {
+                Inside::Balancer(balancer) => return Pick { within, choice: balancer.pick(request) },
+                Inside::Groups(further) => {
+                    groups = further;
+                    around = Some(member.set.clone());
+                }
+                Inside::Nobody { is_strict: true, .. } => return Pick::NOWHERE,
+                Inside::Nobody { fault, .. } => return Pick { within, choice: Err(*fault) },
             }
         }
-        self.balancer.pick(request)
+        self.pick_undivided(request)
+    }
+
+    /// The outermost partitioner has not divided the cluster.
+    fn pick_undivided(&self, request: PickRequest<'_>) -> Pick {
+        let is_strict = self.partitioners.first().is_some_and(Partitioner::is_strict);
+        if is_strict { Pick::NOWHERE } else { self.pick_among_all(request) }
     }
 
     pub(super) fn outcomes(&self, batch: &[Outcome]) {
@@ -116,24 +180,19 @@ impl Balancing {
         self.balancer.count_fallback(fault);
     }
 
-    /// Divides the endpoints anew. Without groups, because a partitioner failed, the balancer chooses among all.
+    /// Divides the endpoints anew. There are no groups when the outermost partitioner fails.
     fn divide(&self, endpoints: &Arc<EndpointSet>) {
         let Some((outermost, inner)) = self.partitioners.split_first() else { return };
         let version = outermost.current_version();
         let before = self.groups.take().and_then(Rc::into_inner);
         // Another version may divide otherwise at the same generation, of which balancers would not hear.
         let before = before.filter(|before| Arc::ptr_eq(&before.version, &version));
-        let divided = outermost
-            .divide(endpoints)
-            .and_then(|groups| if groups.len() > MOST_GROUPS { Err(outermost.invalid_answer()) } else { Ok(groups) });
-        let members = match divided {
-            Ok(groups) => self.members(inner, groups, endpoints, before.map(|before| before.members)),
-            Err(fault) => {
-                outermost.count_fallback(fault);
-                None
-            }
-        };
-        *self.groups.borrow_mut() = members.map(|members| Rc::new(Groups { partitioner: None, version, members }));
+        let divided = divided(outermost, endpoints);
+        let groups = divided.inspect_err(|fault| outermost.count_fallback(*fault)).ok().map(|groups| {
+            let members = self.members(inner, groups, endpoints, before.map(|before| before.members));
+            Rc::new(Groups { partitioner: None, version, members })
+        });
+        *self.groups.borrow_mut() = groups;
     }
 
     /// Who chooses in each of these groups. Policies of groups that were there before, by their names, live on.
@@ -143,64 +202,76 @@ impl Balancing {
         groups: Vec<Group>,
         endpoints: &EndpointSet,
         before: Option<Vec<Member>>,
-    ) -> Option<Vec<Member>> {
+    ) -> Vec<Member> {
         let mut before = before.unwrap_or_default();
-        groups
-            .into_iter()
-            .map(|group| {
-                let known = before.iter().position(|member| member.name == group.name);
-                let known = known.map(|at| before.swap_remove(at).inside);
-                let set = Arc::new(endpoints.part(&group.slots));
-                let inside = self.inside(inner, &group.name, &set, known)?;
-                Some(Member { name: group.name, set, inside })
-            })
-            .collect()
+        let member = |group: Group| {
+            let known = before.iter().position(|member| member.name == group.name);
+            let known = known.map(|at| before.swap_remove(at).inside);
+            let set = Arc::new(endpoints.part(&group.slots));
+            let inside = match inner.split_first() {
+                None => self.balancer_of(&group.name, &set, known),
+                Some((configured, further)) => self.groups_of(configured, further, &group.name, &set, known),
+            };
+            Member { name: group.name, set, inside }
+        };
+        groups.into_iter().map(member).collect()
     }
 
-    fn inside(
+    fn balancer_of(&self, name: &str, set: &Arc<EndpointSet>, known: Option<Inside>) -> Inside {
+        match known {
+            Some(Inside::Balancer(balancer)) if balancer.is_current() => {
+                balancer.set_endpoints(set);
+                Inside::Balancer(balancer)
+            }
+            _ => match self.balancer.another(name, set) {
+                Ok(balancer) => Inside::Balancer(balancer),
+                Err(error) => not_created(name, &error, false),
+            },
+        }
+    }
+
+    fn groups_of(
         &self,
-        inner: &[Partitioner],
+        configured: &Partitioner,
+        further: &[Partitioner],
         name: &str,
         set: &Arc<EndpointSet>,
         known: Option<Inside>,
-    ) -> Option<Inside> {
-        let Some((configured, further)) = inner.split_first() else {
-            let balancer = match known {
-                Some(Inside::Balancer(balancer)) if balancer.is_current() => {
-                    balancer.set_endpoints(set);
-                    balancer
-                }
-                _ => self.balancer.another(name, set).map_err(|error| complain(name, &error)).ok()?,
-            };
-            return Some(Inside::Balancer(balancer));
-        };
+    ) -> Inside {
         let (partitioner, before) = match known {
             Some(Inside::Groups(Groups { partitioner: Some(partitioner), members, .. }))
                 if partitioner.is_current() =>
             {
                 (partitioner, Some(members))
             }
-            _ => (configured.another(name, set).map_err(|error| complain(name, &error)).ok()?, None),
+            _ => match configured.another(name, set) {
+                Ok(partitioner) => (partitioner, None),
+                Err(error) => return not_created(name, &error, configured.is_strict()),
+            },
         };
-        let groups = match partitioner.divide(set) {
-            Ok(groups) if groups.len() <= MOST_GROUPS => groups,
-            Ok(_) => {
-                partitioner.count_fallback(partitioner.invalid_answer());
-                return None;
+        match divided(&partitioner, set) {
+            Ok(groups) => {
+                let members = self.members(further, groups, set, before);
+                let version = partitioner.current_version();
+                Inside::Groups(Groups { partitioner: Some(partitioner), version, members })
             }
             Err(fault) => {
                 partitioner.count_fallback(fault);
-                return None;
+                Inside::Nobody { fault, is_strict: configured.is_strict() }
             }
-        };
-        let members = self.members(further, groups, set, before)?;
-        let version = partitioner.current_version();
-        Some(Inside::Groups(Groups { partitioner: Some(partitioner), version, members }))
+        }
     }
 }
 
-fn complain(group: &str, error: &crate::plugin::CreateError) {
-    tracing::error!(group, "no policy for a group of endpoints, the balancer chooses among all: {error}");
+/// The groups that a partitioner makes of endpoints, if they are not too many.
+fn divided(partitioner: &Partitioner, endpoints: &Arc<EndpointSet>) -> Result<Vec<Group>, Fault> {
+    let groups = partitioner.divide(endpoints)?;
+    if groups.len() > MOST_GROUPS { Err(partitioner.invalid_answer()) } else { Ok(groups) }
+}
+
+fn not_created(group: &str, error: &crate::plugin::CreateError, is_strict: bool) -> Inside {
+    tracing::error!(group, "no policy for a group of endpoints: {error}");
+    Inside::Nobody { fault: Fault::Rebuilding, is_strict }
 }
 
 impl Groups {
@@ -208,6 +279,7 @@ impl Groups {
     fn tell_outcomes(&self, batch: &[Outcome]) {
         for member in &self.members {
             match &member.inside {
+                Inside::Nobody { .. } => {}
                 Inside::Groups(groups) => groups.tell_outcomes(batch),
                 Inside::Balancer(balancer) => {
                     let own: Vec<Outcome> =

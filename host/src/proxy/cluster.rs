@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 
 use super::attributes::Visible;
-use super::balancing::Balancing;
+use super::balancing::{Balancing, Pick, Within};
 use super::context::{BATCH, Context, OutcomeBatch};
 use super::first_bytes::Interest;
 use super::hash_key::HashOn;
@@ -250,37 +250,42 @@ impl Cluster {
         }
         let endpoints = self.endpoints.borrow();
         let (key, tried) = (wanted.key, wanted.tried);
-        match self.balancing.pick(PickRequest { key, tried }, wanted.visible) {
+        let Pick { within, choice } = self.balancing.pick(PickRequest { key, tried }, wanted.visible);
+        match choice {
             Ok(None) => Claim::Nowhere,
-            Ok(Some(choice)) => match endpoints.usable(choice.slot, tried) {
+            Ok(Some(choice)) => match endpoints.usable(choice.slot, &within, tried) {
                 Some(endpoint) => match InFlight::begin(endpoint.clone()) {
                     Some(flight) => {
                         let picked =
                             Picked { endpoint: endpoint.clone(), choice: Some(choice), by: PickedBy::Balancer };
                         Claim::Begun(picked, flight)
                     }
-                    None => self.claim_elsewhere(&endpoints, wanted, choice.slot),
+                    None => self.claim_elsewhere(&endpoints, &within, wanted, choice.slot),
                 },
-                None => self.claim_in_stead(&endpoints, tried, self.balancing.invalid_answer()),
+                None => self.claim_in_stead(&endpoints, &within, tried, self.balancing.invalid_answer()),
             },
-            Err(fault) => self.claim_in_stead(&endpoints, tried, fault),
+            Err(fault) => self.claim_in_stead(&endpoints, &within, tried, fault),
         }
     }
 
     /// The balancer has chosen a full endpoint, which is no fault of its: asks for others, then looks for room.
     #[cold]
-    fn claim_elsewhere(&self, endpoints: &LocalEndpoints, wanted: &Wanted<'_>, full: u32) -> Claim {
+    fn claim_elsewhere(&self, endpoints: &LocalEndpoints, within: &Within, wanted: &Wanted<'_>, full: u32) -> Claim {
+        let mut within = within.clone();
         let mut avoid = wanted.tried.to_vec();
         avoid.push(full);
         for _ in 1..FULL_CHOICES {
-            let choice = match self.balancing.pick(PickRequest { key: wanted.key, tried: &avoid }, wanted.visible) {
+            let picked = self.balancing.pick(PickRequest { key: wanted.key, tried: &avoid }, wanted.visible);
+            let choice = match picked.choice {
                 Ok(None) => return Claim::Full,
                 Ok(Some(choice)) => choice,
-                Err(fault) => return self.claim_in_stead(endpoints, wanted.tried, fault),
+                Err(fault) => return self.claim_in_stead(endpoints, &picked.within, wanted.tried, fault),
             };
-            let Some(endpoint) = endpoints.usable(choice.slot, &avoid) else {
-                return self.claim_in_stead(endpoints, wanted.tried, self.balancing.invalid_answer());
+            let Some(endpoint) = endpoints.usable(choice.slot, &picked.within, &avoid) else {
+                let fault = self.balancing.invalid_answer();
+                return self.claim_in_stead(endpoints, &picked.within, wanted.tried, fault);
             };
+            within = picked.within;
             if let Some(flight) = InFlight::begin(endpoint.clone()) {
                 let picked = Picked { endpoint: endpoint.clone(), choice: Some(choice), by: PickedBy::Balancer };
                 return Claim::Begun(picked, flight);
@@ -290,14 +295,14 @@ impl Cluster {
             }
             avoid.push(choice.slot);
         }
-        endpoints.claim_any(wanted.tried, endpoints.level(), self.next_random(), PickedBy::Room)
+        endpoints.claim_any(&within, wanted.tried, endpoints.level(&within), self.next_random(), PickedBy::Room)
     }
 
     /// Chooses in the place of a balancer that failed.
     #[cold]
-    fn claim_in_stead(&self, endpoints: &LocalEndpoints, tried: &[u32], fault: Fault) -> Claim {
+    fn claim_in_stead(&self, endpoints: &LocalEndpoints, within: &Within, tried: &[u32], fault: Fault) -> Claim {
         self.balancing.count_fallback(fault);
-        endpoints.claim_any(tried, u32::MAX, self.next_random(), PickedBy::Fallback)
+        endpoints.claim_any(within, tried, u32::MAX, self.next_random(), PickedBy::Fallback)
     }
 
     /// Whether a request that waits should look for room again, or will never find any.
@@ -307,10 +312,15 @@ impl Cluster {
         match bound {
             Some(bound) => bound.endpoint.has_room(),
             None => {
-                let mut choosable = endpoints.untried(&[]).peekable();
+                let mut choosable = endpoints.untried(&Within::Cluster, &[]).peekable();
                 choosable.peek().is_none() || choosable.any(|local| local.endpoint.has_room())
             }
         }
+    }
+
+    /// Whether partitioners divide it, so that not every request may go to every endpoint.
+    pub(super) fn is_divided(&self) -> bool {
+        self.balancing.is_divided()
     }
 
     /// Whether any endpoint could take a request of those that may be waiting.
@@ -410,17 +420,18 @@ impl LocalEndpoints {
         self.slots.get(slot as usize)?.as_ref()
     }
 
-    /// The endpoint of a slot if it may be chosen: it takes new requests, and was not tried unless all were.
-    fn usable<'a>(&'a self, slot: u32, tried: &'a [u32]) -> Option<&'a Rc<LocalEndpoint>> {
-        let local = self.get(slot).filter(|local| local.endpoint.takes_new())?;
-        (!tried.contains(&slot) || self.untried(tried).next().is_none()).then_some(local)
+    /// The endpoint of a slot if it may be chosen: the attempt may go there, it takes new requests, and was not tried
+    /// unless all were.
+    fn usable(&self, slot: u32, within: &Within, tried: &[u32]) -> Option<&Rc<LocalEndpoint>> {
+        let local = self.get(slot).filter(|local| within.has(slot) && local.endpoint.takes_new())?;
+        (!tried.contains(&slot) || self.untried(within, tried).next().is_none()).then_some(local)
     }
 
     /// Begins at any endpoint with room that may be chosen and is of a priority level up to `level`, each with the same
     /// probability; at one that was tried only when there is no other.
-    fn claim_any(&self, tried: &[u32], level: u32, random: u64, by: PickedBy) -> Claim {
+    fn claim_any(&self, within: &Within, tried: &[u32], level: u32, random: u64, by: PickedBy) -> Claim {
         let with_room = |tried| {
-            let choosable = self.untried(tried);
+            let choosable = self.untried(within, tried);
             choosable.filter(|local| local.endpoint.priority <= level && local.endpoint.has_room())
         };
         for tried in [tried, &[]] {
@@ -436,18 +447,18 @@ impl LocalEndpoints {
                 }
             }
         }
-        if self.untried(&[]).next().is_some() { Claim::Full } else { Claim::Nowhere }
+        if self.untried(within, &[]).next().is_some() { Claim::Full } else { Claim::Nowhere }
     }
 
     /// The first priority level that has endpoints which may be chosen. The next one is not there for the overflow.
-    fn level(&self) -> u32 {
-        self.untried(&[]).map(|local| local.endpoint.priority).min().unwrap_or(0)
+    fn level(&self, within: &Within) -> u32 {
+        self.untried(within, &[]).map(|local| local.endpoint.priority).min().unwrap_or(0)
     }
 
-    fn untried<'a>(&'a self, tried: &'a [u32]) -> impl Iterator<Item = &'a Rc<LocalEndpoint>> {
-        self.slots
-            .iter()
-            .flatten()
-            .filter(move |local| local.endpoint.takes_new() && !tried.contains(&local.endpoint.slot))
+    fn untried<'a>(&'a self, within: &'a Within, tried: &'a [u32]) -> impl Iterator<Item = &'a Rc<LocalEndpoint>> {
+        self.slots.iter().flatten().filter(move |local| {
+            let slot = local.endpoint.slot;
+            local.endpoint.takes_new() && !tried.contains(&slot) && within.has(slot)
+        })
     }
 }

@@ -200,11 +200,12 @@ impl Place {
 
     /// There was no room after all: waits on at the same place.
     pub(super) fn found_no_room(&self) {
-        let bound = self.queue.with_entry(self.number, |entry| {
+        // In a cluster that is divided it would not have gone anywhere either.
+        let anywhere = self.queue.with_entry(self.number, |entry| {
             entry.has_turn = false;
-            entry.bound.is_some()
+            entry.bound.is_none() && !entry.cluster.is_divided()
         });
-        if bound == Some(false)
+        if anywhere == Some(true)
             && let Some(round) = self.queue.round.get()
         {
             self.queue.round.set(Some(Round { full: true, ..round }));

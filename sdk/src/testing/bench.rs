@@ -141,6 +141,11 @@ impl<T: Partitioner> PartitionerBench<T> {
         groups.into_iter().map(|group| Group { name: group.name, slots: group.slots }).collect()
     }
 
+    /// Whether the host is to refuse requests while the policy has failed.
+    pub fn is_strict(&self) -> bool {
+        self.plan.strict
+    }
+
     /// The group for a first attempt at a request with these attributes.
     pub fn choose(&mut self, attributes: &[(Attribute, &str)]) -> Option<u32> {
         self.exports.choose(POLICY, &values_of(&self.plan.attributes, attributes), None, 1)

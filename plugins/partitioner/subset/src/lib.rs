@@ -101,6 +101,11 @@ impl Partitioner for Subset {
         self.attributes.clone()
     }
 
+    /// Who has configured where requests without a subset go does not want them to go anywhere.
+    fn is_strict(&self) -> bool {
+        self.config.fallback != Fallback::Any
+    }
+
     fn partition(&mut self, endpoints: &Endpoints) -> Vec<Group> {
         let usable = |endpoint: &Endpoint| endpoint.availability == Availability::Ready && endpoint.weight > 0;
         let mut labelled: Vec<(Vec<u8>, &Endpoint)> =

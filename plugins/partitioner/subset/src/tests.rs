@@ -29,6 +29,13 @@ fn slots(
 }
 
 #[test]
+fn who_says_where_the_others_go_lets_none_stray() {
+    let is_strict = |config: &str| PartitionerBench::<Subset>::new(config).unwrap().is_strict();
+    assert_eq!(["{}", r#"{"fallback":"none"}"#].map(is_strict), [false, true]);
+    assert!(is_strict(r#"{"fallback":"default","default":{"version":"1"}}"#));
+}
+
+#[test]
 fn a_request_reaches_only_what_has_all_the_labels_it_asks_for() {
     let endpoints = [
         labelled(0, &[("version", "1"), ("tier", "gold")]),

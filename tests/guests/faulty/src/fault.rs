@@ -45,6 +45,9 @@ pub(crate) struct Faults {
     /// Routers: let the host lead to the first meanwhile.
     #[serde(default)]
     pub(crate) falls_back: bool,
+    /// Partitioners: let the host refuse meanwhile.
+    #[serde(default)]
+    pub(crate) strict: bool,
     /// Routers: fail for paths that begin so.
     #[serde(default)]
     pub(crate) path_prefix: String,

@@ -18,6 +18,10 @@ impl Partitioner for Faulty {
         Ok(Self { faults: faults.created()? })
     }
 
+    fn is_strict(&self) -> bool {
+        self.faults.strict
+    }
+
     fn partition(&mut self, endpoints: &Endpoints) -> Vec<Group> {
         self.faults.strike_at(endpoints);
         vec![Group { name: "first".into(), slots: endpoints.iter().take(1).map(|e| e.slot).collect() }]
