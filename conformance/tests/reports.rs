@@ -105,7 +105,7 @@ fn the_json_has_the_shape_that_the_documentation_tells() {
 
 #[test]
 fn a_quick_run_is_about_what_holds_for_all() {
-    let report = report("balancer/Hash/RepeatsTried", "quick");
+    let report = report("balancer/Turns/RepeatsTried", "quick");
     assert_eq!(report.broken(), ["B4"]);
     assert!(report.profiles.iter().all(|c| c.taken == matches!(c.profile, Profile::Generic | Profile::Balancer)));
 }

@@ -3,7 +3,6 @@
 mod access_log;
 mod check;
 mod conformance;
-mod conformance_affinity_health;
 mod drain;
 mod new_plugin;
 mod reload;

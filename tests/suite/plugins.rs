@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use plimsoll_tests::{Connection, Endpoint, Proxy, guest, guest_path, request, wait_for, wasi_guest_path};
+use plimsoll_tests::{Connection, Endpoint, Proxy, guest, guest_path, request, specimen, wait_for, wasi_guest_path};
 use serde_json::Value;
 
 use crate::PLIMSOLL;
@@ -246,20 +246,21 @@ fn a_refused_version_says_which_of_its_uses_do_not_work() {
 #[test]
 fn an_unsound_version_is_refused_with_what_it_broke_and_the_old_one_stays() {
     let fleet = Fleet::of(&["a", "b"]);
-    for (breaks, property) in [("breaks: B4", "B4"), ("breaks: G10", "G10")] {
+    for (name, property) in [("balancer/Turns/RepeatsTried", "B4"), ("balancer/Turns/DiesOfHeavyWeights", "G10")] {
+        let unsound = specimen(name);
         let proxy = Proxy::start(
             PLIMSOLL,
             &format!(
                 "plugins: [ {{ name: subject, path: {:?} }} ]
 listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
-clusters: [ {{ name: app, balancer: {{ plugin: subject, config: {{ {breaks} }} }}, endpoints: [ {} ] }} ]",
+clusters: [ {{ name: app, balancer: {{ plugin: subject }}, endpoints: [ {} ] }} ]",
                 guest_path("first"),
                 fleet.list()
             ),
         );
         let before = plugin(&proxy, "subject");
         for query in ["", "?conformance=quick"] {
-            let response = proxy.admin("PUT", &format!("/v1/plugins/subject{query}"), Some(guest("unsound")));
+            let response = proxy.admin("PUT", &format!("/v1/plugins/subject{query}"), Some(&unsound));
             let body: Value = serde_json::from_slice(&response.body).expect("JSON");
             assert_eq!((response.status, body["code"].as_str()), (422, Some("unsound")), "{body}");
             assert_eq!(body["message"], format!("it is not sound, by {property}"), "{body}");
@@ -268,7 +269,7 @@ clusters: [ {{ name: app, balancer: {{ plugin: subject, config: {{ {breaks} }} }
             assert_eq!(plugin(&proxy, "subject"), before);
             assert_eq!(served_by(proxy.address("web"), 10), only("a"));
         }
-        let loaded = proxy.admin_json("PUT", "/v1/plugins/subject?conformance=off", Some(guest("unsound")));
+        let loaded = proxy.admin_json("PUT", "/v1/plugins/subject?conformance=off", Some(&unsound));
         assert_ne!(loaded["digest"], before["digest"], "who wants it all the same has it");
         assert_eq!(served_by(proxy.address("web"), 10), BTreeSet::from(["a", "b"].map(str::to_owned)));
     }

@@ -10,6 +10,7 @@ use plimsoll_conformance::{
 };
 
 use crate::Role;
+use crate::role::description;
 
 /// How clients are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub struct Native {
 impl Role for Native {
     type Kind = Kind;
     type Fault = Fault;
+    type Instance = Instance;
 
     const NAME: &str = "affinity";
     const KINDS: &[Kind] = &[Kind::Cookie, Kind::Session];
@@ -88,6 +90,10 @@ impl Role for Native {
         Self { kind, fault }
     }
 
+    fn instance(&self) -> Instance {
+        Instance { kind: self.kind, fault: self.fault, memory: Rc::default() }
+    }
+
     fn claims(kind: Kind, fault: Fault) -> &'static str {
         match kind {
             // What is given and not known again is broken, and not skipped for want of a claim.
@@ -108,7 +114,7 @@ impl Subject for Native {
     }
 
     fn describe(&self) -> Result<Description, String> {
-        Ok(Description { name: "native".into(), version: "0.1.0".into(), ..Description::default() })
+        Ok(description("affinity"))
     }
 
     fn create(&self, _role: &str, config: &str) -> Result<(), CreateFailure> {
@@ -123,36 +129,98 @@ impl Subject for Native {
     }
 
     fn affinities(&self, _: &str, proxy: u32, count: u32) -> Result<Vec<Box<dyn Affinity>>, CreateFailure> {
-        let shared = Rc::<Shared>::default();
-        let policy = |_| {
-            let is_shared = self.fault == Fault::SharesItsTable;
-            Box::new(Policy {
-                kind: self.kind,
-                fault: self.fault,
-                secret: mix(u64::from(proxy) + 1),
-                shared: if is_shared { shared.clone() } else { Rc::default() },
-                is_another: false,
-                state: State::default(),
-            }) as Box<dyn Affinity>
-        };
-        Ok((0..count).map(policy).collect())
+        let instance = self.instance();
+        let secret = mix(u64::from(proxy) + 1);
+        Ok((0..count).map(|_| instance.affinity(secret, Rc::<Memory>::default(), false)).collect())
     }
 }
 
-/// What all workers of a proxy have in common.
-#[derive(Default)]
-struct Shared {
+/// What the policies of one instance have in common.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    kind: Kind,
+    fault: Fault,
+    memory: Rc<Memory>,
+}
+
+impl Instance {
+    /// At a proxy with this secret and this table; the first that is made there, or another.
+    pub fn affinity(&self, secret: u64, table: Rc<dyn Table>, is_another: bool) -> Box<dyn Affinity> {
+        let shares = self.fault == Fault::SharesItsTable;
+        let table = if shares { Rc::new(Both { table, memory: self.memory.clone() }) } else { table };
+        Box::new(Policy { kind: self.kind, fault: self.fault, secret, table, is_another, state: State::default() })
+    }
+}
+
+/// What all workers of a proxy have in common: hashes of endpoints' ids by names of sessions.
+pub trait Table {
+    fn set_now_ms(&self, _now_ms: u64) {}
+
+    fn get(&self, name: &[u8]) -> Option<u64>;
+
+    fn put(&self, name: &[u8], id: u64, ttl_ms: u64);
+}
+
+/// A table without a proxy. The oldest make room.
+#[derive(Debug, Default)]
+struct Memory {
     now_ms: Cell<u64>,
-    /// By name: hash of the endpoint's id, and until when.
-    table: RefCell<HashMap<Vec<u8>, (u64, u64)>>,
+    /// With until when.
+    sessions: RefCell<HashMap<Vec<u8>, (u64, u64)>>,
     order: RefCell<VecDeque<Vec<u8>>>,
+}
+
+impl Table for Memory {
+    fn set_now_ms(&self, now_ms: u64) {
+        self.now_ms.set(now_ms);
+    }
+
+    fn get(&self, name: &[u8]) -> Option<u64> {
+        let (id, until_ms) = *self.sessions.borrow().get(name)?;
+        (until_ms > self.now_ms.get()).then_some(id)
+    }
+
+    fn put(&self, name: &[u8], id: u64, ttl_ms: u64) {
+        let (mut sessions, mut order) = (self.sessions.borrow_mut(), self.order.borrow_mut());
+        let until_ms = self.now_ms.get().saturating_add(ttl_ms);
+        if sessions.insert(name.to_vec(), (id, until_ms)).is_none() {
+            order.push_back(name.to_vec());
+        }
+        if sessions.len() > MOST_SESSIONS
+            && let Some(oldest) = order.pop_front()
+        {
+            sessions.remove(&oldest);
+        }
+    }
+}
+
+/// The proxy's table, and what the policies of the instance know from each other.
+struct Both {
+    table: Rc<dyn Table>,
+    memory: Rc<Memory>,
+}
+
+impl Table for Both {
+    fn set_now_ms(&self, now_ms: u64) {
+        self.table.set_now_ms(now_ms);
+        self.memory.set_now_ms(now_ms);
+    }
+
+    fn get(&self, name: &[u8]) -> Option<u64> {
+        self.memory.get(name).or_else(|| self.table.get(name))
+    }
+
+    fn put(&self, name: &[u8], id: u64, ttl_ms: u64) {
+        self.table.put(name, id, ttl_ms);
+        self.memory.put(name, id, ttl_ms);
+    }
 }
 
 struct Policy {
     kind: Kind,
     fault: Fault,
     secret: u64,
-    shared: Rc<Shared>,
+    table: Rc<dyn Table>,
     is_another: bool,
     state: State,
 }
@@ -164,6 +232,8 @@ struct State {
     is_told: bool,
     was_created_again: bool,
     finds: u64,
+    /// Sessions that it has begun.
+    begun: u64,
     leaked: u64,
 }
 
@@ -257,7 +327,7 @@ impl Affinity for Policy {
                 Ok(edits)
             }
             (Kind::Session, Some(name)) if !name.is_empty() => {
-                self.remember(name, id);
+                self.remember(&name, id);
                 Ok(Vec::new())
             }
             (Kind::Session, _) => Ok(Vec::new()),
@@ -266,7 +336,7 @@ impl Affinity for Policy {
 
     fn another(&self) -> Result<Box<dyn Affinity>, String> {
         let state = State { endpoints: self.state.endpoints.clone(), generation: 1, is_told: true, ..State::default() };
-        Ok(Box::new(Self { shared: self.shared.clone(), is_another: true, state, ..*self }))
+        Ok(Box::new(Self { table: self.table.clone(), is_another: true, state, ..*self }))
     }
 
     fn save(&mut self) -> Result<Vec<u8>, String> {
@@ -286,7 +356,7 @@ impl Affinity for Policy {
     }
 
     fn set_now_ms(&mut self, now_ms: u64) {
-        self.shared.now_ms.set(now_ms);
+        self.table.set_now_ms(now_ms);
     }
 
     fn memory_bytes(&self) -> Option<u64> {
@@ -349,35 +419,20 @@ impl Policy {
     }
 
     fn remembered(&self, name: &[u8]) -> Option<u64> {
-        let now_ms = self.shared.now_ms.get();
-        let mut table = self.shared.table.borrow_mut();
-        let (id, until_ms) = table.get_mut(name)?;
-        if *until_ms <= now_ms {
-            table.remove(name);
-            return None;
-        }
-        *until_ms = now_ms.saturating_add(TTL_MS);
-        Some(*id)
+        let id = self.table.get(name)?;
+        self.table.put(name, id, TTL_MS);
+        Some(id)
     }
 
-    fn remember(&self, name: Vec<u8>, id: u64) {
-        let (mut table, mut order) = (self.shared.table.borrow_mut(), self.shared.order.borrow_mut());
-        if self.fault == Fault::KeepsTheFirst && table.len() >= 1000 {
+    fn remember(&mut self, name: &[u8], id: u64) {
+        self.state.begun += u64::from(self.table.get(name).is_none());
+        if self.fault == Fault::KeepsTheFirst && self.state.begun >= 1000 {
             return;
         }
         let early = self.fault == Fault::EndsEarlyForOne
             && self.state.endpoints.len() == 5
             && self.state.endpoints.get(3).is_some_and(|e| self.id(e) == id);
-        let ttl_ms = if early { TTL_MS - 1 } else { TTL_MS };
-        let until_ms = self.shared.now_ms.get().saturating_add(ttl_ms);
-        if table.insert(name.clone(), (id, until_ms)).is_none() {
-            order.push_back(name);
-        }
-        if table.len() > MOST_SESSIONS
-            && let Some(oldest) = order.pop_front()
-        {
-            table.remove(&oldest);
-        }
+        self.table.put(name, id, if early { TTL_MS - 1 } else { TTL_MS });
     }
 }
 

@@ -89,6 +89,7 @@ pub struct Native {
 impl Role for Native {
     type Kind = Kind;
     type Fault = Fault;
+    type Instance = Instance;
 
     const NAME: &str = "balancer";
     const KINDS: &[Kind] = &[Kind::Turns, Kind::Hash, Kind::Numbered, Kind::Bounded, Kind::Least, Kind::Latency];
@@ -141,6 +142,11 @@ impl Role for Native {
 
     fn new(kind: Kind, fault: Fault) -> Self {
         Self { kind, fault, created: Cell::new(0), described: Cell::new(0), chaos: Rc::default() }
+    }
+
+    fn instance(&self) -> Instance {
+        let (kind, fault, chaos) = (self.kind, self.fault, self.chaos.clone());
+        Instance { kind, fault, chaos, policies: Rc::default(), turns: Rc::default() }
     }
 
     fn claims(kind: Kind, fault: Fault) -> &'static str {
@@ -247,13 +253,6 @@ impl Subject for Native {
     fn balancers(&self, _: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
         let instance = self.instance();
         Ok((0..count).map(|number| instance.balancer((u64::from(worker) << 32) | u64::from(number))).collect())
-    }
-}
-
-impl Native {
-    pub fn instance(&self) -> Instance {
-        let (kind, fault, chaos) = (self.kind, self.fault, self.chaos.clone());
-        Instance { kind, fault, chaos, policies: Rc::default(), turns: Rc::default() }
     }
 }
 

@@ -10,6 +10,7 @@ use plimsoll_conformance::{
 };
 
 use crate::Role;
+use crate::role::description;
 
 /// What is gone by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,7 @@ pub struct Native {
 impl Role for Native {
     type Kind = Kind;
     type Fault = Fault;
+    type Instance = Instance;
 
     const NAME: &str = "health";
     const KINDS: &[Kind] = &[Kind::Thresholds, Kind::Rate];
@@ -83,11 +85,20 @@ impl Role for Native {
         Self { kind, fault, chaos: Rc::default() }
     }
 
+    fn instance(&self) -> Instance {
+        Instance { kind: self.kind, fault: self.fault, chaos: self.chaos.clone(), records: Rc::default() }
+    }
+
     fn claims(kind: Kind, _: Fault) -> &'static str {
         match kind {
             Kind::Thresholds => "health/thresholds,health/ejecting",
             Kind::Rate => "health/thresholds,health/rate",
         }
+    }
+
+    fn runs_as_component(fault: Fault) -> bool {
+        // Instances begin alike, and nothing tells one run from the next.
+        fault != Fault::IsNeverTheSame
     }
 }
 
@@ -101,7 +112,7 @@ impl Subject for Native {
     }
 
     fn describe(&self) -> Result<Description, String> {
-        Ok(Description { name: "native".into(), version: "0.1.0".into(), ..Description::default() })
+        Ok(description("health"))
     }
 
     fn create(&self, _role: &str, config: &str) -> Result<(), CreateFailure> {
@@ -116,21 +127,33 @@ impl Subject for Native {
     }
 
     fn healths(&self, _: &str, count: u32) -> Result<Vec<Box<dyn Health>>, CreateFailure> {
-        let shared = Rc::<RefCell<Records>>::default();
-        let policy = |_| {
-            let is_shared = self.fault == Fault::SharesItsRecords;
-            Box::new(Policy {
-                kind: self.kind,
-                fault: self.fault,
-                chaos: self.chaos.clone(),
-                records: if is_shared { shared.clone() } else { Rc::default() },
-                count: 0,
-                is_told: false,
-                leaked: 0,
-                looked_ms: 0,
-            }) as Box<dyn Health>
-        };
-        Ok((0..count).map(policy).collect())
+        let instance = self.instance();
+        Ok((0..count).map(|_| instance.health()).collect())
+    }
+}
+
+/// What the policies of one instance have in common.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    kind: Kind,
+    fault: Fault,
+    chaos: Rc<Cell<u32>>,
+    records: Rc<RefCell<Records>>,
+}
+
+impl Instance {
+    pub fn health(&self) -> Box<dyn Health> {
+        let shares = self.fault == Fault::SharesItsRecords;
+        Box::new(Policy {
+            kind: self.kind,
+            fault: self.fault,
+            chaos: self.chaos.clone(),
+            records: if shares { self.records.clone() } else { Rc::default() },
+            count: 0,
+            is_told: false,
+            leaked: 0,
+            looked_ms: 0,
+        })
     }
 }
 

@@ -46,6 +46,8 @@ impl Debug for Specimen {
 pub trait Role: Subject + Sized + 'static {
     type Kind: Copy + Debug + 'static;
     type Fault: Copy + Debug + 'static;
+    /// What the policies of one instance have in common.
+    type Instance;
 
     const NAME: &str;
     const KINDS: &[Self::Kind];
@@ -54,6 +56,9 @@ pub trait Role: Subject + Sized + 'static {
     const MUTANTS: &[(Self::Fault, Self::Kind, &str)];
 
     fn new(kind: Self::Kind, fault: Self::Fault) -> Self;
+
+    /// A fresh instance, to make policies in.
+    fn instance(&self) -> Self::Instance;
 
     /// Profiles that this one is held against: those that its kind claims, unless the fault belies a claim by itself.
     fn claims(kind: Self::Kind, fault: Self::Fault) -> &'static str;

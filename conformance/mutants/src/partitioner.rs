@@ -50,6 +50,7 @@ pub struct Native {
 impl Role for Native {
     type Kind = Kind;
     type Fault = Fault;
+    type Instance = Instance;
 
     const NAME: &str = "partitioner";
     const KINDS: &[Kind] = &[Kind::Levels, Kind::Zones];
@@ -77,11 +78,21 @@ impl Role for Native {
         Self { kind, fault, chaos: Rc::default() }
     }
 
+    fn instance(&self) -> Instance {
+        let (kind, fault, chaos) = (self.kind, self.fault, self.chaos.clone());
+        Instance { kind, fault, chaos, policies: Rc::default() }
+    }
+
     fn claims(kind: Kind, _: Fault) -> &'static str {
         match kind {
             Kind::Levels => "partitioner/priority",
             Kind::Zones => "partitioner/locality",
         }
+    }
+
+    fn runs_as_component(fault: Fault) -> bool {
+        // Instances begin alike, and nothing tells one run from the next.
+        fault != Fault::IsNeverTheSame
     }
 }
 
@@ -107,24 +118,36 @@ impl Subject for Native {
     }
 
     fn partitioners(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Partitioner>>, CreateFailure> {
-        let config = parsed(config)?;
-        let zone = config["zone"].as_str().unwrap_or_default().to_owned();
-        let policy = |number: u32| {
-            let policy = Policy {
-                fault: self.fault,
-                zone: (self.kind == Kind::Zones).then(|| zone.clone()),
-                is_one_of_two: count > 1,
-                draws: Draws::new(u64::from(worker) << 32 | u64::from(number), &self.chaos),
-                capacities: Vec::new(),
-                was_told: false,
-                has_survived: false,
-                now_ms: 0,
-                used: 0,
-                choices: 0,
-            };
-            Box::new(policy) as Box<dyn Partitioner>
-        };
-        Ok((0..count).map(policy).collect())
+        let instance = self.instance();
+        (0..count).map(|number| instance.partitioner(config, u64::from(worker) << 32 | u64::from(number))).collect()
+    }
+}
+
+/// What the policies of one instance have in common.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    kind: Kind,
+    fault: Fault,
+    chaos: Rc<Cell<u64>>,
+    policies: Rc<Cell<u32>>,
+}
+
+impl Instance {
+    pub fn partitioner(&self, config: &str, seed: u64) -> Result<Box<dyn Partitioner>, CreateFailure> {
+        let zone = parsed(config)?["zone"].as_str().unwrap_or_default().to_owned();
+        self.policies.set(self.policies.get() + 1);
+        Ok(Box::new(Policy {
+            fault: self.fault,
+            zone: (self.kind == Kind::Zones).then_some(zone),
+            policies: self.policies.clone(),
+            draws: Draws::new(seed, &self.chaos),
+            capacities: Vec::new(),
+            was_told: false,
+            has_survived: false,
+            now_ms: 0,
+            used: 0,
+            choices: 0,
+        }))
     }
 }
 
@@ -132,7 +155,8 @@ struct Policy {
     fault: Fault,
     /// By levels without it.
     zone: Option<String>,
-    is_one_of_two: bool,
+    /// Of the instance.
+    policies: Rc<Cell<u32>>,
     draws: Draws,
     /// For each group, what it takes, in thousandths.
     capacities: Vec<u32>,
@@ -187,7 +211,7 @@ impl Partitioner for Policy {
 
     fn divide(&mut self, _: u64, endpoints: &[Endpoint]) -> Result<Vec<Group>, String> {
         self.used += 1;
-        self.was_told = true;
+        self.was_told |= !endpoints.is_empty();
         if self.fault == Fault::DiesOfHeavyWeights && endpoints.iter().any(|endpoint| endpoint.weight > 1 << 20) {
             return Err("attempt to multiply with overflow".into());
         }
@@ -205,12 +229,12 @@ impl Partitioner for Policy {
             let mut name = format!("level {level}");
             match self.fault {
                 Fault::CallsThemAllTheSame => name = "level".into(),
-                Fault::SharesItsName if self.is_one_of_two => name += "!",
+                Fault::SharesItsName if self.policies.get() > 1 => name += "!",
                 _ => {}
             }
             groups.push(Group { name, slots });
         }
-        if self.fault == Fault::RemembersHowOftenItDivided && self.used > 60 {
+        if self.fault == Fault::RemembersHowOftenItDivided && self.used > 30 {
             groups.reverse();
             self.capacities.reverse();
         }

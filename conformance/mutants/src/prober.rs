@@ -48,6 +48,7 @@ pub struct Native {
 impl Role for Native {
     type Kind = Kind;
     type Fault = Fault;
+    type Instance = Instance;
 
     const NAME: &str = "prober";
     const KINDS: &[Kind] = &[Kind::Lines, Kind::Http];
@@ -71,6 +72,10 @@ impl Role for Native {
 
     fn new(kind: Kind, fault: Fault) -> Self {
         Self { kind, fault }
+    }
+
+    fn instance(&self) -> Instance {
+        Instance { kind: self.kind, fault: self.fault, sessions: Rc::default() }
     }
 
     fn claims(kind: Kind, _: Fault) -> &'static str {
@@ -103,27 +108,36 @@ impl Subject for Native {
     }
 
     fn probers(&self, _: &str, _: u32, count: u32) -> Result<Vec<Box<dyn Prober>>, CreateFailure> {
-        let shared: Rc<RefCell<HashMap<u32, Session>>> = Rc::default();
-        let policy = |_| {
-            let sessions =
-                if self.fault == Fault::SharesSessions && count > 1 { shared.clone() } else { Rc::default() };
-            let policy = Policy {
-                kind: self.kind,
-                fault: self.fault,
-                sessions,
-                buffer: Vec::new(),
-                has_survived: false,
-                now_ms: 0,
-                used: 0,
-                reserved: Cell::new(0),
-            };
-            Box::new(policy) as Box<dyn Prober>
-        };
-        Ok((0..count).map(policy).collect())
+        let instance = self.instance();
+        Ok((0..count).map(|_| instance.prober()).collect())
     }
 }
 
-#[derive(Default)]
+/// What the policies of one instance have in common.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    kind: Kind,
+    fault: Fault,
+    sessions: Rc<RefCell<HashMap<u32, Session>>>,
+}
+
+impl Instance {
+    pub fn prober(&self) -> Box<dyn Prober> {
+        let shares = self.fault == Fault::SharesSessions;
+        Box::new(Policy {
+            kind: self.kind,
+            fault: self.fault,
+            sessions: if shares { self.sessions.clone() } else { Rc::default() },
+            buffer: Vec::new(),
+            has_survived: false,
+            now_ms: 0,
+            used: 0,
+            reserved: Cell::new(0),
+        })
+    }
+}
+
+#[derive(Debug, Default)]
 struct Session {
     buffer: Vec<u8>,
     greeted: bool,

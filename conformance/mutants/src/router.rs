@@ -50,6 +50,7 @@ pub struct Native {
 impl Role for Native {
     type Kind = Kind;
     type Fault = Fault;
+    type Instance = Instance;
 
     const NAME: &str = "router";
     const KINDS: &[Kind] = &[Kind::Gateway];
@@ -77,8 +78,18 @@ impl Role for Native {
         Self { fault, chaos: Rc::default() }
     }
 
+    fn instance(&self) -> Instance {
+        let (fault, chaos) = (self.fault, self.chaos.clone());
+        Instance { fault, chaos, policies: Rc::default(), turns: Rc::default() }
+    }
+
     fn claims(_: Kind, _: Fault) -> &'static str {
         "router/gateway"
+    }
+
+    fn runs_as_component(fault: Fault) -> bool {
+        // Instances begin alike, and nothing tells one run from the next.
+        fault != Fault::IsNeverTheSame
     }
 }
 
@@ -104,24 +115,36 @@ impl Subject for Native {
     }
 
     fn routers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Router>>, CreateFailure> {
-        let config = parsed(config)?;
-        let routes = config["routes"].as_array().cloned().unwrap_or_default();
-        let turns = Rc::new(Cell::new(0));
-        let policy = |number: u32| {
-            let policy = Policy {
-                fault: self.fault,
-                plan: plan(&routes),
-                routes: routes.clone(),
-                draws: Draws::new(u64::from(worker) << 32 | u64::from(number), &self.chaos),
-                turns: (count > 1).then(|| turns.clone()),
-                has_survived: false,
-                now_ms: 0,
-                used: 0,
-                took: Duration::ZERO,
-            };
-            Box::new(policy) as Box<dyn Router>
-        };
-        Ok((0..count).map(policy).collect())
+        let instance = self.instance();
+        (0..count).map(|number| instance.router(config, u64::from(worker) << 32 | u64::from(number))).collect()
+    }
+}
+
+/// What the policies of one instance have in common.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    fault: Fault,
+    chaos: Rc<Cell<u64>>,
+    policies: Rc<Cell<u32>>,
+    /// Turns of all policies together.
+    turns: Rc<Cell<u64>>,
+}
+
+impl Instance {
+    pub fn router(&self, config: &str, seed: u64) -> Result<Box<dyn Router>, CreateFailure> {
+        let routes = parsed(config)?["routes"].as_array().cloned().unwrap_or_default();
+        self.policies.set(self.policies.get() + 1);
+        Ok(Box::new(Policy {
+            fault: self.fault,
+            plan: plan(&routes),
+            routes,
+            draws: Draws::new(seed, &self.chaos),
+            instance: self.clone(),
+            has_survived: false,
+            now_ms: 0,
+            used: 0,
+            took: Duration::ZERO,
+        }))
     }
 }
 
@@ -130,7 +153,7 @@ struct Policy {
     plan: RouterPlan,
     routes: Vec<Value>,
     draws: Draws,
-    turns: Option<Rc<Cell<u64>>>,
+    instance: Instance,
     has_survived: bool,
     now_ms: u64,
     used: u64,
@@ -170,11 +193,19 @@ fn plan(routes: &[Value]) -> RouterPlan {
     plan
 }
 
+struct Asked {
+    host: String,
+    path: String,
+    method: String,
+}
+
 /// By segments, with those resolved that are dots.
 fn resolved(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for segment in path.split('/').skip(1) {
-        match segment.to_lowercase().replace("%2e", ".").as_str() {
+        // Two dots have six characters when they are escaped.
+        let is_short = segment.len() <= 6;
+        match if is_short { segment.to_lowercase().replace("%2e", ".") } else { String::new() }.as_str() {
             "." => {}
             ".." => drop(kept.pop()),
             _ => kept.push(segment),
@@ -205,31 +236,37 @@ impl Policy {
         condition["prefix"].as_str().is_none_or(|prefix| value.starts_with(prefix.as_bytes()))
     }
 
-    fn matches(&self, route: &Value, values: &Values) -> bool {
+    /// Host, path and method as they are compared.
+    fn asked(&self, values: &Values) -> Asked {
         let text = |attribute| String::from_utf8_lossy(self.value(values, &attribute).unwrap_or_default()).into_owned();
         let host = text(Attribute::Authority);
         let host = host.split(':').next().unwrap_or_default();
-        let mut host = host.strip_suffix('.').unwrap_or(host).to_owned();
-        let mut wanted = route["match"]["host"].as_str().map(str::to_owned);
-        if self.fault != Fault::MindsCase {
-            host = host.to_lowercase();
-            wanted = wanted.map(|wanted| wanted.to_lowercase());
-        }
+        let host = host.strip_suffix('.').unwrap_or(host);
         let path = text(Attribute::Path);
-        let path = if self.fault == Fault::ResolvesNoDots { path } else { resolved(&path) };
+        Asked {
+            host: if self.fault == Fault::MindsCase { host.to_owned() } else { host.to_lowercase() },
+            path: if self.fault == Fault::ResolvesNoDots { path } else { resolved(&path) },
+            method: text(Attribute::Method),
+        }
+    }
+
+    fn matches(&self, route: &Value, Asked { host, path, method }: &Asked, values: &Values) -> bool {
         let conditions = &route["match"];
+        let wanted = conditions["host"].as_str();
+        let wanted =
+            wanted.map(|host| if self.fault == Fault::MindsCase { host.to_owned() } else { host.to_lowercase() });
         let under = |prefix: &str| {
             let rest = path.strip_prefix(prefix.trim_end_matches('/'));
             path.starts_with('/') && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let methods = conditions["methods"].as_array().cloned().unwrap_or_default();
+        let methods = conditions["methods"].as_array().map(Vec::as_slice).unwrap_or_default();
         wanted.is_none_or(|wanted| match wanted.strip_prefix('*') {
             Some(end) => host.len() > end.len() && host.ends_with(end),
-            None => host == wanted,
+            None => *host == wanted,
         }) && conditions["path_exact"].as_str().is_none_or(|exact| path == exact)
             && conditions["path_prefix"].as_str().is_none_or(under)
             && conditions["path_regex"].is_null()
-            && (methods.is_empty() || methods.iter().any(|method| *method == text(Attribute::Method)))
+            && (methods.is_empty() || methods.iter().any(|known| known == method))
             && named(route, "headers")
                 .iter()
                 .all(|(name, c)| self.fits(c, self.value(values, &Attribute::Header(name.clone()))))
@@ -271,6 +308,9 @@ impl Policy {
     }
 }
 
+/// Beyond the deadline of a request.
+const SLOW: Duration = Duration::from_millis(20);
+
 const NONE: Decision = Decision { action: Action::NoRoute, route: None, repeatable: true };
 
 impl Router for Policy {
@@ -284,24 +324,26 @@ impl Router for Policy {
         let is_long = values.0.iter().flatten().any(|value| value.len() > 4096);
         let is_slow = is_long
             && if has_expression { self.fault == Fault::RunsExpressionsSlowly } else { self.fault == Fault::IsSlow };
-        self.took = if is_slow { Duration::from_secs(1) } else { Duration::ZERO };
+        self.took = if is_slow { SLOW } else { Duration::ZERO };
         if self.fault == Fault::DiesOfNul && values.0.iter().flatten().any(|value| value.contains(&0)) {
             return Err("unreachable executed".into());
         }
-        if let Some(turns) = &self.turns {
-            turns.set(turns.get() + 1);
-            if self.fault == Fault::SharesItsTurns && turns.get().is_multiple_of(50) {
+        if self.fault == Fault::SharesItsTurns && self.instance.policies.get() > 1 {
+            let turn = self.instance.turns.get() + 1;
+            self.instance.turns.set(turn);
+            if turn.is_multiple_of(50) {
                 return Ok(Decision { route: None, action: Action::Forward(0), repeatable: false });
             }
         }
         if self.has_survived || (self.fault == Fault::GoesByTime && self.now_ms > 100_000) {
             return Ok(Decision { action: Action::Redirect { status: 302, location: "/later".into() }, ..NONE });
         }
+        let asked = self.asked(values);
         let mut best: Option<usize> = None;
         for number in 0..self.routes.len() {
             let is_better =
                 best.is_none_or(|best| self.specificity(&self.routes[number]) > self.specificity(&self.routes[best]));
-            if is_better && self.matches(&self.routes[number], values) {
+            if is_better && self.matches(&self.routes[number], &asked, values) {
                 best = Some(number);
             }
         }

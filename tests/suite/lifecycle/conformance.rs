@@ -74,39 +74,6 @@ fn an_unsound_plugin_fails_with_what_it_broke_and_how_to_see_it_again() {
     assert_eq!(smallest.matches("Pick").count(), 1, "{smallest}");
 }
 
-/// Breaks each of these properties of a component, and holds all of them against it.
-fn each_fails_alone(properties: &[&str]) {
-    let claims = ["--profile", "balancer/uniform,balancer/spread,prober/server-first", "--steps", "2000", "--json"];
-    for property in properties {
-        let config = format!(r#"{{"breaks":"{property}"}}"#);
-        let arguments = [&claims[..], &["--config", &config]].concat();
-        let told = report(&test(guest("unsound"), &format!("unsound-{property}"), &arguments));
-        assert_eq!(broken(&told), [*property], "{told:#}");
-    }
-}
-
-#[test]
-fn a_component_that_breaks_one_property_fails_that_one_and_no_other() {
-    let output = test(guest("unsound"), "unsound", &["--steps", "2000", "--json"]);
-    assert_eq!(broken(&report(&output)), Vec::<&str>::new());
-    each_fails_alone(&["G5", "G8", "G10", "G12", "B4", "B16"]);
-}
-
-#[test]
-fn so_does_a_router() {
-    each_fails_alone(&["R1", "R5", "R8", "R9", "R12", "R13"]);
-}
-
-#[test]
-fn so_does_a_prober() {
-    each_fails_alone(&["P1", "P2", "P6", "P8", "P9", "P10", "P14"]);
-}
-
-#[test]
-fn so_does_a_partitioner() {
-    each_fails_alone(&["PT2", "PT4", "PT5", "PT7", "PT9"]);
-}
-
 #[test]
 fn an_endless_loop_and_a_trap_end_as_findings() {
     for fault in ["loop", "trap", "grow"] {

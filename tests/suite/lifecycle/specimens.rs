@@ -6,11 +6,10 @@ use plimsoll_tests::specimen;
 use super::conformance::{broken, report, test};
 use super::stderr;
 
-/// Which specimens of a role are not judged as they should be.
-fn misjudged(role: &str) -> Vec<String> {
-    let role = format!("{role}/");
-    let of_role = specimens().into_iter().filter(|of| of.name.starts_with(&role) && of.runs_as_component);
-    let misjudged = of_role.filter_map(|of| {
+/// Which of the specimens whose names begin so are not judged as they should be.
+fn misjudged(beginning: &str) -> Vec<String> {
+    let components = specimens().into_iter().filter(|of| of.name.starts_with(beginning) && of.runs_as_component);
+    let misjudged = components.filter_map(|of| {
         let config = of.config.map(|config| ["--config", config]);
         let arguments = ["--profile", of.selection, "--steps", "2000", "--json"];
         let arguments: Vec<&str> = arguments.into_iter().chain(config.into_iter().flatten()).collect();
@@ -21,10 +20,91 @@ fn misjudged(role: &str) -> Vec<String> {
     misjudged.collect()
 }
 
+fn each_is_judged_rightly(beginnings: &[&str]) {
+    let misjudged: Vec<String> = beginnings.iter().flat_map(|beginning| misjudged(beginning)).collect();
+    assert!(misjudged.is_empty(), "{}", misjudged.join("\n"));
+}
+
+/// Balancers, by their kinds: tests run side by side.
+const HASHING: [&str; 3] = ["balancer/Hash/", "balancer/Numbered/", "balancer/Bounded/"];
+const OTHERS: [&str; 3] = ["balancer/Turns/", "balancer/Least/", "balancer/Latency/"];
+
 #[test]
 fn of_balancers_it_finds_what_is_wrong_and_nothing_else() {
-    let misjudged = misjudged("balancer");
-    assert!(misjudged.is_empty(), "{}", misjudged.join("\n"));
+    let known = |name: &str| HASHING.iter().chain(&OTHERS).any(|beginning| name.starts_with(beginning));
+    assert!(specimens().iter().all(|of| known(&of.name) || !of.name.starts_with("balancer/")));
+    each_is_judged_rightly(&OTHERS);
+}
+
+#[test]
+fn so_it_does_of_those_that_hash() {
+    each_is_judged_rightly(&HASHING);
+}
+
+#[test]
+fn so_it_does_of_affinities() {
+    each_is_judged_rightly(&["affinity/"]);
+}
+
+#[test]
+fn so_it_does_of_evaluators() {
+    each_is_judged_rightly(&["health/"]);
+}
+
+#[test]
+fn so_it_does_of_routers() {
+    each_is_judged_rightly(&["router/"]);
+}
+
+#[test]
+fn so_it_does_of_probers() {
+    each_is_judged_rightly(&["prober/"]);
+}
+
+#[test]
+fn so_it_does_of_partitioners() {
+    each_is_judged_rightly(&["partitioner/"]);
+}
+
+#[test]
+fn what_a_component_is_shows_in_what_it_does() {
+    for sound in specimens().into_iter().filter(|of| of.breaks.is_none()) {
+        let config = sound.config.map(|config| ["--config", config]);
+        let arguments = ["--steps", "2000", "--json"].into_iter().chain(config.into_iter().flatten());
+        let told = report(&test(&specimen(&sound.name), "shows", &arguments.collect::<Vec<_>>()));
+        let profiles = told["profiles"].as_array().expect("profiles");
+        for claimed in sound.selection.split(',') {
+            let is_taken = profiles.iter().any(|choice| choice["profile"] == claimed && choice["taken"] == true);
+            assert!(is_taken, "{sound:?} is not taken for {claimed}: {profiles:#?}");
+        }
+    }
+}
+
+#[test]
+fn what_breaks_a_component_is_made_small_and_can_be_had_again() {
+    let of = ["--profile", "affinity/token", "--only", "A5", "--json"];
+    let told = report(&test(&specimen("affinity/Cookie/DiesOfLongValues"), "again", &of));
+    let property = &told["properties"][0];
+    let replay = property["replay"].as_str().expect("a command line");
+    assert!(replay.ends_with("it.wasm --profile affinity/token --seed 1 --only A5"), "{replay}");
+    // One request is enough.
+    let smallest = property["smallest"].as_str().expect("the least that breaks it");
+    assert_eq!(smallest.matches("Some(").count(), 1, "{smallest}");
+}
+
+#[test]
+fn what_imports_more_than_there_is_is_not_loaded() {
+    let mut component = specimen("balancer/Turns/None");
+    let offered = b"plimsoll:plugin/random@";
+    let mut at = 0;
+    while let Some(found) = component[at..].windows(offered.len()).position(|window| window == offered) {
+        at += found;
+        component[at..at + offered.len()].copy_from_slice(b"plimsoll:plugin/socket@");
+    }
+    let output = test(&component, "imports", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(told.contains("it imports `plimsoll:plugin/socket@0.1.0`, which this proxy does not offer"), "{told}");
 }
 
 #[test]

@@ -48,7 +48,8 @@ impl PolicyOnTrial {
     pub fn create_again(&self) -> Result<(), String> {
         let role = self.config.role;
         self.call(|live, policy| live.destroy(role, policy)).map_err(|fault| fault.to_string())?;
-        let created = self.instance.borrow_mut().call(self.policy, AT_START, |live, policy| {
+        let mut instance = self.instance.borrow_mut();
+        let created = instance.call(self.policy, AT_START, |live, policy| {
             Ok(match role {
                 Role::Router => router::create(live, policy, &self.config),
                 Role::Prober => prober::create(live, policy, &self.config.config),
@@ -58,7 +59,12 @@ impl PolicyOnTrial {
                 _ => Err(CreateError::MissingRole),
             })
         });
-        created.map_err(|fault| fault.to_string())?.map(drop).map_err(|error| error.to_string())
+        let plan = created.map_err(|fault| fault.to_string())?.map_err(|error| error.to_string())?;
+        // It may ask for something else than before.
+        if let Some(known) = instance.plan_mut(self.policy) {
+            *known = plan;
+        }
+        Ok(())
     }
 
     /// Size of all linear memories of the instance.

@@ -2,13 +2,19 @@
 //! its endpoints, its clock and its loads from a proxy. Which one it is stands in the component as text, for a test to
 //! write over: so one build serves for all specimens of a role, and they take any configuration.
 
-mod endpoints;
+mod fleet;
+mod policies;
 mod spent;
+mod words;
 
 use std::hint::black_box;
 
-pub use endpoints::Fleet;
+pub use fleet::Fleet;
+pub use plimsoll_conformance as suite;
+pub use plimsoll_mutants as mutants;
+pub use policies::{Living, Policies, Policy};
 pub use spent::Spent;
+pub use words::{attribute, headers, outcome};
 
 /// Where the name stands, after the marker, filled up with spaces.
 #[used]
@@ -20,4 +26,35 @@ pub fn name() -> &'static str {
     // Read from memory, where it may have been changed since this was compiled.
     let text = str::from_utf8(black_box(&NAME[..])).expect("a name is ASCII");
     text.rsplit("-> ").next().unwrap_or_default().trim_end()
+}
+
+/// Exports a component: its role, and what is the same for all roles.
+#[macro_export]
+macro_rules! component {
+    ($component:ident, $policies:ident, $role:ident, $tag:ident, $export:ident) => {
+        impl ::plimsoll_sdk::__private::wit::lifecycle::Guest for $component {
+            fn describe() -> ::plimsoll_sdk::__private::wit::lifecycle::Manifest {
+                let about = $policies.with_borrow($crate::Policies::describe);
+                let schemas = about.config_schemas.into_iter();
+                let schemas = schemas.map(|(_, schema)| (::plimsoll_sdk::Role::$tag, schema)).collect();
+                let name = concat!("mutant-", stringify!($role));
+                ::plimsoll_sdk::__private::manifest(name, &about.version, &about.summary, schemas)
+            }
+
+            fn save(_: ::plimsoll_sdk::Role, policy: u32) -> Vec<u8> {
+                $policies.with_borrow_mut(|policies| policies.call(policy, |p| p.living.save()))
+            }
+
+            fn restore(_: ::plimsoll_sdk::Role, policy: u32, state: Vec<u8>) -> bool {
+                $policies.with_borrow_mut(|policies| policies.call(policy, |p| p.living.restore(&state)))
+            }
+        }
+
+        #[allow(unsafe_code, reason = "the exported functions of the component")]
+        const _: () = {
+            use ::plimsoll_sdk::__private::wit::{lifecycle, $role};
+    lifecycle::export_lifecycle!($component with_types_in lifecycle);
+    $role::$export!($component with_types_in $role);
+        };
+    };
 }
