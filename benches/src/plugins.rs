@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use plimsoll::plugin::{Engine, Grants, Instance, Limits, Plugin, Role, Services, Source};
+use plimsoll::plugin::{Engine, Grants, Instance, Limits, Plugin, Services, Source};
 use plimsoll_componentize::{Build, Component, build_workspace};
 use serde_json::{Map, Value, json};
 
@@ -40,7 +40,7 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
 /// What the calls of a default request may take.
 const ALLOWED_NS: f64 = 1000.0;
 
-/// What the component of a balancer or a partitioner may have.
+/// What a component may have.
 const ALLOWED_BYTES: usize = 64 * 1024;
 
 fn calls_table(measured: &[Measured]) -> String {
@@ -64,7 +64,7 @@ const fn mark(met: Option<bool>) -> &'static str {
 /// The goals that are not met, by name.
 fn missed(shelf: &Shelf, measured: &[Measured]) -> String {
     let calls = measured.iter().filter(|one| one.meets_goal() == Some(false)).map(|one| one.name.clone());
-    let sizes = shelf.loaded.iter().filter(|loaded| loaded.is_small() == Some(false));
+    let sizes = shelf.loaded.iter().filter(|loaded| !loaded.is_small());
     let sizes = sizes.map(|loaded| format!("{}: size", loaded.plugin.name));
     let missed: Vec<String> = sizes.chain(calls).collect();
     match missed.as_slice() {
@@ -86,11 +86,8 @@ struct Loaded {
 }
 
 impl Loaded {
-    /// Whether the component has the size it may have, where that is a goal.
-    fn is_small(&self) -> Option<bool> {
-        let roles = &self.plugin.roles;
-        let bounded = [Role::Balancer, Role::Partitioner].iter().any(|role| roles.contains(role));
-        bounded.then_some(self.plugin.size_bytes <= ALLOWED_BYTES)
+    fn is_small(&self) -> bool {
+        self.plugin.size_bytes <= ALLOWED_BYTES
     }
 }
 
@@ -143,7 +140,7 @@ impl Shelf {
             let Plugin { name, size_bytes, .. } = &*loaded.plugin;
             let loads: Vec<f64> = loaded.loads.iter().map(|load| load.as_secs_f64() * 1e9).collect();
             let (load, start) = (human(median(&loads)), human(started.median()));
-            let size = format!("{:.1} KiB {}", *size_bytes as f64 / 1024.0, mark(loaded.is_small()));
+            let size = format!("{:.1} KiB {}", *size_bytes as f64 / 1024.0, mark(Some(loaded.is_small())));
             let _ = writeln!(text, "| {name} | {size} | {load} | {start} |");
         }
         text

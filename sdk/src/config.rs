@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
@@ -22,20 +23,20 @@ impl ConfigErrors {
     /// One mistake. `path` is a JSON Pointer (RFC 6901) into the configuration, such as `/routes/0/cluster`, and empty
     /// for the whole of it; see [`pointer`] for parts that come from the operator. `message` says what is wrong and
     /// what was expected: lower case, no full stop.
-    pub fn at(path: impl Into<String>, message: impl Display) -> Self {
+    pub fn at<'a>(path: impl Into<Cow<'a, str>>, message: impl Display) -> Self {
         let mut errors = Self::new();
         errors.push(path, message);
         errors
     }
 
-    pub fn push(&mut self, path: impl Into<String>, message: impl Display) {
+    pub fn push<'a>(&mut self, path: impl Into<Cow<'a, str>>, message: impl Display) {
         self.add(path.into(), &message);
     }
 
     /// Once, whatever the message is made of.
     #[inline(never)]
-    fn add(&mut self, path: String, message: &dyn Display) {
-        self.0.push(ConfigError { path, message: message.to_string() });
+    fn add(&mut self, path: Cow<'_, str>, message: &dyn Display) {
+        self.0.push(ConfigError { path: path.into_owned(), message: message.to_string() });
     }
 
     /// `value` if nothing was wrong.

@@ -303,7 +303,7 @@ impl Affinity for Policy {
 
     fn bind(&mut self, values: &[Option<Vec<u8>>], slot: u32, _: &[Vec<Vec<u8>>]) -> Result<Vec<Edit>, String> {
         if self.fault == Fault::Leaks && self.is_fresh_set_of(8) {
-            self.state.leaked += 100;
+            self.state.leaked += 200;
         }
         let Some(endpoint) = self.state.endpoints.iter().find(|endpoint| endpoint.slot == slot) else {
             return Ok(Vec::new());

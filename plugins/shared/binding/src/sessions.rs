@@ -1,5 +1,4 @@
 use plimsoll_sdk::{Binding, Duration, Endpoints, host};
-use sha2::{Digest, Sha256};
 
 use crate::Slots;
 
@@ -27,7 +26,7 @@ impl Sessions {
         if session.is_empty() {
             return Binding::Unbound;
         }
-        let key = key(session);
+        let Some(key) = key(session) else { return Binding::Unbound };
         let Some(value) = host::table::get(&key) else { return Binding::Unbound };
         let Ok(id_hash) = value.as_slice().try_into().map(u64::from_be_bytes) else { return Binding::Lost };
         let binding = self.slots.binding(id_hash, endpoints);
@@ -39,7 +38,7 @@ impl Sessions {
 
     /// As [`Self::bind`], for a session that is known; another is none.
     pub fn rebind(&self, session: &[u8], slot: u32, endpoints: &Endpoints) {
-        if host::table::get(&key(session)).is_some() {
+        if key(session).and_then(|key| host::table::get(&key)).is_some() {
             self.bind(session, slot, endpoints);
         }
     }
@@ -47,29 +46,29 @@ impl Sessions {
     /// The session belongs to this endpoint from now on.
     pub fn bind(&self, session: &[u8], slot: u32, endpoints: &Endpoints) {
         let Some(endpoint) = endpoints.get(slot) else { return };
-        if !session.is_empty() {
-            host::table::put(&key(session), &endpoint.id_hash.to_be_bytes(), self.ttl);
+        if let Some(key) = key(session).filter(|_| !session.is_empty()) {
+            host::table::put(&key, &endpoint.id_hash.to_be_bytes(), self.ttl);
         }
     }
 }
 
-/// What is longer than this is kept as its SHA-256, so that clients cannot fill the table with long names.
+/// A longer name is kept as a hash, so that clients cannot fill the table with long ones.
 const LONGEST: usize = 64;
 
-/// The first byte tells names from hashes: no name is the hash of another.
-fn key(session: &[u8]) -> Vec<u8> {
+/// The first byte tells names from hashes: no name is the hash of another. Without the proxy's secret there are no hashes.
+fn key(session: &[u8]) -> Option<Vec<u8>> {
     let mut key = Vec::with_capacity(1 + LONGEST);
-    match session.len() {
-        0..=LONGEST => {
-            key.push(0);
-            key.extend_from_slice(session);
-        }
-        _ => {
-            key.push(1);
-            key.extend_from_slice(&Sha256::digest(session));
-        }
+    if session.len() <= LONGEST {
+        key.push(0);
+        key.extend_from_slice(session);
+    } else {
+        // What the proxy derives from its secret is an HMAC-SHA256 of the label: nobody finds two names with the same.
+        let mut label = String::new();
+        session.iter().for_each(|byte| label.push(char::from(*byte)));
+        key.push(1);
+        key.extend_from_slice(&host::derive_key(&label)?);
     }
-    key
+    Some(key)
 }
 
 #[cfg(test)]
@@ -79,9 +78,11 @@ mod tests {
     #[test]
     fn keys_fit_the_table_and_differ() {
         let long = |last: u8| [vec![b'a'; 8192], vec![last]].concat();
-        assert!(key(&long(1)).len() <= 256);
-        assert_ne!(key(&long(1)), key(&long(2)));
-        assert_ne!(key(&Sha256::digest(long(1))), key(&long(1)));
+        let hashed = key(&long(1)).unwrap();
+        assert!(hashed.len() <= 256);
+        assert_ne!(Some(&hashed), key(&long(0xff)).as_ref());
+        assert_ne!(key(&long(0xfe)), key(&long(0xff)), "names need not be text");
+        assert_ne!(key(&hashed[1..]), Some(hashed));
         assert_ne!(key(b"a"), key(b"b"));
     }
 }

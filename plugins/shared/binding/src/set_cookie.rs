@@ -8,7 +8,7 @@ pub const SET_COOKIE: &str = "set-cookie";
 /// The value that a field gives to the cookie of this name, as it is.
 pub fn value<'a>(field: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (start, end) = place(field, name)?;
-    Some(&field[start..end])
+    field.get(start..end)
 }
 
 /// The value that the last of the fields gives to the cookie: it is the one that clients keep.
@@ -41,14 +41,16 @@ pub fn set(name: &str, value: &[u8], attributes: &str) -> HeaderEdit {
 /// Where the value begins and ends.
 fn place(field: &[u8], name: &str) -> Option<(usize, usize)> {
     let end = field.iter().position(|byte| *byte == b';').unwrap_or(field.len());
-    let pair = &field[..end];
+    let pair = field.get(..end)?;
     let equals = pair.iter().position(|byte| *byte == b'=')?;
-    if pair[..equals].trim_ascii() != name.as_bytes() {
+    let (before, value) = pair.split_at_checked(equals + 1)?;
+    let (_, known) = before.split_last()?;
+    if known.trim_ascii() != name.as_bytes() {
         return None;
     }
-    let value = &pair[equals + 1..];
-    let start = equals + 1 + (value.len() - value.trim_ascii_start().len());
-    Some((start, start + value.trim_ascii().len()))
+    let value = value.trim_ascii_start();
+    let start = end - value.len();
+    Some((start, start + value.trim_ascii_end().len()))
 }
 
 #[cfg(test)]
