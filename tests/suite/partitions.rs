@@ -234,6 +234,19 @@ fn while_a_strict_partitioner_fails_requests_are_refused() {
 }
 
 #[test]
+fn endpoints_that_a_partitioner_failed_to_divide_are_divided_when_it_is_back() {
+    let endpoints = ["one", "two"].map(Endpoint::named);
+    let faulty = "partitioners: [ { plugin: faulty, config: { fault: trap, at: endpoints, times: 1, strict: true } } ]";
+    let proxy = versions(&endpoints[0].address().to_string(), "id: one", &endpoints[1], faulty);
+    assert_eq!(counts(&proxy, 4, &[]), of(&[("one", 4)]));
+    let second = format!("/v1/clusters/app/endpoints/{}", endpoints[1].address());
+    proxy.admin_json("PATCH", &second, Some(br#"{"enabled": false}"#));
+    wait_for("a fault", || (proxy.metric("plimsoll_plugin_fallbacks_total") >= 1.0).then_some(()));
+    wait_for("the partitioner to divide again", || (ask(&proxy, &[]).status == 200).then_some(()));
+    assert_eq!(counts(&proxy, 4, &[]), of(&[("one", 4)]));
+}
+
+#[test]
 fn both_the_partitioner_and_what_it_wraps_can_be_replaced_in_flight() {
     let endpoints = ["one", "two", "three"].map(Endpoint::named);
     let proxy = divided(

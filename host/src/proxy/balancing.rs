@@ -1,9 +1,10 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::plugin::{Attribute, Balancer, Choice, Fault, Group, Partitioner, PickRequest, Plugin, Values};
 use crate::snapshot::{EndpointSet, Outcome};
+use crate::timer::now_ms;
 
 /// Where an attempt may go.
 #[derive(Clone, Debug)]
@@ -45,6 +46,10 @@ pub struct Balancing {
     /// The outermost first. Those further in have a policy of their own for each group around them.
     partitioners: Vec<Partitioner>,
     groups: RefCell<Option<Rc<Groups>>>,
+    /// What there is to divide.
+    endpoints: RefCell<Arc<EndpointSet>>,
+    /// When to try again what a plugin failed at.
+    divide_again_at_ms: Cell<Option<u64>>,
 }
 
 /// How a partitioner has divided what it was given.
@@ -78,9 +83,18 @@ enum Inside {
 /// Groups of one partitioner. Each costs a policy of the balancer on every worker.
 const MOST_GROUPS: usize = 1024;
 
+/// Between two tries to divide endpoints, which requests wait for.
+const DIVIDE_AGAIN_MS: u64 = 100;
+
 impl Balancing {
     pub fn new(balancer: Balancer, partitioners: Vec<Partitioner>) -> Self {
-        Self { balancer, partitioners, groups: RefCell::default() }
+        Self {
+            balancer,
+            partitioners,
+            groups: RefCell::default(),
+            endpoints: RefCell::default(),
+            divide_again_at_ms: Cell::new(None),
+        }
     }
 
     /// The policies of the configuration were created with these endpoints; those of the groups are still to be.
@@ -112,6 +126,10 @@ impl Balancing {
     }
 
     fn pick_in_group(&self, request: PickRequest<'_>, visible: &[Values]) -> Pick {
+        if self.divide_again_at_ms.get().is_some_and(|at_ms| now_ms() >= at_ms) {
+            let endpoints = self.endpoints.borrow().clone();
+            self.divide(&endpoints);
+        }
         let Some(outermost) = self.groups.borrow().clone() else { return self.pick_undivided(request) };
         let attempt = u32::try_from(request.tried.len()).unwrap_or(u32::MAX).saturating_add(1);
         let mut groups = &*outermost;
@@ -192,6 +210,9 @@ impl Balancing {
             let members = self.members(inner, groups, endpoints, before.map(|before| before.members));
             Rc::new(Groups { partitioner: None, version, members })
         });
+        let is_whole = groups.as_ref().is_some_and(|groups| groups.are_whole());
+        self.divide_again_at_ms.set((!is_whole).then(|| now_ms() + DIVIDE_AGAIN_MS));
+        *self.endpoints.borrow_mut() = endpoints.clone();
         *self.groups.borrow_mut() = groups;
     }
 
@@ -275,6 +296,15 @@ fn not_created(group: &str, error: &crate::plugin::CreateError, is_strict: bool)
 }
 
 impl Groups {
+    /// Whether there is somebody to choose in each.
+    fn are_whole(&self) -> bool {
+        self.members.iter().all(|member| match &member.inside {
+            Inside::Balancer(_) => true,
+            Inside::Groups(groups) => groups.are_whole(),
+            Inside::Nobody { .. } => false,
+        })
+    }
+
     /// Each balancer hears of its own endpoints only.
     fn tell_outcomes(&self, batch: &[Outcome]) {
         for member in &self.members {
