@@ -1,7 +1,7 @@
 //! `plimsoll plugin test` with components of which is known what it must find.
 
 use plimsoll_mutants::specimens;
-use plimsoll_tests::specimen;
+use plimsoll_tests::{specimen, wasi_guest_path};
 
 use super::conformance::{broken, report, test};
 use super::stderr;
@@ -92,19 +92,34 @@ fn what_breaks_a_component_is_made_small_and_can_be_had_again() {
     assert_eq!(smallest.matches("Some(").count(), 1, "{smallest}");
 }
 
-#[test]
-fn what_imports_more_than_there_is_is_not_loaded() {
-    let mut component = specimen("balancer/Turns/None");
-    let offered = b"plimsoll:plugin/random@";
+/// The component with another import of as many letters.
+fn importing(mut component: Vec<u8>, offered: &[u8], other: &[u8]) -> Vec<u8> {
     let mut at = 0;
     while let Some(found) = component[at..].windows(offered.len()).position(|window| window == offered) {
         at += found;
-        component[at..at + offered.len()].copy_from_slice(b"plimsoll:plugin/socket@");
+        component[at..at + offered.len()].copy_from_slice(other);
     }
+    component
+}
+
+#[test]
+fn what_imports_more_than_there_is_is_not_loaded() {
+    let component = specimen("balancer/Turns/None");
+    let component = importing(component, b"plimsoll:plugin/random@", b"plimsoll:plugin/socket@");
     let output = test(&component, "imports", &[]);
     assert_eq!(output.status.code(), Some(1));
     let told = stderr(&output);
     assert!(told.contains("it imports `plimsoll:plugin/socket@0.1.0`, which this proxy does not offer"), "{told}");
+}
+
+#[test]
+fn nor_is_what_imports_more_of_wasi_than_a_toolchain_needs() {
+    let component = std::fs::read(wasi_guest_path()).expect("the guest was built");
+    let component = importing(component, b"wasi:clocks/monotonic-clock@", b"wasi:sockets/ip-name-lookup@");
+    let output = test(&component, "imports-wasi", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(told.contains("imports instance `wasi:sockets/ip-name-lookup@"), "{told}");
 }
 
 #[test]
