@@ -13,9 +13,6 @@
 //! #     fn digest(&self) -> String { String::new() }
 //! #     fn describe(&self) -> Result<suite::Description, String> { Ok(suite::Description::default()) }
 //! #     fn create(&self, _: &str, _: &str) -> Result<(), suite::CreateFailure> { Ok(()) }
-//! #     fn balancers(&self, _: &str, _: u32, _: u32) -> Result<Vec<Box<dyn suite::Balancer>>, suite::CreateFailure> {
-//! #         Ok(Vec::new())
-//! #     }
 //! # }
 //! # let plugin = Empty;
 //! let report = plimsoll_conformance::run(&plugin, &plimsoll_conformance::Settings::default());

@@ -1,16 +1,15 @@
-//! Affinities without WebAssembly: one that is sound of each kind, and each with any of the faults.
+//! Affinities: one that is sound of each kind, and each with any of the faults.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use plimsoll_conformance::{
-    Affinity, AffinityPlan, Attribute, Availability, Balancer, Binding, CreateFailure, Description, Edit, Endpoint,
-    Subject,
+    Affinity, AffinityPlan, Attribute, Availability, Binding, CreateFailure, Edit, Endpoint, Subject,
 };
 
 use crate::Role;
-use crate::role::description;
+use crate::role::subject_of_role;
 
 /// How clients are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,28 +104,7 @@ impl Role for Native {
 }
 
 impl Subject for Native {
-    fn roles(&self) -> Vec<String> {
-        vec!["affinity".into()]
-    }
-
-    fn digest(&self) -> String {
-        "none".into()
-    }
-
-    fn describe(&self) -> Result<Description, String> {
-        Ok(description("affinity"))
-    }
-
-    fn create(&self, _role: &str, config: &str) -> Result<(), CreateFailure> {
-        match serde_json::from_str::<serde_json::Value>(config) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(CreateFailure::Refused(error.to_string())),
-        }
-    }
-
-    fn balancers(&self, _: &str, _: u32, _: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
-        Ok(Vec::new())
-    }
+    subject_of_role!("affinity");
 
     fn affinities(&self, _: &str, proxy: u32, count: u32) -> Result<Vec<Box<dyn Affinity>>, CreateFailure> {
         let instance = self.instance();

@@ -1,16 +1,15 @@
-//! Evaluators without WebAssembly: one that is sound of each kind, and each with any of the faults.
+//! Evaluators: one that is sound of each kind, and each with any of the faults.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use plimsoll_conformance::{
-    Balancer, CreateFailure, Description, Endpoint, Evidence, Health, HealthPlan, Outcome, OutcomeClass, ProbeResult,
-    Subject, Transition,
+    CreateFailure, Endpoint, Evidence, Health, HealthPlan, Outcome, OutcomeClass, ProbeResult, Subject, Transition,
 };
 
 use crate::Role;
-use crate::role::description;
+use crate::role::subject_of_role;
 
 /// What is gone by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,28 +102,7 @@ impl Role for Native {
 }
 
 impl Subject for Native {
-    fn roles(&self) -> Vec<String> {
-        vec!["health".into()]
-    }
-
-    fn digest(&self) -> String {
-        "none".into()
-    }
-
-    fn describe(&self) -> Result<Description, String> {
-        Ok(description("health"))
-    }
-
-    fn create(&self, _role: &str, config: &str) -> Result<(), CreateFailure> {
-        match serde_json::from_str::<serde_json::Value>(config) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(CreateFailure::Refused(error.to_string())),
-        }
-    }
-
-    fn balancers(&self, _: &str, _: u32, _: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
-        Ok(Vec::new())
-    }
+    subject_of_role!("health");
 
     fn healths(&self, _: &str, count: u32) -> Result<Vec<Box<dyn Health>>, CreateFailure> {
         let instance = self.instance();

@@ -4,12 +4,10 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use plimsoll_conformance::{
-    Attribute, Balancer, CreateFailure, Description, Endpoint, Group, Partitioner, Subject, Values,
-};
+use plimsoll_conformance::{Attribute, CreateFailure, Endpoint, Group, Partitioner, Subject, Values};
 
 use crate::Role;
-use crate::role::{Draws, description, native_policy, parsed};
+use crate::role::{Draws, native_policy, parsed, subject_of_role};
 
 /// How it divides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,25 +95,7 @@ impl Role for Native {
 }
 
 impl Subject for Native {
-    fn roles(&self) -> Vec<String> {
-        vec!["partitioner".into()]
-    }
-
-    fn digest(&self) -> String {
-        "none".into()
-    }
-
-    fn describe(&self) -> Result<Description, String> {
-        Ok(description("partitioner"))
-    }
-
-    fn create(&self, _: &str, config: &str) -> Result<(), CreateFailure> {
-        parsed(config).map(drop)
-    }
-
-    fn balancers(&self, _: &str, _: u32, _: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
-        Ok(Vec::new())
-    }
+    subject_of_role!("partitioner");
 
     fn partitioners(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Partitioner>>, CreateFailure> {
         let instance = self.instance();

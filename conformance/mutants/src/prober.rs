@@ -4,12 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use plimsoll_conformance::{
-    Balancer, CreateFailure, Description, ProbeAction, ProbeEvent, ProbeRequest, Prober, Subject, Target, Transport,
-};
+use plimsoll_conformance::{CreateFailure, ProbeAction, ProbeEvent, ProbeRequest, Prober, Subject, Target, Transport};
 
 use crate::Role;
-use crate::role::{description, native_policy, parsed};
+use crate::role::{native_policy, subject_of_role};
 
 /// What it talks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,25 +85,7 @@ impl Role for Native {
 }
 
 impl Subject for Native {
-    fn roles(&self) -> Vec<String> {
-        vec!["prober".into()]
-    }
-
-    fn digest(&self) -> String {
-        "none".into()
-    }
-
-    fn describe(&self) -> Result<Description, String> {
-        Ok(description("prober"))
-    }
-
-    fn create(&self, _: &str, config: &str) -> Result<(), CreateFailure> {
-        parsed(config).map(drop)
-    }
-
-    fn balancers(&self, _: &str, _: u32, _: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
-        Ok(Vec::new())
-    }
+    subject_of_role!("prober");
 
     fn probers(&self, _: &str, _: u32, count: u32) -> Result<Vec<Box<dyn Prober>>, CreateFailure> {
         let instance = self.instance();

@@ -43,6 +43,27 @@ impl Draws {
     }
 }
 
+/// What subjects of the roles beside balancers answer alike.
+macro_rules! subject_of_role {
+    ($role:literal) => {
+        fn roles(&self) -> Vec<String> {
+            vec![$role.into()]
+        }
+
+        fn digest(&self) -> String {
+            "none".into()
+        }
+
+        fn describe(&self) -> Result<plimsoll_conformance::Description, String> {
+            Ok($crate::role::description($role))
+        }
+
+        fn create(&self, _: &str, config: &str) -> Result<(), CreateFailure> {
+            $crate::role::parsed(config).map(drop)
+        }
+    };
+}
+
 /// Implements what policies of all roles do, with the faults that leak, die of foreign state and survive their
 /// destruction.
 macro_rules! native_policy {
@@ -81,3 +102,4 @@ macro_rules! native_policy {
 }
 
 pub(crate) use native_policy;
+pub(crate) use subject_of_role;

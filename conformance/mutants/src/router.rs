@@ -4,13 +4,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use plimsoll_conformance::{
-    Action, Attribute, Balancer, CreateFailure, Decision, Description, Router, RouterPlan, Subject, Values,
-};
+use plimsoll_conformance::{Action, Attribute, CreateFailure, Decision, Router, RouterPlan, Subject, Values};
 use serde_json::Value;
 
 use crate::Role;
-use crate::role::{Draws, description, native_policy, parsed};
+use crate::role::{Draws, native_policy, parsed, subject_of_role};
 
 /// How it routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,25 +92,7 @@ impl Role for Native {
 }
 
 impl Subject for Native {
-    fn roles(&self) -> Vec<String> {
-        vec!["router".into()]
-    }
-
-    fn digest(&self) -> String {
-        "none".into()
-    }
-
-    fn describe(&self) -> Result<Description, String> {
-        Ok(description("router"))
-    }
-
-    fn create(&self, _: &str, config: &str) -> Result<(), CreateFailure> {
-        parsed(config).map(drop)
-    }
-
-    fn balancers(&self, _: &str, _: u32, _: u32) -> Result<Vec<Box<dyn Balancer>>, CreateFailure> {
-        Ok(Vec::new())
-    }
+    subject_of_role!("router");
 
     fn routers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn Router>>, CreateFailure> {
         let instance = self.instance();
