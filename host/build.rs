@@ -8,7 +8,7 @@ use plimsoll_componentize::{Build, Component, build_workspace};
 
 fn main() -> anyhow::Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
-    for watched in ["plugins", "sdk/src", "sdk/Cargo.toml", "sdk-macros", "wit"] {
+    for watched in ["plugins", "sdk/src", "sdk/Cargo.toml", "sdk/macros", "wit"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
