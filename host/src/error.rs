@@ -37,8 +37,64 @@ pub enum ErrorKind {
     UpstreamProtocol,
     /// The whole request took too long.
     RequestTimeout,
+    /// Nothing came from either side of a TCP connection for as long as it may be silent.
+    IdleTimeout,
     /// A plugin that must answer failed and nothing can stand in for it.
     Plugin,
+}
+
+/// Whose side something failed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Client,
+    Endpoint,
+    Plugin,
+    /// The proxy itself: its configuration, its limits, its patience.
+    Host,
+}
+
+/// Whether an attempt may be followed by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Nothing has reached an endpoint, so nothing can happen twice.
+    Allowed,
+    /// Something was sent: only if sending it twice does no harm.
+    IfRepeatable,
+    Never,
+}
+
+impl ErrorKind {
+    pub fn origin(self) -> Origin {
+        match self {
+            Self::BadRequest(_)
+            | Self::MethodNotAllowed
+            | Self::BodyTooLarge
+            | Self::ClientTimeout
+            | Self::ClientAbort => Origin::Client,
+            Self::ConnectFailure
+            | Self::ConnectTimeout
+            | Self::FirstByteTimeout
+            | Self::BodyTimeout
+            | Self::UpstreamReset
+            | Self::UpstreamProtocol => Origin::Endpoint,
+            Self::Plugin => Origin::Plugin,
+            Self::NoRoute
+            | Self::NoEndpoint
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::RequestTimeout
+            | Self::IdleTimeout => Origin::Host,
+        }
+    }
+
+    /// What holds when nothing more is known of the attempt, such as that not a byte of it was sent.
+    pub fn retry(self) -> Retry {
+        match self {
+            Self::ConnectFailure | Self::ConnectTimeout => Retry::Allowed,
+            Self::UpstreamReset => Retry::IfRepeatable,
+            _ => Retry::Never,
+        }
+    }
 }
 
 /// An error with its cause.
@@ -55,6 +111,14 @@ impl Error {
 }
 
 impl Error {
+    pub fn origin(&self) -> Origin {
+        self.kind.origin()
+    }
+
+    pub fn retry(&self) -> Retry {
+        self.kind.retry()
+    }
+
     /// The same event seen as another kind.
     pub(crate) fn blamed(self, kind: ErrorKind) -> Self {
         Self { kind, ..self }
@@ -92,6 +156,7 @@ impl fmt::Display for Error {
             ErrorKind::UpstreamReset => "endpoint closed the connection",
             ErrorKind::UpstreamProtocol => "endpoint broke the protocol",
             ErrorKind::RequestTimeout => "request took too long",
+            ErrorKind::IdleTimeout => "nothing came from either side for too long",
             ErrorKind::Plugin => "a plugin failed",
         };
         f.write_str(text)

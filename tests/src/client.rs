@@ -43,6 +43,11 @@ impl Connection {
         Self { stream, buffer: Vec::new() }
     }
 
+    /// The socket itself.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// # Panics
     /// When the other side is gone.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {

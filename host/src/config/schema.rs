@@ -25,7 +25,7 @@ pub(super) struct File {
     /// The admin API.
     #[serde(default)]
     pub(super) admin: Admin,
-    /// A line for every request.
+    /// A line for every request, and for every TCP connection.
     #[serde(default)]
     pub(super) access_log: AccessLog,
     /// How the proxy ends.
@@ -62,7 +62,16 @@ impl Default for Admin {
     }
 }
 
-/// A line for every request.
+/// A line for every request, and for every TCP connection when it has ended. What went other than planned is told by a
+/// flag: `NR` no route; `UH` no endpoint that may take it; `UO` every endpoint full; `UF` no connection to an endpoint;
+/// `UT` the endpoint did not answer in time; `UC` it closed or reset the connection; `DC` the client went away; `RT` the
+/// request took too long; `IT` a TCP connection was silent for too long; `BL` the body was too long; `BR` malformed; `DR`
+/// still open when the proxy had to end; `IE` the proxy failed; `PF` a plugin failed and the host decided; `PR` a plugin
+/// answered. The line of a TCP connection says `"protocol":"tcp"` (in `combined`, its request line begins with `TCP`), has
+/// no method, path or status, and tells the server name that a TLS client asked for, the bytes from and to the client, how
+/// long it lasted, how long connecting to the endpoint took, and by `end` why it ended: `client_closed` or
+/// `endpoint_closed` (who ended its side first), `client_reset`, `endpoint_reset`, `idle_timeout`, `no_route`,
+/// `no_endpoint`, `overflow`, `connect_failure`, `drain`, `internal`. `plimsoll_tcp_connections_total` counts by the same.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AccessLog {

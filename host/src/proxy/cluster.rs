@@ -78,6 +78,19 @@ pub(super) enum PickedBy {
     Room,
 }
 
+impl Picked {
+    /// Why it was chosen, in a word: the balancer's, or the host's.
+    pub(super) fn reason(&self, cluster: &Cluster) -> Option<Arc<str>> {
+        match (self.choice, self.by) {
+            (Some(choice), _) => cluster.reason(choice),
+            (None, PickedBy::Affinity) => Some("affinity".into()),
+            (None, PickedBy::Fallback) => Some("fallback".into()),
+            (None, PickedBy::Room) => Some("room".into()),
+            (None, PickedBy::Balancer) => None,
+        }
+    }
+}
+
 /// Whom a request wants to go to.
 #[derive(Debug)]
 pub(super) struct Wanted<'a> {
@@ -331,7 +344,7 @@ impl Cluster {
     }
 
     /// The balancer's word for its choice.
-    pub(super) fn reason(&self, choice: Choice) -> Option<Arc<str>> {
+    fn reason(&self, choice: Choice) -> Option<Arc<str>> {
         self.balancing.reason(choice)
     }
 

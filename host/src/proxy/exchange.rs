@@ -132,13 +132,7 @@ impl Drop for Exchange {
         let Some(record) = &self.log else { return };
         let Some(access_log) = &self.context.access_log else { return };
         let picked = record.picked.as_ref();
-        let reason = match (picked, &self.cluster) {
-            (Some(Picked { choice: Some(choice), .. }), Some(cluster)) => cluster.reason(*choice),
-            (Some(Picked { by: PickedBy::Affinity, .. }), _) => Some("affinity".into()),
-            (Some(Picked { by: PickedBy::Fallback, .. }), _) => Some("fallback".into()),
-            (Some(Picked { by: PickedBy::Room, .. }), _) => Some("room".into()),
-            _ => None,
-        };
+        let reason = picked.zip(self.cluster.as_ref()).and_then(|(picked, cluster)| picked.reason(cluster));
         let fallback = picked.is_some_and(|picked| picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
         access_log.record(&Entry {
             time: record.time,

@@ -3,7 +3,8 @@
 //! chooses endpoints, `hash_key` makes the keys of hashing balancers, `load_report` reads what endpoints say of their load,
 //! `interim` holds what endpoints answer in advance, `queue` is where requests wait for room at an endpoint, `reply` makes
 //! the answers that are our own, `response_body` follows an answer to its end, `tunnel` is the same story for a TCP
-//! connection, of which `first_bytes` looks at the beginning; `rdp` knows one kind of it.
+//! connection, of which `first_bytes` looks at the beginning (`rdp` knows one kind of it); `relay` carries
+//! the rest, and `tunnel_record` keeps account.
 
 mod affinity;
 mod attributes;
@@ -20,10 +21,12 @@ mod listener;
 mod load_report;
 mod queue;
 mod rdp;
+mod relay;
 mod reply;
 mod request;
 mod response_body;
 mod tunnel;
+mod tunnel_record;
 
 pub use balancing::Balancing;
 pub use client::Client;

@@ -44,6 +44,8 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
         ErrorKind::FirstByteTimeout | ErrorKind::BodyTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::UpstreamTimeout),
         ErrorKind::UpstreamReset | ErrorKind::UpstreamProtocol => (StatusCode::BAD_GATEWAY, Flag::UpstreamReset),
         ErrorKind::RequestTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::RequestTimeout),
+        // Of TCP connections only, which get no status.
+        ErrorKind::IdleTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::IdleTimeout),
         ErrorKind::Plugin => (StatusCode::SERVICE_UNAVAILABLE, Flag::Internal),
     }
 }

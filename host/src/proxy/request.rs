@@ -194,12 +194,7 @@ impl Attempts<'_> {
     }
 
     fn note_failure(&self, picked: &Picked, kind: ErrorKind, started: Instant) {
-        let class = match kind {
-            ErrorKind::ConnectFailure | ErrorKind::ConnectTimeout => OutcomeClass::ConnectFailure,
-            ErrorKind::FirstByteTimeout => OutcomeClass::Timeout,
-            ErrorKind::BodyTooLarge | ErrorKind::ClientAbort | ErrorKind::ClientTimeout => OutcomeClass::ClientAbort,
-            _ => OutcomeClass::Reset,
-        };
+        let class = OutcomeClass::of(kind);
         if class == OutcomeClass::ConnectFailure {
             self.cluster.shard.connect(ConnectResult::Failed);
         }

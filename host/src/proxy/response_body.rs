@@ -116,12 +116,7 @@ impl Transfer {
 
     fn break_off(mut self, kind: ErrorKind) {
         self.exchange.broken_off(kind);
-        let class = match kind {
-            ErrorKind::ClientAbort => OutcomeClass::ClientAbort,
-            ErrorKind::BodyTimeout => OutcomeClass::Timeout,
-            _ => OutcomeClass::Reset,
-        };
-        self.tell(class, Instant::now());
+        self.tell(OutcomeClass::of(kind), Instant::now());
     }
 
     fn tell(mut self, class: OutcomeClass, now: Instant) -> (Exchange, InFlight) {

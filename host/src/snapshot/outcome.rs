@@ -1,3 +1,5 @@
+use crate::error::{ErrorKind, Origin};
+
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutcomeClass {
@@ -11,11 +13,21 @@ pub enum OutcomeClass {
     Timeout,
     /// Lost or broken after it was made.
     Reset,
-    /// The client went away first.
+    /// Ended for a reason that is not the endpoint's: the client went away, or nobody said anything.
     ClientAbort,
 }
 
 impl OutcomeClass {
+    /// What a failure says of the endpoint at which it happened.
+    pub fn of(error: ErrorKind) -> Self {
+        match error {
+            ErrorKind::ConnectFailure | ErrorKind::ConnectTimeout => Self::ConnectFailure,
+            ErrorKind::FirstByteTimeout | ErrorKind::BodyTimeout => Self::Timeout,
+            error if error.origin() == Origin::Endpoint => Self::Reset,
+            _ => Self::ClientAbort,
+        }
+    }
+
     /// True for what the endpoint is to blame for.
     pub fn is_failure(self) -> bool {
         !matches!(self, Self::Success | Self::ClientAbort)

@@ -7,6 +7,7 @@ use super::escape::{push_json, push_quoted};
 use super::label::Flag;
 use super::line_writer::LineSender;
 use super::timestamp::{Style, Timestamps, push_micros};
+use super::tunnel_entry::TunnelEntry;
 
 /// A buffer of this size goes to the writer without waiting for a flush.
 const FULL_BYTES: usize = 16 << 10;
@@ -80,14 +81,25 @@ impl AccessLog {
     }
 
     pub fn record(&self, entry: &Entry<'_>) {
+        self.append(|format, buffer, timestamps| match format {
+            Format::Json => entry.write_json(buffer, timestamps),
+            Format::Combined => entry.write_combined(buffer, timestamps),
+        });
+    }
+
+    pub fn record_tunnel(&self, entry: &TunnelEntry<'_>) {
+        self.append(|format, buffer, timestamps| match format {
+            Format::Json => entry.write_json(buffer, timestamps),
+            Format::Combined => entry.write_combined(buffer, timestamps),
+        });
+    }
+
+    fn append(&self, write: impl FnOnce(Format, &mut Vec<u8>, &mut Timestamps)) {
         let State { buffer, timestamps } = &mut *self.state.borrow_mut();
         if buffer.capacity() == 0 {
             buffer.reserve(BUFFER_BYTES);
         }
-        match self.format {
-            Format::Json => entry.write_json(buffer, timestamps),
-            Format::Combined => entry.write_combined(buffer, timestamps),
-        }
+        write(self.format, buffer, timestamps);
         if buffer.len() >= FULL_BYTES {
             self.lines.send(std::mem::take(buffer));
         }
@@ -172,13 +184,13 @@ impl Entry<'_> {
     }
 }
 
-fn given(text: &str) -> Option<&[u8]> {
+pub(super) fn given(text: &str) -> Option<&[u8]> {
     (!text.is_empty()).then_some(text.as_bytes())
 }
 
 /// The key comes with its comma, quotes and colon: one copy in place of three, twenty times a line.
 #[inline]
-fn json_string(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
+pub(super) fn json_string(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
     out.extend_from_slice(key.as_bytes());
     match value {
         Some(value) => {
@@ -190,19 +202,19 @@ fn json_string(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
     }
 }
 
-fn json_number(out: &mut Vec<u8>, key: &str, number: u64) {
+pub(super) fn json_number(out: &mut Vec<u8>, key: &str, number: u64) {
     out.extend_from_slice(key.as_bytes());
     push_number(out, number);
 }
 
-fn quoted_field(out: &mut Vec<u8>, value: Option<&[u8]>) {
+pub(super) fn quoted_field(out: &mut Vec<u8>, value: Option<&[u8]>) {
     out.extend_from_slice(b" \"");
     push_quoted(out, value.unwrap_or(b"-"));
     out.push(b'"');
 }
 
 /// IPv4 addresses that a dual-stack socket saw as IPv6 are written as what they are.
-fn push_client(out: &mut Vec<u8>, client: SocketAddr) {
+pub(super) fn push_client(out: &mut Vec<u8>, client: SocketAddr) {
     match client.ip().to_canonical() {
         IpAddr::V4(ip) => push_ip(out, IpAddr::V4(ip)),
         IpAddr::V6(ip) => {
@@ -215,7 +227,7 @@ fn push_client(out: &mut Vec<u8>, client: SocketAddr) {
     push_number(out, client.port().into());
 }
 
-fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
+pub(super) fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
     match ip {
         IpAddr::V4(ip) => {
             for (index, octet) in ip.octets().into_iter().enumerate() {
@@ -231,7 +243,7 @@ fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
 }
 
 /// Decimal digits. Several of these are written for every request, and the formatting machinery costs more.
-fn push_number(out: &mut Vec<u8>, mut number: u64) {
+pub(super) fn push_number(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut start = digits.len();
     loop {
@@ -245,7 +257,7 @@ fn push_number(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[start..]);
 }
 
-fn push_seconds(out: &mut Vec<u8>, duration: Duration) {
+pub(super) fn push_seconds(out: &mut Vec<u8>, duration: Duration) {
     push_number(out, duration.as_secs());
     out.push(b'.');
     push_micros(out, duration.subsec_micros());

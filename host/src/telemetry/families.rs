@@ -13,14 +13,14 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEnc
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 
-use super::histogram::{CALL, HistogramTotal, LATENCY};
+use super::histogram::{CALL, HistogramTotal, LASTING, LATENCY};
 use super::label::{
     AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult, QueueResult,
-    Refusal, ReloadResult, TrapKind,
+    Refusal, ReloadResult, TrapKind, TunnelEnd,
 };
 use super::process;
 use super::registry::{EndpointSample, PluginKey, Shards};
-use super::shard::{PluginShard, PluginTotals};
+use super::shard::{ClusterShard, PluginShard, PluginTotals};
 
 /// Media type of what [`Registry::encode`](super::Registry::encode) answers.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -176,6 +176,34 @@ impl Scrape {
             out.histogram("plimsoll_queue_wait_seconds", "Time that requests waited for room at an endpoint.")?;
         for (cluster, shards) in clusters {
             let total = HistogramTotal::of(&LATENCY, shards.values().map(|shard| &shard.wait));
+            family.histogram([("cluster", cluster)], &total)?;
+        }
+        self.tunnels(out)
+    }
+
+    /// Of clusters that have carried TCP connections; for the others a dozen series each would say nothing.
+    fn tunnels(&self, out: &mut Exposition<'_>) -> fmt::Result {
+        let ended = |shards: &BTreeMap<usize, Arc<ClusterShard>>, end: TunnelEnd| -> u64 {
+            shards.values().map(|shard| shard.tunnels[end as usize].get()).sum()
+        };
+        let carried = |shards: &BTreeMap<usize, Arc<ClusterShard>>| -> u64 {
+            TunnelEnd::ALL.into_iter().map(|end| ended(shards, end)).sum()
+        };
+        let clusters = || self.shards.clusters.iter().filter(|(_, shards)| carried(shards) > 0);
+
+        let mut family = out.counter(
+            "plimsoll_tcp_connections_total",
+            "TCP connections that have ended, by why; cluster none is for those without a route.",
+        )?;
+        for (cluster, shards) in clusters() {
+            for end in TunnelEnd::ALL {
+                family.sample([("cluster", cluster), ("end", end.as_str())], ended(shards, end))?;
+            }
+        }
+        let mut family =
+            out.histogram("plimsoll_tcp_connection_duration_seconds", "How long TCP connections lasted.")?;
+        for (cluster, shards) in clusters() {
+            let total = HistogramTotal::of(&LASTING, shards.values().map(|shard| &shard.tunnel_duration));
             family.histogram([("cluster", cluster)], &total)?;
         }
         Ok(())

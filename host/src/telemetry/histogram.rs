@@ -32,6 +32,24 @@ pub(super) static LATENCY: Scale = Scale::new(
     8,
 );
 
+/// How long TCP connections last: 1 ms to a day.
+pub(super) static LASTING: Scale = Scale::new(
+    &[
+        1_000_000,
+        10_000_000,
+        100_000_000,
+        1_000_000_000,
+        10_000_000_000,
+        60_000_000_000,
+        600_000_000_000,
+        3_600_000_000_000,
+        21_600_000_000_000,
+        86_400_000_000_000,
+    ],
+    // As above; a connection of a month is 2.6e15 ns.
+    20,
+);
+
 /// Calls into plugins: 100 ns to 10 ms. A thread adds at most a second each second, so the sum keeps nanoseconds.
 pub(super) static CALL: Scale = Scale::new(
     &[

@@ -30,6 +30,7 @@ labels! {
     /// | `UC` | the endpoint closed or reset the connection in the middle of an exchange |
     /// | `DC` | the client went away before it had its answer |
     /// | `RT` | the request took longer to arrive than it may |
+    /// | `IT` | nothing came from either side of a TCP connection for as long as it may be silent |
     /// | `BL` | the request's body was longer than it may be |
     /// | `BR` | the request was malformed, or refused because two parties could read it differently |
     /// | `DR` | the proxy is draining and takes nothing new |
@@ -45,12 +46,35 @@ labels! {
         UpstreamReset = "UC",
         ClientAbort = "DC",
         RequestTimeout = "RT",
+        IdleTimeout = "IT",
         BodyTooLarge = "BL",
         BadRequest = "BR",
         Draining = "DR",
         Internal = "IE",
         PluginFallback = "PF",
         PluginReply = "PR",
+    }
+}
+
+labels! {
+    /// Why a TCP connection ended.
+    TunnelEnd {
+        /// Both sides have ended theirs, the client first.
+        ClientClosed = "client_closed",
+        EndpointClosed = "endpoint_closed",
+        ClientReset = "client_reset",
+        EndpointReset = "endpoint_reset",
+        /// Nothing came from either side for too long.
+        IdleTimeout = "idle_timeout",
+        NoRoute = "no_route",
+        NoEndpoint = "no_endpoint",
+        /// Every endpoint was full, and so was the queue, or the wait too long.
+        Overflow = "overflow",
+        ConnectFailure = "connect_failure",
+        /// It was still open when the proxy had to end.
+        Drain = "drain",
+        /// A plugin failed, or the proxy itself.
+        Internal = "internal",
     }
 }
 

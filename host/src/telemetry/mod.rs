@@ -1,8 +1,8 @@
 //! What the proxy says about itself: metrics, the access log, and diagnostics through `tracing`.
 //!
 //! `registry` hands each worker cells that it alone writes (`cell`, `histogram`, `shard`; labels in `label`), and adds
-//! them up at a scrape; `families` has every metric by name. `access_log` formats one line a request; `line_writer` is
-//! the thread behind it and behind stderr. Nothing here waits on the request path, and what cannot be kept is counted.
+//! them up at a scrape; `families` has every metric by name. `access_log` formats one line a request, `tunnel_entry`
+//! one a TCP connection; `line_writer` is the thread behind it and behind stderr. Nothing here waits on the request path, and what cannot be kept is counted.
 //! What is worth counting is decided elsewhere; this module imports nothing of the host.
 
 mod access_log;
@@ -18,6 +18,7 @@ mod registry;
 mod shard;
 mod timestamp;
 mod trace;
+mod tunnel_entry;
 
 #[cfg(test)]
 mod exposition_tests;
@@ -28,9 +29,10 @@ pub use families::CONTENT_TYPE;
 pub use histogram::Histogram;
 pub use label::{
     AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult, QueueResult,
-    Refusal, ReloadResult, TrapKind,
+    Refusal, ReloadResult, TrapKind, TunnelEnd,
 };
 pub use line_writer::{Destination, LineSender, LineWriter, LineWriterError};
 pub use registry::{EndpointSample, Registry};
 pub use shard::{ClusterShard, ListenerShard, OpenConnection, PluginShard, WorkerShard};
 pub use trace::{TracingError, TracingGuard, init_tracing};
+pub use tunnel_entry::TunnelEntry;

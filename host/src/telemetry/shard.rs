@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cell::{Counter, Gauge, SharedCounter, Writers};
-use super::histogram::{CALL, Histogram, LATENCY};
+use super::histogram::{CALL, Histogram, LASTING, LATENCY};
 use super::label::{
     AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult, QueueResult,
-    Refusal, TrapKind,
+    Refusal, TrapKind, TunnelEnd,
 };
 
 /// One cell for each value of a label.
@@ -79,6 +79,8 @@ pub struct ClusterShard {
     pub(super) queued: Gauge,
     pub(super) waits: Cells<{ QueueResult::ALL.len() }>,
     pub(super) wait: Histogram,
+    pub(super) tunnels: Cells<{ TunnelEnd::ALL.len() }>,
+    pub(super) tunnel_duration: Histogram,
 }
 
 impl Default for ClusterShard {
@@ -94,6 +96,8 @@ impl Default for ClusterShard {
             queued: Gauge::default(),
             waits: Cells::default(),
             wait: Histogram::new(&LATENCY),
+            tunnels: Cells::default(),
+            tunnel_duration: Histogram::new(&LASTING),
         }
     }
 }
@@ -139,6 +143,12 @@ impl ClusterShard {
         self.queued.decrement();
         self.waits[result as usize].increment();
         self.wait.observe(after);
+    }
+
+    /// Counts a TCP connection that has ended.
+    pub fn tunnel(&self, end: TunnelEnd, duration: Duration) {
+        self.tunnels[end as usize].increment();
+        self.tunnel_duration.observe(duration);
     }
 
     /// A request could not wait, since as many do as may.
