@@ -1,21 +1,18 @@
-//! What a proxy changes in heads: fields that belong to one connection (RFC 9110 section 7.6.1), who forwarded for whom,
-//! and the form of the target.
+//! What a proxy changes in heads: fields that belong to one connection (RFC 9110 section 7.6.1), and the form of the
+//! target. Who forwarded for whom stands in `forwarding`.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use super::client::Client;
+use super::forwarding::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, forward};
 use crate::config::Forwarded;
 use crate::error::ErrorKind;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Refuses heads that different readers could understand differently, or that cannot be forwarded.
 pub(super) fn check(head: &Parts) -> Result<(), ErrorKind> {
@@ -185,30 +182,6 @@ fn set_host_and_target(head: &mut Parts) {
     }
 }
 
-fn forward(head: &mut Parts, client: &Client, forwarded: Forwarded, received: Version) {
-    let headers = &mut head.headers;
-    headers.reserve(4);
-    let for_whom = match headers.get(&X_FORWARDED_FOR) {
-        Some(_) if forwarded == Forwarded::Append => {
-            let mut fields: Vec<&[u8]> = headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
-            fields.push(client.ip.as_bytes());
-            HeaderValue::from_bytes(&fields.join(&b", "[..])).unwrap_or_else(|_| client.ip.clone())
-        }
-        _ => client.ip.clone(),
-    };
-    headers.insert(X_FORWARDED_FOR, for_whom);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme()));
-    if let Some(host) = headers.get(HOST).cloned() {
-        headers.insert(X_FORWARDED_HOST, host);
-    }
-    let via = match received {
-        Version::HTTP_2 => "2.0 plimsoll",
-        Version::HTTP_10 => "1.0 plimsoll",
-        _ => "1.1 plimsoll",
-    };
-    headers.append(VIA, HeaderValue::from_static(via));
-}
-
 #[cfg(test)]
 mod tests {
     use http::Request;
@@ -242,18 +215,6 @@ mod tests {
         let left: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["host", "te"]);
         assert_eq!(head.headers["te"], "trailers");
-    }
-
-    #[test]
-    fn forwarding_appends_to_what_came_unless_told_to_replace() {
-        let request = || Request::get("/").header("host", "a").header("x-forwarded-for", "10.0.0.1");
-        assert_eq!(prepared(request(), Forwarded::Append).headers["x-forwarded-for"], "10.0.0.1, 192.0.2.7");
-        let replaced = prepared(request(), Forwarded::Replace);
-        assert_eq!(replaced.headers["x-forwarded-for"], "192.0.2.7");
-        assert_eq!(replaced.headers["x-forwarded-proto"], "http");
-        assert_eq!(replaced.headers["x-forwarded-host"], "a");
-        assert_eq!(replaced.headers["via"], "1.1 plimsoll");
-        assert!(!prepared(request(), Forwarded::Off).headers.contains_key("via"));
     }
 
     #[test]

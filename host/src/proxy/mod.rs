@@ -1,10 +1,10 @@
 //! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `generation` is what it sees while
-//! it lasts, `headers` and `attributes` read and change heads, `affinity` asks whom a client is bound to, `balancing` who
-//! chooses endpoints, `hash_key` makes the keys of hashing balancers, `load_report` reads what endpoints say of their load,
-//! `interim` holds what endpoints answer in advance, `queue` is where requests wait for room at an endpoint, `reply` makes
-//! the answers that are our own, `response_body` follows an answer to its end, `tunnel` is the same story for a TCP
-//! connection, of which `first_bytes` looks at the beginning (`rdp` knows one kind of it); `relay` carries
-//! the rest, and `tunnel_record` keeps account.
+//! it lasts, `headers` and `attributes` read and change heads, `forwarding` says who forwarded, `affinity` asks whom a
+//! client is bound to, `balancing` who chooses endpoints, `hash_key` makes the keys of hashing balancers, `load_report`
+//! reads what endpoints say of their load, `interim` holds what endpoints answer in advance, `queue` is where requests
+//! wait for room at an endpoint, `reply` makes the answers that are our own, `response_body` follows an answer to its end,
+//! `tunnel` is the same story for a TCP connection, of which `first_bytes` looks at the beginning (`rdp` knows one kind of
+//! it); `relay` carries the rest, and `tunnel_record` keeps account.
 
 mod affinity;
 mod attributes;
@@ -14,6 +14,7 @@ mod cluster;
 mod context;
 mod exchange;
 mod first_bytes;
+mod forwarding;
 mod hash_key;
 mod headers;
 mod interim;
