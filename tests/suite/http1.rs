@@ -29,28 +29,6 @@ fn a_request_reaches_an_endpoint_and_its_answer_the_client() {
 }
 
 #[test]
-fn forwarding_fields_are_appended_replaced_or_left_out() {
-    let endpoint = Endpoint::named("one");
-    let headers = [("x-forwarded-for", "10.0.0.1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.test")];
-    let seen = |forwarded: &str| {
-        let proxy = in_front_of(&[&endpoint], &format!("forwarded: {forwarded}"), "");
-        request(proxy.address("web"), "GET", "/", &headers, None);
-        endpoint.requests().pop().expect("a request")
-    };
-    let append = seen("append");
-    assert!(append.contains("x-forwarded-for: 10.0.0.1, 127.0.0.1\r\n"), "{append}");
-    // What a client says of the scheme and the host that we can see ourselves does not count.
-    assert!(append.contains("x-forwarded-proto: http\r\n"), "{append}");
-    assert!(append.contains("x-forwarded-host: test\r\n"), "{append}");
-    let replace = seen("replace");
-    assert!(replace.contains("x-forwarded-for: 127.0.0.1\r\n"), "{replace}");
-    assert!(replace.contains("x-forwarded-proto: http\r\n"), "{replace}");
-    assert!(replace.contains("x-forwarded-host: test\r\n"), "{replace}");
-    let off = seen("\"off\"");
-    assert!(off.contains("x-forwarded-for: 10.0.0.1\r\n") && !off.contains("via:"), "{off}");
-}
-
-#[test]
 fn fields_of_one_connection_end_at_the_proxy() {
     let endpoint = Endpoint::answering(
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive, x-hop\r\nkeep-alive: timeout=5\r\nx-hop: 1\r\nx-end: 1\r\n\r\nok",

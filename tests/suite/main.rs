@@ -5,6 +5,7 @@ mod affinity;
 mod answers;
 mod examples;
 mod faults;
+mod forwarding;
 mod hashing;
 mod http1;
 mod http2;

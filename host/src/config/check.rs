@@ -8,11 +8,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::errors::ConfigErrors;
+use super::file::read_at_most;
 use super::model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
     HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin,
     PluginUse, Pool, Probe, Protocol, Queue, SlowStart,
 };
+use super::network::{Network, Networks};
 use super::quantity::{Span, SpanOrOff};
 use super::schema;
 use super::source::Source;
@@ -22,6 +24,7 @@ use super::structure::Mistake;
 const HEADER_BYTES: std::ops::RangeInclusive<u64> = 8 << 10..=1 << 20;
 const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
 const SECRET_BYTES: usize = 16;
+const SECRET_FILE_BYTES: u64 = 64 << 10;
 
 /// Finds out what a file means, in spite of what is wrong with its structure; a mistake of either kind makes it fail.
 pub(super) fn check(
@@ -95,7 +98,7 @@ impl Checker<'_> {
     }
 
     fn read(&mut self, path: &str, file: &str) -> Option<String> {
-        match std::fs::read_to_string(self.directory.join(file)) {
+        match read_at_most(&self.directory.join(file), SECRET_FILE_BYTES) {
             Ok(text) => Some(text.trim().to_owned()),
             Err(error) => {
                 self.mistake(path, format!("reading \"{file}\" failed: {error}"));
@@ -310,6 +313,7 @@ impl Checker<'_> {
             let destination = self.destination(&path, listener.router, listener.cluster, clusters);
             let limits = self.listener_limits(&path, listener.limits);
             let timeouts = self.listener_timeouts(&path, &listener.timeouts);
+            let trusted = self.trusted(&path, listener.trusted, listener.protocol);
             let (Some(bind), Some(destination)) = (bind, destination) else { continue };
             checked.push(Listener {
                 name: listener.name,
@@ -320,15 +324,33 @@ impl Checker<'_> {
                 },
                 destination,
                 forwarded: match listener.forwarded {
-                    schema::Forwarded::Append => Forwarded::Append,
-                    schema::Forwarded::Replace => Forwarded::Replace,
-                    schema::Forwarded::Off => Forwarded::Off,
+                    Some(schema::Forwarded::Append) => Forwarded::Append,
+                    Some(schema::Forwarded::Replace) => Forwarded::Replace,
+                    Some(schema::Forwarded::Off) => Forwarded::Off,
+                    None if trusted.is_some() => Forwarded::Append,
+                    None => Forwarded::Replace,
                 },
+                trusted,
                 timeouts,
                 limits,
             });
         }
         checked
+    }
+
+    fn trusted(&mut self, path: &str, networks: Option<Vec<String>>, protocol: schema::Protocol) -> Option<Networks> {
+        let networks = networks?;
+        if matches!(protocol, schema::Protocol::Tcp) {
+            self.mistake(&format!("{path}/trusted"), "TCP has no forwarding headers that could be believed");
+        }
+        let mut read = Vec::new();
+        for (index, text) in networks.iter().enumerate() {
+            match text.parse::<Network>() {
+                Ok(network) => read.push(network),
+                Err(message) => self.mistake(&format!("{path}/trusted/{index}"), message),
+            }
+        }
+        Some(read.into_iter().collect())
     }
 
     fn destination(

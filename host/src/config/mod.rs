@@ -4,7 +4,9 @@
 mod address;
 mod check;
 mod errors;
+mod file;
 mod model;
+mod network;
 mod quantity;
 mod reference;
 mod schema;
@@ -14,7 +16,6 @@ mod structure;
 mod tests;
 mod yaml;
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -24,19 +25,19 @@ use serde_json::Value;
 
 pub use address::Address;
 pub use errors::{ConfigError, ConfigErrors};
+use file::MAX_BYTES;
+pub(crate) use file::read_file;
 pub use model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
     HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin,
     PluginUse, Pool, Probe, Protocol, Queue, SlowStart,
 };
+pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;
 pub use reference::reference_markdown;
 #[cfg(test)]
 pub(crate) use reference::reference_of;
 pub use source::Source;
-
-/// Largest configuration file.
-const MAX_BYTES: u64 = 16 << 20;
 
 /// Reads and checks a configuration file.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
@@ -62,18 +63,6 @@ pub(crate) fn read<T: JsonSchema + DeserializeOwned>(text: &str, name: &str) -> 
         (Some(typed), mistakes) if mistakes.is_empty() => Ok((typed, source)),
         (_, mistakes) => Err(source.errors(mistakes)),
     }
-}
-
-/// The text of a file, if it is not too large.
-pub(crate) fn read_file(path: &Path) -> Result<String, ConfigErrors> {
-    let name = path.display().to_string();
-    let size = fs::metadata(path).map(|metadata| metadata.len());
-    if let Ok(size) = size
-        && size > MAX_BYTES
-    {
-        return Err(ConfigErrors::whole(&name, format!("the file has {size} bytes, the limit is {MAX_BYTES}")));
-    }
-    fs::read_to_string(path).map_err(|error| ConfigErrors::whole(&name, format!("reading failed: {error}")))
 }
 
 /// JSON Schema of the configuration, for editors.

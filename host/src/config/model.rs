@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::Address;
+use super::network::Networks;
 use super::source::Source;
 
 /// A checked configuration.
@@ -79,6 +80,8 @@ pub struct Listener {
     pub bind: SocketAddr,
     pub protocol: Protocol,
     pub destination: Destination,
+    /// Whose forwarding headers are believed. None: nobody's, and none was named.
+    pub trusted: Option<Networks>,
     pub forwarded: Forwarded,
     pub timeouts: ListenerTimeouts,
     pub limits: ListenerLimits,

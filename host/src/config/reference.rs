@@ -29,6 +29,9 @@ fn reference(about: &str, schema: &Value) -> String {
     text
 }
 
+/// What needs more room than a cell of a table, by section.
+const MORE: [(&str, &str); 1] = [("Listener", include_str!("forwarding.md"))];
+
 fn section(text: &mut String, name: &str, schema: &Value) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     let about = schema.get("description").and_then(Value::as_str).unwrap_or_default();
@@ -43,6 +46,9 @@ fn section(text: &mut String, name: &str, schema: &Value) {
         let meaning = property.get("description").and_then(Value::as_str).unwrap_or_default();
         let needed = if required.contains(&key.as_str()) { " **Required.**" } else { "" };
         let _ = writeln!(text, "| `{key}` | {} | {}{needed} |", type_of(property), one_line(meaning));
+    }
+    for (_, more) in MORE.iter().filter(|(section, _)| *section == name) {
+        let _ = write!(text, "\n{more}");
     }
 }
 

@@ -175,10 +175,13 @@ pub(super) struct Listener {
     pub(super) router: Option<PluginUse>,
     /// The cluster that everything goes to. Either this or `router`.
     pub(super) cluster: Option<String>,
-    /// `append` our client to X-Forwarded-For, `replace` what came, or `off` for no forwarding headers at all.
-    /// X-Forwarded-Proto, X-Forwarded-Host and Via go with it. Default: append.
-    #[serde(default)]
-    pub(super) forwarded: Forwarded,
+    /// Networks of the proxies in front of us (CIDR, or addresses alone), whose forwarding headers are believed; see below.
+    /// Default: none.
+    #[schemars(length(max = 1024))]
+    pub(super) trusted: Option<Vec<String>>,
+    /// `append` whoever connects to what a proxy in front of us says in forwarding headers, `replace` it by what we know, or
+    /// leave these headers alone (`off`, and no Via either); see below. Default: append with `trusted`, else replace.
+    pub(super) forwarded: Option<Forwarded>,
     /// How long clients are waited for.
     #[serde(default)]
     pub(super) timeouts: ListenerTimeouts,
@@ -196,11 +199,10 @@ pub(super) enum Protocol {
     Tcp,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub(super) enum Forwarded {
-    #[default]
     Append,
     Replace,
     Off,

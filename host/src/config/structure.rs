@@ -117,7 +117,9 @@ fn explain(
             at(format!("`{}` is missing", property.as_str().unwrap_or_default()))
         }
         ValidationErrorKind::Enum { options } => {
-            let options: Vec<String> = options.as_array()?.iter().map(show).collect();
+            // What may be left out may be null for the schema, which nobody needs to know.
+            let options: Vec<String> =
+                options.as_array()?.iter().filter(|option| !option.is_null()).map(show).collect();
             at(format!("expected one of {}, found {}", options.join(", "), show(found)))
         }
         ValidationErrorKind::Type { kind } => {
@@ -163,7 +165,9 @@ fn unknown_key(key: &str, known: Option<&Map<String, Value>>) -> String {
 fn type_names(kind: &TypeKind) -> String {
     let names: Vec<&str> = match kind {
         TypeKind::Single(kind) => vec![article(&kind.to_string())],
-        TypeKind::Multiple(kinds) => kinds.iter().map(|kind| article(&kind.to_string())).collect(),
+        TypeKind::Multiple(kinds) => {
+            kinds.iter().map(|kind| article(&kind.to_string())).filter(|kind| *kind != "nothing").collect()
+        }
     };
     names.join(" or ")
 }

@@ -44,6 +44,17 @@ fn bad_files_are_refused_with_every_mistake_and_its_place() {
     }
 }
 
+/// A device says that it has no bytes, and never ends.
+#[test]
+fn files_without_an_end_are_not_read_to_it() {
+    let errors = load(Path::new("/dev/zero")).expect_err("no configuration").to_string();
+    assert!(errors.contains("more than 16777216 bytes"), "{errors}");
+    for setting in ["secret_file: /dev/zero", "admin: { token_file: /dev/zero }"] {
+        let errors = parse(setting, "test").expect_err("no secret").to_string();
+        assert!(errors.contains("more than 65536 bytes"), "{errors}");
+    }
+}
+
 #[test]
 fn the_reference_is_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/CONFIG.md");

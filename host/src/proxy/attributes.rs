@@ -3,15 +3,15 @@
 use http::header::{COOKIE, HOST};
 use http::request::Parts;
 
-use super::client::Client;
 use super::first_bytes::FirstBytes;
+use super::source::Source;
 use crate::plugin::{Attribute, AttributeValues};
 
 /// What there is to see of a request, or of a TCP connection, which has no head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Visible<'a> {
     pub listener: &'a str,
-    pub client: &'a Client,
+    pub source: &'a Source,
     pub head: Option<&'a Parts>,
     /// Of a TCP connection, as far as they were looked at.
     pub first_bytes: &'a [u8],
@@ -20,13 +20,13 @@ pub(super) struct Visible<'a> {
 }
 
 impl<'a> Visible<'a> {
-    pub(super) fn of_request(listener: &'a str, client: &'a Client, head: &'a Parts) -> Self {
-        Self { listener, client, head: Some(head), first_bytes: b"", server_name: None }
+    pub(super) fn of_request(listener: &'a str, source: &'a Source, head: &'a Parts) -> Self {
+        Self { listener, source, head: Some(head), first_bytes: b"", server_name: None }
     }
 
-    pub(super) fn of_connection(listener: &'a str, client: &'a Client, first_bytes: &'a FirstBytes) -> Self {
+    pub(super) fn of_connection(listener: &'a str, source: &'a Source, first_bytes: &'a FirstBytes) -> Self {
         let server_name = first_bytes.server_name();
-        Self { listener, client, head: None, first_bytes: first_bytes.as_slice(), server_name }
+        Self { listener, source, head: None, first_bytes: first_bytes.as_slice(), server_name }
     }
 
     /// Writes the values of `attributes` in their order.
@@ -40,23 +40,26 @@ impl<'a> Visible<'a> {
     fn push(&self, attribute: &Attribute, values: &mut AttributeValues) {
         match attribute {
             Attribute::Listener => values.push(Some(self.listener.as_bytes())),
-            Attribute::SourceAddress => values.push(Some(self.client.ip.as_bytes())),
-            Attribute::SourcePort => values.push(Some(self.client.address.port().to_string().as_bytes())),
+            Attribute::SourceAddress => values.push(Some(self.source.ip.as_bytes())),
+            Attribute::SourcePort => match self.source.address.port() {
+                0 => values.push(None),
+                port => values.push(Some(port.to_string().as_bytes())),
+            },
             Attribute::ServerName => values.push(self.server_name.map(str::as_bytes)),
             // Known once TLS is terminated here.
             Attribute::ApplicationProtocol | Attribute::Never => values.push(None),
             of_head => match self.head {
-                Some(head) => push_from_head(head, self.client, of_head, values),
+                Some(head) => push_from_head(head, self.source, of_head, values),
                 None => values.push(None),
             },
         }
     }
 }
 
-fn push_from_head(head: &Parts, client: &Client, attribute: &Attribute, values: &mut AttributeValues) {
+fn push_from_head(head: &Parts, source: &Source, attribute: &Attribute, values: &mut AttributeValues) {
     match attribute {
         Attribute::Method => values.push(Some(head.method.as_str().as_bytes())),
-        Attribute::Scheme => values.push(Some(client.scheme().as_bytes())),
+        Attribute::Scheme => values.push(Some(source.scheme.as_bytes())),
         Attribute::Authority => values.push(authority(head)),
         Attribute::Path => values.push(Some(head.uri.path().as_bytes())),
         Attribute::Query => values.push(head.uri.query().map(str::as_bytes)),
@@ -116,13 +119,14 @@ fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
 mod tests {
     use http::Request;
 
+    use super::super::client::Client;
     use super::*;
 
     fn values(request: http::request::Builder, attributes: &[Attribute]) -> Vec<Option<String>> {
         let (head, ()) = request.body(()).expect("the request is valid").into_parts();
         let client = Client::new(([192, 0, 2, 7], 4711).into(), false);
         let mut values = AttributeValues::default();
-        Visible::of_request("web", &client, &head).fill(attributes, &mut values);
+        Visible::of_request("web", &client.source, &head).fill(attributes, &mut values);
         values.iter().map(|value| value.map(|value| String::from_utf8_lossy(value).into_owned())).collect()
     }
 

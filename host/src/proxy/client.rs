@@ -1,8 +1,10 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use http::HeaderValue;
 
 use super::interim::Interim;
+use super::source::Source;
 
 /// Who is at the other end of a downstream connection.
 #[derive(Debug)]
@@ -14,17 +16,24 @@ pub struct Client {
     pub secure: bool,
     /// What is to be sent to it before the next answer.
     pub interim: Interim,
+    /// What requests come from that nobody forwarded for another.
+    pub(super) source: Rc<Source>,
 }
 
 impl Client {
     pub fn new(address: SocketAddr, secure: bool) -> Self {
-        // IPv4 clients of an IPv6 socket are shown as what they are.
-        let ip = address.ip().to_canonical().to_string();
-        let ip = HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { address, ip, secure, interim: Interim::default() }
+        let ip = ip_text(address.ip());
+        let scheme = if secure { "https" } else { "http" };
+        let source = Rc::new(Source { address, ip: ip.clone(), scheme, by_trusted_hop: false });
+        Self { address, ip, secure, interim: Interim::default(), source }
     }
 
     pub fn scheme(&self) -> &'static str {
-        if self.secure { "https" } else { "http" }
+        self.source.scheme
     }
+}
+
+/// IPv4 clients of an IPv6 socket are shown as what they are.
+pub(super) fn ip_text(ip: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(ip.to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }

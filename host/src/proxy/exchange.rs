@@ -12,6 +12,7 @@ use super::cluster::{Cluster, Picked, PickedBy};
 use super::context::Context;
 use super::listener::Listener;
 use super::reply::status_and_flag;
+use super::source::Source;
 use crate::error::ErrorKind;
 use crate::telemetry::{Direction, Entry, Flag};
 
@@ -21,6 +22,7 @@ pub(super) struct Exchange {
     pub(super) context: Rc<Context>,
     pub(super) listener: Rc<Listener>,
     pub(super) client: Rc<Client>,
+    pub(super) source: Rc<Source>,
     pub(super) cluster: Option<Rc<Cluster>>,
     started: Instant,
     /// Known when the end was seen.
@@ -63,10 +65,12 @@ impl Exchange {
                 response_bytes: 0,
             })
         });
+        let source = Source::of_request(&client, listener.config.trusted.as_ref(), &head.headers);
         Self {
             context,
             listener,
             client,
+            source,
             cluster: None,
             started: Instant::now(),
             ended: None,
@@ -137,7 +141,8 @@ impl Drop for Exchange {
         access_log.record(&Entry {
             time: record.time,
             listener: &self.listener.name,
-            client: self.client.address,
+            client: self.source.address,
+            peer: self.source.by_trusted_hop.then_some(self.client.address),
             method: record.method.as_str(),
             authority: record.authority.as_deref().unwrap_or_default(),
             path_and_query: record.uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes(),

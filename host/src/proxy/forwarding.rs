@@ -1,32 +1,46 @@
 //! Who forwarded for whom: the fields by which proxies tell each other and the endpoint where a request came from.
+//! X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP and `Forwarded` (RFC 7239). What a hop says that is not trusted is
+//! thrown away, whatever its name, and our own knowledge takes its place; what a trusted hop says is kept, and the hop is
+//! appended.
 
-use http::header::{HOST, VIA};
+use http::header::{FORWARDED, HOST, VIA};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::client::Client;
-use crate::config::Forwarded;
+use super::hops::{X_FORWARDED_FOR, X_FORWARDED_PROTO};
+use super::source::Source;
+use crate::config::{Forwarded, Listener};
 
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Tells the endpoint who forwarded. `received` is the version of the request as the client sent it.
-pub(super) fn forward(head: &mut Parts, client: &Client, forwarded: Forwarded, received: Version) {
+/// Whether endpoints take a field for a proxy's word about the client: those that we write, and others that begin alike
+/// and are believed here and there, such as X-Forwarded-Prefix and X-Forwarded-Ssl.
+pub(super) fn is_forwarding(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-forwarded-") || *name == FORWARDED || *name == X_REAL_IP
+}
+
+/// Tells the endpoint who forwarded. `received` is the version of the request as it came, its target and `Host` are
+/// already those that the endpoint gets.
+pub(super) fn forward(head: &mut Parts, client: &Client, source: &Source, listener: &Listener, received: Version) {
     let headers = &mut head.headers;
-    headers.reserve(4);
-    let for_whom = match headers.get(&X_FORWARDED_FOR) {
-        Some(_) if forwarded == Forwarded::Append => {
-            let mut fields: Vec<&[u8]> = headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
-            fields.push(client.ip.as_bytes());
-            HeaderValue::from_bytes(&fields.join(&b", "[..])).unwrap_or_else(|_| client.ip.clone())
-        }
-        _ => client.ip.clone(),
+    let continued = match listener.forwarded {
+        Forwarded::Off => return,
+        Forwarded::Replace => false,
+        // Without networks to tell hops apart, `append` means whoever connects.
+        Forwarded::Append => source.by_trusted_hop || listener.trusted.is_none(),
     };
-    headers.insert(X_FORWARDED_FOR, for_whom);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme()));
-    if let Some(host) = headers.get(HOST).cloned() {
-        headers.insert(X_FORWARDED_HOST, host);
+    headers.reserve(6);
+    if continued {
+        append(headers, client, source);
+    } else {
+        replace(headers, source);
+    }
+    if !headers.contains_key(&X_FORWARDED_PORT) {
+        let port = port(headers);
+        headers.insert(X_FORWARDED_PORT, port);
     }
     let via = match received {
         Version::HTTP_2 => "2.0 plimsoll",
@@ -36,27 +50,223 @@ pub(super) fn forward(head: &mut Parts, client: &Client, forwarded: Forwarded, r
     headers.append(VIA, HeaderValue::from_static(via));
 }
 
+/// A chain begins here. `Forwarded` is not begun, since nearly all that read it read the others, too.
+fn replace(headers: &mut HeaderMap, source: &Source) {
+    let told: Vec<HeaderName> = headers.keys().filter(|name| is_forwarding(name)).cloned().collect();
+    for name in told {
+        headers.remove(name);
+    }
+    headers.insert(X_FORWARDED_FOR, source.ip.clone());
+    headers.insert(X_REAL_IP, source.ip.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(source.scheme));
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// The chain goes on: lists get whoever handed the request to us, and what was not told is told.
+fn append(headers: &mut HeaderMap, client: &Client, source: &Source) {
+    let for_whom = joined(headers, &X_FORWARDED_FOR, client.ip.as_bytes());
+    headers.insert(X_FORWARDED_FOR, for_whom.unwrap_or_else(|| client.ip.clone()));
+    if headers.contains_key(FORWARDED) {
+        let element = element(client, headers.get(HOST));
+        match joined(headers, &FORWARDED, &element) {
+            Some(elements) => headers.insert(FORWARDED, elements),
+            None => headers.remove(FORWARDED),
+        };
+    }
+    or_insert(headers, X_REAL_IP, || Some(source.ip.clone()));
+    or_insert(headers, X_FORWARDED_PROTO, || Some(HeaderValue::from_static(source.scheme)));
+    let host = headers.get(HOST).cloned();
+    or_insert(headers, X_FORWARDED_HOST, || host);
+}
+
+fn or_insert(headers: &mut HeaderMap, name: HeaderName, value: impl FnOnce() -> Option<HeaderValue>) {
+    if !headers.contains_key(&name)
+        && let Some(value) = value()
+    {
+        headers.insert(name, value);
+    }
+}
+
+/// One list of all fields of a name, and `last` at its end.
+fn joined(headers: &HeaderMap, name: &HeaderName, last: &[u8]) -> Option<HeaderValue> {
+    let fields = headers.get_all(name).iter().map(HeaderValue::as_bytes).filter(|field| !field.is_empty());
+    let list: Vec<&[u8]> = fields.chain([last]).collect();
+    HeaderValue::from_bytes(&list.join(&b", "[..])).ok()
+}
+
+/// What we say of the hop before us in `Forwarded` (RFC 7239 sections 4 and 6).
+fn element(client: &Client, host: Option<&HeaderValue>) -> Vec<u8> {
+    let mut element = b"for=".to_vec();
+    if client.address.ip().to_canonical().is_ipv6() {
+        element.extend([b"\"[", client.ip.as_bytes(), b"]\""].concat());
+    } else {
+        element.extend_from_slice(client.ip.as_bytes());
+    }
+    if let Some(host) = host.map(HeaderValue::as_bytes).filter(|host| !host.iter().any(|byte| b"\"\\".contains(byte))) {
+        element.extend([b";host=\"", host, b"\""].concat());
+    }
+    element.extend_from_slice(b";proto=");
+    element.extend_from_slice(client.scheme().as_bytes());
+    element
+}
+
+/// The port that the client connected to: what the host that it asked for says, else that of the scheme, as in Traefik. Our
+/// own may be another one behind the mapping of a container.
+fn port(headers: &HeaderMap) -> HeaderValue {
+    let told = headers.get(&X_FORWARDED_HOST).and_then(|host| port_of(host.as_bytes()));
+    told.and_then(|digits| HeaderValue::from_bytes(digits).ok()).unwrap_or_else(|| {
+        let secure =
+            headers.get(&X_FORWARDED_PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+        HeaderValue::from_static(if secure { "443" } else { "80" })
+    })
+}
+
+fn port_of(host: &[u8]) -> Option<&[u8]> {
+    let colon = host.iter().rposition(|byte| *byte == b':')?;
+    let (name, digits) = (&host[..colon], &host[colon + 1..]);
+    let bare_ipv6 = name.contains(&b':') && !name.ends_with(b"]");
+    let digits = (!bare_ipv6 && (1..=5).contains(&digits.len())).then_some(digits)?;
+    digits.iter().all(u8::is_ascii_digit).then_some(digits)
+}
+
 #[cfg(test)]
 mod tests {
     use http::Request;
 
     use super::*;
 
-    fn told(request: http::request::Builder, forwarded: Forwarded) -> Parts {
+    fn listener(forwarded: &str) -> Listener {
+        let text = format!(
+            "listeners: [{{ name: web, bind: 127.0.0.1:0, cluster: a, {forwarded} }}]
+clusters: [{{ name: a, endpoints: [ 127.0.0.1:1 ] }}]"
+        );
+        crate::config::parse(&text, "test").expect("the configuration is valid").listeners.remove(0)
+    }
+
+    fn told_by(peer: &str, request: http::request::Builder, forwarded: &str) -> HeaderMap {
         let (mut head, ()) = request.body(()).expect("the request is valid").into_parts();
+        let client = Client::new(peer.parse().expect("an address"), false);
+        let listener = listener(forwarded);
+        let source = Source::of_request(&client, listener.trusted.as_ref(), &head.headers);
         let received = head.version;
-        forward(&mut head, &Client::new(([192, 0, 2, 7], 4711).into(), false), forwarded, received);
-        head
+        forward(&mut head, &client, &source, &listener, received);
+        head.headers
+    }
+
+    fn request() -> http::request::Builder {
+        Request::get("/")
+            .header("host", "a:8080")
+            .header("x-forwarded-for", "203.0.113.1")
+            .header("x-forwarded-for", "10.0.0.1")
+            .header("x-forwarded-proto", "https")
+            .header("x-forwarded-host", "www.a")
+            .header("x-forwarded-port", "8443")
+            .header("x-forwarded-prefix", "/evil")
+            .header("x-real-ip", "203.0.113.1")
+            .header("forwarded", "for=203.0.113.1;proto=https")
+            .header("x-other", "1")
+    }
+
+    fn text(headers: &HeaderMap) -> Vec<String> {
+        let mut fields: Vec<String> = headers
+            .iter()
+            .filter(|(name, _)| is_forwarding(name))
+            .map(|(name, value)| format!("{name}: {}", value.to_str().expect("text")))
+            .collect();
+        fields.sort();
+        fields
+    }
+
+    const REPLACED: [&str; 5] = [
+        "x-forwarded-for: 192.0.2.7",
+        "x-forwarded-host: a:8080",
+        "x-forwarded-port: 8080",
+        "x-forwarded-proto: http",
+        "x-real-ip: 192.0.2.7",
+    ];
+
+    fn continued(hop: &str, node: &str) -> Vec<String> {
+        vec![
+            format!("forwarded: for=203.0.113.1;proto=https, for={node};host=\"a:8080\";proto=http"),
+            format!("x-forwarded-for: 203.0.113.1, 10.0.0.1, {hop}"),
+            "x-forwarded-host: www.a".into(),
+            "x-forwarded-port: 8443".into(),
+            "x-forwarded-prefix: /evil".into(),
+            "x-forwarded-proto: https".into(),
+            "x-real-ip: 203.0.113.1".into(),
+        ]
     }
 
     #[test]
-    fn forwarding_appends_to_what_came_unless_told_to_replace() {
-        let request = || Request::get("/").header("host", "a").header("x-forwarded-for", "10.0.0.1");
-        assert_eq!(told(request(), Forwarded::Append).headers["x-forwarded-for"], "10.0.0.1, 192.0.2.7");
-        let replaced = told(request(), Forwarded::Replace);
-        assert_eq!(replaced.headers["x-forwarded-for"], "192.0.2.7");
-        assert_eq!(replaced.headers["x-forwarded-proto"], "http");
-        assert_eq!(replaced.headers["x-forwarded-host"], "a");
-        assert_eq!(replaced.headers["via"], "1.1 plimsoll");
+    fn what_an_untrusted_hop_says_is_replaced() {
+        for setting in ["", "trusted: [10.0.0.0/8]", "trusted: []", "forwarded: append, trusted: [10.0.0.0/8]"] {
+            assert_eq!(text(&told_by("192.0.2.7:4711", request(), setting)), REPLACED, "{setting}");
+        }
+    }
+
+    #[test]
+    fn what_a_trusted_hop_says_is_kept_and_the_hop_appended() {
+        for setting in ["trusted: [192.0.2.0/24]", "forwarded: append, trusted: [192.0.2.7]", "forwarded: append"] {
+            let told = told_by("192.0.2.7:4711", request(), setting);
+            assert_eq!(text(&told), continued("192.0.2.7", "192.0.2.7"), "{setting}");
+            assert_eq!(told["via"], "1.1 plimsoll");
+        }
+        let told = told_by("[2001:db8::7]:4711", request(), "trusted: ['2001:db8::/32']");
+        assert_eq!(text(&told), continued("2001:db8::7", "\"[2001:db8::7]\""));
+    }
+
+    #[test]
+    fn what_a_trusted_hop_does_not_say_is_said() {
+        let told = told_by("192.0.2.7:4711", Request::get("/").header("host", "a:8080"), "trusted: [192.0.2.0/24]");
+        assert_eq!(text(&told), REPLACED);
+        let secure = Request::get("/").header("host", "a").header("x-forwarded-proto", "https");
+        assert_eq!(told_by("192.0.2.7:4711", secure, "trusted: [192.0.2.0/24]")["x-forwarded-port"], "443");
+    }
+
+    #[test]
+    fn replace_tells_the_client_that_is_believed_in() {
+        assert_eq!(text(&told_by("192.0.2.7:4711", request(), "forwarded: replace")), REPLACED);
+        let told = told_by("192.0.2.7:4711", request(), "forwarded: replace, trusted: [192.0.2.0/24, 10.0.0.0/8]");
+        let expected = [
+            "x-forwarded-for: 203.0.113.1",
+            "x-forwarded-host: a:8080",
+            "x-forwarded-port: 8080",
+            "x-forwarded-proto: https",
+            "x-real-ip: 203.0.113.1",
+        ];
+        assert_eq!(text(&told), expected);
+    }
+
+    #[test]
+    fn nothing_of_a_client_is_left_where_we_know_nothing_better() {
+        let old = Request::get("/").version(Version::HTTP_10).header("x-forwarded-host", "evil");
+        let told = told_by("192.0.2.7:4711", old, "");
+        assert!(!told.contains_key("x-forwarded-host"));
+        assert_eq!(told["via"], "1.0 plimsoll");
+    }
+
+    #[test]
+    fn off_leaves_all_as_it_came() {
+        let request = request();
+        let before = request.headers_ref().expect("a request").clone();
+        assert_eq!(told_by("192.0.2.7:4711", request, "forwarded: 'off', trusted: [192.0.2.0/24]"), before);
+    }
+
+    #[test]
+    fn ports_are_those_of_the_host() {
+        for (host, port) in [
+            ("a:81", Some("81")),
+            ("[::1]:81", Some("81")),
+            ("::1", None),
+            ("[::1]", None),
+            ("a", None),
+            ("a:", None),
+            ("a:x", None),
+            ("a:123456", None),
+        ] {
+            assert_eq!(port_of(host.as_bytes()), port.map(str::as_bytes), "{host}");
+        }
     }
 }

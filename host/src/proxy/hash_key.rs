@@ -54,7 +54,7 @@ impl HashOn {
                 visible.fill(std::slice::from_ref(attribute), values);
                 values.iter().next().flatten().and_then(key_of)
             }
-            Item::Network(prefixes) => Some(network_key(visible.client.address.ip(), prefixes)),
+            Item::Network(prefixes) => Some(network_key(visible.source.address.ip(), prefixes)),
             Item::Path(part) => visible.head.map(|head| path_part(head, part)).and_then(key_of),
             Item::RdpCookie(name) => rdp::cookie(visible.first_bytes, name.as_bytes()).and_then(key_of),
         })
@@ -100,7 +100,7 @@ mod tests {
     fn key(source: &str, path: &str, keys: &[HashKey]) -> Option<u64> {
         let (head, ()) = Request::get(path).body(()).expect("the request is valid").into_parts();
         let client = Client::new((source.parse::<IpAddr>().expect("an address"), 4711).into(), false);
-        let visible = Visible::of_request("web", &client, &head);
+        let visible = Visible::of_request("web", &client.source, &head);
         HashOn::new(keys).key(visible, &mut AttributeValues::default())
     }
 

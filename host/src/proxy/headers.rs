@@ -10,8 +10,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use super::client::Client;
-use super::forwarding::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, forward};
-use crate::config::Forwarded;
+use super::forwarding::{forward, is_forwarding};
+use super::source::Source;
+use crate::config::Listener;
 use crate::error::ErrorKind;
 
 /// Refuses heads that different readers could understand differently, or that cannot be forwarded.
@@ -48,16 +49,14 @@ fn is_authority(host: &[u8]) -> bool {
 }
 
 /// Turns a client's head into the one that is sent to the endpoint.
-pub(super) fn prepare_request(head: &mut Parts, client: &Client, forwarded: Forwarded) {
+pub(super) fn prepare_request(head: &mut Parts, client: &Client, source: &Source, listener: &Listener) {
     let received = head.version;
     remove_fields_that_end_here(&mut head.headers);
     if received == Version::HTTP_2 {
         join_cookies(&mut head.headers);
     }
     set_host_and_target(head);
-    if forwarded != Forwarded::Off {
-        forward(head, client, forwarded, received);
-    }
+    forward(head, client, source, listener, received);
     head.version = Version::HTTP_11;
     // What hyper noted about the client's side.
     head.extensions.clear();
@@ -129,15 +128,14 @@ fn remove_fields_that_end_here(headers: &mut HeaderMap) {
 /// Fields that `Connection` declares to be meant for us only. Some fields are not the peer's to take away: framing is
 /// handled apart, and removing `Host` or what we add for the endpoint would be an attack.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    const PROTECTED: [HeaderName; 6] =
-        [HOST, CONTENT_LENGTH, COOKIE, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST];
+    const PROTECTED: [HeaderName; 3] = [HOST, CONTENT_LENGTH, COOKIE];
     headers
         .get_all(CONNECTION)
         .iter()
         .filter(|value| !matches!(value.as_bytes(), b"keep-alive" | b"close"))
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| !PROTECTED.contains(name))
+        .filter(|name| !PROTECTED.contains(name) && !is_forwarding(name))
         .collect()
 }
 
@@ -195,10 +193,13 @@ mod tests {
         }
     }
 
-    fn prepared(request: http::request::Builder, forwarded: Forwarded) -> Parts {
+    fn prepared(request: http::request::Builder) -> Parts {
         let (mut head, ()) = request.body(()).expect("the request is valid").into_parts();
         let client = Client::new(([192, 0, 2, 7], 4711).into(), false);
-        prepare_request(&mut head, &client, forwarded);
+        let text = "listeners: [ { name: web, bind: 127.0.0.1:0, cluster: a, forwarded: off } ]
+clusters: [ { name: a, endpoints: [ 127.0.0.1:1 ] } ]";
+        let listener = crate::config::parse(text, "test").expect("the configuration is valid").listeners.remove(0);
+        prepare_request(&mut head, &client, &client.source, &listener);
         head
     }
 
@@ -211,7 +212,7 @@ mod tests {
             .header("keep-alive", "timeout=5")
             .header("te", "gzip, trailers")
             .header("upgrade", "h2c");
-        let head = prepared(request, Forwarded::Off);
+        let head = prepared(request);
         let left: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["host", "te"]);
         assert_eq!(head.headers["te"], "trailers");
@@ -221,7 +222,7 @@ mod tests {
     fn rfc9113_8_2_3_cookies_are_joined_again() {
         let request =
             Request::get("https://a/").version(Version::HTTP_2).header("cookie", "a=1").header("cookie", "b=2");
-        let head = prepared(request, Forwarded::Off);
+        let head = prepared(request);
         assert_eq!(head.headers["cookie"], "a=1; b=2");
         assert_eq!(head.headers["host"], "a");
         assert_eq!(head.uri, "/");
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn rfc9112_3_2_2_the_target_decides_over_host() {
-        let head = prepared(Request::get("http://b:81/x?y").header("host", "a"), Forwarded::Off);
+        let head = prepared(Request::get("http://b:81/x?y").header("host", "a"));
         assert_eq!((head.headers["host"].to_str().ok(), head.uri.to_string().as_str()), (Some("b:81"), "/x?y"));
     }
 

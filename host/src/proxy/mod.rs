@@ -1,5 +1,6 @@
 //! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `generation` is what it sees while
-//! it lasts, `headers` and `attributes` read and change heads, `forwarding` says who forwarded, `affinity` asks whom a
+//! it lasts, `headers` and `attributes` read and change heads, `forwarding` says who forwarded, `source` is from
+//! whom a request comes, which `hops` reads in what trusted hops say, `affinity` asks whom a
 //! client is bound to, `balancing` who chooses endpoints, `hash_key` makes the keys of hashing balancers, `load_report`
 //! reads what endpoints say of their load, `interim` holds what endpoints answer in advance, `queue` is where requests
 //! wait for room at an endpoint, `reply` makes the answers that are our own, `response_body` follows an answer to its end,
@@ -17,6 +18,7 @@ mod first_bytes;
 mod forwarding;
 mod hash_key;
 mod headers;
+mod hops;
 mod interim;
 mod listener;
 mod load_report;
@@ -26,6 +28,7 @@ mod relay;
 mod reply;
 mod request;
 mod response_body;
+mod source;
 mod tunnel;
 mod tunnel_record;
 

@@ -64,9 +64,9 @@ async fn forward(
     headers::check(head)?;
 
     let listener = account.listener.clone();
-    let client = account.client.clone();
+    let (client, source) = (account.client.clone(), account.source.clone());
     let context = account.context.clone();
-    let visible = Visible::of_request(&listener.name, &client, head);
+    let visible = Visible::of_request(&listener.name, &source, head);
     let route = listener.route(&context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
     account.routed(route.label);
     let cluster = match route.target {
@@ -82,7 +82,7 @@ async fn forward(
     let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
     // Clients of HTTP/1.0 know no answers in advance, and hyper has no way to send them over HTTP/2.
     let takes_interim = head.version == Version::HTTP_11;
-    headers::prepare_request(head, &client, listener.config.forwarded);
+    headers::prepare_request(head, &client, &source, &listener.config);
     affinity.prepare(&cluster, &mut head.headers);
 
     let attempts = Attempts {

@@ -42,14 +42,14 @@ async fn carry(
     let mut first_bytes = FirstBytes::default();
     first_bytes.read(context, &mut stream, listener.interest()).await;
     account.server_name = first_bytes.server_name().map(Into::into);
-    let visible = Visible::of_connection(&listener.name, client, &first_bytes);
+    let visible = Visible::of_connection(&listener.name, &client.source, &first_bytes);
     let route = listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
     account.route = route.label;
     let Target::Cluster(cluster) = route.target else { return Err(ErrorKind::NoRoute.into()) };
     account.cluster = Some(cluster.clone());
     first_bytes.read(context, &mut stream, cluster.interest()).await;
     account.server_name = first_bytes.server_name().map(Into::into);
-    let visible = Visible::of_connection(&listener.name, client, &first_bytes);
+    let visible = Visible::of_connection(&listener.name, &client.source, &first_bytes);
     let key = cluster.key(visible, &mut context.values.borrow_mut());
     let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
 

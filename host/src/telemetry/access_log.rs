@@ -31,7 +31,10 @@ pub struct Entry<'a> {
     /// When the request arrived.
     pub time: SystemTime,
     pub listener: &'a str,
+    /// The port is 0 where a hop in front of us has not told it.
     pub client: SocketAddr,
+    /// The trusted hop that forwarded for the client.
+    pub peer: Option<SocketAddr>,
     pub method: &'a str,
     pub authority: &'a [u8],
     pub path_and_query: &'a [u8],
@@ -133,7 +136,14 @@ impl Entry<'_> {
         json_string(out, ",\"listener\":", Some(self.listener.as_bytes()));
         out.extend_from_slice(b",\"client\":\"");
         push_client(out, self.client);
-        out.push(b'"');
+        match self.peer {
+            Some(peer) => {
+                out.extend_from_slice(b"\",\"peer\":\"");
+                push_client(out, peer);
+                out.push(b'"');
+            }
+            None => out.extend_from_slice(b"\",\"peer\":null"),
+        }
         json_string(out, ",\"method\":", Some(self.method.as_bytes()));
         json_string(out, ",\"authority\":", Some(self.authority));
         json_string(out, ",\"path\":", Some(self.path_and_query));
@@ -223,8 +233,10 @@ pub(super) fn push_client(out: &mut Vec<u8>, client: SocketAddr) {
             out.push(b']');
         }
     }
-    out.push(b':');
-    push_number(out, client.port().into());
+    if client.port() != 0 {
+        out.push(b':');
+        push_number(out, client.port().into());
+    }
 }
 
 pub(super) fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
@@ -287,6 +299,7 @@ mod tests {
             time: UNIX_EPOCH + Duration::from_micros(1_795_423_468_000_042),
             listener: "web",
             client: "[::ffff:192.0.2.1]:4711".parse().unwrap(),
+            peer: None,
             method: "GET",
             authority: b"example.test",
             path_and_query: b"/a?b=c",
@@ -323,8 +336,8 @@ mod tests {
         assert_eq!(
             line,
             concat!(
-                r#"{"time":"2026-11-23T08:44:28.000042Z","listener":"web","client":"192.0.2.1:4711","method":"GET","#,
-                r#""authority":"example.test","path":"/a?b=c","version":"HTTP/1.1","status":503,"request_bytes":0,"#,
+                r#"{"time":"2026-11-23T08:44:28.000042Z","listener":"web","client":"192.0.2.1:4711","peer":null,"#,
+                r#""method":"GET","authority":"example.test","path":"/a?b=c","version":"HTTP/1.1","status":503,"request_bytes":0,"#,
                 r#""response_bytes":18446744073709551615,"duration_seconds":1.002003,"cluster":"api","endpoint":null,"#,
                 r#""attempts":2,"flag":"UF","reason":"least","route":null,"user_agent":"curl/8 \"x\"","referer":null,"#,
                 r#""request_id":null}"#,
@@ -337,6 +350,14 @@ mod tests {
     fn a_client_of_ipv6_stands_in_brackets() {
         let line = lines_of(Format::Json, &Entry { client: "[2001:db8::1]:80".parse().unwrap(), ..entry() });
         assert!(String::from_utf8(line).unwrap().contains(r#""client":"[2001:db8::1]:80""#));
+    }
+
+    #[test]
+    fn a_client_behind_a_hop_has_no_port_and_its_hop_beside_it() {
+        let entry =
+            Entry { client: "[2001:db8::1]:0".parse().unwrap(), peer: Some("10.0.0.1:80".parse().unwrap()), ..entry() };
+        let line = String::from_utf8(lines_of(Format::Json, &entry)).unwrap();
+        assert!(line.contains(r#""client":"[2001:db8::1]","peer":"10.0.0.1:80""#), "{line}");
     }
 
     #[test]
@@ -408,7 +429,7 @@ mod tests {
                 }
                 assert!(text.trim_end_matches('\n').chars().all(|c| !c.is_control() && c != '\u{2028}'));
                 let object: serde_json::Value = serde_json::from_str(text).unwrap();
-                assert_eq!(object.as_object().unwrap().len(), 20);
+                assert_eq!(object.as_object().unwrap().len(), 21);
                 if values[6].len() <= super::super::escape::MAX_VALUE_BYTES {
                     assert_eq!(object["path"], *String::from_utf8_lossy(&values[6]));
                 }
