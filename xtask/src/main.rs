@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod dependencies;
 mod gallery;
 mod layers;
 mod prerequisites;

@@ -4,7 +4,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::steps::Steps;
-use crate::{cargo, layers, prerequisites, root, run};
+use crate::{cargo, dependencies, layers, prerequisites, root, run};
 
 /// Everything that is checked before a change lands, or the steps whose names contain one of `wanted`. All in the dev
 /// profile: a release build would take longer than the rest together.
@@ -12,7 +12,7 @@ pub(crate) fn check(wanted: &[String]) -> Result<()> {
     let mut steps = Steps::new(wanted);
     steps.step("prerequisites", prerequisites::ensure)?;
     steps.step("no built files are tracked", no_built_files)?;
-    steps.step("one version of each on the data path", one_version)?;
+    steps.step("dependencies: licences, sources, versions", || dependencies::check(&guest_workspaces()))?;
     steps.step("layers", || layers::check(&root().join("host/src")))?;
     steps.step("format", format)?;
     steps.step("plugins: native tests", || in_guests(&["test", "--quiet", "--locked"]))?;
@@ -23,6 +23,7 @@ pub(crate) fn check(wanted: &[String]) -> Result<()> {
     steps.step("workspace: clippy", || {
         run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
     })?;
+    steps.step("workspace: documentation", documentation)?;
     steps.summary();
     Ok(())
 }
@@ -46,6 +47,12 @@ fn format() -> Result<()> {
     Ok(())
 }
 
+/// Links that lead nowhere are found by rustdoc alone.
+fn documentation() -> Result<()> {
+    let mut command = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"]);
+    run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
 /// Natively, in one target directory: the SDK and its dependencies are built once. Guests of tests and benches have no
 /// native side.
 fn in_guests(arguments: &[&str]) -> Result<()> {
@@ -54,18 +61,6 @@ fn in_guests(arguments: &[&str]) -> Result<()> {
         let shown = workspace.strip_prefix(root()).unwrap_or(&workspace).display().to_string();
         eprintln!("--- {shown}");
         run(cargo(arguments).current_dir(workspace).env("CARGO_TARGET_DIR", root().join("target/plugins-native")))?;
-    }
-    Ok(())
-}
-
-/// Two versions of these would be two protocol stacks in one binary.
-fn one_version() -> Result<()> {
-    let lock = std::fs::read_to_string(root().join("Cargo.lock"))?;
-    for name in ["h2", "hyper", "rustls", "tokio", "wasmtime"] {
-        let versions = lock.lines().filter(|line| *line == format!("name = \"{name}\"")).count();
-        if versions > 1 {
-            bail!("Cargo.lock has {versions} versions of {name}");
-        }
     }
     Ok(())
 }
