@@ -12,7 +12,7 @@ use crate::admin;
 use crate::config::{self, Config};
 use crate::control::{ApplyError, Control, Settings};
 use crate::plugin::{Engine, Services};
-use crate::telemetry::{AccessLog, Destination, Format, LineWriter, Registry};
+use crate::telemetry::{AccessLog, Format, LineWriter, Output, Registry};
 use crate::worker::{Spawn, Worker};
 
 /// Batches of outcomes that may wait for the control plane; a worker drops and counts what does not fit.
@@ -141,8 +141,8 @@ fn access_log(
         config::AccessLogFormat::Combined => Format::Combined,
     };
     let destination = match &config.access_log.output {
-        config::LogOutput::Stdout => Destination::Stdout,
-        config::LogOutput::File(path) => Destination::File(path.clone()),
+        config::LogOutput::Stdout => Output::Stdout,
+        config::LogOutput::File(path) => Output::File(path.clone()),
     };
     let writer =
         LineWriter::start(destination, registry.access_log_dropped()).context("opening the access log failed")?;

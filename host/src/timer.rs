@@ -83,15 +83,18 @@ impl Timers {
         loop {
             if self.0.entries.borrow().is_empty() {
                 self.0.first.notified().await;
+                // The time without timers is nobody's wait.
                 swept = Instant::now();
             }
             tokio::time::sleep(SWEEP).await;
             let before = std::mem::replace(&mut swept, Instant::now());
             let now = self.0.now.get() + swept.duration_since(before).min(LAG);
             self.0.now.set(now);
+            // Woken once the table is free again: a task may arm, drop or make timers as it is woken.
             let mut wakers = Vec::new();
             for (_, entry) in self.0.entries.borrow_mut().iter_mut() {
                 if entry.due.is_some_and(|due| due <= now) {
+                    // It fires once; `fired` stays for whoever looks later, until it is armed anew.
                     entry.due = None;
                     entry.fired = true;
                     wakers.extend(entry.waker.take());
@@ -105,6 +108,8 @@ impl Timers {
 impl Timer {
     /// Fires `after` from now; an earlier setting is forgotten.
     pub fn arm(&self, after: Duration) {
+        // The table's time is behind by up to a sweep and what a sweep comes late: without that much more it could fire
+        // early.
         let due = self.table.now.get().checked_add(after.saturating_add(LAG));
         self.with(|entry| {
             entry.due = due;

@@ -255,6 +255,7 @@ impl Cluster {
     }
 
     fn claim_now(&self, wanted: &Wanted<'_>) -> Claim {
+        // A bound client gets no other endpoint for want of room: what it has there is worth more than a moment.
         if let Some(bound) = &wanted.bound {
             return match InFlight::begin(bound.endpoint.clone()) {
                 Some(flight) => Claim::Begun(bound.clone(), flight),
@@ -267,6 +268,8 @@ impl Cluster {
         match choice {
             Ok(None) => Claim::Nowhere,
             Ok(Some(choice)) => match endpoints.usable(choice.slot, &within, tried) {
+                // Looking for room and taking it is one step on a counter that all workers share: between two steps
+                // another worker could take the last place.
                 Some(endpoint) => match InFlight::begin(endpoint.clone()) {
                     Some(flight) => {
                         let picked =
@@ -303,6 +306,7 @@ impl Cluster {
                 let picked = Picked { endpoint: endpoint.clone(), choice: Some(choice), by: PickedBy::Balancer };
                 return Claim::Begun(picked, flight);
             }
+            // It names again what it was told is full: it knows no other, and asking on would never end.
             if avoid.contains(&choice.slot) {
                 return Claim::Full;
             }

@@ -16,10 +16,15 @@ use crate::telemetry::QueueResult;
 ///
 /// Whenever there may be room, the queue goes a round: it gives the turn to the first request that may find room, and
 /// when that has begun its attempt, or has found none after all, to the next one behind it.
+///
+/// A round never stops with room left and somebody waiting, since whoever has the turn hands it on in every case: it begins
+/// and drops its [`Place`], it says [`Place::found_no_room`], or it goes away (a timeout, a client that is gone) and drops its
+/// place with the turn. Nothing here is held over an await, so that no round sees another one half done.
 #[derive(Debug)]
 pub(super) struct Queue {
     worker: usize,
     waiting: Arc<Waiting>,
+    /// In the order of their numbers, which only grow, so that a place is found by halving.
     entries: RefCell<VecDeque<Entry>>,
     entered: Cell<u64>,
     round: Cell<Option<Round>>,
@@ -113,6 +118,7 @@ impl Queue {
     fn next_turn(&self) {
         while let Some(round) = self.round.get() {
             if let Some((after, waker)) = self.give_turn(round) {
+                // Before it is woken: what runs then may ask for a round, which has to find this one going.
                 self.round.set(Some(Round { after, ..round }));
                 waker.into_iter().for_each(Waker::wake);
                 return;
@@ -120,6 +126,7 @@ impl Queue {
             if round.others > 0 && self.cluster.borrow().upgrade().is_some_and(|cluster| cluster.has_room()) {
                 self.waiting.pass_on(self.worker, round.others);
             }
+            // Room that came while the round went may be for somebody whom it had passed over already.
             let again = self.again.take();
             self.round.set(again.map(|others| Round { after: 0, full: false, others }));
         }
@@ -133,6 +140,7 @@ impl Queue {
             if entry.bound.is_none() && full {
                 return false;
             }
+            // Asked for each that is bound, since each waits for another endpoint; once for all that would go anywhere.
             let may_go = entry.cluster.may_have_room(entry.bound);
             full |= entry.bound.is_none() && !may_go;
             may_go
@@ -195,6 +203,7 @@ impl Place {
             }
             Poll::Pending
         });
+        // Without an entry there is nothing that could wake it.
         turn.unwrap_or(Poll::Ready(()))
     }
 
@@ -222,12 +231,14 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.cluster.shard.dequeued(self.result, self.began.elapsed());
+        // As often as `enter`: a count that stays would make every attempt that ends offer room to nobody.
         self.queue.waiting.leave(self.queue.worker);
         let had_turn = {
             let mut entries = self.queue.entries.borrow_mut();
             let at = entries.binary_search_by_key(&self.number, |entry| entry.number);
             at.ok().and_then(|at| entries.remove(at)).is_some_and(|entry| entry.has_turn)
         };
+        // Without the turn there is nothing to hand on: the round is at somebody else.
         if had_turn {
             self.queue.next_turn();
         }

@@ -25,7 +25,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
+pub enum Output {
     Stdout,
     Stderr,
     /// Created if absent, appended to.
@@ -77,21 +77,21 @@ enum Message {
 
 impl LineWriter {
     /// Opens the destination and starts the thread. Lines that are lost, whatever the reason, are added to `dropped`.
-    pub fn start(destination: Destination, dropped: Arc<SharedCounter>) -> Result<Self, LineWriterError> {
+    pub fn start(output: Output, dropped: Arc<SharedCounter>) -> Result<Self, LineWriterError> {
         // Duplicates, because the standard streams have locks and buffers that every `println!` of the process shares.
         let duplicate = |stream: &dyn AsFd| stream.as_fd().try_clone_to_owned().map(File::from);
-        let sink = match destination {
-            Destination::Stdout => {
+        let sink = match output {
+            Output::Stdout => {
                 let file = duplicate(&io::stdout())
                     .map_err(|source| LineWriterError::Duplicate { stream: "stdout", source })?;
                 Sink::new(file, None, true)
             }
-            Destination::Stderr => {
+            Output::Stderr => {
                 let file = duplicate(&io::stderr())
                     .map_err(|source| LineWriterError::Duplicate { stream: "stderr", source })?;
                 Sink::new(file, None, false)
             }
-            Destination::File(path) => {
+            Output::File(path) => {
                 let file = open(&path).map_err(|source| LineWriterError::Open { path: path.clone(), source })?;
                 Sink::new(file, Some(path), true)
             }
@@ -318,7 +318,7 @@ pub(super) mod tests {
         let scratch = Scratch::new("drop");
         let path = scratch.0.join("log");
         let dropped = Arc::<SharedCounter>::default();
-        let writer = LineWriter::start(Destination::File(path.clone()), dropped.clone()).unwrap();
+        let writer = LineWriter::start(Output::File(path.clone()), dropped.clone()).unwrap();
         let sender = writer.sender();
         let mut expected = String::new();
         for number in 0..5000 {
@@ -378,7 +378,7 @@ pub(super) mod tests {
     fn after_a_rename_reopen_makes_a_new_file() {
         let scratch = Scratch::new("reopen");
         let (path, rotated) = (scratch.0.join("log"), scratch.0.join("log.1"));
-        let writer = LineWriter::start(Destination::File(path.clone()), Arc::default()).unwrap();
+        let writer = LineWriter::start(Output::File(path.clone()), Arc::default()).unwrap();
         let wait_for = |path: &Path, content: &str| {
             let deadline = Instant::now() + Duration::from_secs(20);
             while std::fs::read_to_string(path).ok().as_deref() != Some(content) {
@@ -400,7 +400,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_file_that_cannot_be_opened_is_named() {
-        let error = LineWriter::start(Destination::File("/no/such/dir/log".into()), Arc::default()).unwrap_err();
+        let error = LineWriter::start(Output::File("/no/such/dir/log".into()), Arc::default()).unwrap_err();
         assert_eq!(error.to_string(), "open log file `/no/such/dir/log`");
         assert!(std::error::Error::source(&error).is_some());
     }

@@ -31,7 +31,7 @@ pub use label::{
     AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult, QueueResult,
     Refusal, ReloadResult, TrapKind, TunnelEnd,
 };
-pub use line_writer::{Destination, LineSender, LineWriter, LineWriterError};
+pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
 pub use registry::{EndpointSample, Registry};
 pub use shard::{ClusterShard, ListenerShard, OpenConnection, PluginShard, WorkerShard};
 pub use trace::{TracingError, TracingGuard, init_tracing};

@@ -6,7 +6,7 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::cell::SharedCounter;
-use super::line_writer::{Destination, LineSender, LineWriter, LineWriterError};
+use super::line_writer::{LineSender, LineWriter, LineWriterError, Output};
 
 /// Lines that the diagnostic log lost. A static, as the subscriber that writes it is one for the process.
 static DROPPED: LazyLock<Arc<SharedCounter>> = LazyLock::new(Arc::default);
@@ -38,7 +38,7 @@ pub fn init_tracing(filter: &str, json: bool) -> Result<TracingGuard, TracingErr
     let levels =
         EnvFilter::builder().parse(filter).map_err(|source| TracingError::Filter { filter: filter.into(), source })?;
     let writer =
-        LineWriter::start(Destination::Stderr, dropped().clone()).map_err(|source| TracingError::Writer { source })?;
+        LineWriter::start(Output::Stderr, dropped().clone()).map_err(|source| TracingError::Writer { source })?;
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let subscriber = tracing_subscriber::fmt().with_env_filter(levels).with_ansi(colours).with_writer(writer.sender());
     let set = if json { subscriber.json().flatten_event(true).try_init() } else { subscriber.try_init() };
