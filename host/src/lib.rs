@@ -13,6 +13,8 @@ pub mod conformance;
 pub mod control;
 mod demo;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 pub mod listener;
 pub mod net;

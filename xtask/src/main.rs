@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod dependencies;
+mod fuzz;
 mod gallery;
 mod layers;
 mod prerequisites;
@@ -37,6 +38,8 @@ enum Task {
     },
     /// Check which module may use which.
     Layers,
+    /// Feed what reads bytes from outside with what a fuzzer thinks of.
+    Fuzz(fuzz::Fuzz),
     /// Make the tables and pictures of docs/ALGORITHMS.md.
     Gallery,
     /// Measure, side by side with other proxies or by itself.
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Demo { arguments } => demo::run(&arguments),
         Task::Test { steps } => test::check(&steps),
         Task::Layers => layers::check(&root().join("host/src")),
+        Task::Fuzz(fuzz) => fuzz.run(),
         Task::Gallery => gallery::run(),
         Task::Bench(bench) => bench.run(),
     };

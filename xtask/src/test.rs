@@ -41,7 +41,7 @@ fn guest_workspaces() -> Vec<PathBuf> {
 
 fn format() -> Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    for workspace in guest_workspaces() {
+    for workspace in guest_workspaces().into_iter().chain([root().join("fuzz")]) {
         run(cargo(&["fmt", "--all", "--check"]).current_dir(workspace))?;
     }
     Ok(())

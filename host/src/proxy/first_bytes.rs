@@ -107,6 +107,19 @@ impl FirstBytes {
         let _ = context.timers.bound(Some(WITHIN), reading).await;
     }
 
+    /// What is found in bytes that come in such pieces.
+    pub(super) fn in_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>, interest: Interest) -> Self {
+        let mut first = Self::default();
+        for piece in pieces {
+            if !first.wants_more(interest) {
+                break;
+            }
+            first.bytes.extend_from_slice(piece);
+        }
+        first.wants_more(interest);
+        first
+    }
+
     fn wants_more(&mut self, interest: Interest) -> bool {
         if interest.tls {
             self.read_greeting();
@@ -169,7 +182,7 @@ mod tests {
     }
 
     fn looked_at(bytes: &[u8]) -> (FirstBytes, bool) {
-        let mut first = FirstBytes { bytes: bytes.to_vec(), greeting: Greeting::NotBegun };
+        let mut first = FirstBytes::in_pieces([bytes].into_iter(), TLS);
         let more = first.wants_more(TLS);
         (first, more)
     }
@@ -177,11 +190,9 @@ mod tests {
     #[test]
     fn the_server_name_is_found_in_whatever_pieces_it_comes() {
         let hello = hello(Some("shop.test"));
-        let mut first = FirstBytes::default();
-        for (index, byte) in hello.iter().enumerate() {
-            assert!(first.wants_more(TLS), "after {index} bytes");
-            first.bytes.push(*byte);
-        }
+        let mut first = FirstBytes::in_pieces(hello[..hello.len() - 1].chunks(1), TLS);
+        assert!(first.wants_more(TLS));
+        first = FirstBytes::in_pieces(hello.chunks(1), TLS);
         assert!(!first.wants_more(TLS));
         assert_eq!(first.server_name(), Some("shop.test"));
         assert_eq!(first.into_vec(), hello);

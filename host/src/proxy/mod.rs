@@ -16,6 +16,8 @@ mod context;
 mod exchange;
 mod first_bytes;
 mod forwarding;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hash_key;
 mod headers;
 mod hops;
