@@ -109,8 +109,9 @@ pub mod log {
     }
 }
 
-/// Key/value memory of the policy that outlives the instance and is shared by all workers. Entries of least recent use
-/// give way at 65536 entries; a key has at most 256 bytes, a value at most 4096.
+/// Key/value memory of the policy that outlives the instance and is shared by all workers, as long as the policy is
+/// configured. A key has at most 256 bytes, a value at most 4096; entries of least recent use give way at 65536 entries,
+/// and where the tables of all policies of the plugin have the memory that one of its instances may have.
 pub mod table {
     use super::backend::table;
     use crate::Duration;
@@ -128,7 +129,8 @@ pub mod table {
         table::remove(key);
     }
 
-    /// Adds to a counter that begins at 0 and lives for `ttl` from its first use; answers the sum.
+    /// Adds to a counter that begins at 0 and lives for `ttl` from its first use; answers the sum, or 0
+    /// where [`put`] would answer false.
     pub fn add(key: &[u8], amount: i64, ttl: Duration) -> i64 {
         table::add(key, amount, ttl.as_millis())
     }

@@ -35,17 +35,35 @@ pub(crate) const PROPERTIES: &[Property] = &[
         can_be_created_again,
     ),
     Property::quick("G12", ALL, "two policies of one instance know nothing of each other", policies_are_apart),
+    Property::thorough("G13", ALL, "what it has the host remember does not grow with the number of calls", table_stays),
 ];
 
 const PAGE: u64 = 64 << 10;
 
 fn memory_stays(trial: &mut Trial<'_>) -> Checked {
+    stays(trial, |balancer| balancer.memory_bytes(), "the size of its memory is not known")
+}
+
+/// More than that is filling the table, whose oldest entries then give way to new ones.
+const MOST_IN_TABLE: u64 = 16 << 20;
+
+fn table_stays(trial: &mut Trial<'_>) -> Checked {
+    stays(trial, |balancer| balancer.table_bytes(), "what the host remembers for it is not known")?;
+    match trial.measured.iter().find(|(what, _)| *what == "bytes") {
+        Some((_, bytes)) if *bytes > MOST_IN_TABLE as f64 => {
+            Err(format!("it keeps {bytes} bytes in the table for 20 endpoints and 500 requests").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn stays(trial: &mut Trial<'_>, size: fn(&dyn Balancer) -> Option<u64>, unknown: &str) -> Checked {
     let steps = random_steps(&mut trial.random, 500);
     let mut balancer = trial.balancer()?;
     let mut fleet = Fleet::new(20);
-    let Some(_) = balancer.memory_bytes() else {
-        return Err(Stop::Skipped("the size of its memory is not known".into()));
-    };
+    if size(&*balancer).is_none() {
+        return Err(Stop::Skipped(unknown.into()));
+    }
     let mut round = |balancer: &mut dyn Balancer, rounds: u32| -> Result<u64, String> {
         for _ in 0..rounds {
             // The same endpoints each time: only what is left behind adds up.
@@ -59,7 +77,7 @@ fn memory_stays(trial: &mut Trial<'_>) -> Checked {
             balancer.save()?;
         }
         fleet = Fleet::new(20);
-        Ok(balancer.memory_bytes().unwrap_or(0))
+        Ok(size(balancer).unwrap_or(0))
     };
     // It may take a while to find a size that it stays at; who leaks grows in every stage.
     let first = (trial.steps / 500).max(4);

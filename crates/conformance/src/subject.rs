@@ -140,6 +140,11 @@ pub trait Balancer {
     /// Memory of the instance; none where that is not known.
     fn memory_bytes(&self) -> Option<u64>;
 
+    /// What the host remembers for the policy, in bytes; none where that is not known.
+    fn table_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Instructions that it has executed up to now, or something like that; none where that is not known.
     fn executed(&self) -> Option<u64> {
         None

@@ -12,6 +12,7 @@ use plimsoll_conformance::{Selection, Settings};
 use super::Failure;
 use crate::conformance::Component;
 use crate::plugin::{Inspection, inspect};
+use crate::telemetry::printable_lines;
 
 /// Make, build and look at plugins.
 #[derive(Debug, Subcommand)]
@@ -194,6 +195,8 @@ impl Inspect {
 
 /// Not `println!`: whoever reads may stop early, as `head` does.
 fn print(text: &str) -> Result<()> {
+    // Some of it is what a component says of itself.
+    let text = printable_lines(text);
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("write to standard output"),
         _ => Ok(()),

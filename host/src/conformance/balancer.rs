@@ -140,6 +140,10 @@ impl suite::Balancer for UnderTest {
     fn memory_bytes(&self) -> Option<u64> {
         self.trial.memory_bytes()
     }
+
+    fn table_bytes(&self) -> Option<u64> {
+        self.trial.table_bytes()
+    }
 }
 
 pub(super) fn outcome(outcome: &suite::Outcome) -> Outcome {

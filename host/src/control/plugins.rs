@@ -190,28 +190,24 @@ impl Control {
             return Err(PluginError::BadName);
         }
         let _one_at_a_time = self.changing.lock().await;
-        let entry = {
-            let mut entry = self.lock().plugins.get(name).cloned().unwrap_or_default();
-            // The built-in version is what a rollback of the first upload goes back to.
-            if entry.is_built_in() {
-                entry.live(&self.engine, &self.services).map_err(LoadError::Start)?;
-            }
-            entry
-        };
+        let entry = self.lock().plugins.get(name).cloned().unwrap_or_default();
         let (control, name) = (self.clone(), Arc::<str>::from(name));
         let loading = {
-            let (entry, name) = (entry.clone(), name.clone());
+            let (mut entry, name) = (entry, name.clone());
             tokio::task::spawn_blocking(move || {
+                // The built-in version is what a rollback of the first upload goes back to.
+                if entry.is_built_in() {
+                    entry.live(&control.engine, &control.services).map_err(LoadError::Start)?;
+                }
                 let plugin = entry.load(&control.engine, &control.services, &name, &bytes, Source::Upload)?;
                 let plugin = Arc::new(plugin);
                 let made = control.make_for_all(&plugin)?;
                 control.hold_against(&plugin, conformance)?;
-                Ok::<_, PluginError>((plugin, made))
+                Ok::<_, PluginError>((entry, plugin, made))
             })
         };
-        let (plugin, made) = loading.await.map_err(|_| PluginError::WorkerGone)??;
+        let (mut entry, plugin, made) = loading.await.map_err(|_| PluginError::WorkerGone)??;
         self.swap(made).await?;
-        let mut entry = entry;
         entry.put(plugin.clone());
         self.lock().plugins.insert(name.clone(), entry);
         tracing::info!(target: "audit", plugin = &*name, version = plugin.version, digest = plugin.digest, "plugin is live");
@@ -302,7 +298,9 @@ impl Control {
 
     async fn swap(&self, made: Made) -> Result<(), PluginError> {
         if let Some(instance) = made.control {
+            let plugin = instance.plugin().name.clone();
             self.evaluation.swap(instance);
+            self.tell_of_evaluator(&plugin).await?;
         }
         let mut swapped = Vec::new();
         for (worker, instance) in self.workers.iter().zip(made.workers) {
@@ -319,6 +317,25 @@ impl Control {
             if let Some(cluster) = state.clusters.get_mut(&cluster) {
                 cluster.prepares = prepares;
             }
+        }
+        Ok(())
+    }
+}
+
+impl Control {
+    /// After another version of an evaluator has become live: brings it up to the endpoints of now, and tells the workers
+    /// whether it wants outcomes.
+    async fn tell_of_evaluator(&self, plugin: &str) -> Result<(), PluginError> {
+        let clusters = self.evaluation.wanting_outcomes(plugin);
+        let sets = sets(&self.lock().clusters);
+        for (cluster, _) in &clusters {
+            if let Some(set) = sets.get(cluster) {
+                self.evaluation.set_endpoints(cluster, set);
+            }
+        }
+        for worker in &self.workers {
+            let command = Command::TellHealth { clusters: clusters.clone() };
+            worker.send(command).await.map_err(|_| PluginError::WorkerGone)?;
         }
         Ok(())
     }

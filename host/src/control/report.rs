@@ -188,6 +188,7 @@ impl Control {
         for (name, quarantined) in states {
             self.registry.set_plugin_quarantined(&name, quarantined);
         }
+        self.registry.set_plugin_table_bytes(&self.services.table_bytes());
         self.registry.encode()
     }
 

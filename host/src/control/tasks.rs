@@ -27,9 +27,7 @@ impl Control {
         }
         let mut tasks = Vec::new();
         for (name, cluster) in &state.clusters {
-            if let Some(tick) = self.evaluation.plan(name).and_then(|plan| plan.tick) {
-                tasks.push(tokio::spawn(tick_cluster(Arc::downgrade(self), name.clone(), tick)).abort_handle());
-            }
+            tasks.push(tokio::spawn(tick_cluster(Arc::downgrade(self), name.clone())).abort_handle());
             tasks.extend(self.probes(name, cluster));
             if let Some(slow_start) = &cluster.config.slow_start {
                 let pace = (slow_start.duration / STEPS).max(PACE);
@@ -83,14 +81,33 @@ async fn warm_cluster(control: Weak<Control>, cluster: Arc<str>, pace: Duration)
     }
 }
 
-async fn tick_cluster(control: Weak<Control>, cluster: Arc<str>, tick: Duration) {
+/// Tells an evaluator that time has passed, at the pace that its plan asks for, if it does. Another version of it may ask
+/// for another.
+async fn tick_cluster(control: Weak<Control>, cluster: Arc<str>) {
+    let Some(mut swaps) = control.upgrade().map(|control| control.evaluation.swaps()) else { return };
+    loop {
+        swaps.mark_unchanged();
+        let Some(tick) = control.upgrade().map(|control| control.evaluation.plan(&cluster).and_then(|plan| plan.tick))
+        else {
+            return;
+        };
+        tokio::select! {
+            () = tick_every(&control, &cluster, tick) => return,
+            swapped = swaps.changed() => if swapped.is_err() { return },
+        }
+    }
+}
+
+/// For as long as there is a control plane.
+async fn tick_every(control: &Weak<Control>, cluster: &str, tick: Option<Duration>) {
+    let Some(tick) = tick else { return std::future::pending().await };
     let mut interval = tokio::time::interval(tick);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
         let Some(control) = control.upgrade() else { return };
-        let transitions = control.evaluation.tick(&cluster);
-        control.judge(&cluster, transitions);
+        let transitions = control.evaluation.tick(cluster);
+        control.judge(cluster, transitions);
     }
 }
 

@@ -2,6 +2,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::plugin::{
     Evaluator, Fault, HealthPlan, Instance, ProbeAction, ProbeEvent, ProbeResult, Prober, Services, Target, Transition,
     Transport,
@@ -14,6 +16,8 @@ use crate::snapshot::{EndpointSet, Outcome};
 pub struct Evaluation {
     services: Arc<Services>,
     inner: Mutex<Inner>,
+    /// Another version of an evaluator, which may have another plan, has become live.
+    swapped: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +43,7 @@ pub struct ProbeSettings {
 
 impl Evaluation {
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services, inner: Mutex::default() }
+        Self { services, inner: Mutex::default(), swapped: watch::Sender::default() }
     }
 
     /// Goes over to another configuration. Policies that know a state take it with them.
@@ -64,6 +68,24 @@ impl Evaluation {
             instance.restore(&place.save());
             *place = instance;
         }
+        drop(inner);
+        self.swapped.send_replace(());
+    }
+
+    /// Tells when plans may have changed.
+    pub fn swaps(&self) -> watch::Receiver<()> {
+        self.swapped.subscribe()
+    }
+
+    /// Clusters whose evaluator is a plugin, and whether it wants outcomes.
+    pub fn wanting_outcomes(&self, plugin: &str) -> Vec<(Arc<str>, bool)> {
+        let inner = self.lock();
+        let of_plugin = inner.clusters.iter().filter(|(_, policies)| *policies.evaluator.0 == *plugin);
+        of_plugin
+            .filter_map(|(cluster, Policies { evaluator: (name, evaluator), .. })| {
+                Some((cluster.clone(), evaluator.plan(inner.instances.get(name)?)?.outcomes))
+            })
+            .collect()
     }
 
     pub fn plan(&self, cluster: &str) -> Option<HealthPlan> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::convert;
 use super::fault::Fault;
+use super::handle::Handle;
 use super::imports::HOSTCALL_BYTES;
 use super::instance::{AT_START, CreateError, Instance, Live, OFF_REQUEST_PATH, ON_REQUEST_PATH, Plan};
-use super::loader::Plugin;
 use super::policy::PolicyConfig;
 use crate::snapshot::{EndpointSet, Outcome};
 
@@ -41,55 +41,55 @@ pub struct Request<'a> {
 /// A balancer policy on a worker.
 #[derive(Debug)]
 pub struct Balancer {
-    instance: Rc<RefCell<Instance>>,
-    policy: u32,
-    /// The version that the policy was created in.
-    version: Arc<Plugin>,
+    handle: Handle,
 }
 
 impl Balancer {
     pub fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
-        let version = instance.borrow().plugin().clone();
-        Self { instance, policy, version }
+        Self { handle: Handle::new(instance, policy) }
     }
 
-    /// Another policy of the same configuration, for a part of the cluster.
+    /// Another policy of the same configuration, for a part of the cluster. It ends when it is dropped.
     pub fn another(&self, part: &str, endpoints: &Arc<EndpointSet>) -> Result<Self, CreateError> {
-        let policy = self.instance.borrow_mut().add_policy_like(self.policy, part, endpoints)?;
-        Ok(Self::new(self.instance.clone(), policy))
+        Ok(Self { handle: self.handle.another(part, endpoints)? })
     }
 
-    /// False once another version has taken the place of the one that the policy was created in.
+    /// False once another instance has taken the place of the one that the policy was created in.
     pub fn is_current(&self) -> bool {
-        Arc::ptr_eq(&self.version, self.instance.borrow().plugin())
+        self.handle.is_current()
     }
 
     /// Asks for an endpoint. `Ok(None)` is the plugin's word that none can take the request.
     pub fn pick(&self, request: Request<'_>) -> Result<Option<Choice>, Fault> {
-        self.instance.borrow_mut().call(self.policy, ON_REQUEST_PATH, |live, policy| ask(live, policy, request))
+        self.handle
+            .instance_mut()
+            .call(self.handle.policy(), ON_REQUEST_PATH, |live, policy| ask(live, policy, request))
     }
 
     /// Brings the policy to another generation of the endpoints.
     pub fn set_endpoints(&self, endpoints: &Arc<EndpointSet>) {
-        self.instance.borrow_mut().set_endpoints(self.policy, endpoints);
+        self.handle.instance_mut().set_endpoints(self.handle.policy(), endpoints);
     }
 
     /// Tells what became of attempts, if the policy asked for it.
     pub fn outcomes(&self, batch: &[Outcome]) {
         // A fault is counted and changes nothing for any request.
-        let _ = self.instance.borrow_mut().call(self.policy, OFF_REQUEST_PATH, |live, policy| {
+        let _ = self.handle.instance_mut().call(self.handle.policy(), OFF_REQUEST_PATH, |live, policy| {
             let Some(balancer) = &live.balancer else { return Ok(()) };
             balancer.call_outcomes(&mut live.store, policy, &convert::outcomes(batch))
         });
     }
 
     pub fn wants_outcomes(&self) -> bool {
-        matches!(self.instance.borrow().plan(self.policy), Some(Plan::Balancer(BalancerPlan { outcomes: true, .. })))
+        matches!(
+            self.handle.instance().plan(self.handle.policy()),
+            Some(Plan::Balancer(BalancerPlan { outcomes: true, .. }))
+        )
     }
 
     /// The plugin's word for a choice.
     pub fn reason(&self, choice: Choice) -> Option<Arc<str>> {
-        match self.instance.borrow().plan(self.policy) {
+        match self.handle.instance().plan(self.handle.policy()) {
             Some(Plan::Balancer(plan)) => plan.reasons.get(choice.reason as usize).cloned(),
             _ => None,
         }
@@ -97,12 +97,12 @@ impl Balancer {
 
     /// Counts an answer that could not be used.
     pub fn invalid_answer(&self) -> Fault {
-        self.instance.borrow_mut().invalid_answer(self.policy)
+        self.handle.instance_mut().invalid_answer(self.handle.policy())
     }
 
     /// Counts that the host decided in the policy's stead.
     pub fn count_fallback(&self, fault: Fault) {
-        if let Some(shard) = self.instance.borrow().shard(self.policy) {
+        if let Some(shard) = self.handle.instance().shard(self.handle.policy()) {
             shard.fallback(fault.as_str());
         }
     }
@@ -125,7 +125,7 @@ pub(super) fn create(live: &mut Live, policy: u32, config: &str) -> Result<Plan,
         .call_create(&mut live.store, policy, config)
         .map_err(|error| CreateError::trapped(&error))?
         .map_err(|errors| CreateError::Refused(convert::mistakes(errors)))?;
-    let reasons = plan.reasons.into_iter().map(Arc::from).collect();
+    let reasons = convert::labels(&plan.reasons);
     Ok(Plan::Balancer(BalancerPlan { outcomes: plan.outcomes, reasons, prepares: plan.prepares }))
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::api::v0_1::plimsoll::plugin::types as wit;
 use super::policy::ConfigMistake;
 use crate::snapshot::{Availability, Change, Endpoint, EndpointSet, Outcome, OutcomeClass};
+use crate::telemetry::printable_within;
 
 /// What a policy wants to see of a request or connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -115,7 +116,31 @@ pub(super) fn outcomes(batch: &[Outcome]) -> Vec<wit::Outcome> {
 }
 
 pub(super) fn mistakes(errors: Vec<wit::ConfigError>) -> Vec<ConfigMistake> {
-    errors.into_iter().map(|error| ConfigMistake { path: error.path, message: error.message }).collect()
+    errors
+        .into_iter()
+        .take(MOST_MISTAKES)
+        .map(|error| ConfigMistake {
+            path: printable_within(&error.path, MAX_TEXT_BYTES),
+            message: printable_within(&error.message, MAX_TEXT_BYTES),
+        })
+        .collect()
+}
+
+/// Of what a plugin says to people: reasons, details, mistakes. It is kept, and shown in logs, metrics and terminals.
+const MAX_TEXT_BYTES: usize = 1024;
+/// Of a label, which stands in many lines.
+const MAX_LABEL_BYTES: usize = 128;
+/// Mistakes that a plugin may find in a configuration; more help nobody.
+const MOST_MISTAKES: usize = 100;
+
+/// What a plugin says to people, as one line.
+pub(super) fn text(text: &str) -> String {
+    printable_within(text, MAX_TEXT_BYTES)
+}
+
+/// Words for the access log.
+pub(super) fn labels(labels: &[String]) -> Arc<[Arc<str>]> {
+    labels.iter().map(|label| printable_within(label, MAX_LABEL_BYTES).into()).collect()
 }
 
 /// A header field as a plugin gave it; none if it cannot go over the wire.

@@ -131,7 +131,7 @@ impl From<wit::Transition> for Transition {
                 wit::Evidence::Probe => Evidence::Probe,
                 wit::Evidence::Traffic => Evidence::Traffic,
             },
-            reason: transition.reason,
+            reason: convert::text(&transition.reason),
         }
     }
 }

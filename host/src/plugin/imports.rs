@@ -9,15 +9,14 @@ use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 use super::api::v0_1::plimsoll::plugin::{clock, counters, keys, log, metrics, random, table, types};
 use super::engine::Limits;
 use super::loader::Grants;
-use super::memory::{Services, Table, splitmix};
+use super::memory::{Services, splitmix};
+use super::messages::Messages;
+use super::table::Table;
 use super::wasi::WasiGuest;
 use crate::snapshot::{EndpointCounters, EndpointSet};
 
 /// Bytes that one call may move from the guest to the host.
 pub(super) const HOSTCALL_BYTES: usize = 8 << 20;
-const MAX_MESSAGE_BYTES: usize = 4096;
-const MESSAGES_PER_SECOND: u32 = 100;
-
 /// What the store of an instance holds.
 pub(super) struct Guest {
     limits: StoreLimits,
@@ -25,14 +24,15 @@ pub(super) struct Guest {
     pub(super) memory_refused: bool,
     /// Of all its linear memories.
     pub(super) memory_bytes: usize,
-    pub(super) policies: Vec<PolicyContext>,
-    /// Index into `policies` of the policy being called.
+    /// By their numbers; none where a policy was destroyed.
+    policies: Vec<Option<PolicyContext>>,
+    /// Number of the policy being called.
     pub(super) current: usize,
     pub(super) overdue: Overdue,
     pub(super) wasi: Option<WasiGuest>,
     services: Arc<Services>,
     plugin: Arc<str>,
-    messages: MessageBudget,
+    messages: Arc<Messages>,
 }
 
 /// The host's side of one policy.
@@ -60,7 +60,8 @@ impl Guest {
             .tables(16)
             .memories(4)
             .build();
-        let wasi = wasi.then(|| WasiGuest::new(plugin.clone()));
+        let messages = Arc::new(Messages::of(plugin.clone(), services.clone()));
+        let wasi = wasi.then(|| WasiGuest::new(messages.clone()));
         Self {
             limits,
             memory_refused: false,
@@ -71,12 +72,30 @@ impl Guest {
             wasi,
             services,
             plugin,
-            messages: MessageBudget::default(),
+            messages,
         }
     }
 
+    pub(super) fn put_policy(&mut self, policy: u32, context: PolicyContext) {
+        let at = policy as usize;
+        if self.policies.len() <= at {
+            self.policies.resize_with(at + 1, || None);
+        }
+        self.policies[at] = Some(context);
+    }
+
+    pub(super) fn remove_policy(&mut self, policy: u32) {
+        if let Some(place) = self.policies.get_mut(policy as usize) {
+            *place = None;
+        }
+    }
+
+    pub(super) fn policy_mut(&mut self, policy: u32) -> Option<&mut PolicyContext> {
+        self.policies.get_mut(policy as usize)?.as_mut()
+    }
+
     fn policy(&self) -> Option<&PolicyContext> {
-        self.policies.get(self.current)
+        self.policies.get(self.current)?.as_ref()
     }
 
     fn counter<T: Default>(&self, slot: u32, read: impl FnOnce(&EndpointCounters) -> T) -> T {
@@ -150,21 +169,8 @@ pub(super) fn link(linker: &mut wasmtime::component::Linker<Guest>, grants: &Gra
 impl types::Host for Guest {}
 
 impl log::Host for Guest {
-    fn write(&mut self, level: log::Level, mut message: String) {
-        if !self.messages.spend(self.services.now_ms()) {
-            return;
-        }
-        if message.len() > MAX_MESSAGE_BYTES {
-            let end = (0..=MAX_MESSAGE_BYTES).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
-            message.truncate(end);
-        }
-        let plugin = &*self.plugin;
-        match level {
-            log::Level::Error => tracing::error!(plugin, "{message}"),
-            log::Level::Warn => tracing::warn!(plugin, "{message}"),
-            log::Level::Info => tracing::info!(plugin, "{message}"),
-            log::Level::Debug => tracing::debug!(plugin, "{message}"),
-        }
+    fn write(&mut self, level: log::Level, message: String) {
+        self.messages.write(level, &message);
     }
 }
 
@@ -186,7 +192,7 @@ impl clock::Host for Guest {
 
 impl random::Host for Guest {
     fn next(&mut self) -> u64 {
-        let Some(policy) = self.policies.get_mut(self.current) else { return 0 };
+        let Some(Some(policy)) = self.policies.get_mut(self.current) else { return 0 };
         let value = splitmix(policy.random);
         policy.random = policy.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         value
@@ -256,23 +262,5 @@ impl table::Host for Guest {
 
     fn add(&mut self, key: Vec<u8>, amount: i64, ttl_ms: u64) -> i64 {
         self.policy().map_or(0, |policy| policy.table.add(self.services.now_ms(), &key, amount, ttl_ms))
-    }
-}
-
-/// Messages that an instance may still log in this second.
-#[derive(Default)]
-struct MessageBudget {
-    second: u64,
-    spent: u32,
-}
-
-impl MessageBudget {
-    fn spend(&mut self, now_ms: u64) -> bool {
-        let second = now_ms / 1000;
-        if second != self.second {
-            *self = Self { second, spent: 0 };
-        }
-        self.spent += 1;
-        self.spent <= MESSAGES_PER_SECOND
     }
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
@@ -12,9 +13,10 @@ use super::lifecycle::Manifest;
 use super::loader::Plugin;
 use super::memory::Services;
 use super::policy::{ConfigMistake, PolicyConfig, Role};
+use super::table::Table;
 use super::{affinity, balancer, convert, health, partitioner, prober, router};
 use crate::snapshot::EndpointSet;
-use crate::telemetry::PluginShard;
+use crate::telemetry::{LivePolicy, PluginShard, printable_within};
 
 /// Deadline of a call while a request waits for it.
 pub(super) const ON_REQUEST_PATH: Duration = Duration::from_millis(2);
@@ -26,8 +28,12 @@ pub(super) const AT_CHANGE: Duration = Duration::from_millis(100);
 pub(super) const AT_START: Duration = Duration::from_millis(500);
 /// Largest state that a policy may hand over.
 const MAX_STATE_BYTES: usize = 1 << 20;
+/// Of an error and its causes.
+const MAX_ERROR_BYTES: usize = 8 << 10;
 /// One call in so many is timed: reading the clock twice costs a third of a call.
 const TIMED_ONE_IN: u32 = 16;
+
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 /// One live copy of a plugin with its policies. It belongs to one thread at a time: made in the control plane, then
 /// moved to a worker. A guest that traps is thrown away; its policies are created again from what is kept here.
@@ -36,7 +42,10 @@ pub struct Instance {
     services: Arc<Services>,
     worker: u32,
     live: Option<Live>,
-    policies: Vec<Policy>,
+    /// By their numbers; none where a policy was destroyed, whose number the next one gets.
+    policies: Vec<Option<Policy>>,
+    /// Which of all instances this is.
+    serial: u64,
     consecutive_faults: u32,
     rebuild_at_ms: u64,
     calls: u32,
@@ -54,6 +63,9 @@ struct Policy {
     endpoints: Arc<EndpointSet>,
     plan: Plan,
     shard: Arc<PluginShard>,
+    /// Kept here too, since the guest and what it holds end with a fault.
+    table: Arc<Table>,
+    _counted: LivePolicy,
 }
 
 /// What a policy answered when it was created.
@@ -108,10 +120,24 @@ impl Instance {
             worker,
             live: Some(live),
             policies: Vec::new(),
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             consecutive_faults: 0,
             rebuild_at_ms: 0,
             calls: 0,
         })
+    }
+
+    /// Tells one instance from all others.
+    pub(super) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    fn policy(&self, policy: u32) -> Option<&Policy> {
+        self.policies.get(policy as usize)?.as_ref()
+    }
+
+    fn policy_mut(&mut self, policy: u32) -> Option<&mut Policy> {
+        self.policies.get_mut(policy as usize)?.as_mut()
     }
 
     pub fn plugin(&self) -> &Arc<Plugin> {
@@ -120,13 +146,39 @@ impl Instance {
 
     /// Creates a policy, and tells it the endpoints if it is of a role that has any. Answers its number.
     pub fn add_policy(&mut self, config: PolicyConfig, endpoints: Arc<EndpointSet>) -> Result<u32, CreateError> {
-        let number = u32::try_from(self.policies.len()).unwrap_or(u32::MAX);
+        let free = self.policies.iter().position(Option::is_none).unwrap_or(self.policies.len());
+        let number = u32::try_from(free).unwrap_or(u32::MAX);
         let Some(live) = &mut self.live else { return Err(CreateError::Failed("the instance is broken".into())) };
+        let table = table_of(&self.services, &self.plugin, &config);
         let plan = live.create(&self.plugin, &self.services, self.worker, number, &config, &endpoints)?;
         let worker = (self.worker != u32::MAX).then_some(self.worker as usize);
         let shard = self.services.registry().plugin(worker, &self.plugin.name, config.role.as_str());
-        self.policies.push(Policy { config, endpoints, plan, shard });
+        let counted = shard.policy();
+        let policy = Policy { config, endpoints, plan, shard, table, _counted: counted };
+        if free == self.policies.len() {
+            self.policies.push(Some(policy));
+        } else {
+            self.policies[free] = Some(policy);
+        }
         Ok(number)
+    }
+
+    /// Ends a policy, in the guest and here. A guest that fails at it is rebuilt without.
+    pub(super) fn destroy_policy(&mut self, policy: u32) {
+        let Some(role) = self.policy(policy).map(|record| record.config.role) else { return };
+        if self.live.is_some() {
+            // The fault, if any, is counted.
+            let _ = self.call(policy, OFF_REQUEST_PATH, |live, policy| live.destroy(role, policy));
+        }
+        if let Some(live) = &mut self.live {
+            live.store.data_mut().remove_policy(policy);
+        }
+        self.policies[policy as usize] = None;
+    }
+
+    /// What the host remembers for a policy, in bytes.
+    pub(super) fn table_bytes(&self, policy: u32) -> Option<u64> {
+        Some(self.policy(policy)?.table.bytes() as u64)
     }
 
     /// Creates another policy of the configuration that `policy` has, for a part of its cluster. Answers its number.
@@ -136,15 +188,26 @@ impl Instance {
         part: &str,
         endpoints: &Arc<EndpointSet>,
     ) -> Result<u32, CreateError> {
-        let Some(record) = self.policies.get(policy as usize) else { return Err(CreateError::MissingRole) };
+        if self.plugin.breaker.is_quarantined(|| self.services.now_ms()) {
+            return Err(CreateError::Failed(Fault::Quarantined.to_string()));
+        }
+        if self.live.is_none() {
+            self.rebuild().map_err(|fault| CreateError::Failed(fault.to_string()))?;
+        }
+        let Some(record) = self.policy(policy) else { return Err(CreateError::MissingRole) };
         let scope = format!("{}/{part}", record.config.scope).into();
         let config = PolicyConfig { scope, ..record.config.clone() };
-        self.add_policy(config, endpoints.clone())
+        let added = self.add_policy(config, endpoints.clone());
+        if let Err(CreateError::Failed(error)) = &added {
+            // As any call: counted, and the guest is in no state to go on.
+            self.fault(policy, &wasmtime::Error::msg(error.clone()));
+        }
+        added
     }
 
     /// Brings a policy to another generation of its endpoints. A policy that fails at it is rebuilt with the new ones.
     pub fn set_endpoints(&mut self, policy: u32, endpoints: &Arc<EndpointSet>) {
-        let Some(record) = self.policies.get(policy as usize) else { return };
+        let Some(record) = self.policy(policy) else { return };
         let role = record.config.role;
         if record.endpoints.generation() == endpoints.generation() {
             return;
@@ -156,22 +219,25 @@ impl Instance {
 
     /// Notes the endpoints of a policy without telling it. Answers those before.
     pub(super) fn replace_endpoints(&mut self, policy: u32, endpoints: &Arc<EndpointSet>) -> Option<Arc<EndpointSet>> {
-        let record = self.policies.get_mut(policy as usize)?;
+        let record = self.policies.get_mut(policy as usize)?.as_mut()?;
         if let Some(live) = &mut self.live
-            && let Some(context) = live.store.data_mut().policies.get_mut(policy as usize)
+            && let Some(context) = live.store.data_mut().policy_mut(policy)
         {
             context.endpoints = endpoints.clone();
         }
         Some(std::mem::replace(&mut record.endpoints, endpoints.clone()))
     }
 
+    fn numbered(&self) -> impl Iterator<Item = (u32, &Policy)> {
+        (0..).zip(&self.policies).filter_map(|(number, policy)| Some((number, policy.as_ref()?)))
+    }
+
     /// The state of every policy that has some, for the version or instance that comes after this one.
     pub fn save(&mut self) -> Vec<(Role, Arc<str>, Vec<u8>)> {
         let policies: Vec<_> =
-            self.policies.iter().map(|policy| (policy.config.role, policy.config.scope.clone())).collect();
+            self.numbered().map(|(number, policy)| (number, policy.config.role, policy.config.scope.clone())).collect();
         let mut saved = Vec::new();
-        for (number, (role, scope)) in policies.into_iter().enumerate() {
-            let number = number as u32;
+        for (number, role, scope) in policies {
             let state = self.call(number, OFF_REQUEST_PATH, |live, _| {
                 live.lifecycle.call_save(&mut live.store, role.into(), number)
             });
@@ -189,9 +255,8 @@ impl Instance {
     pub fn restore(&mut self, saved: &[(Role, Arc<str>, Vec<u8>)]) {
         for (role, scope, state) in saved {
             let found =
-                self.policies.iter().position(|policy| policy.config.role == *role && policy.config.scope == *scope);
-            if let Some(number) = found {
-                let number = number as u32;
+                self.numbered().find(|(_, policy)| policy.config.role == *role && policy.config.scope == *scope);
+            if let Some((number, _)) = found {
                 let _ = self.call(number, OFF_REQUEST_PATH, |live, _| {
                     live.lifecycle.call_restore(&mut live.store, (*role).into(), number, state)
                 });
@@ -201,12 +266,12 @@ impl Instance {
 
     /// Whether a slot is one of the endpoints that a policy was told.
     pub(super) fn knows_slot(&self, policy: u32, slot: u32) -> bool {
-        self.policies.get(policy as usize).is_some_and(|record| record.endpoints.get(slot).is_some())
+        self.policy(policy).is_some_and(|record| record.endpoints.get(slot).is_some())
     }
 
     /// Counts an answer that the host could not use.
     pub fn invalid_answer(&mut self, policy: u32) -> Fault {
-        if let Some(record) = self.policies.get(policy as usize) {
+        if let Some(record) = self.policy(policy) {
             record.shard.invalid_answer();
             // Few enough lines: repeated faults are quarantine.
             tracing::error!(
@@ -225,7 +290,7 @@ impl Instance {
     }
 
     pub(super) fn plan(&self, policy: u32) -> Option<&Plan> {
-        self.policies.get(policy as usize).map(|record| &record.plan)
+        self.policy(policy).map(|record| &record.plan)
     }
 
     /// Whether a policy is a balancer that wants to prepare for endpoints ahead.
@@ -234,11 +299,11 @@ impl Instance {
     }
 
     pub(super) fn plan_mut(&mut self, policy: u32) -> Option<&mut Plan> {
-        self.policies.get_mut(policy as usize).map(|record| &mut record.plan)
+        self.policy_mut(policy).map(|record| &mut record.plan)
     }
 
     pub(super) fn shard(&self, policy: u32) -> Option<&PluginShard> {
-        self.policies.get(policy as usize).map(|record| &*record.shard)
+        self.policy(policy).map(|record| &*record.shard)
     }
 
     /// Calls the guest on behalf of a policy, within `deadline`. Every failure ends here, counted and logged.
@@ -261,7 +326,7 @@ impl Instance {
         match call(live, policy) {
             Ok(answer) => {
                 self.consecutive_faults = 0;
-                if let Some(record) = self.policies.get(policy as usize) {
+                if let Some(record) = self.policy(policy) {
                     record.shard.call(started.map(|started| started.elapsed()));
                 }
                 Ok(answer)
@@ -276,7 +341,7 @@ impl Instance {
         self.consecutive_faults += 1;
         let now_ms = self.services.now_ms();
         self.rebuild_at_ms = now_ms + backoff_ms(self.consecutive_faults);
-        let role = self.policies.get(policy as usize).map(|record| {
+        let role = self.policy(policy).map(|record| {
             record.shard.trap(kind.as_str());
             (record.config.role.as_str(), record.config.scope.clone())
         });
@@ -321,9 +386,10 @@ impl Instance {
 
     fn rebuilt(&mut self) -> Result<Live, String> {
         let mut live = Live::start(&self.plugin, &self.services).map_err(|error| describe_error(&error))?;
-        for (number, record) in self.policies.iter_mut().enumerate() {
+        for (number, record) in (0..).zip(&mut self.policies) {
+            let Some(record) = record else { continue };
             let plan = live
-                .create(&self.plugin, &self.services, self.worker, number as u32, &record.config, &record.endpoints)
+                .create(&self.plugin, &self.services, self.worker, number, &record.config, &record.endpoints)
                 .map_err(|error| error.to_string())?;
             let before = std::mem::replace(&mut record.plan, plan);
             record.plan.inherit(before);
@@ -374,11 +440,12 @@ impl Live {
         config: &PolicyConfig,
         endpoints: &Arc<EndpointSet>,
     ) -> Result<Plan, CreateError> {
-        self.store.data_mut().policies.push(PolicyContext {
+        let context = PolicyContext {
             endpoints: endpoints.clone(),
             random: services.seed(worker, number),
-            table: services.table(&plugin.name, config.role, &config.scope),
-        });
+            table: table_of(services, plugin, config),
+        };
+        self.store.data_mut().put_policy(number, context);
         self.arm(number, AT_START);
         let plan = match config.role {
             Role::Router => router::create(self, number, config),
@@ -389,13 +456,27 @@ impl Live {
             Role::Prober => prober::create(self, number, &config.config),
             Role::Filter => Err(CreateError::MissingRole),
         };
-        let plan = plan.inspect_err(|_| {
-            self.store.data_mut().policies.pop();
-        })?;
+        let plan = plan.inspect_err(|_| self.store.data_mut().remove_policy(number))?;
         self.arm(number, AT_START);
-        self.tell_endpoints(config.role, number, &EndpointSet::default(), endpoints)
-            .map_err(|error| CreateError::Failed(describe_error(&error)))?;
+        if let Err(error) = self.tell_endpoints(config.role, number, &EndpointSet::default(), endpoints) {
+            self.store.data_mut().remove_policy(number);
+            return Err(CreateError::Failed(describe_error(&error)));
+        }
         Ok(plan)
+    }
+
+    pub(super) fn destroy(&mut self, role: Role, policy: u32) -> wasmtime::Result<()> {
+        let store = &mut self.store;
+        let destroyed = match role {
+            Role::Router => self.router.as_ref().map(|router| router.call_destroy(store, policy)),
+            Role::Balancer => self.balancer.as_ref().map(|balancer| balancer.call_destroy(store, policy)),
+            Role::Partitioner => self.partitioner.as_ref().map(|partitioner| partitioner.call_destroy(store, policy)),
+            Role::Affinity => self.affinity.as_ref().map(|affinity| affinity.call_destroy(store, policy)),
+            Role::Health => self.health.as_ref().map(|health| health.call_destroy(store, policy)),
+            Role::Prober => self.prober.as_ref().map(|prober| prober.call_destroy(store, policy)),
+            Role::Filter => None,
+        };
+        destroyed.unwrap_or(Ok(()))
     }
 
     /// Tells a policy the step from `before` to `after`: by changes where the role takes them and they are few, else whole.
@@ -452,6 +533,10 @@ impl Live {
     }
 }
 
+pub(super) fn table_of(services: &Services, plugin: &Plugin, config: &PolicyConfig) -> Arc<Table> {
+    services.table(&plugin.name, config.role.as_str(), &config.scope, plugin.limits.memory_bytes)
+}
+
 /// Asks a fresh instance of a plugin who it is.
 pub(super) fn describe(plugin: &Plugin, services: &Arc<Services>) -> Result<Manifest, String> {
     let mut live = Live::start(plugin, services).map_err(|error| describe_error(&error))?;
@@ -496,7 +581,8 @@ pub(super) fn thread_cpu_time() -> Duration {
 /// Error and causes in one line; the guest's backtrace is in it.
 pub(super) fn describe_error(error: &wasmtime::Error) -> String {
     let text = format!("{error:#}");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    // Names of functions in it are the guest's.
+    printable_within(&text.split_whitespace().collect::<Vec<_>>().join(" "), MAX_ERROR_BYTES)
 }
 
 impl std::fmt::Display for CreateError {

@@ -13,6 +13,7 @@ use super::imports::{self, Guest};
 use super::instance;
 use super::memory::Services;
 use super::policy::{ConfigMistake, Role};
+use crate::telemetry::{is_unprintable, printable_within};
 
 /// Package and version of the contract that this host serves.
 const CONTRACT: &str = "plimsoll:plugin/";
@@ -217,18 +218,31 @@ impl Plugin {
         if !Self::is_name(&manifest.name) {
             return Err(LoadError::Manifest(format!(
                 "name {:?} is not of the form [a-z][a-z0-9-]{{0,63}}",
-                manifest.name
+                printable_within(&manifest.name, 64)
             )));
         }
-        if manifest.version.len() > 64 || manifest.summary.len() > 1024 {
-            return Err(LoadError::Manifest("version or summary is too long".into()));
+        if manifest.version.len() > 64 || semver::Version::parse(&manifest.version).is_err() {
+            let version = printable_within(&manifest.version, 64);
+            return Err(LoadError::Manifest(format!("version `{version}` is no semantic version, such as 1.2.3")));
+        }
+        if manifest.summary.len() > 1024 || manifest.summary.contains(is_unprintable) {
+            let summary = printable_within(&manifest.summary, 64);
+            return Err(LoadError::Manifest(format!("summary `{summary}` is not one line of at most 1024 bytes")));
         }
         for (role, text) in manifest.config_schemas {
             let schema: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-                LoadError::Manifest(format!("config schema of {} is not JSON: {error}", role.as_str()))
+                LoadError::Manifest(format!(
+                    "config schema of {} is not JSON: {}",
+                    role.as_str(),
+                    printable_within(&error.to_string(), 256)
+                ))
             })?;
             jsonschema::validator_for(&schema).map_err(|error| {
-                LoadError::Manifest(format!("config schema of {} is not a JSON Schema: {error}", role.as_str()))
+                LoadError::Manifest(format!(
+                    "config schema of {} is not a JSON Schema: {}",
+                    role.as_str(),
+                    printable_within(&error.to_string(), 256)
+                ))
             })?;
             self.config_schemas.insert(role, schema);
         }
@@ -247,7 +261,10 @@ impl Plugin {
         validator
             .iter_errors(config)
             .take(32)
-            .map(|error| ConfigMistake { path: error.instance_path().to_string(), message: error.to_string() })
+            .map(|error| ConfigMistake {
+                path: error.instance_path().to_string(),
+                message: printable_within(&error.to_string(), 1024),
+            })
             .collect()
     }
 }
@@ -323,12 +340,12 @@ fn check_imports(engine: &Engine, component: &Component, grants: &Grants) -> Res
 fn export_names(engine: &Engine, component: &Component) -> String {
     let ty = component.component_type();
     let names: Vec<&str> = ty.exports(&engine.wasmtime).map(|(name, _)| name).take(16).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() { "none".to_owned() } else { printable_within(&names.join(", "), 1024) }
 }
 
 /// Compilers report with a page of context; a person needs the first line and its cause.
 fn first_line(error: &wasmtime::Error) -> String {
-    format!("{error:#}").lines().next().unwrap_or_default().to_owned()
+    printable_within(format!("{error:#}").lines().next().unwrap_or_default(), 1024)
 }
 
 struct HexDigest<'a>(&'a [u8]);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::convert::{self, Attribute, Values};
 use super::fault::Fault;
+use super::handle::Handle;
 use super::instance::{AT_CHANGE, CreateError, Instance, Live, ON_REQUEST_PATH, Plan};
 use super::loader::Plugin;
 use crate::snapshot::EndpointSet;
@@ -26,37 +27,32 @@ pub struct Group {
 /// A partitioner policy on a worker.
 #[derive(Debug)]
 pub struct Partitioner {
-    instance: Rc<RefCell<Instance>>,
-    policy: u32,
-    /// The version that the policy was created in.
-    version: Arc<Plugin>,
+    handle: Handle,
 }
 
 impl Partitioner {
     pub fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
-        let version = instance.borrow().plugin().clone();
-        Self { instance, policy, version }
+        Self { handle: Handle::new(instance, policy) }
     }
 
-    /// Another policy of the same configuration, for a part of the cluster.
+    /// Another policy of the same configuration, for a part of the cluster. It ends when it is dropped.
     pub fn another(&self, part: &str, endpoints: &Arc<EndpointSet>) -> Result<Self, CreateError> {
-        let policy = self.instance.borrow_mut().add_policy_like(self.policy, part, endpoints)?;
-        Ok(Self::new(self.instance.clone(), policy))
+        Ok(Self { handle: self.handle.another(part, endpoints)? })
     }
 
-    /// False once another version has taken the place of the one that the policy was created in.
+    /// False once another instance has taken the place of the one that the policy was created in.
     pub fn is_current(&self) -> bool {
-        Arc::ptr_eq(&self.version, &self.current_version())
+        self.handle.is_current()
     }
 
     /// The version that is live.
     pub fn current_version(&self) -> Arc<Plugin> {
-        self.instance.borrow().plugin().clone()
+        self.handle.current_version()
     }
 
     /// What the policy wants to see of a request.
     pub fn attributes(&self) -> Arc<[Attribute]> {
-        match self.instance.borrow().plan(self.policy) {
+        match self.handle.instance().plan(self.handle.policy()) {
             Some(Plan::Partitioner(plan)) => plan.attributes.clone(),
             _ => Arc::new([]),
         }
@@ -64,19 +60,19 @@ impl Partitioner {
 
     /// Whether a request must not go where the policy did not send it, also while it cannot be asked.
     pub fn is_strict(&self) -> bool {
-        matches!(self.instance.borrow().plan(self.policy), Some(Plan::Partitioner(plan)) if plan.is_strict)
+        matches!(self.handle.instance().plan(self.handle.policy()), Some(Plan::Partitioner(plan)) if plan.is_strict)
     }
 
     /// Divides the endpoints.
     pub fn divide(&self, endpoints: &Arc<EndpointSet>) -> Result<Vec<Group>, Fault> {
-        let mut instance = self.instance.borrow_mut();
-        instance.replace_endpoints(self.policy, endpoints);
-        instance.call(self.policy, AT_CHANGE, |live, policy| tell(live, policy, endpoints))
+        let mut instance = self.handle.instance_mut();
+        instance.replace_endpoints(self.handle.policy(), endpoints);
+        instance.call(self.handle.policy(), AT_CHANGE, |live, policy| tell(live, policy, endpoints))
     }
 
     /// Asks for a group by its place. `Ok(None)` is the plugin's word that no endpoint may take the request.
     pub fn choose(&self, values: &Values, key: Option<u64>, attempt: u32) -> Result<Option<u32>, Fault> {
-        self.instance.borrow_mut().call(self.policy, ON_REQUEST_PATH, |live, policy| {
+        self.handle.instance_mut().call(self.handle.policy(), ON_REQUEST_PATH, |live, policy| {
             let Some(partitioner) = &live.partitioner else { return Err(wasmtime::Error::msg("no such role")) };
             partitioner.call_choose(&mut live.store, policy, values, key, attempt)
         })
@@ -84,12 +80,12 @@ impl Partitioner {
 
     /// Counts an answer that could not be used.
     pub fn invalid_answer(&self) -> Fault {
-        self.instance.borrow_mut().invalid_answer(self.policy)
+        self.handle.instance_mut().invalid_answer(self.handle.policy())
     }
 
     /// Counts that the host decided in the policy's stead.
     pub fn count_fallback(&self, fault: Fault) {
-        if let Some(shard) = self.instance.borrow().shard(self.policy) {
+        if let Some(shard) = self.handle.instance().shard(self.handle.policy()) {
             shard.fallback(fault.as_str());
         }
     }

@@ -116,7 +116,9 @@ impl From<wit::Action> for ProbeAction {
                 requests_per_second: load.requests_per_second,
                 errors_per_second: load.errors_per_second,
             }),
-            wit::Action::Finish(verdict) => Self::Finish { passed: verdict.passed, detail: verdict.detail },
+            wit::Action::Finish(verdict) => {
+                Self::Finish { passed: verdict.passed, detail: convert::text(&verdict.detail) }
+            }
         }
     }
 }

@@ -178,7 +178,8 @@ pub(super) fn create(live: &mut Live, policy: u32, config: &PolicyConfig) -> Res
             Some(position) => clusters.push(*position),
             None => {
                 let path = place_of_name(&config.config, name);
-                unknown.push(ConfigMistake { path, message: format!("cluster `{name}` does not exist") });
+                unknown
+                    .push(ConfigMistake { path, message: convert::text(&format!("cluster `{name}` does not exist")) });
             }
         }
     }
@@ -190,10 +191,7 @@ pub(super) fn create(live: &mut Live, policy: u32, config: &PolicyConfig) -> Res
         fallback => fallback.flatten(),
     };
     Ok(Plan::Router(RouterState {
-        plan: RouterPlan {
-            attributes: convert::attributes(plan.attributes),
-            routes: plan.routes.into_iter().map(Arc::from).collect(),
-        },
+        plan: RouterPlan { attributes: convert::attributes(plan.attributes), routes: convert::labels(&plan.routes) },
         clusters,
         fallback,
         memo: Memo::default(),

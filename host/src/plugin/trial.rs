@@ -132,11 +132,16 @@ impl BalancerOnTrial {
     pub fn memory_bytes(&self) -> Option<u64> {
         self.call(|live, _| Ok(live.store.data().memory_bytes as u64)).ok()
     }
+
+    /// What the host remembers for the policy, in bytes.
+    pub fn table_bytes(&self) -> Option<u64> {
+        self.instance.borrow().table_bytes(self.policy)
+    }
 }
 
 /// Lets host functions read the counters of these endpoints.
 pub(super) fn show(live: &mut Live, policy: u32, endpoints: &Arc<EndpointSet>) {
-    if let Some(context) = live.store.data_mut().policies.get_mut(policy as usize) {
+    if let Some(context) = live.store.data_mut().policy_mut(policy) {
         context.endpoints = endpoints.clone();
     }
 }

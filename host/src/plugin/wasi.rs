@@ -20,7 +20,12 @@ use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
+use super::api::v0_1::plimsoll::plugin::log::Level;
 use super::imports::Guest;
+use super::messages::Messages;
+
+/// Streams, pollables and the like that a guest may have open at once; one more is a trap.
+const MOST_RESOURCES: usize = 1024;
 
 pub(super) struct WasiGuest {
     context: WasiCtx,
@@ -28,8 +33,8 @@ pub(super) struct WasiGuest {
 }
 
 impl WasiGuest {
-    pub(super) fn new(plugin: Arc<str>) -> Self {
-        let output = LogStream { plugin };
+    pub(super) fn new(messages: Arc<Messages>) -> Self {
+        let output = LogStream { messages };
         let context = WasiCtxBuilder::new()
             .stdout(output.clone())
             .stderr(output)
@@ -37,7 +42,9 @@ impl WasiGuest {
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .build();
-        Self { context, table: ResourceTable::new() }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MOST_RESOURCES);
+        Self { context, table }
     }
 }
 
@@ -220,7 +227,7 @@ impl sync::io::streams::HostInputStream for Resources<'_> {
 /// Where a guest's stdout and stderr go: each write is a line of the log.
 #[derive(Clone)]
 struct LogStream {
-    plugin: Arc<str>,
+    messages: Arc<Messages>,
 }
 
 /// Bytes of one write that are logged; the rest is cut.
@@ -246,7 +253,7 @@ impl OutputStream for LogStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_LOGGED_BYTES)]);
         for line in text.lines().filter(|line| !line.is_empty()) {
-            tracing::info!(plugin = &*self.plugin, "{}", line.escape_debug());
+            self.messages.write(Level::Info, line);
         }
         Ok(())
     }

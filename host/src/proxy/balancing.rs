@@ -50,6 +50,8 @@ pub struct Balancing {
     endpoints: RefCell<Arc<EndpointSet>>,
     /// When to try again what a plugin failed at.
     divide_again_at_ms: Cell<Option<u64>>,
+    /// By the division that is under way, of all partitioners.
+    groups_made: Cell<usize>,
 }
 
 /// How a partitioner has divided what it was given.
@@ -80,7 +82,7 @@ enum Inside {
     },
 }
 
-/// Groups of one partitioner. Each costs a policy of the balancer on every worker.
+/// Groups of one partitioner, and of all that divide a cluster. Each costs a policy on every worker.
 const MOST_GROUPS: usize = 1024;
 
 /// Between two tries to divide endpoints, which requests wait for.
@@ -94,6 +96,7 @@ impl Balancing {
             groups: RefCell::default(),
             endpoints: RefCell::default(),
             divide_again_at_ms: Cell::new(None),
+            groups_made: Cell::new(0),
         }
     }
 
@@ -203,8 +206,13 @@ impl Balancing {
         let Some((outermost, inner)) = self.partitioners.split_first() else { return };
         let version = outermost.current_version();
         let before = self.groups.take().and_then(Rc::into_inner);
-        // Another version may divide otherwise at the same generation, of which balancers would not hear.
-        let before = before.filter(|before| Arc::ptr_eq(&before.version, &version));
+        // Another version may divide otherwise at the same generation, of which balancers would not hear. What was
+        // remembered for a group stays for the group of the same name: its policies go after the new ones have come.
+        let (before, _outdated) = match before {
+            Some(before) if Arc::ptr_eq(&before.version, &version) => (Some(before), None),
+            outdated => (None, outdated),
+        };
+        self.groups_made.set(0);
         let divided = divided(outermost, endpoints);
         let groups = divided.inspect_err(|fault| outermost.count_fallback(*fault)).ok().map(|groups| {
             let members = self.members(inner, groups, endpoints, before.map(|before| before.members));
@@ -229,7 +237,12 @@ impl Balancing {
             let known = before.iter().position(|member| member.name == group.name);
             let known = known.map(|at| before.swap_remove(at).inside);
             let set = Arc::new(endpoints.part(&group.slots));
+            self.groups_made.set(self.groups_made.get() + 1);
             let inside = match inner.split_first() {
+                _ if self.groups_made.get() > 2 * MOST_GROUPS => {
+                    tracing::error!("the partitioners of a cluster have made more than {} groups", 2 * MOST_GROUPS);
+                    Inside::Nobody { fault: Fault::InvalidAnswer, is_strict: false }
+                }
                 None => self.balancer_of(&group.name, &set, known),
                 Some((configured, further)) => self.groups_of(configured, further, &group.name, &set, known),
             };

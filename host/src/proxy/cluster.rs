@@ -32,7 +32,7 @@ pub struct Cluster {
     endpoints: RefCell<Rc<LocalEndpoints>>,
     outcomes: RefCell<Vec<Outcome>>,
     tells_balancer: Cell<bool>,
-    tells_health: bool,
+    tells_health: Cell<bool>,
     queue: Rc<Queue>,
     random: Cell<u64>,
 }
@@ -131,7 +131,7 @@ impl Cluster {
             endpoints: RefCell::new(before.map(|before| before.endpoints.borrow().clone()).unwrap_or_default()),
             outcomes: RefCell::default(),
             tells_balancer: Cell::new(tells_balancer),
-            tells_health: parts.tells_health,
+            tells_health: Cell::new(parts.tells_health),
             queue: queue.unwrap_or_else(|| Queue::new(parts.worker, parts.waiting)),
             random: Cell::new(parts.seed | 1),
         };
@@ -161,6 +161,11 @@ impl Cluster {
         if let Some(affinity) = &self.affinity {
             affinity.set_endpoints(&set);
         }
+    }
+
+    /// Whether the cluster's health evaluator wants outcomes. Another version of it may, where the one before did not.
+    pub fn set_tells_health(&self, tells: bool) {
+        self.tells_health.set(tells);
     }
 
     fn adopt(&self, set: Arc<EndpointSet>) {
@@ -363,7 +368,7 @@ impl Cluster {
             counters.sample_first_byte(outcome.first_byte_us);
             self.shard.first_byte(Duration::from_micros(outcome.first_byte_us.into()));
         }
-        if !(self.tells_balancer.get() || self.tells_health) {
+        if !(self.tells_balancer.get() || self.tells_health.get()) {
             return;
         }
         let gathered = {
@@ -398,7 +403,7 @@ impl Cluster {
         if self.tells_balancer.get() {
             self.balancing.outcomes(&outcomes);
         }
-        if self.tells_health {
+        if self.tells_health.get() {
             context.tell(OutcomeBatch { cluster: self.name.clone(), outcomes });
         }
     }

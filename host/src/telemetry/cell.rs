@@ -93,3 +93,21 @@ impl SharedGauge {
         self.0.load(Relaxed)
     }
 }
+
+/// A level that several threads raise and lower.
+#[derive(Debug, Default)]
+pub(super) struct SharedLevel(AtomicU64);
+
+impl SharedLevel {
+    pub(super) fn increment(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn decrement(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}

@@ -15,8 +15,8 @@ use prometheus_client::metrics::exemplar::Exemplar;
 
 use super::histogram::{CALL, HistogramTotal, LASTING, LATENCY};
 use super::label::{
-    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult, QueueResult,
-    Refusal, ReloadResult, TrapKind, TunnelEnd,
+    AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult,
+    QueueResult, Refusal, ReloadResult, TrapKind, TunnelEnd,
 };
 use super::process;
 use super::registry::{EndpointSample, PluginKey, Shards};
@@ -36,6 +36,7 @@ pub(super) struct Scrape {
     pub(super) config_version: u64,
     pub(super) reloads: [u64; ReloadResult::ALL.len()],
     pub(super) access_log_dropped: u64,
+    pub(super) admin_refused: [u64; AdminRefusal::ALL.len()],
     pub(super) log_dropped: u64,
 }
 
@@ -303,9 +304,45 @@ impl Scrape {
         for (plugin, totals) in &*self.plugins {
             family.sample([("plugin", plugin)], totals.quarantined.get())?;
         }
+        let mut family = out.gauge(
+            "plimsoll_plugin_policies",
+            "Policies that there are now, on all workers and in the control plane, those of groups of endpoints included.",
+        )?;
+        for (plugin, role, shards) in &roles {
+            let count = sum(shards, &PluginShard::policies);
+            family.sample([("plugin", plugin), ("role", role)], count)?;
+        }
+        let mut family = out.gauge(
+            "plimsoll_plugin_table_bytes",
+            "Memory of the proxy that what policies remember in their tables takes.",
+        )?;
+        for (plugin, totals) in &*self.plugins {
+            family.sample([("plugin", plugin)], totals.table_bytes.get())?;
+        }
+        let mut family = out.counter(
+            "plimsoll_plugin_table_evictions_total",
+            "Entries of tables that gave way to others, since the plugin or the process had no memory left for both.",
+        )?;
+        for (plugin, totals) in &*self.plugins {
+            family.sample([("plugin", plugin)], totals.table_evicted.get())?;
+        }
+        let mut family = out.counter(
+            "plimsoll_plugin_table_refusals_total",
+            "Entries that found no room in a table, since nothing of the same policy could give way.",
+        )?;
+        for (plugin, totals) in &*self.plugins {
+            family.sample([("plugin", plugin)], totals.table_refused.get())?;
+        }
         let mut family = out.counter("plimsoll_plugin_rebuilds_total", "Instances made anew after a fault.")?;
         for (plugin, totals) in &*self.plugins {
             family.sample([("plugin", plugin)], totals.rebuilds.get())?;
+        }
+        let mut family = out.counter(
+            "plimsoll_plugin_messages_dropped_total",
+            "Messages of plugins that were not logged, since an instance had more than 100 in a second.",
+        )?;
+        for (plugin, totals) in &*self.plugins {
+            family.sample([("plugin", plugin)], totals.messages_dropped.get())?;
         }
         let mut family = out.counter("plimsoll_plugin_counter_total", "What plugins count themselves.")?;
         for (plugin, totals) in &*self.plugins {
@@ -333,6 +370,13 @@ impl Scrape {
         let mut family = out.counter("plimsoll_config_reloads_total", "Attempts to change the configuration.")?;
         for result in ReloadResult::ALL {
             family.sample([("result", result.as_str())], self.reloads[result as usize])?;
+        }
+        let mut family = out.counter(
+            "plimsoll_admin_refused_total",
+            "Requests and connections that the admin API refused for where they came from or what they lacked.",
+        )?;
+        for reason in AdminRefusal::ALL {
+            family.sample([("reason", reason.as_str())], self.admin_refused[reason as usize])?;
         }
         let dropped: u64 = self.shards.workers.values().map(|shard| shard.outcomes_dropped.get()).sum();
         out.counter(

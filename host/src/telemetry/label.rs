@@ -79,6 +79,22 @@ labels! {
 }
 
 labels! {
+    /// Why the admin API did not answer what it was asked.
+    AdminRefusal {
+        /// The token was missing or wrong.
+        Token = "token",
+        /// It was asked by a name that is not its own.
+        Host = "host",
+        /// The request came from a page of another origin.
+        Origin = "origin",
+        /// As many connections were open as may be.
+        Connections = "connections",
+        /// The head of a request did not come in time.
+        Slow = "slow",
+    }
+}
+
+labels! {
     /// Why a connection was not accepted.
     Refusal {
         /// As many were open as may be.

@@ -13,6 +13,7 @@ mod histogram;
 mod label;
 mod line_writer;
 mod plugin_counters;
+mod printable;
 mod process;
 mod registry;
 mod shard;
@@ -28,11 +29,12 @@ pub use cell::{Counter, Gauge, SharedCounter, SharedGauge};
 pub use families::CONTENT_TYPE;
 pub use histogram::Histogram;
 pub use label::{
-    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult, QueueResult,
-    Refusal, ReloadResult, TrapKind, TunnelEnd,
+    AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult,
+    QueueResult, Refusal, ReloadResult, TrapKind, TunnelEnd,
 };
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
+pub use printable::{is_unprintable, printable, printable_lines, printable_within};
 pub use registry::{EndpointSample, Registry};
-pub use shard::{ClusterShard, ListenerShard, OpenConnection, PluginShard, WorkerShard};
+pub use shard::{ClusterShard, ListenerShard, LivePolicy, OpenConnection, PluginShard, WorkerShard};
 pub use trace::{TracingError, TracingGuard, init_tracing};
 pub use tunnel_entry::TunnelEntry;

@@ -1,6 +1,7 @@
 use std::sync::OnceLock;
 
 use super::cell::SharedCounter;
+use super::printable::is_unprintable;
 
 /// Most counters that one plugin may have; the contract states it in `wit/imports.wit`.
 const MAX_NAMES: usize = 64;
@@ -52,7 +53,7 @@ impl PluginCounters {
     }
 
     fn find(&self, name: &str) -> Option<&SharedCounter> {
-        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(is_unprintable) {
             return None;
         }
         let start = fnv1a(name) as usize % MAX_NAMES;

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::cell::{SharedCounter, SharedGauge, Writers};
 use super::families::Scrape;
-use super::label::ReloadResult;
+use super::label::{AdminRefusal, ReloadResult};
 use super::shard::{ClusterShard, ListenerShard, PluginShard, PluginTotals, WorkerShard};
 
 /// What a request without a route is counted under. A cluster of this name would be counted together with those.
@@ -27,6 +27,7 @@ pub struct Registry {
     config_version: SharedGauge,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
     access_log_dropped: Arc<SharedCounter>,
+    admin_refused: [SharedCounter; AdminRefusal::ALL.len()],
 }
 
 type EndpointSource = dyn Fn() -> Vec<EndpointSample> + Send + Sync;
@@ -79,6 +80,7 @@ impl Registry {
             config_version: SharedGauge::default(),
             reloads: Default::default(),
             access_log_dropped: Arc::default(),
+            admin_refused: Default::default(),
         }
     }
 
@@ -145,6 +147,28 @@ impl Registry {
         self.with_plugin(plugin, |totals| totals.quarantined.set(quarantined.into()));
     }
 
+    /// Counts a message of a plugin that was not logged, since there were too many.
+    pub fn plugin_message_dropped(&self, plugin: &str) {
+        self.with_plugin(plugin, |totals| totals.messages_dropped.increment());
+    }
+
+    /// Bytes that the tables of plugins take; those that are not among them have none.
+    pub fn set_plugin_table_bytes(&self, bytes: &BTreeMap<Arc<str>, usize>) {
+        for (plugin, totals) in &**self.plugins.load() {
+            totals.table_bytes.set(bytes.get(plugin).copied().unwrap_or(0) as u64);
+        }
+    }
+
+    /// Counts an entry of a plugin's table that gave way to another for want of room.
+    pub fn plugin_table_evicted(&self, plugin: &str) {
+        self.with_plugin(plugin, |totals| totals.table_evicted.increment());
+    }
+
+    /// Counts an entry that found no room in a plugin's table.
+    pub fn plugin_table_refused(&self, plugin: &str) {
+        self.with_plugin(plugin, |totals| totals.table_refused.increment());
+    }
+
     /// Adds to one of the counters that a plugin keeps for itself. Takes no lock once the plugin is known.
     pub fn add_plugin_counter(&self, plugin: &str, name: &str, amount: u64) {
         self.with_plugin(plugin, |totals| totals.own.add(name, amount));
@@ -153,6 +177,11 @@ impl Registry {
     /// The version of the configuration in force.
     pub fn set_config_version(&self, version: u64) {
         self.config_version.set(version);
+    }
+
+    /// Counts a request that the admin API refused for where it came from or what it lacked.
+    pub fn admin_refused(&self, reason: AdminRefusal) {
+        self.admin_refused[reason as usize].increment();
     }
 
     pub fn config_reloaded(&self, result: ReloadResult) {
@@ -180,6 +209,7 @@ impl Registry {
             config_version: self.config_version.get(),
             reloads: ReloadResult::ALL.map(|result| self.reloads[result as usize].get()),
             access_log_dropped: self.access_log_dropped.get(),
+            admin_refused: AdminRefusal::ALL.map(|reason| self.admin_refused[reason as usize].get()),
             log_dropped: super::trace::dropped().get(),
         }
         .into_text()

@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cell::{Counter, Gauge, SharedCounter, Writers};
+use super::cell::{Counter, Gauge, SharedCounter, SharedLevel, Writers};
 use super::histogram::{CALL, Histogram, LASTING, LATENCY};
 use super::label::{
     AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult, QueueResult,
@@ -169,6 +169,8 @@ pub struct PluginShard {
     pub(super) fallbacks: Cells<{ FallbackReason::ALL.len() }>,
     pub(super) invalid_answers: Counter,
     pub(super) repeats: Counter,
+    /// Made in the control plane, destroyed by the worker.
+    policies: SharedLevel,
 }
 
 impl PluginShard {
@@ -181,7 +183,18 @@ impl PluginShard {
             fallbacks: Cells::default(),
             invalid_answers: Counter::default(),
             repeats: Counter::default(),
+            policies: SharedLevel::default(),
         }
+    }
+
+    /// Counts a policy, which is there until the guard is dropped.
+    pub fn policy(self: &Arc<Self>) -> LivePolicy {
+        self.policies.increment();
+        LivePolicy { shard: self.clone() }
+    }
+
+    pub(super) fn policies(&self) -> u64 {
+        self.policies.get()
     }
 
     /// Counts a call that returned; `took` is there for those that were timed.
@@ -215,6 +228,18 @@ impl PluginShard {
     }
 }
 
+/// One policy of a plugin; ends when dropped.
+#[derive(Debug)]
+pub struct LivePolicy {
+    shard: Arc<PluginShard>,
+}
+
+impl Drop for LivePolicy {
+    fn drop(&mut self) {
+        self.shard.policies.decrement();
+    }
+}
+
 /// What one worker counts that belongs to no listener, cluster or plugin.
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -234,5 +259,9 @@ impl WorkerShard {
 pub(super) struct PluginTotals {
     pub(super) rebuilds: SharedCounter,
     pub(super) quarantined: super::cell::SharedGauge,
+    pub(super) messages_dropped: SharedCounter,
+    pub(super) table_bytes: super::cell::SharedGauge,
+    pub(super) table_evicted: SharedCounter,
+    pub(super) table_refused: SharedCounter,
     pub(super) own: super::plugin_counters::PluginCounters,
 }

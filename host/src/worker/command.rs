@@ -17,6 +17,8 @@ pub enum Command {
     Endpoints { cluster: Arc<str>, set: Arc<EndpointSet> },
     /// Another version of a plugin, with all its policies.
     Swap(Box<Instance>, oneshot::Sender<()>),
+    /// Whether the health evaluators of these clusters want outcomes, as their new version says.
+    TellHealth { clusters: Vec<(Arc<str>, bool)> },
     /// Accept nothing more, finish what is under way, and end after `grace` at the latest.
     Drain { grace: Duration },
 }

@@ -87,10 +87,19 @@ impl State {
     pub(super) fn swap(&self, mut instance: Instance) {
         let Some(place) = self.instances.get(&instance.plugin().name) else { return };
         instance.restore(&place.borrow_mut().save());
-        *place.borrow_mut() = instance;
+        // Kept until the groups of partitioners have their policies again, so that what is remembered for them stays.
+        let _before = place.replace(instance);
         // It was made with the endpoints of a moment ago.
         for cluster in &self.clusters {
             cluster.tell_plugins();
+        }
+    }
+
+    pub(super) fn tell_health(&self, clusters: &[(Arc<str>, bool)]) {
+        for (name, tells) in clusters {
+            if let Some(cluster) = self.clusters.iter().find(|known| known.name == *name) {
+                cluster.set_tells_health(*tells);
+            }
         }
     }
 

@@ -91,6 +91,7 @@ async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
                     state.swap(*instance);
                     let _ = done.send(());
                 }
+                Some(Command::TellHealth { clusters }) => state.tell_health(&clusters),
                 Some(Command::Drain { grace }) => break grace,
                 None => return,
             },

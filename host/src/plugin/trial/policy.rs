@@ -72,18 +72,3 @@ impl PolicyOnTrial {
         self.call(|live, _| Ok(live.store.data().memory_bytes as u64)).ok()
     }
 }
-
-impl Live {
-    fn destroy(&mut self, role: Role, policy: u32) -> wasmtime::Result<()> {
-        let store = &mut self.store;
-        let destroyed = match role {
-            Role::Router => self.router.as_ref().map(|router| router.call_destroy(store, policy)),
-            Role::Prober => self.prober.as_ref().map(|prober| prober.call_destroy(store, policy)),
-            Role::Partitioner => self.partitioner.as_ref().map(|partitioner| partitioner.call_destroy(store, policy)),
-            Role::Affinity => self.affinity.as_ref().map(|affinity| affinity.call_destroy(store, policy)),
-            Role::Health => self.health.as_ref().map(|health| health.call_destroy(store, policy)),
-            Role::Balancer | Role::Filter => None,
-        };
-        destroyed.unwrap_or_else(|| Err(super::no_such_role()))
-    }
-}

@@ -37,11 +37,11 @@ pub enum ActionOnTrial {
 /// Names of the clusters that a router of this configuration may choose.
 pub fn named_clusters(plugin: &Plugin, services: &Arc<Services>, config: &str) -> Result<Vec<String>, CreateError> {
     let mut live = Live::start(plugin, services).map_err(|error| CreateError::Failed(describe_error(&error)))?;
-    live.store.data_mut().policies.push(PolicyContext {
-        endpoints: Arc::default(),
-        random: services.seed(0, 0),
-        table: services.table(&plugin.name, Role::Router, &"conformance".into()),
-    });
+    let scope = "conformance".into();
+    let table = services.table(&plugin.name, Role::Router.as_str(), &scope, plugin.limits.memory_bytes);
+    live.store
+        .data_mut()
+        .put_policy(0, PolicyContext { endpoints: Arc::default(), random: services.seed(0, 0), table });
     live.arm(0, AT_START);
     let Some(router) = &live.router else { return Err(CreateError::MissingRole) };
     let plan = router.call_create(&mut live.store, 0, config).map_err(|error| CreateError::trapped(&error))?;

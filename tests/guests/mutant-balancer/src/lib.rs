@@ -67,6 +67,10 @@ impl Guest for Component {
             }
             let slot = p.living.pick(key, &tried)?;
             p.spent.instructions(p.living.executed().unwrap_or(0));
+            if let Some(bytes @ 1..) = p.living.table_bytes() {
+                // A key that was not there before.
+                host::table::put(&bytes.to_le_bytes(), b"called", plimsoll_sdk::Duration::from_secs(3600));
+            }
             Ok(slot.map(Choice::slot))
         })
     }

@@ -163,6 +163,10 @@ impl Balancer for Policy {
     fn memory_bytes(&self) -> Option<u64> {
         Some((1 << 20) + if self.fault == Fault::Leaks { self.leaked } else { 0 })
     }
+
+    fn table_bytes(&self) -> Option<u64> {
+        Some(if self.fault == Fault::HasEachCallRemembered { self.leaked } else { 0 })
+    }
 }
 
 impl Policy {

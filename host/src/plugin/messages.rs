@@ -1,0 +1,55 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::api::v0_1::plimsoll::plugin::log::Level;
+use super::memory::Services;
+use crate::telemetry::printable_within;
+
+const MAX_BYTES: usize = 4096;
+const PER_SECOND: u64 = 100;
+
+/// What an instance says in the log. Each message is one line, marked as the plugin's: nothing in it can pass for a line or
+/// a field of the proxy's own. Lines have the target `plimsoll::guest`.
+pub(super) struct Messages {
+    plugin: Arc<str>,
+    services: Arc<Services>,
+    /// A second, and how many messages there were in it, in the lower bits. One thread at a time calls an instance.
+    spent: AtomicU64,
+}
+
+const COUNT_BITS: u32 = 20;
+
+impl Messages {
+    pub(super) fn of(plugin: Arc<str>, services: Arc<Services>) -> Self {
+        Self { plugin, services, spent: AtomicU64::new(0) }
+    }
+
+    pub(super) fn write(&self, level: Level, message: &str) {
+        if self.services.is_for_trial() {
+            // What is said on trial is of no interest to who reads the log of a proxy.
+            return;
+        }
+        if !self.spend() {
+            return self.services.registry().plugin_message_dropped(&self.plugin);
+        }
+        let plugin = &*self.plugin;
+        // A quotation mark within begins no field.
+        let message = printable_within(message, MAX_BYTES).replace('"', "\\\"");
+        match level {
+            Level::Error => tracing::error!(target: "plimsoll::guest", plugin, "{message}"),
+            Level::Warn => tracing::warn!(target: "plimsoll::guest", plugin, "{message}"),
+            Level::Info => tracing::info!(target: "plimsoll::guest", plugin, "{message}"),
+            Level::Debug => tracing::debug!(target: "plimsoll::guest", plugin, "{message}"),
+        }
+    }
+
+    fn spend(&self) -> bool {
+        let second = self.services.now_ms() / 1000;
+        let before = self.spent.load(Ordering::Relaxed);
+        let spent = if before >> COUNT_BITS == second { before & ((1 << COUNT_BITS) - 1) } else { 0 };
+        if spent < PER_SECOND {
+            self.spent.store(second << COUNT_BITS | (spent + 1), Ordering::Relaxed);
+        }
+        spent < PER_SECOND
+    }
+}
