@@ -17,14 +17,19 @@ const BACKLOG: i32 = 4096;
 /// would hide: half of the connections would go to the other one.
 pub fn listen_alone(address: SocketAddr) -> io::Result<TcpListener> {
     if address.port() != 0 {
-        let probe = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        probe.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            probe.set_only_v6(true)?;
-        }
-        probe.bind(&address.into())?;
+        can_listen(address)?;
     }
     listen(address)
+}
+
+/// Whether an address could be listened on, as far as can be said without doing it.
+pub fn can_listen(address: SocketAddr) -> io::Result<()> {
+    let probe = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    probe.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        probe.set_only_v6(true)?;
+    }
+    probe.bind(&address.into())
 }
 
 /// A listening socket that shares its port with those of the other workers; the kernel spreads connections over them.

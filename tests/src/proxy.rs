@@ -110,7 +110,16 @@ impl Proxy {
 
     /// One request to the admin API.
     pub fn admin(&self, method: &str, path: &str, body: Option<&[u8]>) -> Response {
-        client::request(self.admin_address(), method, path, &[], body)
+        self.admin_with(method, path, &[], body)
+    }
+
+    /// The same with these fields, which may have a `host` of their own.
+    pub fn admin_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Response {
+        let address = self.admin_address();
+        let host = address.to_string();
+        let own = [("host", host.as_str())];
+        let host = if headers.iter().any(|(name, _)| *name == "host") { &[][..] } else { &own };
+        client::request(address, method, path, &[host, headers].concat(), body)
     }
 
     /// One request to the admin API, which must succeed with JSON.

@@ -12,9 +12,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{self, Token};
+use super::body::BoundedBytes;
 use super::error::{ApiError, ErrorBody};
+use super::origin::{self, Hosts};
+use super::query::{self, Known};
 use crate::control::{
-    ClusterReport, ConfigVersion, Conformance, Control, EndpointPatch, EndpointReport, PluginReport, Status,
+    ClusterReport, ConfigChanges, ConfigVersion, Conformance, Control, EndpointPatch, EndpointReport, PluginReport,
+    Status,
 };
 use crate::telemetry;
 
@@ -33,8 +37,8 @@ type Shared = State<Arc<Control>>;
 struct Document;
 
 /// All routes, with the token required for each but the two that orchestrators ask. They come here by `routes!` only, so
-/// that the document has them all.
-pub(super) fn router(control: Arc<Control>, token: Token) -> Router {
+/// that the document has them all. `hosts` are the names to be asked by, where that matters.
+pub(super) fn router(control: Arc<Control>, token: Token, hosts: Option<Hosts>) -> Router {
     let (guarded, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(status))
         .routes(routes!(get_config, put_config))
@@ -50,18 +54,25 @@ pub(super) fn router(control: Arc<Control>, token: Token) -> Router {
         .routes(routes!(metrics))
         .routes(routes!(openapi))
         .split_for_parts();
-    if token.0.is_some() {
+    if token.is_wanted() {
         auth::document(&mut document);
     }
     let (open, open_document) = OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).split_for_parts();
     document.merge(open_document);
-    guarded
+    let known = Known::of(&document);
+    // The token first: who has none is told nothing.
+    let all = guarded
+        .layer(middleware::from_fn_with_state(known.clone(), query::require))
         .layer(middleware::from_fn_with_state(token, auth::require))
-        .merge(open)
+        .merge(open.layer(middleware::from_fn_with_state(known, query::require)))
         .layer(Extension(Arc::new(document)))
         .fallback(unknown_path)
-        .method_not_allowed_fallback(wrong_method)
-        .with_state(control)
+        .method_not_allowed_fallback(wrong_method);
+    let all = match hosts {
+        Some(hosts) => all.layer(middleware::from_fn_with_state(hosts, origin::require)),
+        None => all,
+    };
+    all.with_state(control)
 }
 
 /// This document.
@@ -84,7 +95,8 @@ async fn status(State(control): Shared) -> Json<Status> {
     Json(control.status())
 }
 
-/// The configuration that is live, as it was written. `ETag` is its version.
+/// The configuration that is live, as it was written, but for its secrets: `(redacted)` stands for them, and when it comes
+/// back in a `PUT`, for those that are live then. `ETag` is its version.
 #[utoipa::path(get, path = "/v1/config", responses(
     (status = 200, body = String, content_type = "application/yaml", headers(("ETag" = String))),
     (status = 404, body = ErrorBody)
@@ -94,7 +106,7 @@ async fn get_config(State(control): Shared) -> Result<Response, ApiError> {
     let version = etag(control.config_version());
     let config = control.config().ok_or_else(|| ApiError::not_found("no configuration is live yet"))?;
     let kind = "application/yaml".to_owned();
-    Ok(([(CONTENT_TYPE, kind), (ETAG, version)], config.source.text().to_owned()).into_response())
+    Ok(([(CONTENT_TYPE, kind), (ETAG, version)], config.source.redacted()).into_response())
 }
 
 fn etag(version: u64) -> String {
@@ -102,19 +114,27 @@ fn etag(version: u64) -> String {
 }
 
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct PutConfig {
     /// Also write it to the file that the proxy was started with.
     #[serde(default)]
     save: bool,
+    /// Only say whether it could become live, and what it would change.
+    #[serde(default)]
+    dry_run: bool,
 }
 
-/// A configuration that has become live.
+/// The configuration that is live.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 struct Live {
     version: u64,
+    /// Of a dry run: what would have changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would_change: Option<ConfigChanges>,
 }
 
-/// Makes another configuration live, YAML or JSON. With `If-Match`, only in the place of that version.
+/// Makes another configuration live, YAML or JSON. With `If-Match`, only in the place of that version. A dry run changes
+/// nothing, and answers what would.
 #[utoipa::path(put, path = "/v1/config",
     params(PutConfig, ("If-Match" = Option<String>, Header, description = "`ETag` of the version that this was made from")),
     request_body(content = String, content_type = "application/yaml"), responses(
@@ -137,11 +157,16 @@ async fn put_config(
         control.can_save()?;
     }
     let config = control.parse(&text)?;
+    if how.dry_run {
+        let (version, changes) = control.dry_run(made_from, config).await?;
+        return Ok(([(ETAG, etag(version))], Json(Live { version, would_change: Some(changes) })).into_response());
+    }
+    let text = config.source.text().to_owned();
     let version = control.apply_after(made_from, config, "api").await?;
     if how.save {
         control.save(&text).await?;
     }
-    Ok(([(ETAG, etag(version))], Json(Live { version })).into_response())
+    Ok(([(ETAG, etag(version))], Json(Live { version, would_change: None })).into_response())
 }
 
 /// The versions of the configuration that can be gone back to, newest first.
@@ -151,6 +176,7 @@ async fn config_versions(State(control): Shared) -> Json<Vec<ConfigVersion>> {
 }
 
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct RollBack {
     /// The version to go back to; the one before the live one if not given.
     version: Option<u64>,
@@ -165,7 +191,7 @@ struct RollBack {
     (status = 422, body = ErrorBody)
 ))]
 async fn roll_back_config(State(control): Shared, Asked(to): Asked<RollBack>) -> Result<Json<Live>, ApiError> {
-    Ok(Json(Live { version: control.roll_back(to.version).await? }))
+    Ok(Json(Live { version: control.roll_back(to.version).await?, would_change: None }))
 }
 
 /// All clusters with their endpoints, health and live counters.
@@ -211,6 +237,7 @@ async fn plugins(State(control): Shared) -> Json<Vec<PluginReport>> {
 }
 
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct PutPlugin {
     /// What it is held against before.
     #[serde(default)]
@@ -308,23 +335,5 @@ impl<S: Send + Sync> FromRequestParts<S> for MadeFrom {
             let message = "If-Match: expected the ETag of a version, such as \"3\"";
             ApiError::new(StatusCode::BAD_REQUEST, "bad_if_match", message)
         })
-    }
-}
-
-/// A body of at most so many bytes.
-struct BoundedBytes<const LIMIT: usize>(Vec<u8>);
-
-impl<S: Send + Sync, const LIMIT: usize> axum::extract::FromRequest<S> for BoundedBytes<LIMIT> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: axum::extract::Request, _state: &S) -> Result<Self, ApiError> {
-        let too_large = || {
-            let message = format!("the body is larger than {LIMIT} bytes");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
-        };
-        match axum::body::to_bytes(request.into_body(), LIMIT).await {
-            Ok(bytes) => Ok(Self(bytes.into())),
-            Err(_) => Err(too_large()),
-        }
     }
 }

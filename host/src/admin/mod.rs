@@ -2,7 +2,12 @@
 
 mod api;
 mod auth;
+mod body;
 mod error;
+mod origin;
+mod patient;
+mod peer;
+mod query;
 mod server;
 
 pub(crate) use server::start;

@@ -122,8 +122,17 @@ impl Checker<'_> {
         if token.as_ref().is_some_and(String::is_empty) {
             self.mistake("/admin/token", "an empty token protects nothing");
         }
+        for (index, host) in admin.hosts.iter().enumerate() {
+            let is_name = host.parse::<http::uri::Authority>().is_ok_and(|authority| authority.host() == *host);
+            if !is_name {
+                self.mistake(
+                    &format!("/admin/hosts/{index}"),
+                    format!("expected a name without a port, found \"{host}\""),
+                );
+            }
+        }
         if let Some(path) = admin.bind.strip_prefix("unix:") {
-            return Some(Admin { bind: AdminBind::Unix(path.into()), token });
+            return Some(Admin { bind: AdminBind::Unix(path.into()), token, hosts: admin.hosts });
         }
         let Ok(address) = admin.bind.parse::<SocketAddr>() else {
             self.mistake("/admin/bind", format!("expected IP:PORT or unix:PATH, found \"{}\"", admin.bind));
@@ -132,7 +141,7 @@ impl Checker<'_> {
         if !address.ip().is_loopback() && token.is_none() {
             self.mistake("/admin/bind", format!("listening on {address}, beyond loopback, needs a `token`"));
         }
-        Some(Admin { bind: AdminBind::Tcp(address), token })
+        Some(Admin { bind: AdminBind::Tcp(address), token, hosts: admin.hosts })
     }
 
     fn access_log(&mut self, log: schema::AccessLog) -> AccessLog {

@@ -8,6 +8,7 @@ mod file;
 mod model;
 mod network;
 mod quantity;
+mod redact;
 mod reference;
 mod schema;
 mod source;
@@ -34,6 +35,7 @@ pub use model::{
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;
+pub use redact::REDACTED;
 pub use reference::reference_markdown;
 #[cfg(test)]
 pub(crate) use reference::reference_of;
@@ -53,6 +55,12 @@ pub fn parse(text: &str, name: &str) -> Result<Config, ConfigErrors> {
 /// Checks a configuration's text in which relative paths are relative to the directory of `file`.
 pub fn parse_beside(text: &str, file: &Path) -> Result<Config, ConfigErrors> {
     parse_named(text, &file.display().to_string(), file.parent().unwrap_or_else(|| Path::new("")))
+}
+
+/// A text that was shown by [`Source::redacted`], and maybe changed, with the secrets of `live` put back. `name` stands
+/// for the file in error messages.
+pub fn restore_secrets(text: &str, live: Option<&Config>, name: &str) -> Result<Option<String>, ConfigErrors> {
+    redact::restored(text, live.map(|live| live.source.text()), name)
 }
 
 /// Reads a text of another form with the same care: YAML, unknown keys refused, every mistake with its line.
@@ -95,6 +103,6 @@ fn parse_yaml(text: &str, name: &str) -> Result<(Value, Source), ConfigErrors> {
     if text.len() as u64 > MAX_BYTES {
         return Err(ConfigErrors::whole(name, format!("the text has {} bytes, the limit is {MAX_BYTES}", text.len())));
     }
-    let (value, places) = yaml::parse(text).map_err(|error| ConfigErrors::new(name, vec![error]))?;
-    Ok((value, Source::new(name, text, places)))
+    let parsed = yaml::parse(text).map_err(|error| ConfigErrors::new(name, vec![error]))?;
+    Ok((parsed.value, Source::new(name, text, parsed.places)))
 }

@@ -29,6 +29,8 @@ pub struct Config {
 pub struct Admin {
     pub bind: AdminBind,
     pub token: Option<String>,
+    /// Names by which it may be asked while there is no token, besides those of loopback.
+    pub hosts: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

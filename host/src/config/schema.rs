@@ -54,11 +54,14 @@ pub(super) struct Admin {
     pub(super) token: Option<String>,
     /// A file that holds the token.
     pub(super) token_file: Option<String>,
+    /// Names, without a port, by which it may be asked while there is no token, besides `localhost` and loopback addresses.
+    /// Others are refused, so that no page in a browser can reach it by having its own name lead here.
+    pub(super) hosts: Vec<String>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { enabled: true, bind: "127.0.0.1:9900".into(), token: None, token_file: None }
+        Self { enabled: true, bind: "127.0.0.1:9900".into(), token: None, token_file: None, hosts: Vec::new() }
     }
 }
 

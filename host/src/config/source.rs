@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use super::errors::{ConfigError, ConfigErrors};
+use crate::telemetry::printable;
 
 /// The text that a configuration was made from, and where in it everything stands. Two configurations are compared
 /// without it.
@@ -27,6 +28,11 @@ impl Source {
         &self.text
     }
 
+    /// The same without its secrets.
+    pub fn redacted(&self) -> String {
+        super::redact::redacted(&self.text)
+    }
+
     /// Line and column, counted from 1, of what a JSON Pointer points to, or of the nearest thing around it.
     pub fn locate(&self, pointer: &str) -> Option<(usize, usize)> {
         let mut pointer = pointer;
@@ -44,6 +50,8 @@ impl Source {
             .into_iter()
             .map(|(path, message)| {
                 let (line, column) = self.locate(&path).unwrap_or((0, 0));
+                // Either may be of a plugin, or of a file that somebody sent.
+                let (path, message) = (printable(&path).into_owned(), printable(&message).into_owned());
                 ConfigError { path, line, column, message }
             })
             .collect();

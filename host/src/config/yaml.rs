@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span as Markers, Tag};
 use serde_json::{Map, Number, Value};
 
 use super::errors::ConfigError;
@@ -12,20 +12,71 @@ use super::errors::ConfigError;
 const MAX_NODES: usize = 1_000_000;
 const MAX_DEPTH: usize = 64;
 
+/// Where secrets stand in a configuration, which are replaced before it is shown.
+pub(super) const SECRETS: [&str; 2] = ["/secret", "/admin/token"];
+
 /// Line and column, counted from 1, by JSON Pointer.
 pub(super) type Places = HashMap<String, (usize, usize)>;
 
+/// A text that was read.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) value: Value,
+    pub(super) places: Places,
+    /// Where secrets begin and end, by JSON Pointer.
+    pub(super) scalars: HashMap<String, Span>,
+}
+
+/// A part of a text, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
 /// The value of a text with one document, and where everything in it stands.
-pub(super) fn parse(text: &str) -> Result<(Value, Places), ConfigError> {
-    let mut reader =
-        Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), places: Places::new(), nodes: 0 };
-    reader.document()
+pub(super) fn parse(text: &str) -> Result<Parsed, ConfigError> {
+    let mut reader = Reader {
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        places: Places::new(),
+        scalars: HashMap::new(),
+        nodes: 0,
+    };
+    let value = reader.document()?;
+    let Reader { places, scalars, .. } = reader;
+    let scalars = scalars.into_iter().filter_map(|(pointer, span)| Some((pointer, in_bytes(text, span)?))).collect();
+    Ok(Parsed { value, places, scalars })
+}
+
+/// The parser counts characters.
+fn in_bytes(text: &str, span: Markers) -> Option<Span> {
+    let at = |index: usize| text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(index);
+    let (start, end) = (at(span.start.index())?, at(span.end.index())?);
+    Some(Span { start, end: start + length_of_scalar(text.get(start..end)?) })
+}
+
+/// The parser lets a quoted scalar go on to what comes next, comments included.
+fn length_of_scalar(text: &str) -> usize {
+    let quote = text.as_bytes().first().copied().filter(|first| matches!(first, b'"' | b'\''));
+    let Some(quote) = quote else { return text.trim_end().len() };
+    let mut bytes = text.bytes().enumerate().skip(1).peekable();
+    while let Some((at, byte)) = bytes.next() {
+        let is_doubled = byte == quote && quote == b'\'' && bytes.peek().is_some_and(|(_, next)| *next == quote);
+        if is_doubled || (byte == b'\\' && quote == b'"') {
+            bytes.next();
+        } else if byte == quote {
+            return at + 1;
+        }
+    }
+    text.len()
 }
 
 struct Reader<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     anchors: HashMap<usize, Anchored>,
     places: Places,
+    scalars: HashMap<String, Markers>,
     nodes: usize,
 }
 
@@ -36,7 +87,7 @@ struct Anchored {
 }
 
 impl<'a> Reader<'a> {
-    fn document(&mut self) -> Result<(Value, Places), ConfigError> {
+    fn document(&mut self) -> Result<Value, ConfigError> {
         let mut found = None;
         loop {
             let (event, span) = self.next()?;
@@ -47,11 +98,10 @@ impl<'a> Reader<'a> {
                 event => found = Some(self.node(event, span, String::new(), 0)?),
             }
         }
-        let value = found.unwrap_or_else(|| Value::Object(Map::new()));
-        Ok((value, std::mem::take(&mut self.places)))
+        Ok(found.unwrap_or_else(|| Value::Object(Map::new())))
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Span), ConfigError> {
+    fn next(&mut self) -> Result<(Event<'a>, Markers), ConfigError> {
         match self.parser.next() {
             Some(Ok(next)) => Ok(next),
             Some(Err(error)) => Err(ConfigError {
@@ -60,11 +110,11 @@ impl<'a> Reader<'a> {
                 column: error.marker().col() + 1,
                 message: format!("not valid YAML: {}", error.info()),
             }),
-            None => Ok((Event::StreamEnd, Span::default())),
+            None => Ok((Event::StreamEnd, Markers::default())),
         }
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, path: String, depth: usize) -> Result<Value, ConfigError> {
+    fn node(&mut self, event: Event<'a>, span: Markers, path: String, depth: usize) -> Result<Value, ConfigError> {
         if depth > MAX_DEPTH {
             return Err(mistake(&path, span, format!("nested deeper than {MAX_DEPTH} levels")));
         }
@@ -72,7 +122,12 @@ impl<'a> Reader<'a> {
         let before = self.nodes;
         self.count(1, &path, span)?;
         let (value, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => (scalar(&text, style, tag.as_deref()), anchor),
+            Event::Scalar(text, style, anchor, tag) => {
+                if SECRETS.contains(&path.as_str()) {
+                    self.scalars.insert(path.clone(), span);
+                }
+                (scalar(&text, style, tag.as_deref()), anchor)
+            }
             Event::SequenceStart(anchor, _) => (self.sequence(&path, depth)?, anchor),
             Event::MappingStart(anchor, _) => (self.mapping(&path, depth)?, anchor),
             Event::Alias(anchor) => {
@@ -134,7 +189,7 @@ impl<'a> Reader<'a> {
         Ok(Value::Object(map))
     }
 
-    fn count(&mut self, nodes: usize, path: &str, span: Span) -> Result<(), ConfigError> {
+    fn count(&mut self, nodes: usize, path: &str, span: Markers) -> Result<(), ConfigError> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
             return Err(mistake(path, span, format!("more than {MAX_NODES} values, aliases included")));
@@ -188,7 +243,7 @@ fn number(text: &str) -> Option<Number> {
     unsigned.parse::<f64>().ok().and_then(Number::from_f64)
 }
 
-fn mistake(path: &str, span: Span, message: impl Into<String>) -> ConfigError {
+fn mistake(path: &str, span: Markers, message: impl Into<String>) -> ConfigError {
     ConfigError {
         path: path.to_owned(),
         line: span.start.line(),

@@ -42,10 +42,10 @@ pub enum ApplyError {
 }
 
 /// Everything that a configuration needs, made before anything of it is live.
-struct Prepared {
-    config: Arc<Config>,
-    uses: Uses,
-    plugins: PluginEntries,
+pub(super) struct Prepared {
+    pub(super) config: Arc<Config>,
+    pub(super) uses: Uses,
+    pub(super) plugins: PluginEntries,
     clusters: BTreeMap<Arc<str>, ClusterState>,
     workers: Vec<Vec<Instance>>,
     control: Vec<Instance>,
@@ -105,10 +105,16 @@ impl Control {
         tracing::error!(origin, "configuration refused, nothing changed:\n{error}");
     }
 
-    /// Checks a configuration's text; relative paths in it are relative to the file that the proxy was started with.
+    /// Checks a configuration's text; relative paths in it are relative to the file that the proxy was started with, and
+    /// secrets that were not shown are those that are live.
     pub fn parse(&self, text: &str) -> Result<Config, ApplyError> {
         let beside = self.config_file.as_deref().unwrap_or_else(|| Path::new("config"));
-        config::parse_beside(text, beside).map_err(ApplyError::from).inspect_err(|error| self.refused("api", error))
+        let live = self.config();
+        let restored = config::restore_secrets(text, live.as_deref(), &beside.display().to_string());
+        restored
+            .and_then(|restored| config::parse_beside(restored.as_deref().unwrap_or(text), beside))
+            .map_err(ApplyError::from)
+            .inspect_err(|error| self.refused("api", error))
     }
 
     /// Whether there is a file to [`save`](Self::save) to.
@@ -140,7 +146,7 @@ impl Control {
         self.apply((*config).clone(), "rollback").await
     }
 
-    fn prepare(&self, config: Config) -> Result<Prepared, ApplyError> {
+    pub(super) fn prepare(&self, config: Config) -> Result<Prepared, ApplyError> {
         let config = Arc::new(config);
         let uses = Uses::of(&config);
         let mut mistakes = Vec::new();

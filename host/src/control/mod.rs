@@ -4,6 +4,7 @@
 mod apply;
 mod build;
 mod cluster;
+mod dry_run;
 mod endpoints;
 mod file;
 mod plugins;
@@ -15,6 +16,7 @@ mod warmth;
 
 pub use apply::{ApplyError, check};
 pub use cluster::{HealthState, Member};
+pub use dry_run::{Changes, ConfigChanges};
 pub use endpoints::{EndpointPatch, PatchError};
 pub use plugins::{Broken, Conformance, PluginError, Refusal};
 pub use report::{ClusterReport, ConfigVersion, EndpointReport, PluginReport, Status};

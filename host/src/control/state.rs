@@ -136,6 +136,10 @@ impl Control {
         self.draining.load(Ordering::Relaxed)
     }
 
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
     pub fn started(&self) -> SystemTime {
         self.started
     }

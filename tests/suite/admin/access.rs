@@ -1,6 +1,6 @@
 //! Who gets in, and what becomes of requests that are wrong whatever they want.
 
-use plimsoll_tests::{Connection, Endpoint, Proxy, Response, request};
+use plimsoll_tests::{Connection, Endpoint, Proxy, Response};
 
 use super::json;
 use crate::{PLIMSOLL, in_front_of};
@@ -9,7 +9,7 @@ const REST: &str = "listeners: [ { name: web, bind: \"127.0.0.1:0\", cluster: ap
 clusters: [ { name: app, endpoints: [ \"127.0.0.1:9\" ] } ]";
 
 fn with_authorization(proxy: &Proxy, path: &str, value: &str) -> Response {
-    request(proxy.admin_address(), "GET", path, &[("authorization", value)], None)
+    proxy.admin_with("GET", path, &[("authorization", value)], None)
 }
 
 #[test]
@@ -124,7 +124,126 @@ fn bodies_are_bounded() {
     }
     // The same for a body that does not tell its length.
     let mut connection = Connection::open(proxy.admin_address());
-    connection.send(format!("PATCH {endpoint} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"));
+    connection.send(format!("PATCH {endpoint} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"));
     connection.try_send(format!("{:x}\r\n{}\r\n0\r\n\r\n", (16 << 10) + 1, " ".repeat((16 << 10) + 1)));
     assert_eq!(connection.response().map(|response| response.status), Some(413));
+}
+
+#[test]
+fn a_page_whose_name_was_rebound_to_loopback_is_not_answered() {
+    let one = Endpoint::named("one");
+    let proxy = in_front_of(&[&one], "", "");
+    let port = proxy.admin_address().port();
+    for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}"), "[::1]".to_owned()] {
+        assert_eq!(proxy.admin_with("GET", "/v1/config", &[("host", &host)], None).status, 200, "{host}");
+    }
+    let evil = format!("evil.test:{port}");
+    let other = b"clusters: [ { name: b, endpoints: [ 127.0.0.1:9 ] } ]";
+    for (method, path, body) in
+        [("GET", "/v1/config", None), ("PUT", "/v1/config", Some(&other[..])), ("GET", "/metrics", None)]
+    {
+        let refused = proxy.admin_with(method, path, &[("host", &evil)], body);
+        assert_eq!(
+            (refused.status, json(&refused)["code"].as_str()),
+            (421, Some("host_not_allowed")),
+            "{method} {path}"
+        );
+    }
+    assert_eq!(proxy.admin_json("GET", "/v1/status", None)["config_version"], 1);
+    assert_eq!(proxy.metric("plimsoll_admin_refused_total{reason=\"host\"}"), 3.0);
+}
+
+#[test]
+fn a_page_of_another_origin_changes_nothing() {
+    let one = Endpoint::named("one");
+    let proxy = in_front_of(&[&one], "", "");
+    let host = proxy.admin_address().to_string();
+    let own = format!("http://{host}");
+    for fields in [
+        [("origin", "https://evil.test"), ("sec-fetch-site", "cross-site")],
+        [("origin", "null"), ("content-type", "text/plain")],
+        [("sec-fetch-site", "cross-site"), ("content-type", "text/plain")],
+    ] {
+        let refused = proxy.admin_with("POST", "/v1/config/rollback", &fields, None);
+        assert_eq!((refused.status, json(&refused)["code"].as_str()), (403, Some("origin_not_allowed")), "{fields:?}");
+    }
+    let allowed = proxy.admin_with("GET", "/v1/status", &[("origin", &own), ("sec-fetch-site", "same-origin")], None);
+    assert_eq!(allowed.status, 200);
+    assert_eq!(proxy.admin_json("GET", "/v1/status", None)["config_version"], 1);
+}
+
+#[test]
+fn names_can_be_allowed_and_a_token_allows_all() {
+    let proxy = Proxy::start(PLIMSOLL, &format!("admin: {{ bind: 127.0.0.1:0, hosts: [ Admin.Example ] }}\n{REST}"));
+    assert_eq!(proxy.admin_with("GET", "/v1/status", &[("host", "admin.example:443")], None).status, 200);
+    assert_eq!(proxy.admin_with("GET", "/v1/status", &[("host", "other.example")], None).status, 421);
+    let proxy = Proxy::start(PLIMSOLL, &format!("admin: {{ bind: 127.0.0.1:0, token: s3cret-token }}\n{REST}"));
+    let fields = [("host", "other.example"), ("authorization", "Bearer s3cret-token")];
+    assert_eq!(proxy.admin_with("GET", "/v1/status", &fields, None).status, 200);
+}
+
+#[test]
+fn guessing_the_token_is_slow_counted_and_logged() {
+    let proxy = Proxy::start(PLIMSOLL, &format!("admin: {{ bind: 127.0.0.1:0, token: s3cret-token }}\n{REST}"));
+    let begun = std::time::Instant::now();
+    for number in 0..10 {
+        assert_eq!(with_authorization(&proxy, "/v1/status", &format!("Bearer {number}")).status, 401);
+    }
+    // 50, 100, 200, 400 and 800 ms after the first five.
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(1550), "{:?}", begun.elapsed());
+    let metrics = with_authorization(&proxy, "/metrics", "Bearer s3cret-token").text();
+    assert!(metrics.contains("plimsoll_admin_refused_total{reason=\"token\"} 10"), "{metrics}");
+    assert!(proxy.wait_for_log("wrong token for the admin API", "peer=").starts_with("\"127.0.0.1:"));
+}
+
+#[test]
+fn silent_and_slow_clients_are_not_kept() {
+    let one = Endpoint::named("one");
+    let proxy = in_front_of(&[&one], "", "");
+    let host = proxy.admin_address();
+    let begun = std::time::Instant::now();
+    let mut silent = Connection::open(host);
+    let mut half = Connection::open(host);
+    half.send("GET /v1/status HTTP/1.1\r\nhost: localhost\r\n");
+    let mut idle = Connection::open(host);
+    idle.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    assert_eq!(idle.response().map(|response| response.status), Some(200));
+    let mut slow = Connection::open(host);
+    slow.send("PUT /v1/plugins/slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n");
+    let trickle = std::thread::spawn(move || {
+        while begun.elapsed() < std::time::Duration::from_secs(8) && slow.try_send("x") {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        slow.response().map(|response| response.status)
+    });
+    assert_eq!(trickle.join().expect("no panic"), Some(408));
+    for (what, connection) in [("silent", &mut silent), ("half a head", &mut half), ("idle", &mut idle)] {
+        // Whatever it is told, it ends.
+        connection.read_to_end();
+        let after = begun.elapsed();
+        assert!((5..19).contains(&after.as_secs()), "{what} ended after {after:?}");
+    }
+}
+
+#[test]
+fn connections_are_bounded() {
+    let one = Endpoint::named("one");
+    let proxy = in_front_of(&[&one], "", "");
+    let address = proxy.admin_address();
+    let mut open: Vec<Connection> = Vec::new();
+    for _ in 0..128 {
+        let mut connection = Connection::open(address);
+        connection.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        match connection.response().map(|response| response.status) {
+            Some(200) => open.push(connection),
+            // Those that the test itself has had are not quite gone yet.
+            other => assert_eq!(other, Some(503)),
+        }
+    }
+    let mut further = Connection::open(address);
+    let answer = further.response().expect("an answer without a question");
+    assert_eq!((answer.status, json(&answer)["code"].as_str()), (503, Some("busy")));
+    drop(open);
+    plimsoll_tests::wait_for("room again", || (proxy.admin("GET", "/healthz", None).status == 200).then_some(()));
+    assert!(proxy.metric("plimsoll_admin_refused_total{reason=\"connections\"}") >= 1.0);
 }

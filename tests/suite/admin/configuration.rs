@@ -1,6 +1,6 @@
 //! Configurations by the API: versions, refusals, going back.
 
-use plimsoll_tests::{Endpoint, Proxy, get, request};
+use plimsoll_tests::{Endpoint, Proxy, get};
 use serde_json::{Value, json};
 
 use super::json;
@@ -56,7 +56,7 @@ fn a_change_made_from_an_outdated_version_is_refused() {
     let (one, two, three) = (Endpoint::named("one"), Endpoint::named("two"), Endpoint::named("three"));
     let proxy = in_front_of(&[&one], "", "");
     let put_after = |version: &str, config: &str| {
-        request(proxy.admin_address(), "PUT", "/v1/config", &[("if-match", version)], Some(config.as_bytes()))
+        proxy.admin_with("PUT", "/v1/config", &[("if-match", version)], Some(config.as_bytes()))
     };
     let got = proxy.admin("GET", "/v1/config", None);
     let version = got.header("etag").expect("an ETag").to_owned();
@@ -243,4 +243,134 @@ fn an_address_that_is_taken_refuses_the_whole_configuration() {
     drop(taken);
     put(&proxy, &config);
     assert_eq!(get(proxy.address("more"), "/").text(), "two");
+}
+
+#[test]
+fn what_is_misspelt_in_a_query_is_refused_and_nothing_changes() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = in_front_of(&[&one], "", "");
+    let config = leading_to(&two);
+    let endpoint = format!("/v1/clusters/app/endpoints/{}", one.address());
+    for (method, path, query, known) in [
+        ("PUT", "/v1/config", "dryrun=true", "save, dry_run"),
+        ("PUT", "/v1/config", "save=true&force=1", "save, dry_run"),
+        ("GET", "/v1/config", "version=1", "none"),
+        ("POST", "/v1/config/rollback", "to=1", "version"),
+        ("PATCH", &endpoint, "weight=3", "none"),
+        ("PUT", "/v1/plugins/random", "conformence=off", "conformance"),
+        ("POST", "/v1/plugins/random/release", "now", "none"),
+        ("GET", "/metrics", "name=x", "none"),
+        ("GET", "/healthz", "verbose", "none"),
+        ("HEAD", "/healthz", "verbose", "none"),
+    ] {
+        let response = proxy.admin(method, &format!("{path}?{query}"), Some(config.as_bytes()));
+        assert_eq!(response.status, 400, "{method} {path}?{query}: {}", response.text());
+        if method != "HEAD" {
+            let body = json(&response);
+            assert_eq!(body["code"], "bad_query", "{body}");
+            let message = body["message"].as_str().unwrap_or_default();
+            assert!(message.starts_with("unknown query parameter `") && message.contains(known), "{message}");
+        }
+    }
+    let twice = proxy.admin("PUT", "/v1/config?dry_run=true&dry_run=false", Some(config.as_bytes()));
+    assert_eq!(twice.status, 400);
+    let body = proxy.admin("PATCH", &endpoint, Some(b"{\"wieght\": 3}"));
+    assert!(body.status == 400 && body.text().contains("wieght"), "{}", body.text());
+    assert_eq!(versions(&proxy), [(1, "start".to_owned())]);
+    assert_eq!(get(proxy.address("web"), "/").text(), "one");
+}
+
+#[test]
+fn a_dry_run_says_what_would_change_and_changes_nothing() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = in_front_of(&[&one], "", "");
+    let (web, file) = (proxy.address("web"), proxy.directory().join("config.yaml"));
+    let before = (proxy.admin("GET", "/v1/config", None).text(), std::fs::read_to_string(&file).expect("a file"));
+    let config = format!(
+        "workers: 2
+listeners:
+  - {{ name: more, bind: 127.0.0.2:0, cluster: b }}
+  - {{ name: web, bind: 127.0.0.1:0, cluster: app }}
+clusters:
+  - {{ name: b, balancer: {{ plugin: random }}, endpoints: [ 127.0.0.1:9 ] }}
+  - name: app
+    max_attempts: 7
+    endpoints:
+      - {{ address: \"{}\", weight: 5 }}
+      - \"{}\"
+",
+        one.address(),
+        two.address()
+    );
+    let told = proxy.admin_json("PUT", "/v1/config?dry_run=true&save=true", Some(config.as_bytes()));
+    let (one_id, two_id) = (format!("app/{}", one.address()), format!("app/{}", two.address()));
+    let nothing = json!({ "added": [], "removed": [], "changed": [] });
+    assert_eq!(told["version"], 1, "{told:#}");
+    let changes = &told["would_change"];
+    assert_eq!(changes["listeners"], json!({ "added": ["more"], "removed": [], "changed": [] }), "{told:#}");
+    assert_eq!(changes["clusters"], json!({ "added": ["b"], "removed": [], "changed": ["app"] }), "{told:#}");
+    let mut added = [two_id, "b/127.0.0.1:9".to_owned()];
+    added.sort();
+    assert_eq!(changes["endpoints"], json!({ "added": added, "removed": [], "changed": [one_id] }), "{told:#}");
+    assert_eq!(changes["plugins"], json!({ "added": ["random"], "removed": [], "changed": [] }), "{told:#}");
+    assert_eq!(changes["after_restart"], json!(["workers", "admin"]), "{told:#}");
+    let after = (proxy.admin("GET", "/v1/config", None).text(), std::fs::read_to_string(&file).expect("a file"));
+    assert_eq!(after, before);
+    assert_eq!(versions(&proxy), [(1, "start".to_owned())]);
+    assert_eq!(get(web, "/").text(), "one");
+    // The same as it is: only where things stand differs.
+    let same = format!("\n\n{}", before.0);
+    let told = proxy.admin_json("PUT", "/v1/config?dry_run=true", Some(same.as_bytes()));
+    for part in ["listeners", "clusters", "endpoints", "plugins"] {
+        assert_eq!(told["would_change"][part], nothing, "{told:#}");
+    }
+}
+
+#[test]
+fn a_dry_run_refuses_what_would_be_refused() {
+    let one = Endpoint::named("one");
+    let proxy = in_front_of(&[&one], "", "");
+    let config = leading_to(&one);
+    let dry = |config: &str| proxy.admin("PUT", "/v1/config?dry_run=true", Some(config.as_bytes()));
+    assert_eq!(dry("listeners: 1").status, 422);
+    assert_eq!(dry(&config.replace("name: app,", "name: app, balancer: { plugin: nobody },")).status, 422);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("a bound socket").to_string();
+    let response = dry(&config.replace("127.0.0.1:0", &address));
+    assert_eq!((response.status, json(&response)["code"].as_str()), (409, Some("bind_failed")));
+    let outdated =
+        proxy.admin_with("PUT", "/v1/config?dry_run=true", &[("if-match", "\"7\"")], Some(config.as_bytes()));
+    assert_eq!(outdated.status, 412);
+}
+
+#[test]
+fn secrets_are_not_shown_and_what_was_shown_can_be_put_back() {
+    let one = Endpoint::named("one");
+    let config = format!(
+        "secret: the-operators-secret # keep it
+admin: {{ bind: 127.0.0.1:0, token: \"s3cret-token\" }}
+{}",
+        leading_to(&one)
+    );
+    let proxy = Proxy::start(crate::PLIMSOLL, &config);
+    let token = [("authorization", "Bearer s3cret-token")];
+    let shown = proxy.admin_with("GET", "/v1/config", &token, None).text();
+    assert!(!shown.contains("the-operators-secret") && !shown.contains("s3cret-token"), "{shown}");
+    assert_eq!(shown, config.replace("the-operators-secret", "\"(redacted)\"").replace("s3cret-token", "(redacted)"));
+    let changed = shown.replace("clusters: [", "clusters: [ { name: b, endpoints: [ 127.0.0.1:9 ] },");
+    let put = proxy.admin_with("PUT", "/v1/config?save=true", &token, Some(changed.as_bytes()));
+    assert_eq!(put.status, 200, "{}", put.text());
+    let saved = std::fs::read_to_string(proxy.directory().join("config.yaml")).expect("a file");
+    assert!(
+        saved.contains("secret: \"the-operators-secret\" # keep it") && saved.contains("token: \"s3cret-token\""),
+        "{saved}"
+    );
+    assert!(!saved.contains("redacted"), "{saved}");
+    let shown = proxy.admin_with("GET", "/v1/config", &token, None).text();
+    assert_eq!(shown, changed);
+    // Where there is none, the placeholder stands for nothing.
+    let proxy = in_front_of(&[&one], "", "");
+    let refused =
+        proxy.admin("PUT", "/v1/config", Some(format!("secret: (redacted)\n{}", leading_to(&one)).as_bytes()));
+    assert!(refused.status == 422 && refused.text().contains("/secret"), "{}", refused.text());
 }

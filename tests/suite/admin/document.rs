@@ -162,7 +162,7 @@ listeners: [ { name: web, bind: 127.0.0.1:0, cluster: app } ]
 clusters: [ { name: app, endpoints: [ 127.0.0.1:9 ] } ]",
     );
     let token = [("authorization", "Bearer s3cret-token")];
-    let response = plimsoll_tests::request(proxy.admin_address(), "GET", "/v1/openapi.json", &token, None);
+    let response = proxy.admin_with("GET", "/v1/openapi.json", &token, None);
     let document = Document(super::json(&response));
     assert_eq!(document.0["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
     for (name, operation) in document.operations() {
