@@ -21,7 +21,7 @@ impl ConfigErrors {
     }
 
     /// One mistake. `path` is a JSON Pointer (RFC 6901) into the configuration, such as `/routes/0/cluster`, and empty
-    /// for the whole of it; see [`pointer`] for parts that come from the operator. `message` says what is wrong and
+    /// for the whole of it; see [`pointer()`] for parts that come from the operator. `message` says what is wrong and
     /// what was expected: lower case, no full stop.
     pub fn at<'a>(path: impl Into<Cow<'a, str>>, message: impl Display) -> Self {
         let mut errors = Self::new();

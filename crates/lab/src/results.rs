@@ -69,7 +69,7 @@ pub struct Latency {
     pub p999: Option<u64>,
     /// Of those that were answered.
     pub max: Option<u64>,
-    /// Times within which shares of the requests were answered, for a curve: see [`CURVE`].
+    /// Times within which shares of the requests were answered, for a curve: see [`CURVE_NINES`].
     pub curve: Vec<Option<u64>>,
 }
 

@@ -1,4 +1,4 @@
-//! Balancers: one that is sound of each kind, and each with any of the faults. [`policy`] is how they choose.
+//! Balancers: one that is sound of each kind, and each with any of the faults. `policy` is how they choose.
 
 mod policy;
 
