@@ -1,6 +1,5 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -32,13 +31,6 @@ struct Inner {
 pub struct Policies {
     pub evaluator: (Arc<str>, Evaluator),
     pub prober: Option<(Arc<str>, Prober)>,
-}
-
-/// How a cluster is probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProbeSettings {
-    pub interval: Duration,
-    pub timeout: Duration,
 }
 
 impl Evaluation {

@@ -4,5 +4,5 @@
 mod evaluation;
 mod probe;
 
-pub use evaluation::{Evaluation, Policies, ProbeSettings};
+pub use evaluation::{Evaluation, Policies};
 pub use probe::probe;

@@ -12,8 +12,6 @@ pub struct Client {
     pub address: SocketAddr,
     /// The address without port, as attributes show it and `X-Forwarded-For` carries it.
     pub ip: HeaderValue,
-    /// Whether the client speaks TLS to us.
-    pub secure: bool,
     /// What is to be sent to it before the next answer.
     pub interim: Interim,
     /// What requests come from that nobody forwarded for another.
@@ -21,11 +19,12 @@ pub struct Client {
 }
 
 impl Client {
+    /// `secure`: whether the client speaks TLS to us.
     pub fn new(address: SocketAddr, secure: bool) -> Self {
         let ip = ip_text(address.ip());
         let scheme = if secure { "https" } else { "http" };
         let source = Rc::new(Source { address, ip: ip.clone(), scheme, by_trusted_hop: false });
-        Self { address, ip, secure, interim: Interim::default(), source }
+        Self { address, ip, interim: Interim::default(), source }
     }
 
     pub fn scheme(&self) -> &'static str {

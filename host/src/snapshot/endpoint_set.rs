@@ -69,11 +69,6 @@ impl EndpointSet {
         self.slots.len()
     }
 
-    /// Endpoints that may get new clients.
-    pub fn ready_count(&self) -> usize {
-        self.iter().filter(|endpoint| endpoint.takes_new()).count()
-    }
-
     /// What a policy must be told to come from `older` to this set.
     pub fn changes_since(&self, older: &Self) -> Vec<Change> {
         let mut changes = Vec::new();

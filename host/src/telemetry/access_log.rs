@@ -117,7 +117,8 @@ impl AccessLog {
     }
 
     /// True when a flush would have something to hand on.
-    pub fn has_lines(&self) -> bool {
+    #[cfg(test)]
+    fn has_lines(&self) -> bool {
         !self.state.borrow().buffer.is_empty()
     }
 }
