@@ -4,6 +4,7 @@ mod access_log;
 mod check;
 mod conformance;
 mod drain;
+mod kept;
 mod new_plugin;
 mod reload;
 mod simulate;

@@ -74,7 +74,7 @@ impl From<PluginError> for ApiError {
             }
             PluginError::BadName => StatusCode::BAD_REQUEST,
             PluginError::Unknown(_) => StatusCode::NOT_FOUND,
-            PluginError::NothingEarlier(_) => StatusCode::CONFLICT,
+            PluginError::NothingEarlier(_) | PluginError::NotStarted => StatusCode::CONFLICT,
             PluginError::WorkerGone => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let mut api = Self::new(status, error.code(), error.to_string());

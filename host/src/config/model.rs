@@ -222,6 +222,14 @@ pub struct Probe {
     pub timeout: Duration,
 }
 
+impl Probe {
+    /// Whether it is the same check, wherever in the file each is.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let of = |probe: &Self| (probe.plugin.plugin.clone(), probe.plugin.config.clone());
+        of(self) == of(other) && (self.port, self.interval, self.timeout) == (other.port, other.interval, other.timeout)
+    }
+}
+
 /// None is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterTimeouts {

@@ -2,21 +2,23 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
-use super::build::{Builder, CONTROL, Mistake, Uses, check_schemas};
+use super::build::{Builder, CONTROL, ClusterUses, Leads, Mistake, Uses, check_schemas};
 use super::cluster::ClusterState;
+use super::placement::Placement;
 use super::plugins::PluginEntries;
-use super::state::{Control, ListeningSocket, VERSIONS_KEPT, Version};
+use super::state::{Control, ListeningSocket, State, VERSIONS_KEPT, Version};
 use crate::config::{self, Config, ConfigErrors};
 use crate::health::Policies;
 use crate::net;
 use crate::plugin::{Engine, Evaluator, Instance, Plugin, Prober, Role, Services};
 use crate::snapshot::EndpointSet;
 use crate::telemetry::ReloadResult;
-use crate::worker::{ClusterInstall, Command, Install, ListenerInstall};
+use crate::worker::{ClusterInstall, Command, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
 
 /// Why a configuration did not become live. The one that was live still is.
 #[derive(Debug, thiserror::Error)]
@@ -41,15 +43,35 @@ pub enum ApplyError {
     WorkerGone,
 }
 
-/// Everything that a configuration needs, made before anything of it is live.
-pub(super) struct Prepared {
+/// What is to be live: a configuration with the plugins that it uses and its clusters.
+pub(super) struct Wanted {
     pub(super) config: Arc<Config>,
     pub(super) uses: Uses,
     pub(super) plugins: PluginEntries,
-    clusters: BTreeMap<Arc<str>, ClusterState>,
-    workers: Vec<Vec<Instance>>,
-    control: Vec<Instance>,
+    /// The live version of every plugin that is used.
+    pub(super) live: BTreeMap<Arc<str>, Arc<Plugin>>,
+    pub(super) clusters: BTreeMap<Arc<str>, ClusterState>,
+}
+
+/// Everything that it needs, made before anything of it is live.
+pub(super) struct Prepared {
+    pub(super) wanted: Wanted,
+    /// Of the policies of workers, and of those of the control plane.
+    placed: Placements,
+    workers: Vec<Vec<(InstanceNumber, Instance)>>,
+    health: Vec<(InstanceNumber, Instance)>,
+    /// The instances that are made for it.
+    new: HashSet<InstanceNumber>,
     sockets: HashMap<SocketAddr, Vec<TcpListener>>,
+}
+
+/// Where the policies are that a configuration takes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Placements {
+    /// Those on every worker.
+    data: Placement,
+    /// Those in the control plane.
+    control: Placement,
 }
 
 impl Control {
@@ -73,7 +95,7 @@ impl Control {
         let control = self.clone();
         let preparing = move || {
             let mut prepared = control.prepare(config)?;
-            prepared.sockets = control.sockets_for(&prepared.config)?;
+            prepared.sockets = control.sockets_for(&prepared.wanted.config)?;
             Ok(prepared)
         };
         let prepared = tokio::task::spawn_blocking(preparing).await;
@@ -83,7 +105,7 @@ impl Control {
             Err(_) => Err(ApplyError::WorkerGone),
         };
         let prepared = prepared.inspect_err(|error| self.refused(origin, error))?;
-        let version = self.commit(prepared, origin).await?;
+        let version = self.commit(prepared, Some(origin)).await?;
         self.registry.config_reloaded(ReloadResult::Success);
         self.registry.set_config_version(version);
         tracing::info!(target: "audit", origin, version, "configuration is live");
@@ -151,33 +173,60 @@ impl Control {
         let uses = Uses::of(&config);
         let mut mistakes = Vec::new();
         let (plugins, live) = self.plugins_for(&config, &uses, &mut mistakes);
-        let mut clusters = self.clusters_for(&config, &mut mistakes);
+        let clusters = self.clusters_for(&config, &mut mistakes);
         for (name, policies) in uses.data.iter().chain(&uses.control) {
             if let Some(plugin) = live.get(name) {
                 mistakes.extend(check_schemas(plugin, policies));
             }
         }
         fail_with(&config, mistakes)?;
+        let wanted = Wanted { config: config.clone(), uses, plugins, live, clusters };
+        self.make(wanted).map_err(|mistakes| as_errors(&config, mistakes))
+    }
 
-        let endpoints = sets(&clusters);
+    /// Makes what a configuration needs and is not there yet.
+    pub(super) fn make(&self, mut wanted: Wanted) -> Result<Prepared, Vec<Mistake>> {
+        let before = self.lock().placed.clone();
+        let number = || self.instances.fetch_add(1, Ordering::Relaxed);
+        let (data, for_workers) = before.data.next(&wanted.live, &wanted.uses.data, number);
+        let (control, for_control) = before.control.next(&wanted.live, &wanted.uses.control, number);
+        let placed = Placements { data, control };
+        let new: HashSet<_> = for_workers.iter().chain(&for_control).map(|new| new.number).collect();
+
+        let endpoints = sets(&wanted.clusters);
         let builder = Builder { services: &self.services, endpoints: &endpoints };
-        let control = builder.instances(&live, CONTROL, &uses.control);
-        let control = control.or_else(|mistakes| fail_with(&config, mistakes).map(|()| Vec::new()))?;
-        hold_until_probed(&uses, &control, &mut clusters);
-        let endpoints = sets(&clusters);
+        let health = builder.instances(&for_control, CONTROL)?;
+        self.hold_until_probed(&mut wanted, &placed.control, &health);
+        let endpoints = sets(&wanted.clusters);
         let builder = Builder { services: &self.services, endpoints: &endpoints };
         let mut workers = Vec::with_capacity(self.workers.len());
         // A check has no workers, but wants to hear of every mistake.
         for worker in 0..self.workers.len().max(1) as u32 {
-            let instances = builder.instances(&live, worker, &uses.data);
-            workers.push(instances.or_else(|mistakes| fail_with(&config, mistakes).map(|()| Vec::new()))?);
+            workers.push(builder.instances(&for_workers, worker)?);
         }
-        for (cluster, prepares) in preparing(&uses, workers.first().map_or(&[], Vec::as_slice)) {
-            if let Some(cluster) = clusters.get_mut(&cluster) {
-                cluster.prepares = prepares;
+        for uses in &wanted.uses.clusters {
+            let balancer = placed.data.of(&uses.balancer);
+            let made = balancer.and_then(|place| Some((instance(workers.first()?, place)?, place)));
+            if let (Some((instance, place)), Some(cluster)) = (made, wanted.clusters.get_mut(&uses.name)) {
+                cluster.prepares = instance.prepares(place.policy);
             }
         }
-        Ok(Prepared { config, uses, plugins, clusters, workers, control, sockets: HashMap::new() })
+        Ok(Prepared { wanted, placed, workers, health, new, sockets: HashMap::new() })
+    }
+
+    /// Keeps new endpoints out of service where the evaluator wants to see good probes first.
+    fn hold_until_probed(&self, wanted: &mut Wanted, placed: &Placement, made: &[(InstanceNumber, Instance)]) {
+        for uses in wanted.uses.clusters.iter().filter(|uses| uses.prober.is_some()) {
+            let Some(cluster) = wanted.clusters.get_mut(&uses.name) else { continue };
+            let Some(place) = placed.of(&uses.evaluator) else { continue };
+            let plan = match instance(made, place) {
+                Some(instance) => Evaluator::new(place.policy).plan(instance),
+                None => self.evaluation.plan(&uses.name),
+            };
+            if plan.is_some_and(|plan| plan.initial_probes > 0) {
+                cluster.hold_new_members();
+            }
+        }
     }
 
     /// The live version of every plugin that is used, loaded if it was not yet.
@@ -257,43 +306,39 @@ impl Control {
         Ok(sockets)
     }
 
-    /// Makes what was prepared live. From here on nothing can fail but a worker that has ended.
-    async fn commit(self: &Arc<Self>, mut prepared: Prepared, origin: &'static str) -> Result<u64, ApplyError> {
+    /// Makes what was prepared live, as another version if it has an `origin`. From here on nothing can fail but a worker
+    /// that has ended. Answers the version that is live.
+    pub(super) async fn commit(
+        self: &Arc<Self>,
+        mut prepared: Prepared,
+        origin: Option<&'static str>,
+    ) -> Result<u64, ApplyError> {
         let (number, installs) = {
             let mut state = self.lock();
-            for (name, cluster) in &mut prepared.clusters {
-                cluster.go_live(state.clusters.get(name));
-            }
-            let number = state.versions.back().map_or(1, |version| version.number + 1);
-            let wanted: HashSet<SocketAddr> = prepared.config.listeners.iter().map(|listener| listener.bind).collect();
-            state.sockets.retain(|address, _| wanted.contains(address));
-            for address in wanted {
-                let bound = prepared.sockets.get(&address).and_then(|sockets| sockets.first()?.local_addr().ok());
-                state.sockets.entry(address).or_insert_with(|| ListeningSocket {
-                    address: bound.unwrap_or(address),
-                    connections: Arc::default(),
-                });
-            }
+            prepared.catch_up_with(&state.clusters);
+            take_over_sockets(&mut state, &prepared);
             let counts = state.sockets.clone();
             self.install_health(&mut prepared);
             let installs: Vec<Install> = std::mem::take(&mut prepared.workers)
                 .into_iter()
-                .map(|instances| install(&mut prepared, &counts, instances, |cluster| self.wants_outcomes(cluster)))
+                .map(|instances| prepared.install(&counts, instances, |cluster| self.wants_outcomes(cluster)))
                 .collect();
-            state.versions.push_back(Version {
-                number,
-                config: prepared.config.clone(),
-                since: SystemTime::now(),
-                origin,
-            });
-            while state.versions.len() > VERSIONS_KEPT {
-                state.versions.pop_front();
-            }
-            state.uses = prepared.uses.clone();
-            state.plugins = prepared.plugins;
-            state.clusters = prepared.clusters;
+            let number = state.note_version(&prepared.wanted.config, origin);
+            state.uses = prepared.wanted.uses;
+            state.placed = prepared.placed;
+            state.plugins = prepared.wanted.plugins;
+            state.clusters = prepared.wanted.clusters;
             (number, installs)
         };
+        self.install_on_workers(installs).await?;
+        self.tell_prepared().await;
+        self.renew_tasks();
+        self.forget_metrics(&prepared.wanted.config);
+        Ok(number)
+    }
+
+    /// Answers when all workers have gone over.
+    async fn install_on_workers(&self, installs: Vec<Install>) -> Result<(), ApplyError> {
         let mut installed = Vec::new();
         for (worker, install) in self.workers.iter().zip(installs) {
             let (done, acknowledged) = oneshot::channel();
@@ -303,25 +348,41 @@ impl Control {
         for acknowledged in installed {
             acknowledged.await.map_err(|_| ApplyError::WorkerGone)?;
         }
-        self.restart_tasks();
-        self.forget_metrics(&prepared.config);
-        Ok(number)
+        Ok(())
+    }
+
+    /// Tells the workers of endpoints for which balancers that live on have to prepare first.
+    async fn tell_prepared(&self) {
+        let waiting: Vec<(Arc<str>, u64)> = {
+            let state = self.lock();
+            let untold = |cluster: &ClusterState| cluster.told < cluster.set.generation();
+            let untold = state.clusters.iter().filter(|(_, cluster)| untold(cluster));
+            untold.map(|(name, cluster)| (name.clone(), cluster.set.generation())).collect()
+        };
+        for (cluster, generation) in waiting {
+            self.unprepared.notify_one();
+            self.workers_told(&cluster, generation).await;
+        }
     }
 
     fn install_health(&self, prepared: &mut Prepared) {
-        let clusters = prepared
-            .config
-            .clusters
-            .iter()
-            .zip(&prepared.uses.clusters)
-            .map(|(cluster, uses)| {
-                let evaluator = (uses.evaluator.plugin.clone(), Evaluator::new(uses.evaluator.policy));
-                let prober = uses.prober.as_ref().map(|prober| (prober.plugin.clone(), Prober::new(prober.policy)));
-                (Arc::from(cluster.name.as_str()), Policies { evaluator, prober })
-            })
-            .collect();
-        self.evaluation.install(std::mem::take(&mut prepared.control), clusters);
-        for (name, cluster) in &prepared.clusters {
+        let placed = &prepared.placed.control;
+        let policies = |uses: &ClusterUses| {
+            let evaluator = placed.of(&uses.evaluator)?;
+            let prober = uses.prober.as_ref().and_then(|prober| placed.of(prober));
+            let policies = Policies {
+                evaluator: (evaluator.instance, Evaluator::new(evaluator.policy)),
+                prober: prober.map(|place| (place.instance, Prober::new(place.policy))),
+            };
+            Some((uses.name.clone(), policies))
+        };
+        let policies = prepared.wanted.uses.clusters.iter().filter_map(policies).collect();
+        for ignorant in self.evaluation.install(std::mem::take(&mut prepared.health), policies) {
+            if let Some(cluster) = prepared.wanted.clusters.get_mut(&ignorant) {
+                cluster.forgive_traffic();
+            }
+        }
+        for (name, cluster) in &prepared.wanted.clusters {
             self.evaluation.set_endpoints(name, &cluster.set);
         }
     }
@@ -339,64 +400,85 @@ impl Control {
     }
 }
 
-/// Clusters with a balancer of which there is an instance here, and whether it prepares for endpoints.
-pub(super) fn preparing(uses: &Uses, instances: &[Instance]) -> Vec<(Arc<str>, bool)> {
-    let of_cluster = |cluster: &super::build::ClusterUses| {
-        let instance = instances.iter().find(|instance| instance.plugin().name == cluster.balancer.plugin)?;
-        Some((cluster.name.clone(), instance.prepares(cluster.balancer.policy)))
-    };
-    uses.clusters.iter().filter_map(of_cluster).collect()
-}
-
-/// Keeps new endpoints out of service where the evaluator wants to see good probes first.
-fn hold_until_probed(uses: &Uses, control: &[Instance], clusters: &mut BTreeMap<Arc<str>, ClusterState>) {
-    for uses in uses.clusters.iter().filter(|uses| uses.prober.is_some()) {
-        let Some(cluster) = clusters.get_mut(&uses.name) else { continue };
-        let instance = control.iter().find(|instance| instance.plugin().name == uses.evaluator.plugin);
-        let plan = instance.and_then(|instance| Evaluator::new(uses.evaluator.policy).plan(instance));
-        if plan.is_some_and(|plan| plan.initial_probes > 0) {
-            cluster.hold_new_members();
+impl Prepared {
+    /// Takes over what happened to the endpoints while it was being prepared.
+    fn catch_up_with(&mut self, current: &BTreeMap<Arc<str>, ClusterState>) {
+        for uses in &self.wanted.uses.clusters {
+            let Some(cluster) = self.wanted.clusters.get_mut(&uses.name) else { continue };
+            let balancer = self.placed.data.of(&uses.balancer);
+            let stays = balancer.is_some_and(|place| !self.new.contains(&place.instance));
+            cluster.go_live(current.get(&uses.name), stays);
         }
+    }
+
+    /// What one worker needs.
+    fn install(
+        &mut self,
+        sockets: &HashMap<SocketAddr, ListeningSocket>,
+        instances: Vec<(InstanceNumber, Instance)>,
+        tells_health: impl Fn(&str) -> bool,
+    ) -> Install {
+        let Self { wanted, placed, sockets: bound, .. } = self;
+        let clusters = wanted.uses.clusters.iter().filter_map(|uses| {
+            let state = wanted.clusters.get(&uses.name)?;
+            Some(ClusterInstall {
+                config: state.config.clone(),
+                // The others are told when their balancer has prepared.
+                endpoints: (state.told == state.set.generation()).then(|| state.set.clone()),
+                waiting: state.waiting.clone(),
+                balancer: placed.data.of(&uses.balancer)?,
+                partitioners: uses.partitioners.iter().map(|used| placed.data.of(used)).collect::<Option<_>>()?,
+                affinity: uses.affinity.as_ref().and_then(|used| placed.data.of(used)),
+                tells_health: tells_health(&uses.name),
+            })
+        });
+        let clusters = clusters.collect();
+        let listeners =
+            wanted.config.listeners.iter().zip(&wanted.uses.destinations).filter_map(|(listener, leads)| {
+                Some(ListenerInstall {
+                    config: Arc::new(listener.clone()),
+                    destination: match leads {
+                        Leads::To(cluster) => Destined::Cluster(*cluster),
+                        Leads::By(router) => Destined::Router(placed.data.of(router)?),
+                    },
+                    socket: bound.get_mut(&listener.bind).and_then(Vec::pop),
+                    count: sockets.get(&listener.bind).map(|socket| socket.connections.clone()).unwrap_or_default(),
+                })
+            });
+        let listeners = listeners.collect();
+        Install { instances, clusters, listeners }
     }
 }
 
-fn install(
-    prepared: &mut Prepared,
-    sockets: &HashMap<SocketAddr, ListeningSocket>,
-    instances: Vec<Instance>,
-    tells_health: impl Fn(&str) -> bool,
-) -> Install {
-    let clusters = prepared
-        .config
-        .clusters
-        .iter()
-        .zip(&prepared.uses.clusters)
-        .filter_map(|(cluster, uses)| {
-            let state = prepared.clusters.get(cluster.name.as_str())?;
-            Some(ClusterInstall {
-                config: state.config.clone(),
-                endpoints: state.set.clone(),
-                waiting: state.waiting.clone(),
-                balancer: uses.balancer.clone(),
-                partitioners: uses.partitioners.clone(),
-                affinity: uses.affinity.clone(),
-                tells_health: tells_health(&cluster.name),
-            })
-        })
-        .collect();
-    let listeners = prepared
-        .config
-        .listeners
-        .iter()
-        .zip(&prepared.uses.destinations)
-        .map(|(listener, destination)| ListenerInstall {
-            config: Arc::new(listener.clone()),
-            destination: destination.clone(),
-            socket: prepared.sockets.get_mut(&listener.bind).and_then(Vec::pop),
-            count: sockets.get(&listener.bind).map(|socket| socket.connections.clone()).unwrap_or_default(),
-        })
-        .collect();
-    Install { instances, clusters, listeners }
+impl State {
+    /// Notes the configuration that goes live as another version, if it has an origin. Answers the version that is live.
+    fn note_version(&mut self, config: &Arc<Config>, origin: Option<&'static str>) -> u64 {
+        let last = self.versions.back().map_or(0, |version| version.number);
+        let Some(origin) = origin else { return last };
+        let number = last + 1;
+        self.versions.push_back(Version { number, config: config.clone(), since: SystemTime::now(), origin });
+        while self.versions.len() > VERSIONS_KEPT {
+            self.versions.pop_front();
+        }
+        number
+    }
+}
+
+fn take_over_sockets(state: &mut State, prepared: &Prepared) {
+    let wanted: HashSet<SocketAddr> = prepared.wanted.config.listeners.iter().map(|listener| listener.bind).collect();
+    state.sockets.retain(|address, _| wanted.contains(address));
+    for address in wanted {
+        let bound = prepared.sockets.get(&address).and_then(|sockets| sockets.first()?.local_addr().ok());
+        state
+            .sockets
+            .entry(address)
+            .or_insert_with(|| ListeningSocket { address: bound.unwrap_or(address), connections: Arc::default() });
+    }
+}
+
+/// The one of these instances that has a policy.
+fn instance(instances: &[(InstanceNumber, Instance)], place: PolicyRef) -> Option<&Instance> {
+    instances.iter().find(|(number, _)| *number == place.instance).map(|(_, instance)| instance)
 }
 
 fn bind_for_all(address: SocketAddr, workers: usize) -> std::io::Result<Vec<TcpListener>> {
@@ -410,7 +492,7 @@ fn bind_for_all(address: SocketAddr, workers: usize) -> std::io::Result<Vec<TcpL
     Ok(sockets)
 }
 
-pub(super) fn sets(clusters: &BTreeMap<Arc<str>, ClusterState>) -> HashMap<Arc<str>, Arc<EndpointSet>> {
+fn sets(clusters: &BTreeMap<Arc<str>, ClusterState>) -> HashMap<Arc<str>, Arc<EndpointSet>> {
     clusters.iter().map(|(name, cluster)| (name.clone(), cluster.set.clone())).collect()
 }
 
@@ -431,12 +513,13 @@ fn unknown_plugin<'a>(name: &str, known: impl Iterator<Item = &'a Arc<str>>) -> 
     format!("plugin `{name}` is not known; known are: {}", known.join(", "))
 }
 
-pub(super) fn fail_with(config: &Config, mistakes: Vec<Mistake>) -> Result<(), ApplyError> {
-    if mistakes.is_empty() {
-        return Ok(());
-    }
+fn fail_with(config: &Config, mistakes: Vec<Mistake>) -> Result<(), ApplyError> {
+    if mistakes.is_empty() { Ok(()) } else { Err(as_errors(config, mistakes)) }
+}
+
+fn as_errors(config: &Config, mistakes: Vec<Mistake>) -> ApplyError {
     let mistakes = mistakes.into_iter().map(|mistake| (mistake.pointer, mistake.message));
-    Err(ApplyError::Config(config.source.errors(mistakes)))
+    ApplyError::Config(config.source.errors(mistakes))
 }
 
 /// Lets everyone who has a say in a configuration judge it, without making anything live.

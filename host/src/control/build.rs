@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::placement::{New, Use};
 use crate::config::{self, Config, PluginUse};
 use crate::plugin::{CreateError, Instance, KnownClusters, Plugin, PolicyConfig, Role, Services};
 use crate::snapshot::EndpointSet;
-use crate::worker::{Destined, PolicyRef};
 
 /// The number by which the control plane's instances are told from those of workers.
 pub(super) const CONTROL: u32 = u32::MAX;
 
-/// Which policies a configuration takes, by plugin. A policy's number is its place in the list.
+/// Which policies a configuration takes, by plugin.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Uses {
     /// On every worker: routers, balancers, partitioners, affinities.
@@ -19,17 +19,26 @@ pub(super) struct Uses {
     /// In the control plane: health evaluators, probers.
     pub(super) control: BTreeMap<Arc<str>, Vec<PolicyConfig>>,
     pub(super) clusters: Vec<ClusterUses>,
-    pub(super) destinations: Vec<Destined>,
+    /// Where each listener leads, in their order.
+    pub(super) destinations: Vec<Leads>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct ClusterUses {
     pub(super) name: Arc<str>,
-    pub(super) balancer: PolicyRef,
-    pub(super) partitioners: Vec<PolicyRef>,
-    pub(super) affinity: Option<PolicyRef>,
-    pub(super) evaluator: PolicyRef,
-    pub(super) prober: Option<PolicyRef>,
+    pub(super) balancer: Use,
+    pub(super) partitioners: Vec<Use>,
+    pub(super) affinity: Option<Use>,
+    pub(super) evaluator: Use,
+    pub(super) prober: Option<Use>,
+}
+
+/// Where a listener leads.
+#[derive(Clone, Debug)]
+pub(super) enum Leads {
+    /// Position of a cluster.
+    To(usize),
+    By(Use),
 }
 
 /// A mistake that a plugin found, with its JSON Pointer in the operator's file.
@@ -66,10 +75,10 @@ impl Uses {
         for listener in &config.listeners {
             let destination = match &listener.destination {
                 config::Destination::Cluster(name) => {
-                    Destined::Cluster(known.get(name.as_str()).map_or(usize::MAX, |position| *position as usize))
+                    Leads::To(known.get(name.as_str()).map_or(usize::MAX, |position| *position as usize))
                 }
                 config::Destination::Router(plugin) => {
-                    Destined::Router(add_policy(&mut uses.data, Role::Router, &listener.name, plugin, &known))
+                    Leads::By(add_policy(&mut uses.data, Role::Router, &listener.name, plugin, &known))
                 }
             };
             uses.destinations.push(destination);
@@ -100,7 +109,7 @@ fn add_policy(
     scope: &str,
     plugin: &PluginUse,
     known: &KnownClusters,
-) -> PolicyRef {
+) -> Use {
     let name: Arc<str> = plugin.plugin.as_str().into();
     let policies = map.entry(name.clone()).or_default();
     let config = if plugin.config.is_null() { "{}".to_owned() } else { plugin.config.to_string() };
@@ -111,7 +120,7 @@ fn add_policy(
         pointer: plugin.pointer.clone(),
         known_clusters: known.clone(),
     });
-    PolicyRef { plugin: name, policy: policies.len() as u32 - 1 }
+    Use { plugin: name, position: policies.len() - 1 }
 }
 
 /// What instances are made from.
@@ -121,19 +130,13 @@ pub(super) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Instances of all plugins in `policies` for a worker.
-    pub(super) fn instances(
-        &self,
-        live: &BTreeMap<Arc<str>, Arc<Plugin>>,
-        worker: u32,
-        policies: &BTreeMap<Arc<str>, Vec<PolicyConfig>>,
-    ) -> Result<Vec<Instance>, Vec<Mistake>> {
+    /// The instances that have to be made for a worker.
+    pub(super) fn instances(&self, new: &[New], worker: u32) -> Result<Vec<(u64, Instance)>, Vec<Mistake>> {
         let mut instances = Vec::new();
         let mut mistakes = Vec::new();
-        for (name, policies) in policies {
-            let Some(plugin) = live.get(name) else { continue };
+        for New { number, plugin, policies } in new {
             match self.instance(plugin, worker, policies) {
-                Ok(instance) => instances.push(instance),
+                Ok(instance) => instances.push((*number, instance)),
                 Err(found) => mistakes.extend(found),
             }
         }
@@ -141,12 +144,7 @@ impl Builder<'_> {
     }
 
     /// One instance of a plugin for a worker, with all its policies.
-    pub(super) fn instance(
-        &self,
-        plugin: &Arc<Plugin>,
-        worker: u32,
-        policies: &[PolicyConfig],
-    ) -> Result<Instance, Vec<Mistake>> {
+    fn instance(&self, plugin: &Arc<Plugin>, worker: u32, policies: &[PolicyConfig]) -> Result<Instance, Vec<Mistake>> {
         let whole = |message: String| {
             let pointer = policies.first().map(|policy| policy.pointer.clone()).unwrap_or_default();
             vec![Mistake { pointer, message }]

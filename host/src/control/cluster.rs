@@ -80,6 +80,11 @@ impl Member {
         }
     }
 
+    /// Whether live traffic has put it out of service.
+    fn is_ejected(&self) -> bool {
+        matches!(self.health, HealthState::Unhealthy { evidence: Evidence::Traffic, .. })
+    }
+
     pub fn effective_weight(&self) -> u32 {
         self.weight.unwrap_or(self.config.weight)
     }
@@ -137,20 +142,19 @@ impl ClusterState {
                 }
             })
             .collect();
-        let generation = before.map_or(0, |before| before.set.generation());
         let began = before.map_or_else(Instant::now, |before| before.began);
         let mut cluster = Self {
             config,
             members,
-            set: Arc::new(EndpointSet::new(generation, [])),
+            set: before.map_or_else(Arc::default, |before| before.set.clone()),
             waiting,
-            prepares: false,
-            prepared: 0,
-            told: 0,
+            prepares: before.is_some_and(|before| before.prepares),
+            prepared: before.map_or(0, |before| before.prepared),
+            told: before.map_or(0, |before| before.told),
             began,
             slots,
         };
-        cluster.refresh(before.map(|before| &*before.set));
+        cluster.refresh();
         cluster
     }
 
@@ -159,16 +163,30 @@ impl ClusterState {
         for member in self.members.iter_mut().filter(|member| member.fresh) {
             member.health = HealthState::Unhealthy { evidence: Evidence::Probe, reason: "not yet probed".into() };
         }
-        self.refresh(None);
+        self.refresh();
     }
 
-    /// Goes live: takes over what happened to the members of `current` while this state was being prepared.
-    pub(super) fn go_live(&mut self, current: Option<&Self>) {
+    /// Goes live: takes over what happened to the members of `current` while this state was being prepared. Where the
+    /// workers' balancer `stays` and prepares for endpoints, it does so for these before they hear of them.
+    pub(super) fn go_live(&mut self, current: Option<&Self>, stays: bool) {
         for member in &mut self.members {
             member.fresh = false;
         }
         self.catch_up_with(current);
-        (self.prepared, self.told) = (self.set.generation(), self.set.generation());
+        match current {
+            Some(current) if stays && self.prepares => (self.prepared, self.told) = (current.prepared, current.told),
+            _ => (self.prepared, self.told) = (self.set.generation(), self.set.generation()),
+        }
+    }
+
+    /// Lets everyone serve whom live traffic has put out of service: the evaluator that would have ended that is gone.
+    pub(super) fn forgive_traffic(&mut self) {
+        for member in &mut self.members {
+            if member.is_ejected() {
+                member.health = HealthState::Healthy;
+            }
+        }
+        self.refresh();
     }
 
     fn catch_up_with(&mut self, current: Option<&Self>) {
@@ -181,18 +199,30 @@ impl ClusterState {
             }
         }
         let prepared = self.set.clone();
-        if current.set.generation() >= prepared.generation() {
-            self.set = Arc::new(EndpointSet::new(current.set.generation(), prepared.iter().cloned()));
+        self.set = current.set.clone();
+        self.warm_up();
+        let endpoints = self.endpoints_like(&prepared);
+        if prepared.generation() > self.set.generation() && holds(&prepared, &endpoints) {
+            // What policies were created with, so that they have nothing more to be told.
+            self.set = prepared;
+        } else if !holds(&self.set, &endpoints) {
+            let last = self.set.generation().max(prepared.generation());
+            self.set = Arc::new(EndpointSet::new(last + 1, endpoints));
         }
-        self.refresh(None);
     }
 
-    /// Makes the next generation of the set from the members. Endpoints in which nothing changed stay the same object,
-    /// which makes the difference cheap to find.
-    pub(super) fn refresh(&mut self, same_as: Option<&EndpointSet>) {
+    /// Makes the next generation of the set from the members, unless it is that of the members already.
+    pub(super) fn refresh(&mut self) {
         self.warm_up();
-        let before = same_as.unwrap_or(&self.set);
-        let generation = self.set.generation() + 1;
+        let endpoints = self.endpoints_like(&self.set);
+        if !holds(&self.set, &endpoints) {
+            self.set = Arc::new(EndpointSet::new(self.set.generation() + 1, endpoints));
+        }
+    }
+
+    /// The members as endpoints. Those in which nothing changed stay the same object, which makes the difference cheap to
+    /// find.
+    fn endpoints_like(&self, before: &EndpointSet) -> Vec<Arc<Endpoint>> {
         let endpoints = self.members.iter().map(|member| {
             let endpoint = member.endpoint();
             match before.get(member.slot) {
@@ -200,7 +230,7 @@ impl ClusterState {
                 _ => Arc::new(endpoint),
             }
         });
-        self.set = Arc::new(EndpointSet::new(generation, endpoints));
+        endpoints.collect()
     }
 
     /// Lets the members become as warm as they should be by now. True when that changed the weight of one.
@@ -224,9 +254,7 @@ impl ClusterState {
 
     /// Endpoints that live traffic has put out of service.
     pub(super) fn ejected(&self) -> usize {
-        let by_traffic =
-            |member: &&Member| matches!(member.health, HealthState::Unhealthy { evidence: Evidence::Traffic, .. });
-        self.members.iter().filter(by_traffic).count()
+        self.members.iter().filter(|member| member.is_ejected()).count()
     }
 
     /// How many endpoints live traffic may put out of service at once: the configured share, but at least one where
@@ -236,6 +264,12 @@ impl ClusterState {
         let share = members * self.config.health.max_ejected_percent as usize / 100;
         if self.config.health.max_ejected_percent > 0 && members > 1 { share.max(1) } else { share }
     }
+}
+
+/// Whether a set has just these endpoints. One of no generation is none yet.
+fn holds(set: &EndpointSet, endpoints: &[Arc<Endpoint>]) -> bool {
+    let is_known = |endpoint: &Arc<Endpoint>| set.get(endpoint.slot).is_some_and(|known| same(known, endpoint));
+    set.generation() > 0 && set.iter().count() == endpoints.len() && endpoints.iter().all(is_known)
 }
 
 fn same(a: &Endpoint, b: &Endpoint) -> bool {

@@ -70,7 +70,7 @@ impl Control {
             (live.versions.back().map(|version| version.config.clone()), live.uses.clone(), live.plugins.clone())
         };
         let prepared = aside.prepare(config)?;
-        let after = &prepared.config;
+        let after = &prepared.wanted.config;
         let bound: Vec<_> = self.lock().sockets.keys().copied().collect();
         for address in after.listeners.iter().map(|listener| listener.bind).filter(|address| !bound.contains(address)) {
             net::can_listen(address).map_err(|error| ApplyError::Bind { address, error })?;
@@ -82,7 +82,7 @@ impl Control {
             endpoints: Changes::between(&endpoints(&before), &endpoints(after)),
             plugins: Changes::between(
                 &versions(&plugins, &uses, &before),
-                &versions(&prepared.plugins, &prepared.uses, after),
+                &versions(&prepared.wanted.plugins, &prepared.wanted.uses, after),
             ),
             after_restart: after_restart(&before, after),
         })

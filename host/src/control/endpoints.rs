@@ -44,7 +44,7 @@ impl Control {
         member.weight = patch.weight.or(member.weight);
         member.draining = patch.drain.unwrap_or(member.draining);
         member.disabled = patch.enabled.map_or(member.disabled, |enabled| !enabled);
-        cluster.refresh(None);
+        cluster.refresh();
         self.publish(cluster);
         tracing::info!(target: "audit", cluster = cluster.config.name, endpoint, ?patch, "endpoint changed");
         Ok(cluster.set.generation())
@@ -59,7 +59,7 @@ impl Control {
         let Some(cluster) = state.clusters.get_mut(cluster) else { return };
         let changed = transitions.into_iter().filter(|transition| take_effect(cluster, transition)).count();
         if changed > 0 {
-            cluster.refresh(None);
+            cluster.refresh();
             self.publish(cluster);
         }
     }
@@ -77,7 +77,7 @@ impl Control {
         let mut state = self.lock();
         let Some(cluster) = state.clusters.get_mut(cluster) else { return };
         if cluster.warm_up() {
-            cluster.refresh(None);
+            cluster.refresh();
             self.publish(cluster);
         }
     }

@@ -7,10 +7,13 @@ mod cluster;
 mod dry_run;
 mod endpoints;
 mod file;
+mod placement;
 mod plugins;
 mod prepare;
+mod probing;
 mod report;
 mod state;
+mod task;
 mod tasks;
 mod warmth;
 

@@ -4,16 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_conformance::{Selection, Settings, Verdict};
-use tokio::sync::oneshot;
 
-use super::apply::{missing_roles, preparing, sets};
-use super::build::{Builder, CONTROL, Mistake, check_schemas};
+use super::apply::{Prepared, Wanted, missing_roles};
+use super::build::{Mistake, check_schemas};
 use super::state::Control;
 use crate::builtin;
 use crate::config;
 use crate::conformance::Component;
-use crate::plugin::{Engine, Grants, Instance, Limits, LoadError, Plugin, PolicyConfig, Services, Source};
-use crate::worker::Command;
+use crate::plugin::{Engine, Grants, Limits, LoadError, Plugin, PolicyConfig, Services, Source};
 
 /// Earlier versions of a plugin that can be gone back to.
 const VERSIONS_KEPT: usize = 4;
@@ -49,6 +47,8 @@ pub enum PluginError {
     Unknown(String),
     #[error("plugin `{0}` has no earlier version")]
     NothingEarlier(String),
+    #[error("no configuration is live yet")]
+    NotStarted,
     #[error("a worker has ended")]
     WorkerGone,
 }
@@ -95,6 +95,7 @@ impl PluginError {
             Self::Unsound(_) => "unsound",
             Self::Unknown(_) => "unknown_plugin",
             Self::NothingEarlier(_) => "nothing_earlier",
+            Self::NotStarted => "not_started",
             Self::WorkerGone => "worker_gone",
         }
     }
@@ -193,7 +194,7 @@ impl Control {
         let entry = self.lock().plugins.get(name).cloned().unwrap_or_default();
         let (control, name) = (self.clone(), Arc::<str>::from(name));
         let loading = {
-            let (mut entry, name) = (entry, name.clone());
+            let mut entry = entry;
             tokio::task::spawn_blocking(move || {
                 // The built-in version is what a rollback of the first upload goes back to.
                 if entry.is_built_in() {
@@ -201,16 +202,15 @@ impl Control {
                 }
                 let plugin = entry.load(&control.engine, &control.services, &name, &bytes, Source::Upload)?;
                 let plugin = Arc::new(plugin);
-                let made = control.make_for_all(&plugin)?;
+                entry.put(plugin.clone());
+                let prepared = control.prepare_plugin(&plugin, entry)?;
                 control.hold_against(&plugin, conformance)?;
-                Ok::<_, PluginError>((entry, plugin, made))
+                Ok::<_, PluginError>((plugin, prepared))
             })
         };
-        let (mut entry, plugin, made) = loading.await.map_err(|_| PluginError::WorkerGone)??;
-        self.swap(made).await?;
-        entry.put(plugin.clone());
-        self.lock().plugins.insert(name.clone(), entry);
-        tracing::info!(target: "audit", plugin = &*name, version = plugin.version, digest = plugin.digest, "plugin is live");
+        let (plugin, prepared) = loading.await.map_err(|_| PluginError::WorkerGone)??;
+        self.commit(prepared, None).await.map_err(|_| PluginError::WorkerGone)?;
+        tracing::info!(target: "audit", plugin = &*plugin.name, version = plugin.version, digest = plugin.digest, "plugin is live");
         Ok(plugin)
     }
 
@@ -220,16 +220,15 @@ impl Control {
         let mut entry = self.lock().plugins.get(name).cloned().ok_or_else(|| PluginError::Unknown(name.to_owned()))?;
         let plugin = entry.earlier.pop_back().ok_or_else(|| PluginError::NothingEarlier(name.to_owned()))?;
         plugin.breaker.release();
+        let undone = entry.live.replace(plugin.clone());
+        entry.earlier.extend(undone);
         let control = self.clone();
         let making = {
             let plugin = plugin.clone();
-            tokio::task::spawn_blocking(move || control.make_for_all(&plugin))
+            tokio::task::spawn_blocking(move || control.prepare_plugin(&plugin, entry))
         };
-        let made = making.await.map_err(|_| PluginError::WorkerGone)??;
-        self.swap(made).await?;
-        let undone = entry.live.replace(plugin.clone());
-        entry.earlier.extend(undone);
-        self.lock().plugins.insert(name.into(), entry);
+        let prepared = making.await.map_err(|_| PluginError::WorkerGone)??;
+        self.commit(prepared, None).await.map_err(|_| PluginError::WorkerGone)?;
         tracing::info!(target: "audit", plugin = name, version = plugin.version, digest = plugin.digest, "plugin rolled back");
         Ok(plugin)
     }
@@ -245,31 +244,30 @@ impl Control {
         Ok(())
     }
 
-    /// Instances of a version for everyone who uses the plugin, with all policies. Nothing is live yet.
-    fn make_for_all(&self, plugin: &Arc<Plugin>) -> Result<Made, PluginError> {
-        let (uses, endpoints) = {
+    /// Prepares for the configuration that is live with another version of a plugin: new instances for those policies, while
+    /// all others live on. Nothing is live yet.
+    fn prepare_plugin(&self, plugin: &Arc<Plugin>, entry: PluginEntry) -> Result<Prepared, PluginError> {
+        let wanted = {
             let state = self.lock();
-            (state.uses.clone(), sets(&state.clusters))
-        };
-        let roles = uses.plugins().remove(&plugin.name).unwrap_or_default();
-        let data = uses.data.get(&plugin.name).map(Vec::as_slice).unwrap_or_default();
-        let control = uses.control.get(&plugin.name).map(Vec::as_slice).unwrap_or_default();
-        let mut mistakes = missing_roles(plugin, &roles);
-        mistakes.extend(check_schemas(plugin, data));
-        mistakes.extend(check_schemas(plugin, control));
-        refuse(mistakes)?;
-        let builder = Builder { services: &self.services, endpoints: &endpoints };
-        let mut made = Made { workers: Vec::new(), control: None, preparing: Vec::new() };
-        if !control.is_empty() {
-            made.control = Some(builder.instance(plugin, CONTROL, control).map_err(refusals)?);
-        }
-        if !data.is_empty() {
-            for worker in 0..self.workers.len() as u32 {
-                made.workers.push(builder.instance(plugin, worker, data).map_err(refusals)?);
+            let mut plugins = state.plugins.clone();
+            plugins.insert(plugin.name.clone(), entry);
+            let live = |name: &Arc<str>| Some((name.clone(), plugins.get(name)?.live.clone()?));
+            let uses = state.uses.clone();
+            Wanted {
+                config: state.versions.back().map(|version| version.config.clone()).ok_or(PluginError::NotStarted)?,
+                live: uses.plugins().keys().filter_map(live).collect(),
+                plugins,
+                uses,
+                clusters: state.clusters.clone(),
             }
-            made.preparing = preparing(&uses, &made.workers);
+        };
+        let roles = wanted.uses.plugins().remove(&plugin.name).unwrap_or_default();
+        let mut mistakes = missing_roles(plugin, &roles);
+        for uses in [&wanted.uses.data, &wanted.uses.control] {
+            mistakes.extend(uses.get(&plugin.name).into_iter().flat_map(|policies| check_schemas(plugin, policies)));
         }
-        Ok(made)
+        refuse(mistakes)?;
+        self.make(wanted).map_err(refusals)
     }
 
     /// Holds a version against the conformance suite, as it is configured.
@@ -295,58 +293,6 @@ impl Control {
             .collect();
         if broken.is_empty() { Ok(()) } else { Err(PluginError::Unsound(broken)) }
     }
-
-    async fn swap(&self, made: Made) -> Result<(), PluginError> {
-        if let Some(instance) = made.control {
-            let plugin = instance.plugin().name.clone();
-            self.evaluation.swap(instance);
-            self.tell_of_evaluator(&plugin).await?;
-        }
-        let mut swapped = Vec::new();
-        for (worker, instance) in self.workers.iter().zip(made.workers) {
-            let (done, acknowledged) = oneshot::channel();
-            let command = Command::Swap(Box::new(instance), done);
-            worker.send(command).await.map_err(|_| PluginError::WorkerGone)?;
-            swapped.push(acknowledged);
-        }
-        for acknowledged in swapped {
-            acknowledged.await.map_err(|_| PluginError::WorkerGone)?;
-        }
-        let mut state = self.lock();
-        for (cluster, prepares) in made.preparing {
-            if let Some(cluster) = state.clusters.get_mut(&cluster) {
-                cluster.prepares = prepares;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Control {
-    /// After another version of an evaluator has become live: brings it up to the endpoints of now, and tells the workers
-    /// whether it wants outcomes.
-    async fn tell_of_evaluator(&self, plugin: &str) -> Result<(), PluginError> {
-        let clusters = self.evaluation.wanting_outcomes(plugin);
-        let sets = sets(&self.lock().clusters);
-        for (cluster, _) in &clusters {
-            if let Some(set) = sets.get(cluster) {
-                self.evaluation.set_endpoints(cluster, set);
-            }
-        }
-        for worker in &self.workers {
-            let command = Command::TellHealth { clusters: clusters.clone() };
-            worker.send(command).await.map_err(|_| PluginError::WorkerGone)?;
-        }
-        Ok(())
-    }
-}
-
-/// A version ready to go live: one instance for each worker, and one for the control plane, where it is used there.
-struct Made {
-    workers: Vec<Instance>,
-    control: Option<Instance>,
-    /// Clusters that it balances, and whether it prepares for their endpoints.
-    preparing: Vec<(Arc<str>, bool)>,
 }
 
 fn refuse(mistakes: Vec<Mistake>) -> Result<(), PluginError> {

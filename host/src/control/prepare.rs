@@ -87,7 +87,7 @@ impl Control {
         let set = cluster.set.clone();
         let policy = state.uses.clusters.iter().find(|uses| uses.name == name).map(|uses| &uses.balancer);
         let balancer = policy.and_then(|policy| {
-            let config = state.uses.data.get(&policy.plugin)?.get(policy.policy as usize)?;
+            let config = state.uses.data.get(&policy.plugin)?.get(policy.position)?;
             Some((state.plugins.get(&policy.plugin)?.live.clone()?, config.clone()))
         });
         Some(Unprepared { cluster: name, set, balancer })

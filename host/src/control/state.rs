@@ -1,15 +1,17 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc};
 
+use super::apply::Placements;
 use super::build::Uses;
 use super::cluster::ClusterState;
 use super::plugins::PluginEntries;
+use super::tasks::Tasks;
 use crate::config::Config;
 use crate::health::Evaluation;
 use crate::plugin::{Engine, Services};
@@ -40,6 +42,8 @@ pub struct Control {
     pub(super) config_file: Option<PathBuf>,
     /// Changes of configuration and plugins, which take time, come one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
+    /// Number of the next instance.
+    pub(super) instances: AtomicU64,
     /// Endpoints have changed for which a balancer has to prepare.
     pub(super) unprepared: Arc<Notify>,
     /// Workers have been told of endpoints.
@@ -57,11 +61,12 @@ pub(super) const VERSIONS_KEPT: usize = 16;
 pub(super) struct State {
     pub(super) versions: VecDeque<Version>,
     pub(super) uses: Uses,
+    pub(super) placed: Placements,
     pub(super) clusters: BTreeMap<Arc<str>, ClusterState>,
     pub(super) plugins: PluginEntries,
     /// By configured address.
     pub(super) sockets: HashMap<SocketAddr, ListeningSocket>,
-    pub(super) tasks: Vec<tokio::task::AbortHandle>,
+    pub(super) tasks: Tasks,
 }
 
 /// An address that is listened on.
@@ -109,6 +114,7 @@ impl Control {
             services,
             config_file: None,
             changing: tokio::sync::Mutex::new(()),
+            instances: AtomicU64::new(1),
             unprepared: Arc::default(),
             told: Notify::new(),
             state: Mutex::new(State { plugins: super::plugins::built_in(), ..State::default() }),

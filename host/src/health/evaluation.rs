@@ -1,7 +1,5 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::watch;
 
 use crate::plugin::{
     Evaluator, Fault, HealthPlan, Instance, ProbeAction, ProbeEvent, ProbeResult, Prober, Services, Target, Transition,
@@ -15,69 +13,60 @@ use crate::snapshot::{EndpointSet, Outcome};
 pub struct Evaluation {
     services: Arc<Services>,
     inner: Mutex<Inner>,
-    /// Another version of an evaluator, which may have another plan, has become live.
-    swapped: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    instances: HashMap<Arc<str>, Instance>,
+    /// By their numbers.
+    instances: HashMap<u64, Instance>,
     clusters: HashMap<Arc<str>, Policies>,
     session: u32,
 }
 
-/// The health policies of one cluster, each by the name of its plugin.
+/// A probe under way, as its prober knows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Session {
+    number: u32,
+    instance: u64,
+    prober: Prober,
+}
+
+/// The health policies of one cluster, each with the number of its instance.
 #[derive(Debug)]
 pub struct Policies {
-    pub evaluator: (Arc<str>, Evaluator),
-    pub prober: Option<(Arc<str>, Prober)>,
+    pub evaluator: (u64, Evaluator),
+    pub prober: Option<(u64, Prober)>,
 }
 
 impl Evaluation {
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services, inner: Mutex::default(), swapped: watch::Sender::default() }
+        Self { services, inner: Mutex::default() }
     }
 
-    /// Goes over to another configuration. Policies that know a state take it with them.
-    pub fn install(&self, instances: Vec<Instance>, clusters: HashMap<Arc<str>, Policies>) {
+    /// Goes over to another configuration. `instances` have the policies that are new; the others live on where they are.
+    /// Answers the clusters whose evaluator begins without knowing anything.
+    pub fn install(&self, instances: Vec<(u64, Instance)>, clusters: HashMap<Arc<str>, Policies>) -> Vec<Arc<str>> {
         let mut inner = self.lock();
-        let mut next = HashMap::new();
-        for mut instance in instances {
+        let Inner { instances: live, .. } = &mut *inner;
+        // Policies that took over what those before them knew, by instance and number.
+        let mut restored = HashSet::new();
+        let new: HashSet<u64> = instances.iter().map(|(number, _)| *number).collect();
+        for (number, mut instance) in instances {
             let name = instance.plugin().name.clone();
-            if let Some(before) = inner.instances.get_mut(&name) {
-                instance.restore(&before.save());
+            for before in live.values_mut().filter(|before| before.plugin().name == name) {
+                restored.extend(instance.restore(&before.save()).into_iter().map(|policy| (number, policy)));
             }
-            next.insert(name, instance);
+            live.insert(number, instance);
         }
-        inner.instances = next;
+        let used: HashSet<u64> = clusters.values().flat_map(Policies::instances).collect();
+        live.retain(|number, _| used.contains(number));
         inner.clusters = clusters;
-    }
-
-    /// Puts another version of a plugin in the place of the one that is live.
-    pub fn swap(&self, mut instance: Instance) {
-        let mut inner = self.lock();
-        if let Some(place) = inner.instances.get_mut(&instance.plugin().name) {
-            instance.restore(&place.save());
-            *place = instance;
-        }
-        drop(inner);
-        self.swapped.send_replace(());
-    }
-
-    /// Tells when plans may have changed.
-    pub fn swaps(&self) -> watch::Receiver<()> {
-        self.swapped.subscribe()
-    }
-
-    /// Clusters whose evaluator is a plugin, and whether it wants outcomes.
-    pub fn wanting_outcomes(&self, plugin: &str) -> Vec<(Arc<str>, bool)> {
-        let inner = self.lock();
-        let of_plugin = inner.clusters.iter().filter(|(_, policies)| *policies.evaluator.0 == *plugin);
-        of_plugin
-            .filter_map(|(cluster, Policies { evaluator: (name, evaluator), .. })| {
-                Some((cluster.clone(), evaluator.plan(inner.instances.get(name)?)?.outcomes))
-            })
-            .collect()
+        let knows_nothing = |policies: &Policies| {
+            let (instance, evaluator) = &policies.evaluator;
+            new.contains(instance) && !restored.contains(&(*instance, evaluator.policy()))
+        };
+        let ignorant = inner.clusters.iter().filter(|(_, policies)| knows_nothing(policies));
+        ignorant.map(|(name, _)| name.clone()).collect()
     }
 
     pub fn plan(&self, cluster: &str) -> Option<HealthPlan> {
@@ -108,31 +97,32 @@ impl Evaluation {
         self.evaluate(cluster, |evaluator, instance| evaluator.tick(instance, now_ms))
     }
 
-    pub(super) fn transport(&self, cluster: &str) -> Option<Transport> {
-        let inner = self.lock();
-        let (plugin, prober) = inner.clusters.get(cluster)?.prober.as_ref()?;
-        prober.transport(inner.instances.get(plugin)?)
-    }
-
-    /// Begins a probe; answers its session and the first actions.
-    pub(super) fn open(&self, cluster: &str, target: &Target) -> Result<(u32, Vec<ProbeAction>), Fault> {
+    /// Begins a probe of one of a cluster's endpoints; answers its session, what it goes over, and the first actions.
+    pub(super) fn open(&self, cluster: &str, target: &Target) -> Option<(Session, Transport, Vec<ProbeAction>)> {
         let mut inner = self.lock();
         inner.session = inner.session.wrapping_add(1);
-        let session = inner.session;
-        let actions = inner.prober(cluster, |prober, instance| prober.open(instance, session, target))?;
-        Ok((session, actions))
+        let (instance, prober) = *inner.clusters.get(cluster)?.prober.as_ref()?;
+        let session = Session { number: inner.session, instance, prober };
+        let instance = inner.instances.get_mut(&instance)?;
+        let transport = prober.transport(instance)?;
+        // A prober that fails says nothing of the endpoint; the fault is counted where it happened.
+        let actions = prober.open(instance, session.number, target).ok()?;
+        Some((session, transport, actions))
     }
 
-    pub(super) fn advance(&self, cluster: &str, session: u32, event: ProbeEvent) -> Result<Vec<ProbeAction>, Fault> {
-        self.lock().prober(cluster, |prober, instance| prober.advance(instance, session, event))
+    /// Tells the prober that began the probe what happened. Should its instance have been replaced meanwhile, that is a
+    /// fault, and says nothing about the endpoint.
+    pub(super) fn advance(&self, session: Session, event: ProbeEvent) -> Result<Vec<ProbeAction>, Fault> {
+        let mut inner = self.lock();
+        let instance = inner.instances.get_mut(&session.instance).ok_or(Fault::Rebuilding)?;
+        session.prober.advance(instance, session.number, event)
     }
 
-    pub(super) fn close(&self, cluster: &str, session: u32) {
-        // The cluster may be gone by now, and its sessions with it.
-        let _ = self.lock().prober(cluster, |prober, instance| {
-            prober.close(instance, session);
-            Ok(())
-        });
+    pub(super) fn close(&self, session: Session) {
+        // The instance may be gone by now, and its sessions with it.
+        if let Some(instance) = self.lock().instances.get_mut(&session.instance) {
+            session.prober.close(instance, session.number);
+        }
     }
 
     /// A policy that fails leaves every endpoint as it is; the fault is counted where it happened.
@@ -154,15 +144,8 @@ impl Evaluation {
     }
 }
 
-impl Inner {
-    fn prober<R>(
-        &mut self,
-        cluster: &str,
-        ask: impl FnOnce(&Prober, &mut Instance) -> Result<R, Fault>,
-    ) -> Result<R, Fault> {
-        let policies = self.clusters.get(cluster).ok_or(Fault::Rebuilding)?;
-        let (plugin, prober) = policies.prober.as_ref().ok_or(Fault::Rebuilding)?;
-        let instance = self.instances.get_mut(plugin).ok_or(Fault::Rebuilding)?;
-        ask(prober, instance)
+impl Policies {
+    fn instances(&self) -> impl Iterator<Item = u64> {
+        std::iter::once(self.evaluator.0).chain(self.prober.as_ref().map(|(instance, _)| *instance))
     }
 }

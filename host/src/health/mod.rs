@@ -5,4 +5,4 @@ mod evaluation;
 mod probe;
 
 pub use evaluation::{Evaluation, Policies};
-pub use probe::probe;
+pub use probe::{Probed, probe};

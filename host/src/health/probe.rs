@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::evaluation::Evaluation;
+use super::evaluation::{Evaluation, Session};
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
 use crate::snapshot::LoadReport;
 
@@ -38,16 +38,14 @@ pub async fn probe(
     target: Target,
     timeout: Duration,
 ) -> Option<Probed> {
-    let transport = evaluation.transport(cluster)?;
     let started = Instant::now();
-    let (session, actions) = evaluation.open(cluster, &target).ok()?;
-    let mut run =
-        Run { evaluation, cluster, session, address, pending: actions.into(), report: None, moved: 0, steps: 0 };
+    let (session, transport, actions) = evaluation.open(cluster, &target)?;
+    let open = Open { evaluation, session };
+    let mut run = Run { open, address, pending: actions.into(), report: None, moved: 0, steps: 0 };
     let finished = match transport {
         Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp()).await,
         Transport::Http => tokio::time::timeout(timeout, run.over_http()).await,
     };
-    evaluation.close(cluster, session);
     let verdict = match finished {
         Ok(Ok(verdict)) => Some(verdict),
         Ok(Err(End::Fault)) => None,
@@ -73,10 +71,21 @@ impl From<Fault> for End {
 
 type Verdict = (bool, String);
 
-struct Run<'a> {
+/// A probe as its prober knows it. It is closed there however the probe ends, also when it is given up because its endpoint
+/// is gone.
+struct Open<'a> {
     evaluation: &'a Evaluation,
-    cluster: &'a str,
-    session: u32,
+    session: Session,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.evaluation.close(self.session);
+    }
+}
+
+struct Run<'a> {
+    open: Open<'a>,
     address: SocketAddr,
     pending: VecDeque<ProbeAction>,
     report: Option<LoadReport>,
@@ -171,7 +180,7 @@ impl Run<'_> {
         if self.steps > MAX_STEPS {
             return Err(End::Failed(format!("more than {MAX_STEPS} steps without a verdict")));
         }
-        let actions = self.evaluation.advance(self.cluster, self.session, event)?;
+        let actions = self.open.evaluation.advance(self.open.session, event)?;
         self.pending.extend(actions);
         Ok(())
     }

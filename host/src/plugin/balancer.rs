@@ -54,11 +54,6 @@ impl Balancer {
         Ok(Self { handle: self.handle.another(part, endpoints)? })
     }
 
-    /// False once another instance has taken the place of the one that the policy was created in.
-    pub fn is_current(&self) -> bool {
-        self.handle.is_current()
-    }
-
     /// Asks for an endpoint. `Ok(None)` is the plugin's word that none can take the request.
     pub fn pick(&self, request: Request<'_>) -> Result<Option<Choice>, Fault> {
         self.handle

@@ -3,7 +3,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::instance::{CreateError, Instance};
-use super::loader::Plugin;
 use crate::snapshot::EndpointSet;
 
 /// A policy on a worker. One that was made for a group of endpoints ends when its handle is dropped; those of the
@@ -12,15 +11,12 @@ use crate::snapshot::EndpointSet;
 pub(super) struct Handle {
     instance: Rc<RefCell<Instance>>,
     policy: u32,
-    /// Serial number of the instance that the policy was created in. A swap puts another in its place.
-    made_in: u64,
     is_of_group: bool,
 }
 
 impl Handle {
     pub(super) fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
-        let made_in = instance.borrow().serial();
-        Self { instance, policy, made_in, is_of_group: false }
+        Self { instance, policy, is_of_group: false }
     }
 
     /// Another policy of the same configuration, for a part of the cluster.
@@ -42,16 +38,6 @@ impl Handle {
     pub(super) fn instance_mut(&self) -> RefMut<'_, Instance> {
         self.instance.borrow_mut()
     }
-
-    /// False once another instance has taken the place of the one that the policy was created in.
-    pub(super) fn is_current(&self) -> bool {
-        self.instance.borrow().serial() == self.made_in
-    }
-
-    /// The version that is live.
-    pub(super) fn current_version(&self) -> Arc<Plugin> {
-        self.instance.borrow().plugin().clone()
-    }
 }
 
 impl Drop for Handle {
@@ -59,7 +45,6 @@ impl Drop for Handle {
         // Nothing drops a handle within a call of its instance; if something did, the policy would end with the instance.
         if self.is_of_group
             && let Ok(mut instance) = self.instance.try_borrow_mut()
-            && instance.serial() == self.made_in
         {
             instance.destroy_policy(self.policy);
         }

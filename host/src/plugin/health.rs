@@ -64,6 +64,10 @@ impl Evaluator {
         Self { policy }
     }
 
+    pub fn policy(&self) -> u32 {
+        self.policy
+    }
+
     pub fn plan(&self, instance: &Instance) -> Option<HealthPlan> {
         match instance.plan(self.policy) {
             Some(Plan::Health(plan)) => Some(*plan),

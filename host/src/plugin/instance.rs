@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
@@ -33,8 +32,6 @@ const MAX_ERROR_BYTES: usize = 8 << 10;
 /// One call in so many is timed: reading the clock twice costs a third of a call.
 const TIMED_ONE_IN: u32 = 16;
 
-static SERIAL: AtomicU64 = AtomicU64::new(0);
-
 /// One live copy of a plugin with its policies. It belongs to one thread at a time: made in the control plane, then
 /// moved to a worker. A guest that traps is thrown away; its policies are created again from what is kept here.
 pub struct Instance {
@@ -44,8 +41,6 @@ pub struct Instance {
     live: Option<Live>,
     /// By their numbers; none where a policy was destroyed, whose number the next one gets.
     policies: Vec<Option<Policy>>,
-    /// Which of all instances this is.
-    serial: u64,
     consecutive_faults: u32,
     rebuild_at_ms: u64,
     calls: u32,
@@ -120,16 +115,10 @@ impl Instance {
             worker,
             live: Some(live),
             policies: Vec::new(),
-            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             consecutive_faults: 0,
             rebuild_at_ms: 0,
             calls: 0,
         })
-    }
-
-    /// Tells one instance from all others.
-    pub(super) fn serial(&self) -> u64 {
-        self.serial
     }
 
     fn policy(&self, policy: u32) -> Option<&Policy> {
@@ -251,17 +240,22 @@ impl Instance {
         saved
     }
 
-    /// Hands saved state to the policies of the same role and scope. What is not understood is started afresh.
-    pub fn restore(&mut self, saved: &[(Role, Arc<str>, Vec<u8>)]) {
+    /// Hands saved state to the policies of the same role and scope. What is not understood is started afresh. Answers the
+    /// policies that took theirs over.
+    pub fn restore(&mut self, saved: &[(Role, Arc<str>, Vec<u8>)]) -> Vec<u32> {
+        let mut restored = Vec::new();
         for (role, scope, state) in saved {
             let found =
                 self.numbered().find(|(_, policy)| policy.config.role == *role && policy.config.scope == *scope);
-            if let Some((number, _)) = found {
-                let _ = self.call(number, OFF_REQUEST_PATH, |live, _| {
-                    live.lifecycle.call_restore(&mut live.store, (*role).into(), number, state)
-                });
+            let Some((number, _)) = found else { continue };
+            let understood = self.call(number, OFF_REQUEST_PATH, |live, _| {
+                live.lifecycle.call_restore(&mut live.store, (*role).into(), number, state)
+            });
+            if understood == Ok(true) {
+                restored.push(number);
             }
         }
+        restored
     }
 
     /// Whether a slot is one of the endpoints that a policy was told.

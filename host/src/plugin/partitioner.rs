@@ -6,7 +6,6 @@ use super::convert::{self, Attribute, Values};
 use super::fault::Fault;
 use super::handle::Handle;
 use super::instance::{AT_CHANGE, CreateError, Instance, Live, ON_REQUEST_PATH, Plan};
-use super::loader::Plugin;
 use crate::snapshot::EndpointSet;
 
 /// What a partitioner policy said when it was created.
@@ -38,16 +37,6 @@ impl Partitioner {
     /// Another policy of the same configuration, for a part of the cluster. It ends when it is dropped.
     pub fn another(&self, part: &str, endpoints: &Arc<EndpointSet>) -> Result<Self, CreateError> {
         Ok(Self { handle: self.handle.another(part, endpoints)? })
-    }
-
-    /// False once another instance has taken the place of the one that the policy was created in.
-    pub fn is_current(&self) -> bool {
-        self.handle.is_current()
-    }
-
-    /// The version that is live.
-    pub fn current_version(&self) -> Arc<Plugin> {
-        self.handle.current_version()
     }
 
     /// What the policy wants to see of a request.

@@ -2,7 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::plugin::{Attribute, Balancer, Choice, Fault, Group, Partitioner, PickRequest, Plugin, Values};
+use crate::plugin::{Attribute, Balancer, Choice, Fault, Group, Partitioner, PickRequest, Values};
 use crate::snapshot::{EndpointSet, Outcome};
 use crate::timer::now_ms;
 
@@ -59,8 +59,6 @@ pub struct Balancing {
 struct Groups {
     /// None for the outermost, which is the one of the configuration.
     partitioner: Option<Partitioner>,
-    /// The version that has divided.
-    version: Arc<Plugin>,
     members: Vec<Member>,
 }
 
@@ -100,14 +98,12 @@ impl Balancing {
         }
     }
 
-    /// The policies of the configuration were created with these endpoints; those of the groups are still to be.
-    pub(super) fn begin(&self, endpoints: &Arc<EndpointSet>) {
-        self.divide(endpoints);
-    }
-
+    /// The endpoints are now these. Whoever knows this generation already is not told.
     pub(super) fn set_endpoints(&self, endpoints: &Arc<EndpointSet>) {
         self.balancer.set_endpoints(endpoints);
-        self.divide(endpoints);
+        if self.endpoints.borrow().generation() != endpoints.generation() {
+            self.divide(endpoints);
+        }
     }
 
     /// What each partitioner wants to see of a request, the outermost first.
@@ -204,19 +200,12 @@ impl Balancing {
     /// Divides the endpoints anew. There are no groups when the outermost partitioner fails.
     fn divide(&self, endpoints: &Arc<EndpointSet>) {
         let Some((outermost, inner)) = self.partitioners.split_first() else { return };
-        let version = outermost.current_version();
         let before = self.groups.take().and_then(Rc::into_inner);
-        // Another version may divide otherwise at the same generation, of which balancers would not hear. What was
-        // remembered for a group stays for the group of the same name: its policies go after the new ones have come.
-        let (before, _outdated) = match before {
-            Some(before) if Arc::ptr_eq(&before.version, &version) => (Some(before), None),
-            outdated => (None, outdated),
-        };
         self.groups_made.set(0);
         let divided = divided(outermost, endpoints);
         let groups = divided.inspect_err(|fault| outermost.count_fallback(*fault)).ok().map(|groups| {
             let members = self.members(inner, groups, endpoints, before.map(|before| before.members));
-            Rc::new(Groups { partitioner: None, version, members })
+            Rc::new(Groups { partitioner: None, members })
         });
         let is_whole = groups.as_ref().is_some_and(|groups| groups.are_whole());
         self.divide_again_at_ms.set((!is_whole).then(|| now_ms() + DIVIDE_AGAIN_MS));
@@ -253,7 +242,7 @@ impl Balancing {
 
     fn balancer_of(&self, name: &str, set: &Arc<EndpointSet>, known: Option<Inside>) -> Inside {
         match known {
-            Some(Inside::Balancer(balancer)) if balancer.is_current() => {
+            Some(Inside::Balancer(balancer)) => {
                 balancer.set_endpoints(set);
                 Inside::Balancer(balancer)
             }
@@ -273,11 +262,7 @@ impl Balancing {
         known: Option<Inside>,
     ) -> Inside {
         let (partitioner, before) = match known {
-            Some(Inside::Groups(Groups { partitioner: Some(partitioner), members, .. }))
-                if partitioner.is_current() =>
-            {
-                (partitioner, Some(members))
-            }
+            Some(Inside::Groups(Groups { partitioner: Some(partitioner), members })) => (partitioner, Some(members)),
             _ => match configured.another(name, set) {
                 Ok(partitioner) => (partitioner, None),
                 Err(error) => return not_created(name, &error, configured.is_strict()),
@@ -286,8 +271,7 @@ impl Balancing {
         match divided(&partitioner, set) {
             Ok(groups) => {
                 let members = self.members(further, groups, set, before);
-                let version = partitioner.current_version();
-                Inside::Groups(Groups { partitioner: Some(partitioner), version, members })
+                Inside::Groups(Groups { partitioner: Some(partitioner), members })
             }
             Err(fault) => {
                 partitioner.count_fallback(fault);

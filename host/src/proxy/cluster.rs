@@ -27,12 +27,14 @@ pub struct Cluster {
     pub config: Arc<config::Cluster>,
     pub shard: Arc<ClusterShard>,
     pub affinity: Option<Affinity>,
-    balancing: Balancing,
+    balancing: Rc<Balancing>,
     hash_on: HashOn,
-    endpoints: RefCell<Rc<LocalEndpoints>>,
+    /// Shared with the same cluster of the configurations before that have the same [`Balancing`], for requests that began
+    /// with those: what it chooses must be known to them.
+    endpoints: Rc<RefCell<Rc<LocalEndpoints>>>,
     outcomes: RefCell<Vec<Outcome>>,
     tells_balancer: Cell<bool>,
-    tells_health: Cell<bool>,
+    tells_health: bool,
     queue: Rc<Queue>,
     random: Cell<u64>,
 }
@@ -42,7 +44,8 @@ pub struct Cluster {
 pub struct ClusterParts {
     pub config: Arc<config::Cluster>,
     pub shard: Arc<ClusterShard>,
-    pub balancing: Balancing,
+    /// That of `before`, where its policies are the same.
+    pub balancing: Rc<Balancing>,
     pub affinity: Option<Affinity>,
     pub endpoints: Arc<EndpointSet>,
     pub waiting: Arc<Waiting>,
@@ -119,6 +122,11 @@ const FULL_CHOICES: usize = 4;
 impl Cluster {
     /// Pools of `before`, the same cluster in the previous configuration, live on.
     pub fn new(parts: ClusterParts, before: Option<&Self>) -> Self {
+        let endpoints = match before {
+            Some(before) if Rc::ptr_eq(&before.balancing, &parts.balancing) => before.endpoints.clone(),
+            Some(before) => Rc::new(RefCell::new(before.endpoints.borrow().clone())),
+            None => Rc::default(),
+        };
         let tells_balancer = parts.balancing.wants_outcomes();
         let queue = before.map(|before| &before.queue).filter(|queue| queue.is_of(&parts.waiting)).cloned();
         let cluster = Self {
@@ -128,15 +136,20 @@ impl Cluster {
             shard: parts.shard,
             affinity: parts.affinity,
             balancing: parts.balancing,
-            endpoints: RefCell::new(before.map(|before| before.endpoints.borrow().clone()).unwrap_or_default()),
+            endpoints,
             outcomes: RefCell::default(),
             tells_balancer: Cell::new(tells_balancer),
-            tells_health: Cell::new(parts.tells_health),
+            tells_health: parts.tells_health,
             queue: queue.unwrap_or_else(|| Queue::new(parts.worker, parts.waiting)),
             random: Cell::new(parts.seed | 1),
         };
-        cluster.balancing.begin(&parts.endpoints);
-        cluster.adopt(parts.endpoints);
+        // A change of endpoints may have overtaken the configuration.
+        let latest = if cluster.generation() > parts.endpoints.generation() {
+            cluster.endpoints.borrow().set.clone()
+        } else {
+            parts.endpoints
+        };
+        cluster.set_endpoints(&latest);
         cluster
     }
 
@@ -152,20 +165,19 @@ impl Cluster {
         self.queue.go_round(0);
     }
 
-    /// Tells the plugins the endpoints that are current here. Needed after a new version of one became live, which was
-    /// made with the endpoints of a moment before.
-    pub fn tell_plugins(&self) {
+    /// Who chooses its endpoints.
+    pub fn balancing(&self) -> &Rc<Balancing> {
+        &self.balancing
+    }
+
+    /// Tells the plugins the endpoints that are current here, unless they know them.
+    fn tell_plugins(&self) {
         let set = self.endpoints.borrow().set.clone();
         self.balancing.set_endpoints(&set);
         self.tells_balancer.set(self.balancing.wants_outcomes());
         if let Some(affinity) = &self.affinity {
             affinity.set_endpoints(&set);
         }
-    }
-
-    /// Whether the cluster's health evaluator wants outcomes. Another version of it may, where the one before did not.
-    pub fn set_tells_health(&self, tells: bool) {
-        self.tells_health.set(tells);
     }
 
     fn adopt(&self, set: Arc<EndpointSet>) {
@@ -368,7 +380,7 @@ impl Cluster {
             counters.sample_first_byte(outcome.first_byte_us);
             self.shard.first_byte(Duration::from_micros(outcome.first_byte_us.into()));
         }
-        if !(self.tells_balancer.get() || self.tells_health.get()) {
+        if !(self.tells_balancer.get() || self.tells_health) {
             return;
         }
         let gathered = {
@@ -403,7 +415,7 @@ impl Cluster {
         if self.tells_balancer.get() {
             self.balancing.outcomes(&outcomes);
         }
-        if self.tells_health.get() {
+        if self.tells_health {
             context.tell(OutcomeBatch { cluster: self.name.clone(), outcomes });
         }
     }

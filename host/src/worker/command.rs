@@ -15,33 +15,34 @@ pub enum Command {
     Install(Box<Install>, oneshot::Sender<()>),
     /// Another generation of a cluster's endpoints.
     Endpoints { cluster: Arc<str>, set: Arc<EndpointSet> },
-    /// Another version of a plugin, with all its policies.
-    Swap(Box<Instance>, oneshot::Sender<()>),
-    /// Whether the health evaluators of these clusters want outcomes, as their new version says.
-    TellHealth { clusters: Vec<(Arc<str>, bool)> },
     /// Accept nothing more, finish what is under way, and end after `grace` at the latest.
     Drain { grace: Duration },
 }
 
-/// A configuration as one worker needs it, with plugin instances made for it.
+/// A configuration as one worker needs it, with the plugin instances that were made for it.
 #[derive(Debug)]
 pub struct Install {
-    pub instances: Vec<Instance>,
+    /// For policies that are new or have changed. The others live on where they are.
+    pub instances: Vec<(InstanceNumber, Instance)>,
     pub clusters: Vec<ClusterInstall>,
     pub listeners: Vec<ListenerInstall>,
 }
 
-/// A policy by the name of its plugin and its number there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What an instance is known by, on all threads that have one made for the same; never used again.
+pub type InstanceNumber = u64;
+
+/// A policy by its instance and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicyRef {
-    pub plugin: Arc<str>,
+    pub instance: InstanceNumber,
     pub policy: u32,
 }
 
 #[derive(Debug)]
 pub struct ClusterInstall {
     pub config: Arc<config::Cluster>,
-    pub endpoints: Arc<EndpointSet>,
+    /// None when the worker is told later, and stays with those that it knows until then.
+    pub endpoints: Option<Arc<EndpointSet>>,
     pub waiting: Arc<Waiting>,
     pub balancer: PolicyRef,
     /// The outermost first.

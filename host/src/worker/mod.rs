@@ -5,5 +5,5 @@ mod command;
 mod state;
 mod thread;
 
-pub use command::{ClusterInstall, Command, Destined, Install, ListenerInstall, PolicyRef};
+pub use command::{ClusterInstall, Command, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
 pub use thread::{Spawn, Worker};

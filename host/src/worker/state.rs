@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio::task::JoinHandle;
 
-use super::command::{ClusterInstall, Destined, Install, ListenerInstall, PolicyRef};
+use super::command::{ClusterInstall, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
 use crate::listener::{self, Acceptor, OpenConnections};
 use crate::plugin::{Affinity, Balancer, Instance, Partitioner, Router};
 use crate::proxy::{Balancing, Cluster, ClusterParts, Context, Destination, Listener, ListenerSlot};
@@ -18,9 +18,15 @@ pub(super) struct State {
     number: usize,
     context: Rc<Context>,
     open: Rc<OpenConnections>,
-    instances: HashMap<Arc<str>, Rc<RefCell<Instance>>>,
-    clusters: Vec<Rc<Cluster>>,
+    instances: HashMap<InstanceNumber, Rc<RefCell<Instance>>>,
+    clusters: Vec<Installed>,
     accepting: HashMap<SocketAddr, Accepting>,
+}
+
+/// A cluster with the policies that choose its endpoints: the balancer first.
+struct Installed {
+    cluster: Rc<Cluster>,
+    choosing: Vec<PolicyRef>,
 }
 
 /// One socket and the listener behind it.
@@ -48,20 +54,18 @@ impl State {
         }
     }
 
-    /// Goes over to another configuration. Sockets whose address stays, connections and pools live on.
+    /// Goes over to another configuration. What it leaves as it is lives on: sockets, connections, pools, and policies with
+    /// all they know.
     pub(super) fn install(&mut self, install: Install) {
-        let mut instances = HashMap::new();
-        for mut instance in install.instances {
-            let name = instance.plugin().name.clone();
-            if let Some(before) = self.instances.get(&name) {
-                instance.restore(&before.borrow_mut().save());
-            }
-            instances.insert(name, Rc::new(RefCell::new(instance)));
+        let used = instances_of(&install);
+        for (number, mut instance) in install.instances {
+            self.hand_over_to(&mut instance);
+            self.instances.insert(number, Rc::new(RefCell::new(instance)));
         }
-        self.instances = instances;
-        let clusters: Rc<[Rc<Cluster>]> =
+        let clusters: Vec<Installed> =
             install.clusters.into_iter().filter_map(|cluster| self.cluster(cluster)).collect();
-        self.clusters = clusters.to_vec();
+        self.clusters = clusters;
+        let clusters: Rc<[Rc<Cluster>]> = self.clusters.iter().map(|installed| installed.cluster.clone()).collect();
         let mut accepting = HashMap::new();
         for listener in install.listeners {
             if let Some((address, accepts)) = self.listener(listener, &clusters) {
@@ -73,33 +77,23 @@ impl State {
             drop(gone);
             self.open.drain_orphans();
         }
+        self.instances.retain(|number, _| used.contains(number));
+    }
+
+    /// Gives an instance what those before it want to hand on.
+    fn hand_over_to(&self, instance: &mut Instance) {
+        for before in self.instances.values() {
+            if before.borrow().plugin().name == instance.plugin().name {
+                instance.restore(&before.borrow_mut().save());
+            }
+        }
     }
 
     pub(super) fn set_endpoints(&self, cluster: &str, set: &Arc<EndpointSet>) {
-        if let Some(cluster) = self.clusters.iter().find(|known| *known.name == *cluster)
+        if let Some(cluster) = self.known(cluster).map(|known| &known.cluster)
             && cluster.generation() < set.generation()
         {
             cluster.set_endpoints(set);
-        }
-    }
-
-    /// Puts another version of a plugin in the place of the one that is live. The next call goes to it.
-    pub(super) fn swap(&self, mut instance: Instance) {
-        let Some(place) = self.instances.get(&instance.plugin().name) else { return };
-        instance.restore(&place.borrow_mut().save());
-        // Kept until the groups of partitioners have their policies again, so that what is remembered for them stays.
-        let _before = place.replace(instance);
-        // It was made with the endpoints of a moment ago.
-        for cluster in &self.clusters {
-            cluster.tell_plugins();
-        }
-    }
-
-    pub(super) fn tell_health(&self, clusters: &[(Arc<str>, bool)]) {
-        for (name, tells) in clusters {
-            if let Some(cluster) = self.clusters.iter().find(|known| known.name == *name) {
-                cluster.set_tells_health(*tells);
-            }
         }
     }
 
@@ -116,39 +110,50 @@ impl State {
 
     pub(super) fn sweep_pools(&self) {
         let now = Instant::now();
-        self.clusters.iter().for_each(|cluster| cluster.sweep_pools(now));
+        self.clusters.iter().for_each(|known| known.cluster.sweep_pools(now));
     }
 
-    fn cluster(&self, install: ClusterInstall) -> Option<Rc<Cluster>> {
-        let before = self.clusters.iter().find(|known| *known.name == *install.config.name);
-        let affinity = match &install.affinity {
+    fn known(&self, cluster: &str) -> Option<&Installed> {
+        self.clusters.iter().find(|known| *known.cluster.name == *cluster)
+    }
+
+    fn cluster(&self, install: ClusterInstall) -> Option<Installed> {
+        let before = self.known(&install.config.name);
+        let affinity = match install.affinity {
             Some(policy) => Some(Affinity::new(self.instance(policy)?, policy.policy)),
             None => None,
         };
-        let partitioners: Option<Vec<Partitioner>> = install
-            .partitioners
-            .iter()
-            .map(|policy| Some(Partitioner::new(self.instance(policy)?, policy.policy)))
-            .collect();
-        let balancer = Balancer::new(self.instance(&install.balancer)?, install.balancer.policy);
-        let balancing = Balancing::new(balancer, partitioners?);
+        let choosing: Vec<PolicyRef> = std::iter::once(install.balancer).chain(install.partitioners).collect();
+        let balancing = match before {
+            Some(before) if before.choosing == choosing => before.cluster.balancing().clone(),
+            _ => Rc::new(self.balancing(&choosing)?),
+        };
         let parts = ClusterParts {
             shard: self.context.registry.cluster(self.number, &install.config.name),
             balancing,
             affinity,
-            endpoints: install.endpoints,
+            endpoints: install.endpoints.unwrap_or_default(),
             waiting: install.waiting,
             worker: self.number,
             tells_health: install.tells_health,
             seed: self.number as u64 + 1,
             config: install.config,
         };
-        Some(Rc::new(Cluster::new(parts, before.map(|before| &**before))))
+        let cluster = Rc::new(Cluster::new(parts, before.map(|before| &*before.cluster)));
+        Some(Installed { cluster, choosing })
+    }
+
+    fn balancing(&self, choosing: &[PolicyRef]) -> Option<Balancing> {
+        let (balancer, partitioners) = choosing.split_first()?;
+        let balancer = Balancer::new(self.instance(*balancer)?, balancer.policy);
+        let partitioners: Option<Vec<Partitioner>> =
+            partitioners.iter().map(|policy| Some(Partitioner::new(self.instance(*policy)?, policy.policy))).collect();
+        Some(Balancing::new(balancer, partitioners?))
     }
 
     fn listener(&mut self, install: ListenerInstall, clusters: &Rc<[Rc<Cluster>]>) -> Option<(SocketAddr, Accepting)> {
-        let destination = match &install.destination {
-            Destined::Cluster(index) => Destination::Cluster(*index),
+        let destination = match install.destination {
+            Destined::Cluster(index) => Destination::Cluster(index),
             Destined::Router(policy) => Destination::Router(Router::new(self.instance(policy)?, policy.policy)),
         };
         let address = install.config.bind;
@@ -180,7 +185,21 @@ impl State {
         Some((address, Accepting { slot, task }))
     }
 
-    fn instance(&self, policy: &PolicyRef) -> Option<Rc<RefCell<Instance>>> {
-        self.instances.get(&policy.plugin).cloned()
+    fn instance(&self, policy: PolicyRef) -> Option<Rc<RefCell<Instance>>> {
+        self.instances.get(&policy.instance).cloned()
     }
+}
+
+/// The instances that have a policy of the configuration.
+fn instances_of(install: &Install) -> HashSet<InstanceNumber> {
+    let mut used = HashSet::new();
+    for cluster in &install.clusters {
+        used.extend(cluster.partitioners.iter().chain(&cluster.affinity).map(|policy| policy.instance));
+        used.insert(cluster.balancer.instance);
+    }
+    used.extend(install.listeners.iter().filter_map(|listener| match listener.destination {
+        Destined::Router(policy) => Some(policy.instance),
+        Destined::Cluster(_) => None,
+    }));
+    used
 }

@@ -87,11 +87,6 @@ async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
                     let _ = done.send(());
                 }
                 Some(Command::Endpoints { cluster, set }) => state.set_endpoints(&cluster, &set),
-                Some(Command::Swap(instance, done)) => {
-                    state.swap(*instance);
-                    let _ = done.send(());
-                }
-                Some(Command::TellHealth { clusters }) => state.tell_health(&clusters),
                 Some(Command::Drain { grace }) => break grace,
                 None => return,
             },

@@ -1,6 +1,7 @@
 //! SIGHUP.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use plimsoll_tests::{Connection, Endpoint, Gate, Proxy, Signal, get, wait_for};
 
@@ -160,4 +161,62 @@ fn counters_and_health_of_endpoints_outlive_a_reload() {
     assert!((0..7).all(|_| get(web, "/").status == 200));
     reload(&proxy, &config(&[("a", &one)]));
     assert_eq!(proxy.requests_by_endpoint("a").values().sum::<u64>(), 7);
+}
+
+/// The probes that an endpoint has seen.
+fn probes(endpoint: &Endpoint) -> usize {
+    endpoint.requests().iter().filter(|head| head.starts_with("GET /health ")).count()
+}
+
+/// A cluster `app` of these endpoints that is probed every so many milliseconds, and another one whose settings `tag` tells
+/// apart.
+fn probed(interval_ms: u64, endpoints: &[&Endpoint], tag: u32) -> String {
+    let addresses: Vec<String> = endpoints.iter().map(|endpoint| format!("\"{}\"", endpoint.address())).collect();
+    format!(
+        "workers: 1
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+  - name: app
+    health: {{ probe: {{ plugin: http, interval: {interval_ms}ms, config: {{ path: /health }} }} }}
+    endpoints: [ {} ]
+  - {{ name: other, max_connections: {tag}, endpoints: [ \"127.0.0.1:9\" ] }}",
+        addresses.join(", ")
+    )
+}
+
+#[test]
+fn probes_keep_their_pace_through_reloads_that_come_faster() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let interval = Duration::from_millis(800);
+    let config = |tag| format!("admin: {{ bind: \"127.0.0.1:0\" }}\n{}", probed(800, &[&one, &two], tag));
+    let proxy = Proxy::start(PLIMSOLL, &config(0));
+    let mut tag = 0;
+    wait_for("a probe of each", || (probes(&one) > 0 && probes(&two) > 0).then_some(()));
+    let (before, begun) = ([probes(&one), probes(&two)], Instant::now());
+    // The second endpoint is probed half an interval after the first, and reloads come faster than that.
+    wait_for("probes in spite of reloads", || {
+        tag += 1;
+        assert_eq!(proxy.admin("PUT", "/v1/config", Some(config(tag).as_bytes())).status, 200);
+        (probes(&one) > before[0] + 2 && probes(&two) > before[1] + 2).then_some(())
+    });
+    let made = [probes(&one) - before[0], probes(&two) - before[1]];
+    let most = (begun.elapsed().as_secs_f64() / interval.as_secs_f64()) as usize + 1;
+    assert!(made.iter().all(|made| *made <= most), "{made:?} probes where {most} were due, in {tag} reloads");
+    assert!(tag > 5, "only {tag} reloads");
+}
+
+#[test]
+fn a_changed_check_is_made_soon_and_an_endpoint_that_is_gone_is_not_probed() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = Proxy::start(PLIMSOLL, &probed(50, &[&one, &two], 1));
+    wait_for("probes", || (probes(&one) > 1 && probes(&two) > 1).then_some(()));
+    reload(&proxy, &probed(3_600_000, &[&one, &two], 1).replace("/health", "/other"));
+    let other = |endpoint: &Endpoint| endpoint.requests().iter().filter(|head| head.starts_with("GET /other ")).count();
+    wait_for("the new check", || (other(&one) == 1 && other(&two) == 1).then_some(()));
+    reload(&proxy, &probed(50, &[&one], 1));
+    let last = probes(&two);
+    let now = probes(&one);
+    wait_for("some more probes", || (probes(&one) > now + 5).then_some(()));
+    // One may have been under way.
+    assert!(probes(&two) <= last + 1, "{} probes of an endpoint that is gone", probes(&two) - last);
 }

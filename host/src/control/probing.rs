@@ -1,0 +1,144 @@
+//! The probes of endpoints. Each endpoint has a task of its own, for as long as it is a member of its cluster: neither a
+//! reload nor a change of anything else restarts it, delays it or adds another.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::cluster::{ClusterState, Member};
+use super::task::Task;
+use crate::config;
+use crate::health::{Evaluation, Probed, probe};
+use crate::plugin::Target;
+
+/// For whom endpoints are probed.
+pub(super) trait Prober: Send + Sync + 'static {
+    /// Who has the plugins that speak to endpoints.
+    fn evaluation(&self) -> Arc<Evaluation>;
+    /// Hears what came of a probe.
+    fn heard(&self, cluster: &str, slot: u32, probed: Probed);
+}
+
+/// The probes under way, by what they probe.
+#[derive(Debug, Default)]
+pub(super) struct Probes(HashMap<Place, Probing>);
+
+/// What is probed. Another slot or another address is another endpoint, of which nothing is known yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    cluster: Arc<str>,
+    endpoint: String,
+    slot: u32,
+    /// Where probes go, which may be another port than that of the endpoint.
+    probed: SocketAddr,
+    address: SocketAddr,
+}
+
+#[derive(Debug)]
+struct Probing {
+    check: watch::Sender<Arc<config::Probe>>,
+    _task: Task,
+}
+
+/// New probes are spread over one interval, though no longer than this.
+const SPREAD: Duration = Duration::from_secs(1);
+
+impl Probes {
+    /// Sees to it that the endpoints of these clusters are probed, and no others.
+    pub(super) fn renew(&mut self, control: &Arc<impl Prober>, clusters: &BTreeMap<Arc<str>, ClusterState>) {
+        let mut before = std::mem::take(&mut self.0);
+        for (name, cluster) in clusters {
+            let Some(check) = &cluster.config.health.probe else { continue };
+            let check = Arc::new(check.clone());
+            for (position, member) in cluster.members.iter().enumerate() {
+                let place = Place::of(name, member, &check);
+                let probing = before.remove(&place);
+                let probing = probing.inspect(|probing| probing.go_over_to(&check)).unwrap_or_else(|| {
+                    let spread = spread(&check, position, cluster.members.len());
+                    Probing::start(Arc::downgrade(control), place.clone(), check.clone(), spread)
+                });
+                self.0.insert(place, probing);
+            }
+        }
+    }
+}
+
+/// How long the first probe waits, so that endpoints are not all probed in the same moment.
+fn spread(check: &config::Probe, position: usize, members: usize) -> Duration {
+    check.interval.min(SPREAD).mul_f64(position as f64 / members.max(1) as f64)
+}
+
+impl Place {
+    fn of(cluster: &Arc<str>, member: &Member, check: &config::Probe) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            endpoint: member.id().to_owned(),
+            slot: member.slot,
+            probed: check.port.map_or(member.address, |port| (member.address.ip(), port).into()),
+            address: member.address,
+        }
+    }
+
+    fn target(&self) -> Target {
+        Target { address: self.address.to_string(), id: self.endpoint.clone(), cluster: self.cluster.to_string() }
+    }
+}
+
+impl Probing {
+    fn start(control: Weak<impl Prober>, place: Place, check: Arc<config::Probe>, spread: Duration) -> Self {
+        let (check, changed) = watch::channel(check);
+        Self { check, _task: Task::spawn(run(control, place, changed, spread)) }
+    }
+
+    fn go_over_to(&self, check: &Arc<config::Probe>) {
+        self.check.send_if_modified(|current| {
+            let changed = !check.is_same(current);
+            *current = check.clone();
+            changed
+        });
+    }
+}
+
+/// Probes one endpoint, one probe after the other.
+async fn run(
+    control: Weak<impl Prober>,
+    place: Place,
+    mut check: watch::Receiver<Arc<config::Probe>>,
+    spread: Duration,
+) {
+    let mut due = Instant::now() + spread;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(due) => {}
+            changed = check.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                // What another check says is wanted soon. Never later than before, or changes that come fast would
+                // leave an endpoint without any probe.
+                due = due.min(Instant::now() + spread);
+                continue;
+            }
+        }
+        let now = check.borrow_and_update().clone();
+        due = Instant::now() + now.interval;
+        if !probe_once(&control, &place, now.timeout).await {
+            return;
+        }
+    }
+}
+
+/// False when there is no control plane any more.
+async fn probe_once(control: &Weak<impl Prober>, place: &Place, timeout: Duration) -> bool {
+    let Some(evaluation) = control.upgrade().map(|control| control.evaluation()) else { return false };
+    let probed = probe(&evaluation, &place.cluster, place.slot, place.probed, place.target(), timeout).await;
+    let Some(control) = control.upgrade() else { return false };
+    if let Some(probed) = probed {
+        control.heard(&place.cluster, place.slot, probed);
+    }
+    true
+}
