@@ -58,6 +58,63 @@ mod tests {
         }
     }
 
+    /// What a fuzzer does without looking at what its inputs reach, which costs nothing to build: some rounds with every
+    /// test run, `FUZZ_ROUNDS=100000` for a while of it.
+    #[test]
+    fn bent_inputs_of_the_corpus_are_survived() {
+        let rounds = std::env::var("FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(300);
+        for (name, target) in TARGETS {
+            let inputs: Vec<Vec<u8>> = entries(&fuzz().join("corpus").join(name))
+                .iter()
+                .map(|path| std::fs::read(path).expect("an input can be read"))
+                .collect();
+            let mut random = Random(0x9e37_79b9_7f4a_7c15);
+            for round in 0..rounds {
+                let mut input = inputs[random.below(inputs.len())].clone();
+                for _ in 0..=random.below(6) {
+                    random.bend(&mut input, &inputs);
+                }
+                if std::panic::catch_unwind(|| target(&input)).is_err() {
+                    panic!("{name} does not survive round {round}: {}", input.escape_ascii());
+                }
+            }
+        }
+    }
+
+    /// The same numbers at every run (xorshift64*).
+    struct Random(u64);
+
+    /// What separates, escapes or ends things.
+    const ODD: &[u8] = b" \t\r\n\0,;:\"\\=[]{}#-0%\x7f\xff";
+
+    impl Random {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound.max(1)
+        }
+
+        /// One change of the kinds that find most: a byte, a piece of another input, a piece left out or said twice.
+        fn bend(&mut self, input: &mut Vec<u8>, others: &[Vec<u8>]) {
+            let at = self.below(input.len() + 1);
+            let end = (at + 1 + self.below(16)).min(input.len());
+            match self.below(6) {
+                0 if at < input.len() => input[at] ^= 1 << self.below(8),
+                1 if at < input.len() => input[at] = self.below(256) as u8,
+                2 => input.insert(at, ODD[self.below(ODD.len())]),
+                3 if at < end => drop(input.drain(at..end)),
+                4 if at < end => drop(input.splice(at..at, input[at..end].to_vec())),
+                _ => {
+                    let other = &others[self.below(others.len())];
+                    let from = self.below(other.len());
+                    let to = (from + 1 + self.below(64)).min(other.len());
+                    drop(input.splice(at..at, other[from.min(to)..to].iter().copied()));
+                }
+            }
+        }
+    }
+
     #[test]
     fn targets_and_corpora_are_the_same() {
         let known: BTreeSet<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
