@@ -12,6 +12,7 @@ pub mod config;
 pub mod conformance;
 pub mod control;
 mod demo;
+pub mod discovery;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;

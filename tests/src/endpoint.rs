@@ -24,7 +24,15 @@ impl Endpoint {
     /// # Panics
     /// When no port is free.
     pub fn scripted(script: Script) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        Self::scripted_at(([127, 0, 0, 1], 0).into(), script).expect("a free port")
+    }
+
+    /// The same at an address of its own. None when somebody else is there.
+    ///
+    /// # Panics
+    /// Never, with a socket that is bound.
+    pub fn scripted_at(address: SocketAddr, script: Script) -> Option<Self> {
+        let listener = TcpListener::bind(address).ok()?;
         let address = listener.local_addr().expect("a bound socket");
         let stop = Arc::new(AtomicBool::new(false));
         let connections = Arc::new(AtomicUsize::new(0));
@@ -40,7 +48,20 @@ impl Endpoint {
                 std::thread::spawn(move || script(stream));
             }
         });
-        Self { address, stop, connections, requests: Arc::default() }
+        Some(Self { address, stop, connections, requests: Arc::default() })
+    }
+
+    /// As [`Self::named`], at an address of its own. None when somebody else is there.
+    pub fn named_at(name: &str, address: SocketAddr) -> Option<Self> {
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{name}", name.len());
+        let script = move |mut stream: TcpStream| {
+            while read_request(&mut stream).is_some() {
+                if stream.write_all(answer.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        };
+        Self::scripted_at(address, Arc::new(script))
     }
 
     /// Answers every request with 200 and `name`, keeps connections alive, and remembers the heads.

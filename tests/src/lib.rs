@@ -2,6 +2,7 @@
 //! for conditions, never for a time.
 
 mod client;
+mod dnsmasq;
 mod endpoint;
 mod gate;
 mod guests;
@@ -10,6 +11,7 @@ mod proxy;
 mod refusing;
 
 pub use client::{Connection, Response, curl, get, request};
+pub use dnsmasq::Dnsmasq;
 pub use endpoint::{Endpoint, Script, read_request};
 pub use gate::Gate;
 pub use guests::{example_plugin, guest, guest_path, specimen, wasi_guest_path};

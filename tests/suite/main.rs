@@ -14,6 +14,7 @@ mod kept;
 mod lifecycle;
 mod limits;
 mod load_reports;
+mod names;
 mod partitions;
 mod plugins;
 mod queue;

@@ -5,8 +5,13 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 4] =
-    [("nginx", "nginx"), ("curl", "curl"), ("h2load", "nghttp2-client"), ("openssl", "openssl")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("nginx", "nginx"),
+    ("curl", "curl"),
+    ("h2load", "nghttp2-client"),
+    ("openssl", "openssl"),
+    ("dnsmasq", "dnsmasq-base"),
+];
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
 
 /// Sees to it that all that the tests need is there.

@@ -1,6 +1,5 @@
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// Where an endpoint is: an IP address or a host name, and a port.
@@ -11,16 +10,21 @@ pub struct Address {
 }
 
 impl Address {
-    /// The socket address. A host name is looked up, which may take seconds: not for a worker's thread.
-    pub fn resolve(&self) -> io::Result<SocketAddr> {
-        if let Ok(ip) = self.host.parse::<IpAddr>() {
-            return Ok((ip, self.port).into());
-        }
-        (self.host.as_str(), self.port)
-            .to_socket_addrs()?
-            .next()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+    /// The IP address, if it is not a name.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
     }
+
+    /// Whether something can be there.
+    pub fn is_valid(&self) -> bool {
+        self.port > 0 && (self.ip().is_some() || is_name(&self.host))
+    }
+}
+
+fn is_name(host: &str) -> bool {
+    !host.is_empty()
+        && host.len() <= 253
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 impl FromStr for Address {
@@ -33,16 +37,14 @@ impl FromStr for Address {
         let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(v6) if v6.parse::<std::net::Ipv6Addr>().is_ok() => v6,
             Some(_) => return Err(expected()),
+            // Where the address ends and the port begins cannot be told.
+            None if host.contains(':') && !host.starts_with('[') => {
+                return Err(format!("expected an IPv6 address in brackets, as in \"[::1]:80\", found \"{text}\""));
+            }
             None => host,
         };
-        let is_ip = host.parse::<IpAddr>().is_ok();
-        let is_name = !host.is_empty()
-            && host.len() <= 253
-            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-        if port == 0 || !(is_ip || is_name) {
-            return Err(expected());
-        }
-        Ok(Self { host: host.to_owned(), port })
+        let address = Self { host: host.to_owned(), port };
+        if address.is_valid() { Ok(address) } else { Err(expected()) }
     }
 }
 

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use super::errors::ConfigErrors;
 use super::file::read_at_most;
 use super::model::{
-    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
-    HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin,
-    PluginUse, Pool, Probe, Protocol, Queue, SlowStart,
+    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Discover, Endpoint,
+    Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart,
+    Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver, SlowStart,
 };
 use super::network::{Network, Networks};
 use super::quantity::{Span, SpanOrOff};
@@ -37,6 +37,7 @@ pub(super) fn check(
     let secret = checker.secret(file.secret, file.secret_file);
     let admin = checker.admin(file.admin);
     let access_log = checker.access_log(file.access_log);
+    let resolver = checker.resolver(file.resolver);
     let plugins = checker.plugins(file.plugins);
     let clusters = checker.clusters(file.clusters);
     let listeners = checker.listeners(file.listeners, &clusters);
@@ -56,11 +57,24 @@ pub(super) fn check(
         admin,
         access_log,
         shutdown_grace: file.shutdown.grace.0,
+        resolver,
         plugins,
         listeners,
         clusters,
         source,
     })
+}
+
+/// The endpoints of a file of their own.
+pub(super) fn check_endpoints(
+    file: schema::EndpointFile,
+    of_structure: Vec<Mistake>,
+    source: &Source,
+    max_connections: u32,
+) -> Result<Vec<Endpoint>, ConfigErrors> {
+    let mut checker = Checker { directory: Path::new(""), mistakes: of_structure };
+    let endpoints = checker.endpoints("/endpoints", file.endpoints, max_connections);
+    if checker.mistakes.is_empty() { Ok(endpoints) } else { Err(source.errors(checker.mistakes)) }
 }
 
 /// Whether a path is that of something broken, inside it or around it: what is said there may follow from that.
@@ -161,6 +175,51 @@ impl Checker<'_> {
         AccessLog { format, output }
     }
 
+    fn resolver(&mut self, resolver: schema::Resolver) -> Resolver {
+        let mut servers = Vec::new();
+        for (index, server) in resolver.servers.iter().enumerate() {
+            match server.parse() {
+                Ok(address) => servers.push(address),
+                Err(_) => {
+                    self.mistake(&format!("/resolver/servers/{index}"), format!("expected IP:PORT, found \"{server}\""))
+                }
+            }
+        }
+        self.positive("/resolver/min_ttl", resolver.min_ttl);
+        self.positive("/resolver/timeout", resolver.timeout);
+        if resolver.max_ttl.0 < resolver.min_ttl.0 {
+            self.mistake("/resolver/max_ttl", "expected no less than `min_ttl`");
+        }
+        Resolver { servers, min_ttl: resolver.min_ttl.0, max_ttl: resolver.max_ttl.0, timeout: resolver.timeout.0 }
+    }
+
+    fn discover(&mut self, path: &str, sources: Vec<schema::Discover>) -> Vec<Discover> {
+        let mut checked = Vec::new();
+        for (index, source) in sources.into_iter().enumerate() {
+            let path = format!("{path}/{index}");
+            let source = match (source.srv, source.file) {
+                (Some(name), None) => Discover::Srv(name),
+                (None, Some(file)) => Discover::File(self.directory.join(file)),
+                _ => {
+                    self.mistake(&path, "needs either `srv` or `file`");
+                    continue;
+                }
+            };
+            let is_empty = match &source {
+                Discover::Srv(name) => name.is_empty(),
+                Discover::File(file) => file.as_os_str().is_empty(),
+            };
+            if is_empty {
+                self.mistake(&path, "a name is needed");
+            } else if checked.contains(&source) {
+                self.mistake(&path, "that is there already");
+            } else {
+                checked.push(source);
+            }
+        }
+        checked
+    }
+
     fn plugins(&mut self, plugins: Vec<schema::Plugin>) -> Vec<Plugin> {
         let mut names = Names::default();
         let mut checked = Vec::new();
@@ -221,7 +280,17 @@ impl Checker<'_> {
                 idle_connections: cluster.pool.idle_connections as usize,
                 idle_timeout: cluster.pool.idle_timeout.0,
             },
-            endpoints: self.endpoints(&part("endpoints"), cluster.endpoints, cluster.max_connections),
+            endpoints: match cluster.endpoints {
+                Some(endpoints) => self.endpoints(&part("endpoints"), endpoints, cluster.max_connections),
+                None => {
+                    if cluster.discover.is_empty() {
+                        self.mistake(path, "`endpoints` is missing");
+                    }
+                    Vec::new()
+                }
+            },
+            max_connections: cluster.max_connections,
+            discover: self.discover(&part("discover"), cluster.discover),
             name: cluster.name,
         }
     }

@@ -29,9 +29,9 @@ pub use errors::{ConfigError, ConfigErrors};
 use file::MAX_BYTES;
 pub(crate) use file::read_file;
 pub use model::{
-    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Endpoint, Forwarded,
-    HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin,
-    PluginUse, Pool, Probe, Protocol, Queue, SlowStart,
+    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Discover, Endpoint,
+    Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart,
+    Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver, SlowStart,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;
@@ -61,6 +61,17 @@ pub fn parse_beside(text: &str, file: &Path) -> Result<Config, ConfigErrors> {
 /// for the file in error messages.
 pub fn restore_secrets(text: &str, live: Option<&Config>, name: &str) -> Result<Option<String>, ConfigErrors> {
     redact::restored(text, live.map(|live| live.source.text()), name)
+}
+
+/// Checks the text of a file of endpoints; `name` stands for it in error messages. `max_connections` is for those that do not
+/// say it themselves.
+pub fn parse_endpoints(text: &str, name: &str, max_connections: u32) -> Result<Vec<Endpoint>, ConfigErrors> {
+    let (mut value, source) = parse_yaml(text, name)?;
+    structure::write_out(&mut value);
+    match structure::read(value) {
+        (Some(typed), of_structure) => check::check_endpoints(typed, of_structure, &source, max_connections),
+        (None, of_structure) => Err(source.errors(of_structure)),
+    }
 }
 
 /// Reads a text of another form with the same care: YAML, unknown keys refused, every mistake with its line.

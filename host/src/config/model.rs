@@ -1,6 +1,7 @@
 //! What a configuration means: addresses parsed, references resolved, bounds held. Only `check` makes these.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub struct Config {
     pub admin: Option<Admin>,
     pub access_log: AccessLog,
     pub shutdown_grace: Duration,
+    pub resolver: Resolver,
     pub plugins: Vec<Plugin>,
     pub listeners: Vec<Listener>,
     pub clusters: Vec<Cluster>,
@@ -56,6 +58,17 @@ pub enum AccessLogFormat {
 pub enum LogOutput {
     Stdout,
     File(PathBuf),
+}
+
+/// How names are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolver {
+    /// Empty: those of the system.
+    pub servers: Vec<SocketAddr>,
+    pub min_ttl: Duration,
+    /// Not below `min_ttl`.
+    pub max_ttl: Duration,
+    pub timeout: Duration,
 }
 
 /// A plugin from a file.
@@ -153,6 +166,17 @@ pub struct Cluster {
     pub timeouts: ClusterTimeouts,
     pub pool: Pool,
     pub endpoints: Vec<Endpoint>,
+    /// For endpoints that do not say it themselves; 0 is no bound.
+    pub max_connections: u32,
+    pub discover: Vec<Discover>,
+}
+
+/// Somewhere that endpoints come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Discover {
+    /// SRV records of this name.
+    Srv(String),
+    File(PathBuf),
 }
 
 /// Something of a request that a cluster hashes on.
@@ -254,4 +278,28 @@ pub struct Endpoint {
     pub max_connections: u32,
     pub zone: String,
     pub metadata: BTreeMap<String, String>,
+}
+
+impl Endpoint {
+    /// With nothing else said about it.
+    pub fn at(address: Address) -> Self {
+        Self {
+            id: address.to_string(),
+            address,
+            weight: 1,
+            priority: 0,
+            max_connections: 0,
+            zone: String::new(),
+            metadata: BTreeMap::new(),
+        }
+    }
+}
+
+impl fmt::Display for Discover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Srv(name) => write!(f, "srv {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+        }
+    }
 }

@@ -31,6 +31,9 @@ pub(super) struct File {
     /// How the proxy ends.
     #[serde(default)]
     pub(super) shutdown: Shutdown,
+    /// How names of endpoints are looked up.
+    #[serde(default)]
+    pub(super) resolver: Resolver,
     /// Plugins beyond the built-in ones.
     #[serde(default)]
     pub(super) plugins: Vec<Plugin>,
@@ -105,6 +108,33 @@ pub(super) struct Shutdown {
 impl Default for Shutdown {
     fn default() -> Self {
         Self { grace: Span(Duration::from_secs(30)) }
+    }
+}
+
+/// How names of endpoints are looked up: in `/etc/hosts`, then at name servers, for addresses of both families. They are
+/// looked up again when the time that the answer says is over (its TTL). When that fails, what was known last still holds.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Resolver {
+    /// `IP:PORT` of the name servers. Default: those of `/etc/resolv.conf`, with its search list, as it is at the start.
+    pub(super) servers: Vec<String>,
+    /// Answers are relied on for so long at the least; a failed lookup is tried again after it, then less and less often, up
+    /// to 30 s. Default: 1s.
+    pub(super) min_ttl: Span,
+    /// And for so long at the most. Default: 5m.
+    pub(super) max_ttl: Span,
+    /// How long a server may take; each is asked twice. Default: 2s.
+    pub(super) timeout: Span,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            min_ttl: Span(Duration::from_secs(1)),
+            max_ttl: Span(Duration::from_secs(300)),
+            timeout: Span(Duration::from_secs(2)),
+        }
     }
 }
 
@@ -321,7 +351,32 @@ pub(super) struct Cluster {
     /// Connections that are kept for further requests.
     #[serde(default)]
     pub(super) pool: Pool,
-    /// `IP:PORT` or `HOST:PORT`, or with more about it.
+    /// `IP:PORT` or `HOST:PORT`, or with more about it. Needed unless there is `discover`.
+    pub(super) endpoints: Option<Vec<Endpoint>>,
+    /// Where further endpoints come from. Of two endpoints with one id, the first counts: those of `endpoints`, then those
+    /// of these sources in their order.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub(super) discover: Vec<Discover>,
+}
+
+/// Somewhere that endpoints come from. Just one of these:
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Discover {
+    /// Name of a service, as in `_http._tcp.example.com`: its SRV records (RFC 2782) are endpoints with their weights (0 counts
+    /// as 1), and their priorities are priority levels, in their order. They are looked up again as `resolver` says.
+    pub(super) srv: Option<String>,
+    /// Path of a file with a list `endpoints`, as in a cluster, YAML or JSON; relative to the configuration file. It is read
+    /// again whenever it changes; one that cannot be used changes nothing.
+    pub(super) file: Option<String>,
+}
+
+/// A file of endpoints.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndpointFile {
+    /// As in a cluster.
     pub(super) endpoints: Vec<Endpoint>,
 }
 
@@ -464,7 +519,9 @@ impl Default for Pool {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Endpoint {
-    /// `IP:PORT` or `HOST:PORT`; a name is looked up when the configuration becomes live.
+    /// `IP:PORT` or `HOST:PORT`. A name is looked up, see `resolver`: with several addresses, each is an endpoint of its own
+    /// with the whole weight, and with `@` and its address behind the id. Without any, the cluster does without it until it
+    /// has one.
     pub(super) address: String,
     /// What logs, cookies and hashes know it by. Default: the address.
     pub(super) id: Option<String>,

@@ -33,15 +33,20 @@ pub(super) fn schema_for_editors() -> Value {
 pub(super) fn normalise(value: &mut Value) {
     let clusters = value.get_mut("clusters").and_then(Value::as_array_mut);
     for cluster in clusters.into_iter().flatten() {
-        let endpoints = cluster.get_mut("endpoints").and_then(Value::as_array_mut);
-        for endpoint in endpoints.into_iter().flatten() {
-            if let Value::String(address) = endpoint {
-                *endpoint = json!({ "address": address });
-            }
-        }
+        write_out(cluster);
     }
     // An empty section, such as `plugins:` with nothing below it, is the same as none.
     drop_nulls(value);
+}
+
+/// Writes out the endpoints of what has some.
+pub(super) fn write_out(value: &mut Value) {
+    let endpoints = value.get_mut("endpoints").and_then(Value::as_array_mut);
+    for endpoint in endpoints.into_iter().flatten() {
+        if let Value::String(address) = endpoint {
+            *endpoint = json!({ "address": address });
+        }
+    }
 }
 
 pub(super) fn drop_nulls(value: &mut Value) {

@@ -92,6 +92,7 @@ impl Control {
         if made_from.is_some_and(|made_from| made_from != live) {
             return Err(ApplyError::Outdated { live });
         }
+        self.hear_first(&config).await;
         let control = self.clone();
         let preparing = move || {
             let mut prepared = control.prepare(config)?;
@@ -104,7 +105,10 @@ impl Control {
             // The preparation panicked, which is our bug; what is live stays.
             Err(_) => Err(ApplyError::WorkerGone),
         };
-        let prepared = prepared.inspect_err(|error| self.refused(origin, error))?;
+        let prepared = prepared.inspect_err(|error| {
+            self.refused(origin, error);
+            self.listen(None);
+        })?;
         let version = self.commit(prepared, Some(origin)).await?;
         self.registry.config_reloaded(ReloadResult::Success);
         self.registry.set_config_version(version);
@@ -173,7 +177,7 @@ impl Control {
         let uses = Uses::of(&config);
         let mut mistakes = Vec::new();
         let (plugins, live) = self.plugins_for(&config, &uses, &mut mistakes);
-        let clusters = self.clusters_for(&config, &mut mistakes);
+        let clusters = self.clusters_for(&config);
         for (name, policies) in uses.data.iter().chain(&uses.control) {
             if let Some(plugin) = live.get(name) {
                 mistakes.extend(check_schemas(plugin, policies));
@@ -216,16 +220,15 @@ impl Control {
 
     /// Keeps new endpoints out of service where the evaluator wants to see good probes first.
     fn hold_until_probed(&self, wanted: &mut Wanted, placed: &Placement, made: &[(InstanceNumber, Instance)]) {
-        for uses in wanted.uses.clusters.iter().filter(|uses| uses.prober.is_some()) {
+        for uses in &wanted.uses.clusters {
             let Some(cluster) = wanted.clusters.get_mut(&uses.name) else { continue };
             let Some(place) = placed.of(&uses.evaluator) else { continue };
             let plan = match instance(made, place) {
                 Some(instance) => Evaluator::new(place.policy).plan(instance),
                 None => self.evaluation.plan(&uses.name),
             };
-            if plan.is_some_and(|plan| plan.initial_probes > 0) {
-                cluster.hold_new_members();
-            }
+            let wants_probes = plan.is_some_and(|plan| plan.initial_probes > 0);
+            cluster.hold_new_members(wants_probes && uses.prober.is_some());
         }
     }
 
@@ -265,29 +268,15 @@ impl Control {
         (plugins, live)
     }
 
-    fn clusters_for(&self, config: &Config, mistakes: &mut Vec<Mistake>) -> BTreeMap<Arc<str>, ClusterState> {
-        let before = self.lock().clusters.clone();
-        let mut clusters = BTreeMap::new();
-        for (index, cluster) in config.clusters.iter().enumerate() {
-            let mut addresses = Vec::with_capacity(cluster.endpoints.len());
-            for (number, endpoint) in cluster.endpoints.iter().enumerate() {
-                match endpoint.address.resolve() {
-                    Ok(address) => addresses.push(address),
-                    Err(error) => mistakes.push(Mistake {
-                        pointer: format!("/clusters/{index}/endpoints/{number}"),
-                        message: format!("`{}` does not resolve: {error}", endpoint.address),
-                    }),
-                }
-            }
-            if addresses.len() < cluster.endpoints.len() {
-                continue;
-            }
+    fn clusters_for(&self, config: &Config) -> BTreeMap<Arc<str>, ClusterState> {
+        let state = self.lock();
+        let next = |cluster: &config::Cluster| {
             let name: Arc<str> = cluster.name.as_str().into();
-            let state =
-                ClusterState::next(Arc::new(cluster.clone()), &addresses, before.get(&name), self.workers.len());
-            clusters.insert(name, state);
-        }
-        clusters
+            let before = state.clusters.get(&name);
+            let config = Arc::new(cluster.clone());
+            (name, ClusterState::next(config, &state.membership, before, None, self.workers.len()))
+        };
+        config.clusters.iter().map(next).collect()
     }
 
     /// Sockets for the addresses that nobody listens on yet, one for each worker.
@@ -315,7 +304,7 @@ impl Control {
     ) -> Result<u64, ApplyError> {
         let (number, installs) = {
             let mut state = self.lock();
-            prepared.catch_up_with(&state.clusters);
+            prepared.catch_up_with(&state);
             take_over_sockets(&mut state, &prepared);
             let counts = state.sockets.clone();
             self.install_health(&mut prepared);
@@ -402,12 +391,12 @@ impl Control {
 
 impl Prepared {
     /// Takes over what happened to the endpoints while it was being prepared.
-    fn catch_up_with(&mut self, current: &BTreeMap<Arc<str>, ClusterState>) {
+    fn catch_up_with(&mut self, current: &State) {
         for uses in &self.wanted.uses.clusters {
             let Some(cluster) = self.wanted.clusters.get_mut(&uses.name) else { continue };
             let balancer = self.placed.data.of(&uses.balancer);
             let stays = balancer.is_some_and(|place| !self.new.contains(&place.instance));
-            cluster.go_live(current.get(&uses.name), stays);
+            cluster.go_live(&current.membership, current.clusters.get(&uses.name), stays);
         }
     }
 

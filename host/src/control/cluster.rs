@@ -1,7 +1,9 @@
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::membership::{Found, Membership};
 use super::warmth::{Circumstances, Warmth};
 use crate::config;
 use crate::plugin::Evidence;
@@ -12,6 +14,8 @@ use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, Slo
 pub(super) struct ClusterState {
     pub(super) config: Arc<config::Cluster>,
     pub(super) members: Vec<Member>,
+    /// What sources say, of which the members are made.
+    pub(super) found: Found,
     pub(super) set: Arc<EndpointSet>,
     /// Who waits for room at the endpoints; shared by all generations.
     pub(super) waiting: Arc<Waiting>,
@@ -21,6 +25,8 @@ pub(super) struct ClusterState {
     pub(super) prepared: u64,
     /// Generation that the workers were told last.
     pub(super) told: u64,
+    /// Whether new members serve only once probes speak for them.
+    holds_new: bool,
     /// When it came into being.
     began: Instant,
     slots: SlotMap,
@@ -64,6 +70,11 @@ impl Member {
             draining: false,
             disabled: false,
         }
+    }
+
+    /// Takes it out of service until probes speak for it.
+    fn hold(&mut self) {
+        self.health = HealthState::Unhealthy { evidence: Evidence::Probe, reason: "not yet probed".into() };
     }
 
     pub fn id(&self) -> &str {
@@ -113,70 +124,107 @@ impl Member {
 }
 
 impl ClusterState {
-    /// The cluster of a new configuration. Endpoints that were members before keep their slot, counters, health and what
-    /// the operator said.
+    /// The cluster of a configuration, with the members that its sources tell of. Those who were members `before` keep their
+    /// slot, counters, health and what the operator said; others may have been made already for the one in `making`.
     pub(super) fn next(
         config: Arc<config::Cluster>,
-        addresses: &[SocketAddr],
+        membership: &Membership,
         before: Option<&Self>,
+        making: Option<&Self>,
         workers: usize,
     ) -> Self {
-        let waiting = before.map_or_else(|| Arc::new(Waiting::new(workers)), |before| before.waiting.clone());
-        let mut slots = before.map(|before| before.slots.clone()).unwrap_or_default();
-        let ids: Vec<Arc<str>> = config.endpoints.iter().map(|endpoint| endpoint.id.as_str().into()).collect();
+        let last = before.or(making);
+        let waiting = last.map_or_else(|| Arc::new(Waiting::new(workers)), |last| last.waiting.clone());
+        let mut slots = last.map(|last| last.slots.clone()).unwrap_or_default();
+        let found = membership.of(&config);
+        let ids: Vec<Arc<str>> = found.endpoints.iter().map(|(endpoint, _)| endpoint.id.as_str().into()).collect();
         let assigned = slots.assign(&ids);
-        let members = config
-            .endpoints
-            .iter()
-            .zip(addresses)
-            .zip(assigned)
-            .map(|((endpoint, address), slot)| {
-                let warmth = if before.is_some() { Warmth::cold() } else { Warmth::beginning() };
-                let known =
-                    before.and_then(|before| before.members.iter().find(|member| member.config.id == endpoint.id));
-                match known {
-                    Some(known) if known.address == *address => {
-                        Member { config: endpoint.clone(), slot, ..known.clone() }
-                    }
-                    _ => Member::new(endpoint.clone(), *address, slot, waiting.clone(), warmth),
-                }
-            })
+        let holds_new = making.or(before).is_some_and(|last| last.holds_new);
+        let known: HashMap<&str, &Member> = making
+            .into_iter()
+            .chain(before)
+            .flat_map(|state| &state.members)
+            .map(|member| (member.id(), member))
             .collect();
-        let began = before.map_or_else(Instant::now, |before| before.began);
+        let members = found.endpoints.iter().zip(assigned).map(|((endpoint, address), slot)| {
+            match known.get(endpoint.id.as_str()) {
+                Some(known) if known.address == *address => {
+                    Member { config: endpoint.clone(), slot, ..(*known).clone() }
+                }
+                _ => {
+                    let warmth = if before.is_some() { Warmth::cold() } else { Warmth::beginning() };
+                    let mut member = Member::new(endpoint.clone(), *address, slot, waiting.clone(), warmth);
+                    if holds_new {
+                        member.hold();
+                    }
+                    member
+                }
+            }
+        });
+        let members = members.collect();
         let mut cluster = Self {
             config,
             members,
-            set: before.map_or_else(Arc::default, |before| before.set.clone()),
+            found,
+            set: last.map_or_else(Arc::default, |last| last.set.clone()),
             waiting,
-            prepares: before.is_some_and(|before| before.prepares),
-            prepared: before.map_or(0, |before| before.prepared),
-            told: before.map_or(0, |before| before.told),
-            began,
+            prepares: last.is_some_and(|last| last.prepares),
+            prepared: last.map_or(0, |last| last.prepared),
+            told: last.map_or(0, |last| last.told),
+            holds_new,
+            began: last.map_or_else(Instant::now, |last| last.began),
             slots,
         };
         cluster.refresh();
         cluster
     }
 
-    /// Takes new members out of service until probes speak for them.
-    pub(super) fn hold_new_members(&mut self) {
-        for member in self.members.iter_mut().filter(|member| member.fresh) {
-            member.health = HealthState::Unhealthy { evidence: Evidence::Probe, reason: "not yet probed".into() };
+    /// Takes new members out of service until probes speak for them, if that is wanted, now and from now on.
+    pub(super) fn hold_new_members(&mut self, holds: bool) {
+        self.holds_new = holds;
+        if holds {
+            self.members.iter_mut().filter(|member| member.fresh).for_each(Member::hold);
+            self.refresh();
         }
-        self.refresh();
     }
 
-    /// Goes live: takes over what happened to the members of `current` while this state was being prepared. Where the
-    /// workers' balancer `stays` and prepares for endpoints, it does so for these before they hear of them.
-    pub(super) fn go_live(&mut self, current: Option<&Self>, stays: bool) {
+    /// Goes live in the place of `current`, with what happened to it while this state was being prepared. Where the workers'
+    /// balancer `stays` and prepares for endpoints, it does so for these before they hear of them.
+    pub(super) fn go_live(&mut self, membership: &Membership, current: Option<&Self>, stays: bool) {
+        let prepares = self.prepares;
+        let mut live = Self::next(self.config.clone(), membership, current, Some(&*self), 0);
+        for member in &mut live.members {
+            member.fresh = false;
+        }
+        live.prepares = prepares;
+        live.refresh();
+        let endpoints = live.endpoints_like(&self.set);
+        let last = current.map_or(0, |current| current.set.generation());
+        if self.set.generation() > last && holds(&self.set, &endpoints) {
+            // What policies were created with, so that they have nothing more to be told.
+            live.set = self.set.clone();
+        } else if current.is_none_or(|current| !holds(&current.set, &endpoints)) {
+            let last = last.max(self.set.generation());
+            live.set = Arc::new(EndpointSet::new(last + 1, endpoints));
+        }
+        (live.prepared, live.told) = match current {
+            Some(current) if stays && prepares => (current.prepared, current.told),
+            _ => (live.set.generation(), live.set.generation()),
+        };
+        *self = live;
+    }
+
+    /// Takes over what sources say by now. True when that changes something.
+    pub(super) fn renew(&mut self, membership: &Membership) -> bool {
+        if membership.of(&self.config) == self.found {
+            return false;
+        }
+        *self = Self::next(self.config.clone(), membership, Some(&*self), None, 0);
         for member in &mut self.members {
             member.fresh = false;
         }
-        self.catch_up_with(current);
-        match current {
-            Some(current) if stays && self.prepares => (self.prepared, self.told) = (current.prepared, current.told),
-            _ => (self.prepared, self.told) = (self.set.generation(), self.set.generation()),
-        }
+        self.refresh();
+        true
     }
 
     /// Lets everyone serve whom live traffic has put out of service: the evaluator that would have ended that is gone.
@@ -187,28 +235,6 @@ impl ClusterState {
             }
         }
         self.refresh();
-    }
-
-    fn catch_up_with(&mut self, current: Option<&Self>) {
-        let Some(current) = current else { return };
-        for member in &mut self.members {
-            let now =
-                current.members.iter().find(|now| now.config.id == member.config.id && now.address == member.address);
-            if let Some(now) = now {
-                *member = Member { config: member.config.clone(), slot: member.slot, ..now.clone() };
-            }
-        }
-        let prepared = self.set.clone();
-        self.set = current.set.clone();
-        self.warm_up();
-        let endpoints = self.endpoints_like(&prepared);
-        if prepared.generation() > self.set.generation() && holds(&prepared, &endpoints) {
-            // What policies were created with, so that they have nothing more to be told.
-            self.set = prepared;
-        } else if !holds(&self.set, &endpoints) {
-            let last = self.set.generation().max(prepared.generation());
-            self.set = Arc::new(EndpointSet::new(last + 1, endpoints));
-        }
     }
 
     /// Makes the next generation of the set from the members, unless it is that of the members already.

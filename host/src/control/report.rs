@@ -1,6 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::cluster::{ClusterState, HealthState, Member};
+use super::membership::SourceReport;
 use super::plugins::PluginEntry;
 use super::state::Control;
 use crate::plugin::BreakerState;
@@ -44,6 +45,17 @@ pub struct ClusterReport {
     /// Number of the current generation of endpoints.
     pub generation: u64,
     pub endpoints: Vec<EndpointReport>,
+    /// Endpoints that the cluster does without, since their names have no address.
+    pub unresolved: Vec<UnresolvedReport>,
+    /// Where further endpoints come from.
+    pub sources: Vec<SourceReport>,
+}
+
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct UnresolvedReport {
+    /// `HOST:PORT`.
+    pub address: String,
+    pub reason: String,
 }
 
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -218,6 +230,13 @@ fn cluster_report(cluster: &ClusterState) -> ClusterReport {
         probe: cluster.config.health.probe.as_ref().map(|probe| probe.plugin.plugin.clone()),
         generation: cluster.set.generation(),
         endpoints: cluster.members.iter().map(endpoint_report).collect(),
+        unresolved: cluster
+            .found
+            .unresolved
+            .iter()
+            .map(|(address, reason)| UnresolvedReport { address: address.to_string(), reason: reason.clone() })
+            .collect(),
+        sources: cluster.found.sources.clone(),
     }
 }
 

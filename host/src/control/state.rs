@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use super::apply::Placements;
 use super::build::Uses;
 use super::cluster::ClusterState;
+use super::membership::Membership;
 use super::plugins::PluginEntries;
 use super::tasks::Tasks;
 use crate::config::Config;
@@ -48,6 +49,8 @@ pub struct Control {
     pub(super) unprepared: Arc<Notify>,
     /// Workers have been told of endpoints.
     pub(super) told: Notify,
+    /// A source or a name server has said something.
+    pub(super) heard: Notify,
     /// Held for moments only, never across an await.
     state: Mutex<State>,
     draining: AtomicBool,
@@ -63,6 +66,7 @@ pub(super) struct State {
     pub(super) uses: Uses,
     pub(super) placed: Placements,
     pub(super) clusters: BTreeMap<Arc<str>, ClusterState>,
+    pub(super) membership: Membership,
     pub(super) plugins: PluginEntries,
     /// By configured address.
     pub(super) sockets: HashMap<SocketAddr, ListeningSocket>,
@@ -117,6 +121,7 @@ impl Control {
             instances: AtomicU64::new(1),
             unprepared: Arc::default(),
             told: Notify::new(),
+            heard: Notify::new(),
             state: Mutex::new(State { plugins: super::plugins::built_in(), ..State::default() }),
             draining: AtomicBool::new(false),
             started: SystemTime::now(),

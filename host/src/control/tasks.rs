@@ -40,6 +40,7 @@ impl Control {
     /// Sees to it that the probes and the recurring tasks are those of the clusters as they are: starts what is new, ends
     /// what has nothing left to do, and leaves the rest alone.
     pub(super) fn renew_tasks(self: &Arc<Self>) {
+        self.listen(None);
         let mut state = self.lock();
         let State { tasks, clusters, .. } = &mut *state;
         tasks.probes.renew(self, clusters);

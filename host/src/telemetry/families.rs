@@ -35,6 +35,7 @@ pub(super) struct Scrape {
     pub(super) start_seconds: f64,
     pub(super) config_version: u64,
     pub(super) reloads: [u64; ReloadResult::ALL.len()],
+    pub(super) discoveries: [u64; ReloadResult::ALL.len()],
     pub(super) access_log_dropped: u64,
     pub(super) admin_refused: [u64; AdminRefusal::ALL.len()],
     pub(super) log_dropped: u64,
@@ -370,6 +371,13 @@ impl Scrape {
         let mut family = out.counter("plimsoll_config_reloads_total", "Attempts to change the configuration.")?;
         for result in ReloadResult::ALL {
             family.sample([("result", result.as_str())], self.reloads[result as usize])?;
+        }
+        let mut family = out.counter(
+            "plimsoll_discovery_answers_total",
+            "Answers of name servers, files and other sources of endpoints. After a failure, what was known stays.",
+        )?;
+        for result in ReloadResult::ALL {
+            family.sample([("result", result.as_str())], self.discoveries[result as usize])?;
         }
         let mut family = out.counter(
             "plimsoll_admin_refused_total",

@@ -26,6 +26,7 @@ pub struct Registry {
     start_seconds: f64,
     config_version: SharedGauge,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
+    discoveries: [SharedCounter; ReloadResult::ALL.len()],
     access_log_dropped: Arc<SharedCounter>,
     admin_refused: [SharedCounter; AdminRefusal::ALL.len()],
 }
@@ -79,6 +80,7 @@ impl Registry {
             start_seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
             config_version: SharedGauge::default(),
             reloads: Default::default(),
+            discoveries: Default::default(),
             access_log_dropped: Arc::default(),
             admin_refused: Default::default(),
         }
@@ -188,6 +190,12 @@ impl Registry {
         self.reloads[result as usize].increment();
     }
 
+    /// A source of endpoints or a name server has said something.
+    pub fn discovered(&self, succeeded: bool) {
+        let result = if succeeded { ReloadResult::Success } else { ReloadResult::Failure };
+        self.discoveries[result as usize].increment();
+    }
+
     /// Lines that the access log lost; for its [`LineWriter`](super::LineWriter).
     pub fn access_log_dropped(&self) -> Arc<SharedCounter> {
         self.access_log_dropped.clone()
@@ -208,6 +216,7 @@ impl Registry {
             start_seconds: self.start_seconds,
             config_version: self.config_version.get(),
             reloads: ReloadResult::ALL.map(|result| self.reloads[result as usize].get()),
+            discoveries: ReloadResult::ALL.map(|result| self.discoveries[result as usize].get()),
             access_log_dropped: self.access_log_dropped.get(),
             admin_refused: AdminRefusal::ALL.map(|reason| self.admin_refused[reason as usize].get()),
             log_dropped: super::trace::dropped().get(),

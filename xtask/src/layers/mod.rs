@@ -19,7 +19,7 @@ const LEVELS: [&[&str]; 11] = [
     &["config"],
     &["snapshot"],
     &["plugin"],
-    &["upstream", "health", "conformance", "simulate"],
+    &["upstream", "health", "discovery", "conformance", "simulate"],
     &["proxy"],
     &["listener"],
     &["worker"],
@@ -32,7 +32,11 @@ const LEVELS: [&[&str]; 11] = [
 const RESERVED: [(&str, &[&str], &str); 4] = [
     ("wasmtime", &["plugin"], "only `plugin` knows the engine"),
     ("api::v0_1", &["plugin"], "only `plugin` knows generated code"),
-    ("TcpStream::connect", &["upstream", "health", "admin"], "only `upstream` and `health` make connections"),
+    (
+        "TcpStream::connect",
+        &["upstream", "health", "discovery", "admin"],
+        "only `upstream`, `health` and `discovery` make connections",
+    ),
     (
         "Instant::now",
         &[
@@ -40,6 +44,7 @@ const RESERVED: [(&str, &[&str], &str); 4] = [
             "app",
             "control",
             "demo",
+            "discovery",
             "health",
             "listener",
             "plugin",

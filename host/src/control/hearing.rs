@@ -1,0 +1,107 @@
+//! Hears what sources of endpoints and name servers say, and tells everyone what that changes.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::membership::{Membership, Said, SourceKey, Watch};
+use super::state::{Control, State};
+use super::task::Task;
+use crate::config::{self, Config};
+use crate::discovery::{Name, Resolver, Source};
+
+/// How long a configuration waits for the first answers of its sources and names. Who is slower joins later.
+const FIRST_ANSWERS: Duration = Duration::from_secs(3);
+
+impl Control {
+    /// Begins to listen to what a configuration needs that is not live yet, and waits for the first answers. None is needed
+    /// for it to go live.
+    pub(super) async fn hear_first(self: &Arc<Self>, config: &Config) {
+        let heard_all = async {
+            loop {
+                let news = self.heard.notified();
+                self.listen(Some(config));
+                let missing = {
+                    let State { membership, .. } = &*self.lock();
+                    let mut wanted = config.clusters.iter().flat_map(|cluster| membership.wanted(cluster));
+                    wanted.any(|watch| !membership.has_heard(&watch))
+                };
+                if !missing {
+                    return;
+                }
+                news.await;
+            }
+        };
+        // Whatever is missing is told when it is looked for: in the log, and with the cluster.
+        let _ = tokio::time::timeout(FIRST_ANSWERS, heard_all).await;
+    }
+
+    /// Listens to what the live clusters need, and those of a configuration that is to be live.
+    pub(super) fn listen(self: &Arc<Self>, coming: Option<&Config>) {
+        let mut state = self.lock();
+        let State { membership, clusters, versions, .. } = &mut *state;
+        let live = versions.back().map(|version| version.config.clone());
+        let Some(settings) = coming.or(live.as_deref()).map(|config| &config.resolver) else { return };
+        let wanted: Vec<&config::Cluster> = clusters
+            .values()
+            .map(|cluster| &*cluster.config)
+            .chain(coming.into_iter().flat_map(|config| &config.clusters))
+            .collect();
+        membership.listen(&wanted, settings, |watch, resolver| begin(self, watch, resolver));
+    }
+
+    /// Hears what a source or a name server says, and tells everyone what that changes.
+    fn hear<T: PartialEq>(
+        self: &Arc<Self>,
+        what: &str,
+        answer: Result<Vec<T>, String>,
+        said: impl FnOnce(&mut Membership) -> &mut Said<T>,
+    ) {
+        self.registry.discovered(answer.is_ok());
+        let mut changed = false;
+        {
+            let mut state = self.lock();
+            let State { membership, clusters, .. } = &mut *state;
+            if said(membership).note(what, answer) {
+                for cluster in clusters.values_mut() {
+                    let generation = cluster.set.generation();
+                    if cluster.renew(membership) {
+                        changed = true;
+                        if cluster.set.generation() > generation {
+                            self.publish(cluster);
+                        }
+                    }
+                }
+            }
+        }
+        self.heard.notify_waiters();
+        if changed {
+            self.renew_tasks();
+        }
+    }
+}
+
+fn begin(control: &Arc<Control>, watch: &Watch, resolver: &Arc<Resolver>) -> Task {
+    let control = Arc::downgrade(control);
+    match watch.clone() {
+        Watch::Name(name) => Task::spawn(listen_to_name(control, resolver.clone(), name)),
+        Watch::Source(key) => Task::spawn(listen_to_source(control, key.source(resolver), key)),
+    }
+}
+
+async fn listen_to_name(control: Weak<Control>, resolver: Arc<Resolver>, host: Arc<str>) {
+    let mut name = Name::new(resolver, host.clone());
+    loop {
+        let answer = name.next().await;
+        let Some(control) = control.upgrade() else { return };
+        control.hear(&host, answer, |membership| membership.name(&host));
+    }
+}
+
+async fn listen_to_source(control: Weak<Control>, mut source: Box<dyn Source>, key: SourceKey) {
+    loop {
+        let answer = source.next().await;
+        let Some(control) = control.upgrade() else { return };
+        let what = format!("{} of cluster {}", key.from, key.cluster);
+        control.hear(&what, answer, |membership| membership.source(&key));
+    }
+}

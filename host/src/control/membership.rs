@@ -1,0 +1,222 @@
+//! Who the members of clusters are: what sources besides the configuration tell, and the addresses of names. A cluster's
+//! endpoints are the union of what all its sources say; what each said last holds until it says something else.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::task::Task;
+use crate::config::{self, Address, Discover, Endpoint};
+use crate::discovery::{FileSource, Resolver, ServiceSource, Source};
+
+/// What sources have said, and who listens to them.
+#[derive(Debug, Default)]
+pub(super) struct Membership {
+    names: HashMap<Arc<str>, Said<IpAddr>>,
+    sources: HashMap<SourceKey, Said<Endpoint>>,
+    listening: HashMap<Watch, Task>,
+    resolver: Option<Arc<Resolver>>,
+}
+
+/// What was said last, and what is wrong since.
+#[derive(Clone, Debug)]
+pub(super) struct Said<T> {
+    last: Vec<T>,
+    error: Option<String>,
+}
+
+/// A source of one cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SourceKey {
+    pub(super) cluster: Arc<str>,
+    pub(super) from: Discover,
+    /// For endpoints that do not say it themselves.
+    max_connections: u32,
+}
+
+/// What is listened to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Watch {
+    Name(Arc<str>),
+    Source(SourceKey),
+}
+
+/// What sources say of one cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Found {
+    /// Each with its address; no two with the same id.
+    pub(super) endpoints: Vec<(Endpoint, SocketAddr)>,
+    /// Endpoints that are left out since their names have no address, with the reason.
+    pub(super) unresolved: Vec<(Address, String)>,
+    pub(super) sources: Vec<SourceReport>,
+}
+
+/// How a source is doing.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct SourceReport {
+    /// `dns HOST`, `srv NAME`, or `file PATH`.
+    pub source: String,
+    /// Endpoints, or addresses of a host, that it told of last.
+    pub endpoints: usize,
+    /// What is wrong with it by now; what it told last still holds.
+    pub error: Option<String>,
+}
+
+const NOT_YET: &str = "there is no answer yet";
+
+impl Membership {
+    /// The endpoints of a cluster, and what is missing.
+    pub(super) fn of(&self, cluster: &config::Cluster) -> Found {
+        let mut found = Found::default();
+        let mut ids = HashSet::new();
+        self.add(&cluster.endpoints, &mut ids, &mut found);
+        for from in &cluster.discover {
+            let said = self.sources.get(&SourceKey::of(cluster, from));
+            let endpoints = said.map(|said| said.last.as_slice()).unwrap_or_default();
+            let error = said.map_or_else(|| Some(NOT_YET.to_owned()), |said| said.error.clone());
+            found.sources.push(SourceReport { source: from.to_string(), endpoints: endpoints.len(), error });
+            self.add(endpoints, &mut ids, &mut found);
+        }
+        found
+    }
+
+    fn add(&self, endpoints: &[Endpoint], ids: &mut HashSet<String>, found: &mut Found) {
+        for endpoint in endpoints {
+            let host = endpoint.address.host.as_str();
+            let addresses = match endpoint.address.ip() {
+                Some(ip) => vec![ip],
+                None => self.names.get(host).map(|said| said.last.clone()).unwrap_or_default(),
+            };
+            if endpoint.address.ip().is_none() {
+                found.note_name(host, self.names.get(host));
+            }
+            if addresses.is_empty() {
+                let reason = self.names.get(host).and_then(|said| said.error.as_deref()).unwrap_or(NOT_YET);
+                found.unresolved.push((endpoint.address.clone(), reason.to_owned()));
+            }
+            for ip in &addresses {
+                let mut endpoint = endpoint.clone();
+                if addresses.len() > 1 {
+                    endpoint.id = format!("{}@{ip}", endpoint.id);
+                }
+                if ids.insert(endpoint.id.clone()) {
+                    let address = (*ip, endpoint.address.port).into();
+                    found.endpoints.push((endpoint, address));
+                }
+            }
+        }
+    }
+
+    /// Everything that is to be listened to for a cluster.
+    pub(super) fn wanted(&self, cluster: &config::Cluster) -> Vec<Watch> {
+        let keys = cluster.discover.iter().map(|from| SourceKey::of(cluster, from));
+        let (mut wanted, mut hosts) = (Vec::new(), names_in(&cluster.endpoints));
+        for key in keys {
+            hosts.extend(self.sources.get(&key).map(|said| names_in(&said.last)).unwrap_or_default());
+            wanted.push(Watch::Source(key));
+        }
+        wanted.extend(hosts.into_iter().map(|host| Watch::Name(host.into())));
+        wanted
+    }
+
+    pub(super) fn name(&mut self, host: &Arc<str>) -> &mut Said<IpAddr> {
+        self.names.entry(host.clone()).or_default()
+    }
+
+    pub(super) fn source(&mut self, key: &SourceKey) -> &mut Said<Endpoint> {
+        self.sources.entry(key.clone()).or_default()
+    }
+
+    pub(super) fn has_heard(&self, watch: &Watch) -> bool {
+        match watch {
+            Watch::Name(name) => self.names.contains_key(name),
+            Watch::Source(key) => self.sources.contains_key(key),
+        }
+    }
+
+    /// Listens to what these clusters need, and to nothing else.
+    pub(super) fn listen(
+        &mut self,
+        clusters: &[&config::Cluster],
+        settings: &config::Resolver,
+        begin: impl Fn(&Watch, &Arc<Resolver>) -> Task,
+    ) {
+        let resolver = match self.resolver.take().filter(|resolver| resolver.settings() == settings) {
+            Some(resolver) => resolver,
+            None => {
+                // All have to ask others from now on.
+                self.listening.clear();
+                Arc::new(Resolver::new(settings))
+            }
+        };
+        let wanted: HashSet<Watch> = clusters.iter().flat_map(|cluster| self.wanted(cluster)).collect();
+        self.listening.retain(|watch, _| wanted.contains(watch));
+        self.names.retain(|name, _| wanted.contains(&Watch::Name(name.clone())));
+        self.sources.retain(|key, _| wanted.contains(&Watch::Source(key.clone())));
+        for watch in wanted {
+            self.listening.entry(watch).or_insert_with_key(|watch| begin(watch, &resolver));
+        }
+        self.resolver = Some(resolver);
+    }
+}
+
+impl Found {
+    /// A name is a source of addresses.
+    fn note_name(&mut self, host: &str, said: Option<&Said<IpAddr>>) {
+        let source = format!("dns {host}");
+        if self.sources.iter().all(|known| known.source != source) {
+            let endpoints = said.map_or(0, |said| said.last.len());
+            let error = said.map_or_else(|| Some(NOT_YET.to_owned()), |said| said.error.clone());
+            self.sources.push(SourceReport { source, endpoints, error });
+        }
+    }
+}
+
+fn names_in(endpoints: &[Endpoint]) -> Vec<&str> {
+    let names = endpoints.iter().filter(|endpoint| endpoint.address.ip().is_none());
+    names.map(|endpoint| endpoint.address.host.as_str()).collect()
+}
+
+impl SourceKey {
+    fn of(cluster: &config::Cluster, from: &Discover) -> Self {
+        Self { cluster: cluster.name.as_str().into(), from: from.clone(), max_connections: cluster.max_connections }
+    }
+
+    pub(super) fn source(&self, resolver: &Arc<Resolver>) -> Box<dyn Source> {
+        match &self.from {
+            Discover::File(path) => Box::new(FileSource::new(path, self.max_connections)),
+            Discover::Srv(name) => Box::new(ServiceSource::new(resolver.clone(), name, self.max_connections)),
+        }
+    }
+}
+
+impl<T> Default for Said<T> {
+    fn default() -> Self {
+        Self { last: Vec::new(), error: Some(NOT_YET.to_owned()) }
+    }
+}
+
+impl<T: PartialEq> Said<T> {
+    /// True when that changes something.
+    pub(super) fn note(&mut self, what: &str, answer: Result<Vec<T>, String>) -> bool {
+        match answer {
+            Ok(found) => {
+                let changed = self.last != found || self.error.is_some();
+                if self.error.take().is_some() {
+                    tracing::info!(what, found = found.len(), "endpoints are found");
+                }
+                self.last = found;
+                changed
+            }
+            Err(error) => {
+                let changed = self.error.as_ref() != Some(&error);
+                if changed {
+                    let kept = self.last.len();
+                    tracing::error!(what, kept, "endpoints cannot be found, those that were known stay: {error}");
+                }
+                self.error = Some(error);
+                changed
+            }
+        }
+    }
+}

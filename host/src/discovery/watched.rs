@@ -1,0 +1,84 @@
+use std::fs::Metadata;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A file whose changes are noticed, however they are made: in place, or by another file that takes its place, also behind
+/// a symbolic link. It is looked at so often, which needs no privileges and works on every file system.
+#[derive(Debug)]
+pub struct Watched {
+    path: PathBuf,
+    /// Bytes that are read at the most.
+    limit: u64,
+    read: Option<Stamp>,
+}
+
+/// What changes whenever a file does. None when there is no file.
+type Stamp = Option<(u64, u64, i64, i64, i64, i64, u64)>;
+
+const EVERY: Duration = Duration::from_millis(500);
+/// A change is read once there has been no other for so long, so that many become one.
+const QUIET: Duration = Duration::from_millis(50);
+/// But however fast they come, one is read after so many looks.
+const MOST_LOOKS: usize = 20;
+
+impl Watched {
+    pub fn new(path: &Path, limit: u64) -> Self {
+        Self { path: path.to_owned(), limit, read: None }
+    }
+
+    /// The same, of which the contents as they are now have been read already.
+    pub async fn from_now(path: &Path, limit: u64) -> Self {
+        let mut watched = Self::new(path, limit);
+        watched.read = Some(watched.stamp().await);
+        watched
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The contents, at first at once, then whenever they have changed.
+    pub async fn next(&mut self) -> io::Result<Vec<u8>> {
+        let mut now = self.stamp().await;
+        while self.read == Some(now) {
+            tokio::time::sleep(EVERY).await;
+            now = self.stamp().await;
+        }
+        if self.read.is_some() {
+            for _ in 0..MOST_LOOKS {
+                tokio::time::sleep(QUIET).await;
+                let before = std::mem::replace(&mut now, self.stamp().await);
+                if before == now {
+                    break;
+                }
+            }
+        }
+        let (path, limit) = (self.path.clone(), self.limit);
+        let reading = tokio::task::spawn_blocking(move || read(&path, limit));
+        let contents = reading.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        // Taken before reading: what has changed meanwhile is noticed next.
+        self.read = Some(now);
+        contents
+    }
+
+    async fn stamp(&self) -> Stamp {
+        let path = self.path.clone();
+        // Beside the control plane: a file system may be slow.
+        tokio::task::spawn_blocking(move || std::fs::metadata(path).ok().as_ref().map(stamp)).await.ok().flatten()
+    }
+}
+
+fn stamp(file: &Metadata) -> (u64, u64, i64, i64, i64, i64, u64) {
+    (file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec(), file.size())
+}
+
+fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}
