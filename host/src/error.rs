@@ -7,6 +7,16 @@ use std::fmt;
 pub enum ErrorKind {
     /// The request breaks the protocol. The text says how.
     BadRequest(&'static str),
+    /// The request's head is larger than the listener allows, or has more fields.
+    HeadTooLarge,
+    /// The request's target is longer than a head may be.
+    TargetTooLong,
+    /// The request's body is coded in a way that is not undone here.
+    UnknownCoding,
+    /// The request is of a version of HTTP that is not served here.
+    UnknownVersion,
+    /// The client did not send the whole head of its request in time.
+    HeadTimeout,
     /// The method is not one that a proxy serves here.
     MethodNotAllowed,
     /// The request's body is larger than the listener allows.
@@ -67,6 +77,11 @@ impl ErrorKind {
     pub fn origin(self) -> Origin {
         match self {
             Self::BadRequest(_)
+            | Self::HeadTooLarge
+            | Self::TargetTooLong
+            | Self::UnknownCoding
+            | Self::UnknownVersion
+            | Self::HeadTimeout
             | Self::MethodNotAllowed
             | Self::BodyTooLarge
             | Self::ClientTimeout
@@ -141,6 +156,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.kind {
             ErrorKind::BadRequest(how) => return write!(f, "bad request: {how}"),
+            ErrorKind::HeadTooLarge => "request head is larger than allowed",
+            ErrorKind::TargetTooLong => "request target is longer than allowed",
+            ErrorKind::UnknownCoding => "request has a transfer coding other than chunked",
+            ErrorKind::UnknownVersion => "request is of an unknown version of HTTP",
+            ErrorKind::HeadTimeout => "client did not send the head of its request in time",
             ErrorKind::MethodNotAllowed => "method is not served here",
             ErrorKind::BodyTooLarge => "request body is larger than allowed",
             ErrorKind::ClientTimeout => "client did not send its request in time",

@@ -13,10 +13,12 @@ pub mod conformance;
 pub mod control;
 mod demo;
 pub mod discovery;
+pub mod downstream;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod health;
+pub mod io;
 pub mod listener;
 pub mod net;
 pub mod plugin;

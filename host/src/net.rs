@@ -1,14 +1,10 @@
 //! Sockets as the proxy wants them.
 
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// Connections that the kernel holds for us between two accepts.
 const BACKLOG: i32 = 4096;
@@ -45,59 +41,6 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// A stream that sends a small head and body in one plain call.
-#[derive(Debug)]
-pub struct Stream(pub TcpStream);
-
-/// What is copied together rather than handed to the kernel in pieces: up to here the copy costs less than what `writev`
-/// costs more than `send`.
-const SMALL: usize = 1024;
-
-impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(task, buffer)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(task, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        task: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.0);
-        if let [one] = slices {
-            return stream.poll_write(task, one);
-        }
-        if slices.iter().map(|slice| slice.len()).sum::<usize>() > SMALL {
-            return stream.poll_write_vectored(task, slices);
-        }
-        let mut together = [0; SMALL];
-        let mut length = 0;
-        for slice in slices {
-            together[length..length + slice.len()].copy_from_slice(slice);
-            length += slice.len();
-        }
-        stream.poll_write(task, &together[..length])
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(task)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(task)
-    }
 }
 
 /// Runs hyper's tasks on the thread that asks for it.

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use plimsoll_tests::{Connection, Endpoint, get, read_request, request, wait_for};
+use plimsoll_tests::{Connection, Endpoint, Gate, get, read_request, request, wait_for};
 
 use crate::in_front_of;
 
@@ -96,6 +96,52 @@ fn connections_on_both_sides_are_kept_and_pipelined_requests_answered_in_order()
         assert_eq!(client.response().expect("an answer").text(), format!("/{number}"));
     }
     assert_eq!(endpoint.connections(), 1);
+}
+
+#[test]
+fn a_client_that_ends_its_side_after_its_request_is_answered() {
+    let gate = Gate::default();
+    let passing = gate.clone();
+    let endpoint = Endpoint::scripted(Arc::new(move |mut stream: TcpStream| {
+        if read_request(&mut stream).is_some() {
+            passing.pass();
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        }
+    }));
+    let proxy = in_front_of(&[&endpoint], "", "");
+    let mut client = Connection::open(proxy.address("web"));
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    client.finish();
+    wait_for("the attempt", || (proxy.metric("plimsoll_endpoint_in_flight") == 1.0).then_some(()));
+    gate.open();
+    assert_eq!(client.response().expect("an answer").text(), "ok");
+    assert_eq!(client.read_to_end(), b"", "and then the connection ends");
+}
+
+#[test]
+fn rfc9112_9_6_a_refusal_with_the_body_unread_says_that_the_connection_closes() {
+    let endpoint = Endpoint::named("one");
+    let proxy = in_front_of(&[&endpoint], "limits: { body_bytes: 10 }", "");
+    let mut client = Connection::open(proxy.address("web"));
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\nexpect: 100-continue\r\n\r\n");
+    let answer = client.response().expect("an answer");
+    assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
+    // A body that has come with its head is out of the way.
+    client = Connection::open(proxy.address("web"));
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 11\r\n\r\nhello worldGET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let answer = client.response().expect("an answer");
+    assert_eq!((answer.status, answer.header("connection")), (413, None));
+    assert_eq!(client.response().expect("an answer").status, 200);
+}
+
+#[test]
+fn a_date_is_added_where_the_endpoint_has_none() {
+    let endpoint = Endpoint::named("one");
+    let proxy = in_front_of(&[&endpoint], "", "");
+    assert!(get(proxy.address("web"), "/").header("date").is_some_and(|date| date.ends_with(" GMT")));
+    let dated = Endpoint::answering("HTTP/1.1 200 OK\r\ndate: then\r\ncontent-length: 0\r\n\r\n");
+    let proxy = in_front_of(&[&dated], "", "");
+    assert_eq!(get(proxy.address("web"), "/").header("date"), Some("then"));
 }
 
 #[test]

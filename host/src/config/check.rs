@@ -12,7 +12,7 @@ use super::file::read_at_most;
 use super::model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Discover, Endpoint,
     Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart,
-    Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver, SlowStart,
+    Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver, SlowStart, Underscores,
 };
 use super::network::{Network, Networks};
 use super::quantity::{Span, SpanOrOff};
@@ -409,6 +409,11 @@ impl Checker<'_> {
                     None => Forwarded::Replace,
                 },
                 trusted,
+                underscores: match listener.underscores {
+                    schema::Underscores::Drop => Underscores::Drop,
+                    schema::Underscores::Pass => Underscores::Pass,
+                    schema::Underscores::Reject => Underscores::Reject,
+                },
                 timeouts,
                 limits,
             });

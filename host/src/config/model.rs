@@ -98,6 +98,7 @@ pub struct Listener {
     /// Whose forwarding headers are believed. None: nobody's, and none was named.
     pub trusted: Option<Networks>,
     pub forwarded: Forwarded,
+    pub underscores: Underscores,
     pub timeouts: ListenerTimeouts,
     pub limits: ListenerLimits,
 }
@@ -122,6 +123,16 @@ pub enum Forwarded {
     Append,
     Replace,
     Off,
+}
+
+/// What becomes of fields of requests with an underscore in their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Underscores {
+    #[default]
+    Drop,
+    Pass,
+    /// The request gets 400.
+    Reject,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -215,6 +215,11 @@ pub(super) struct Listener {
     /// `append` whoever connects to what a proxy in front of us says in forwarding headers, `replace` it by what we know, or
     /// leave these headers alone (`off`, and no Via either); see below. Default: append with `trusted`, else replace.
     pub(super) forwarded: Option<Forwarded>,
+    /// What becomes of header fields with an underscore in their names, which applications that read fields as CGI
+    /// variables take for others: `X_Forwarded_For` for `X-Forwarded-For`. `drop` the field, `pass` it, or `reject` the
+    /// request with 400. Default: drop.
+    #[serde(default)]
+    pub(super) underscores: Underscores,
     /// How long clients are waited for.
     #[serde(default)]
     pub(super) timeouts: ListenerTimeouts,
@@ -239,6 +244,16 @@ pub(super) enum Forwarded {
     Append,
     Replace,
     Off,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(super) enum Underscores {
+    #[default]
+    Drop,
+    Pass,
+    Reject,
 }
 
 /// How long clients are waited for.

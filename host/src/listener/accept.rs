@@ -10,8 +10,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{Connection, Patience};
-use super::http as http_connection;
+use super::http;
+use super::session::Session;
 use crate::config::{self, Protocol};
+use crate::io::Stream;
 use crate::proxy::{self, Client, ListenerSlot};
 use crate::telemetry::{OpenConnection as CountedConnection, Refusal};
 
@@ -101,7 +103,9 @@ impl Acceptor {
                 Protocol::Http => {
                     drop(listener);
                     let (context, slot) = (self.context.clone(), self.slot.clone());
-                    http_connection::serve(context, slot, client, stream, connection).await;
+                    if let Some(session) = Session::begin(context, slot, client, connection) {
+                        http::serve(session, Stream::Tcp(stream)).await;
+                    }
                 }
                 Protocol::Tcp => proxy::tunnel(self.context.clone(), listener, Rc::new(client), stream).await,
             }

@@ -56,6 +56,10 @@ impl Connection {
         Rc::new(connection)
     }
 
+    pub(super) fn patience(&self) -> Patience {
+        self.patience
+    }
+
     pub(super) fn listener(&self) -> &ListenerSlot {
         &self.listener
     }
@@ -92,8 +96,7 @@ impl Connection {
         let left = self.requests.get().saturating_sub(1);
         self.requests.set(left);
         if left == 0 {
-            self.phase.set(Phase::Idle);
-            self.arm(self.patience.keep_alive);
+            self.idle();
         }
     }
 
@@ -103,6 +106,21 @@ impl Connection {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+    }
+
+    /// True when no request is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.requests.get() == 0
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Nothing is under way, and nothing was.
+    pub(super) fn idle(&self) {
+        self.phase.set(Phase::Idle);
+        self.arm(self.patience.keep_alive);
     }
 
     /// True once it was asked to end. Otherwise the caller is woken when it is.

@@ -2,8 +2,11 @@
 
 mod accept;
 mod connection;
+mod head_watch;
 mod http;
+mod http1;
+mod http2;
 mod linger;
-mod stream;
+mod session;
 
 pub use accept::{Acceptor, OpenConnections, serve};

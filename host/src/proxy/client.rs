@@ -3,7 +3,6 @@ use std::rc::Rc;
 
 use http::HeaderValue;
 
-use super::interim::Interim;
 use super::source::Source;
 
 /// Who is at the other end of a downstream connection.
@@ -12,8 +11,6 @@ pub struct Client {
     pub address: SocketAddr,
     /// The address without port, as attributes show it and `X-Forwarded-For` carries it.
     pub ip: HeaderValue,
-    /// What is to be sent to it before the next answer.
-    pub interim: Interim,
     /// What requests come from that nobody forwarded for another.
     pub(super) source: Rc<Source>,
 }
@@ -24,7 +21,7 @@ impl Client {
         let ip = ip_text(address.ip());
         let scheme = if secure { "https" } else { "http" };
         let source = Rc::new(Source { address, ip: ip.clone(), scheme, by_trusted_hop: false });
-        Self { address, ip, interim: Interim::default(), source }
+        Self { address, ip, source }
     }
 
     pub fn scheme(&self) -> &'static str {

@@ -1,11 +1,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use http::HeaderValue;
 use tokio::sync::{Notify, mpsc};
 
 use super::cluster::Cluster;
+use crate::io::Buffers;
 use crate::plugin::AttributeValues;
 use crate::snapshot::Outcome;
 use crate::telemetry::{AccessLog, ClusterShard, Registry, WorkerShard};
@@ -38,6 +40,10 @@ pub struct Context {
     gathered: RefCell<Vec<Rc<Cluster>>>,
     first_gathered: Notify,
     to_control: mpsc::Sender<OutcomeBatch>,
+    /// Lent to connections while they move something.
+    pub buffers: Rc<Buffers>,
+    /// As of which second, and how the time is written.
+    date: RefCell<(u64, HeaderValue)>,
 }
 
 impl Context {
@@ -60,7 +66,22 @@ impl Context {
             gathered: RefCell::default(),
             first_gathered: Notify::new(),
             to_control,
+            buffers: Rc::default(),
+            date: RefCell::new((0, HeaderValue::from_static(""))),
         }
+    }
+
+    /// The time as `Date` carries it (RFC 9110 section 5.6.7), made once a second.
+    pub(super) fn date(&self) -> HeaderValue {
+        let now = SystemTime::now();
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut date = self.date.borrow_mut();
+        if date.0 != second
+            && let Ok(text) = HeaderValue::try_from(httpdate::fmt_http_date(now))
+        {
+            *date = (second, text);
+        }
+        date.1.clone()
     }
 
     /// Notes that a cluster has begun to gather outcomes.

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::cluster::{Cluster, Picked, PickedBy};
 use super::context::Context;
 use super::listener::Listener;
-use super::reply::status_and_flag;
+use super::reply::{bad_request, status_and_flag};
 use super::source::Source;
 use crate::error::ErrorKind;
 use crate::telemetry::{Direction, Entry, Flag};
@@ -36,8 +36,9 @@ pub(super) struct Exchange {
 /// What only the access log wants; not gathered without one.
 struct LogRecord {
     time: SystemTime,
-    method: http::Method,
-    uri: http::Uri,
+    /// None when what came had none.
+    method: Option<http::Method>,
+    target: LoggedTarget,
     authority: Option<Vec<u8>>,
     version: http::Version,
     user_agent: Option<HeaderValue>,
@@ -48,24 +49,80 @@ struct LogRecord {
     response_bytes: u64,
 }
 
+enum LoggedTarget {
+    Uri(http::Uri),
+    /// Of what could not be read.
+    Seen(Vec<u8>),
+}
+
+impl LogRecord {
+    fn of_request(head: &Parts) -> Self {
+        Self {
+            method: Some(head.method.clone()),
+            authority: attributes::authority(head).map(<[u8]>::to_vec),
+            version: head.version,
+            user_agent: head.headers.get(USER_AGENT).cloned(),
+            referer: head.headers.get(REFERER).cloned(),
+            ..Self::with_target(LoggedTarget::Uri(head.uri.clone()))
+        }
+    }
+
+    /// Of what came where a request was to come: method and target are what stands in their places.
+    fn of_bytes(seen: &[u8]) -> Self {
+        let line = seen.trim_ascii_start().split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+        let mut words = line.splitn(2, |byte| *byte == b' ');
+        let method = words.next().filter(|word| word.len() <= LOGGED_METHOD);
+        let target = words.next().unwrap_or_default();
+        // Without the version, where there is one.
+        let end = target.windows(6).rposition(|part| part == b" HTTP/").unwrap_or(target.len()).min(LOGGED_TARGET);
+        Self {
+            method: method.and_then(|method| http::Method::from_bytes(method).ok()),
+            ..Self::with_target(LoggedTarget::Seen(target[..end].to_vec()))
+        }
+    }
+
+    fn with_target(target: LoggedTarget) -> Self {
+        Self {
+            time: SystemTime::now(),
+            method: None,
+            target,
+            authority: None,
+            version: http::Version::HTTP_11,
+            user_agent: None,
+            referer: None,
+            route: None,
+            picked: None,
+            request_bytes: 0,
+            response_bytes: 0,
+        }
+    }
+}
+
+/// How much is logged of what could not be read, in bytes.
+const LOGGED_METHOD: usize = 32;
+const LOGGED_TARGET: usize = 1024;
+
 impl Exchange {
     pub(super) fn begin(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, head: &Parts) -> Self {
-        let log = context.access_log.is_some().then(|| {
-            Box::new(LogRecord {
-                time: SystemTime::now(),
-                method: head.method.clone(),
-                uri: head.uri.clone(),
-                authority: attributes::authority(head).map(<[u8]>::to_vec),
-                version: head.version,
-                user_agent: head.headers.get(USER_AGENT).cloned(),
-                referer: head.headers.get(REFERER).cloned(),
-                route: None,
-                picked: None,
-                request_bytes: 0,
-                response_bytes: 0,
-            })
-        });
+        let log = context.access_log.is_some().then(|| Box::new(LogRecord::of_request(head)));
         let source = Source::of_request(&client, listener.config.trusted.as_ref(), &head.headers);
+        Self::new(context, listener, client, source, log)
+    }
+
+    /// The account of something that came where a request was to come.
+    pub(super) fn of_bytes(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, seen: &[u8]) -> Self {
+        let log = context.access_log.is_some().then(|| Box::new(LogRecord::of_bytes(seen)));
+        let source = client.source.clone();
+        Self::new(context, listener, client, source, log)
+    }
+
+    fn new(
+        context: Rc<Context>,
+        listener: Rc<Listener>,
+        client: Rc<Client>,
+        source: Rc<Source>,
+        log: Option<Box<LogRecord>>,
+    ) -> Self {
         Self {
             context,
             listener,
@@ -103,6 +160,9 @@ impl Exchange {
     pub(super) fn failed(&mut self, kind: ErrorKind) {
         let (status, flag) = status_and_flag(kind);
         self.answered(status, Some(flag));
+        if let Some(bad) = bad_request(kind) {
+            self.listener.shard.bad_request(bad);
+        }
     }
 
     /// Something went wrong after the head of the answer was on its way.
@@ -143,9 +203,12 @@ impl Drop for Exchange {
             listener: &self.listener.name,
             client: self.source.address,
             peer: self.source.by_trusted_hop.then_some(self.client.address),
-            method: record.method.as_str(),
+            method: record.method.as_ref().map_or("", http::Method::as_str),
             authority: record.authority.as_deref().unwrap_or_default(),
-            path_and_query: record.uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes(),
+            path_and_query: match &record.target {
+                LoggedTarget::Uri(uri) => uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes(),
+                LoggedTarget::Seen(seen) => seen,
+            },
             version: record.version,
             status: self.status.as_u16(),
             request_bytes: record.request_bytes,

@@ -1,52 +1,19 @@
-//! What a proxy changes in heads: fields that belong to one connection (RFC 9110 section 7.6.1), and the form of the
-//! target. Who forwarded for whom stands in `forwarding`.
+//! What a proxy changes in heads: fields that belong to one connection (RFC 9110 section 7.6.1). Who forwarded for whom
+//! stands in `forwarding`.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use plimsoll_http1::may_trail;
 
 use super::client::Client;
 use super::forwarding::{forward, is_forwarding};
 use super::source::Source;
 use crate::config::Listener;
-use crate::error::ErrorKind;
-
-/// Refuses heads that different readers could understand differently, or that cannot be forwarded.
-pub(super) fn check(head: &Parts) -> Result<(), ErrorKind> {
-    if head.method == Method::CONNECT {
-        return Err(ErrorKind::MethodNotAllowed);
-    }
-    let mut hosts = head.headers.get_all(HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(ErrorKind::BadRequest("more than one Host"));
-    }
-    if let Some(host) = host
-        && !is_authority(host.as_bytes())
-    {
-        return Err(ErrorKind::BadRequest("Host is not a host"));
-    }
-    match head.version {
-        Version::HTTP_2 if head.uri.authority().is_none() && host.is_none() => {
-            return Err(ErrorKind::BadRequest("no :authority and no Host"));
-        }
-        // RFC 9112 section 3.2: a request of HTTP/1.1 without Host is an error, whatever its target says.
-        Version::HTTP_11 if host.is_none() => return Err(ErrorKind::BadRequest("no Host")),
-        _ => {}
-    }
-    // A Content-Length beside Transfer-Encoding never gets here: hyper drops it, and the coding counts (RFC 9112
-    // section 6.1).
-    Ok(())
-}
-
-/// Host and optional port in the characters that these may have; an empty one is allowed (RFC 9110 section 7.2).
-fn is_authority(host: &[u8]) -> bool {
-    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte))
-}
 
 /// Turns a client's head into the one that is sent to the endpoint.
 pub(super) fn prepare_request(head: &mut Parts, client: &Client, source: &Source, listener: &Listener) {
@@ -55,10 +22,9 @@ pub(super) fn prepare_request(head: &mut Parts, client: &Client, source: &Source
     if received == Version::HTTP_2 {
         join_cookies(&mut head.headers);
     }
-    set_host_and_target(head);
     forward(head, client, source, listener, received);
     head.version = Version::HTTP_11;
-    // What hyper noted about the client's side.
+    // What the client's side noted.
     head.extensions.clear();
 }
 
@@ -67,8 +33,16 @@ pub(super) fn prepare_response(headers: &mut HeaderMap) {
     remove_fields_that_end_here(headers);
 }
 
-/// Fields of one connection, and those that were for a proxy. `Expect` is among them: hyper has told the client to go on
-/// by the time the body is read, so the endpoint need not.
+/// Takes out of trailers what may not stand there.
+pub(super) fn prepare_trailers(trailers: &mut HeaderMap) {
+    let forbidden: Vec<HeaderName> = trailers.keys().filter(|name| !may_trail(name)).cloned().collect();
+    for name in forbidden {
+        trailers.remove(name);
+    }
+}
+
+/// Fields of one connection, and those that were for a proxy. `Expect` is among them: we tell the client to go on when its
+/// body is read, so the endpoint need not.
 const ENDING_HERE: [HeaderName; 9] = [
     CONNECTION,
     TE,
@@ -156,30 +130,6 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// The endpoint gets the origin form with `Host`; a target that names an authority decides over `Host`
-/// (RFC 9112 section 3.2.2).
-fn set_host_and_target(head: &mut Parts) {
-    if let Some(authority) = head.uri.authority()
-        && let Ok(host) = HeaderValue::try_from(authority.as_str())
-    {
-        head.headers.insert(HOST, host);
-    }
-    if head.uri.scheme().is_none() && head.uri.authority().is_none() {
-        return;
-    }
-    let target = match head.uri.path_and_query() {
-        // `OPTIONS http://host` without a path asks about the server as a whole.
-        Some(target) if head.method == Method::OPTIONS && target.as_str().is_empty() => PathAndQuery::from_static("*"),
-        Some(target) => target.clone(),
-        None => PathAndQuery::from_static("/"),
-    };
-    let mut parts = http::uri::Parts::default();
-    parts.path_and_query = Some(target);
-    if let Ok(uri) = Uri::from_parts(parts) {
-        head.uri = uri;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http::Request;
@@ -220,28 +170,11 @@ clusters: [ { name: a, endpoints: [ 127.0.0.1:1 ] } ]";
 
     #[test]
     fn rfc9113_8_2_3_cookies_are_joined_again() {
-        let request =
-            Request::get("https://a/").version(Version::HTTP_2).header("cookie", "a=1").header("cookie", "b=2");
-        let head = prepared(request);
-        assert_eq!(head.headers["cookie"], "a=1; b=2");
-        assert_eq!(head.headers["host"], "a");
-        assert_eq!(head.uri, "/");
-    }
-
-    #[test]
-    fn rfc9112_3_2_2_the_target_decides_over_host() {
-        let head = prepared(Request::get("http://b:81/x?y").header("host", "a"));
-        assert_eq!((head.headers["host"].to_str().ok(), head.uri.to_string().as_str()), (Some("b:81"), "/x?y"));
-    }
-
-    #[test]
-    fn ambiguous_heads_are_refused() {
-        let check = |request: http::request::Builder| check(&request.body(()).expect("valid").into_parts().0);
-        assert!(check(Request::get("/").header("host", "a")).is_ok());
-        assert!(check(Request::get("/").version(Version::HTTP_10)).is_ok());
-        assert!(check(Request::get("/")).is_err());
-        assert!(check(Request::get("/").header("host", "a").header("host", "b")).is_err());
-        assert!(check(Request::get("/").header("host", "a/b")).is_err());
-        assert_eq!(check(Request::connect("a:1").header("host", "a")), Err(ErrorKind::MethodNotAllowed));
+        let request = Request::get("/")
+            .version(Version::HTTP_2)
+            .header("host", "a")
+            .header("cookie", "a=1")
+            .header("cookie", "b=2");
+        assert_eq!(prepared(request).headers["cookie"], "a=1; b=2");
     }
 }

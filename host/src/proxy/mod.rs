@@ -1,18 +1,21 @@
 //! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `generation` is what it sees while
-//! it lasts, `headers` and `attributes` read and change heads, `forwarding` says who forwarded, `source` is from
+//! it lasts, `effective` makes the request that is meant and `answer` the answer, `headers`
+//! and `attributes` read and change heads, `forwarding` says who forwarded, `source` is from
 //! whom a request comes, which `hops` reads in what trusted hops say, `affinity` asks whom a
 //! client is bound to, `balancing` who chooses endpoints, `hash_key` makes the keys of hashing balancers, `load_report`
-//! reads what endpoints say of their load, `interim` holds what endpoints answer in advance, `queue` is where requests
+//! reads what endpoints say of their load, `link` is what a request knows of its connection, `queue` is where requests
 //! wait for room at an endpoint, `reply` makes the answers that are our own, `response_body` follows an answer to its end,
 //! `tunnel` is the same story for a TCP connection, of which `first_bytes` looks at the beginning (`rdp` knows one kind of
 //! it); `relay` carries the rest, and `tunnel_record` keeps account.
 
 mod affinity;
+mod answer;
 mod attributes;
 mod balancing;
 mod client;
 mod cluster;
 mod context;
+mod effective;
 mod exchange;
 mod first_bytes;
 mod forwarding;
@@ -21,7 +24,7 @@ pub mod fuzzing;
 mod hash_key;
 mod headers;
 mod hops;
-mod interim;
+mod link;
 mod listener;
 mod load_report;
 mod queue;
@@ -38,8 +41,9 @@ pub use balancing::Balancing;
 pub use client::Client;
 pub use cluster::{Cluster, ClusterParts};
 pub use context::{Context, OutcomeBatch};
+pub use link::Link;
 pub use listener::{Destination, Listener, ListenerSlot};
 pub use reply::refusal;
-pub use request::serve;
+pub use request::{refuse, serve};
 pub use response_body::ResponseBody;
 pub use tunnel::tunnel;

@@ -4,10 +4,14 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
+use super::headers;
 use super::response_body::ResponseBody;
 use crate::error::{Error, ErrorKind};
 use crate::plugin;
-use crate::telemetry::Flag;
+use crate::telemetry::{BadRequest, Flag};
+
+/// Methods that a client may use, as far as the proxy knows.
+pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The answer to a request that failed.
 pub(super) fn failure(error: &Error) -> Response<ResponseBody> {
@@ -18,9 +22,7 @@ pub(super) fn failure(error: &Error) -> Response<ResponseBody> {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         ErrorKind::MethodNotAllowed => {
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
         }
         _ => {}
     }
@@ -31,6 +33,11 @@ pub(super) fn failure(error: &Error) -> Response<ResponseBody> {
 pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
     match kind {
         ErrorKind::BadRequest(_) => (StatusCode::BAD_REQUEST, Flag::BadRequest),
+        ErrorKind::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Flag::BadRequest),
+        ErrorKind::TargetTooLong => (StatusCode::URI_TOO_LONG, Flag::BadRequest),
+        ErrorKind::UnknownCoding => (StatusCode::NOT_IMPLEMENTED, Flag::BadRequest),
+        ErrorKind::UnknownVersion => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, Flag::BadRequest),
+        ErrorKind::HeadTimeout => (StatusCode::REQUEST_TIMEOUT, Flag::RequestTimeout),
         ErrorKind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Flag::BadRequest),
         ErrorKind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Flag::BodyTooLarge),
         ErrorKind::ClientTimeout => (StatusCode::REQUEST_TIMEOUT, Flag::RequestTimeout),
@@ -50,6 +57,20 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
     }
 }
 
+/// How a request that was refused before it was routed counts.
+pub(super) fn bad_request(kind: ErrorKind) -> Option<BadRequest> {
+    Some(match kind {
+        ErrorKind::BadRequest(_)
+        | ErrorKind::MethodNotAllowed
+        | ErrorKind::UnknownCoding
+        | ErrorKind::UnknownVersion => BadRequest::Parse,
+        ErrorKind::HeadTooLarge | ErrorKind::TargetTooLong => BadRequest::HeaderTooLarge,
+        ErrorKind::HeadTimeout => BadRequest::Timeout,
+        ErrorKind::BodyTooLarge => BadRequest::BodyTooLarge,
+        _ => return None,
+    })
+}
+
 const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {
     Ok(status) => status,
     Err(_) => StatusCode::BAD_REQUEST,
@@ -64,7 +85,9 @@ pub(super) fn redirect(redirect: &plugin::Redirect) -> Response<ResponseBody> {
 pub(super) fn respond(wanted: &plugin::Response) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(wanted.body.clone()));
     *response.status_mut() = wanted.status;
-    for (name, value) in &wanted.headers {
+    // How the message is framed is not a plugin's to say: a length that is not the body's would put the connection out of
+    // step.
+    for (name, value) in wanted.headers.iter().filter(|(name, _)| !headers::is_ours(name)) {
         response.headers_mut().append(name.clone(), value.clone());
     }
     response

@@ -2,21 +2,23 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{Method, Request, Response, Version, response};
+use http::{Method, Request, Response, response};
 use http_body::Body;
-use hyper::body::Incoming;
 
 use super::affinity::Affine;
+use super::answer;
 use super::attributes::Visible;
 use super::client::Client;
 use super::cluster::{Claim, Cluster, Picked, PickedBy, Wanted};
 use super::context::Context;
+use super::effective;
 use super::exchange::Exchange;
 use super::headers;
-use super::interim::Interim;
+use super::link::Link;
 use super::listener::{Listener, Target};
 use super::reply;
 use super::response_body::{ResponseBody, Transfer};
+use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Values;
 use crate::snapshot::{Outcome, OutcomeClass};
@@ -28,17 +30,18 @@ pub async fn serve(
     context: Rc<Context>,
     listener: Rc<Listener>,
     client: Rc<Client>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
+    link: &dyn Link,
 ) -> Response<ResponseBody> {
     let (mut head, body) = request.into_parts();
     let limit = listener.config.timeouts.request;
-    let timers = context.timers.clone();
-    let mut exchange = Some(Exchange::begin(context, listener, client, &head));
-    let answered = timers
-        .bound(limit, forward(&mut exchange, &mut head, body))
+    let mut exchange = Some(Exchange::begin(context.clone(), listener, client, &head));
+    let answered = context
+        .timers
+        .bound(limit, forward(&mut exchange, &mut head, body, link))
         .await
         .unwrap_or_else(|_elapsed| Err(ErrorKind::RequestTimeout.into()));
-    match answered {
+    let mut response = match answered {
         Ok(response) => response,
         Err(error) => {
             if let Some(exchange) = &mut exchange {
@@ -51,21 +54,82 @@ pub async fn serve(
             }
             reply::failure(&error)
         }
-    }
+    };
+    answer::finish(&context, &head.method, &mut response);
+    response
+}
+
+/// Answers what came where a request was to come, and could not be read as one.
+pub fn refuse(
+    context: &Rc<Context>,
+    listener: Rc<Listener>,
+    client: Rc<Client>,
+    kind: ErrorKind,
+    seen: &[u8],
+) -> Response<ResponseBody> {
+    let mut exchange = Exchange::of_bytes(context.clone(), listener, client, seen);
+    exchange.failed(kind);
+    let mut response = reply::failure(&kind.into());
+    answer::finish(context, &Method::GET, &mut response);
+    response
 }
 
 /// The story: find the route, find whom the client is bound to, pick, try, maybe try another, answer.
 async fn forward(
     exchange: &mut Option<Exchange>,
     head: &mut Parts,
-    body: Incoming,
+    body: ClientBody,
+    link: &dyn Link,
 ) -> Result<Response<ResponseBody>, Error> {
     let Some(account) = exchange.as_mut() else { return Err(ErrorKind::ClientAbort.into()) };
-    headers::check(head)?;
-
-    let listener = account.listener.clone();
-    let (client, source) = (account.client.clone(), account.source.clone());
+    let wanted = match decide(account, head, link)? {
+        Decision::Answer(response) => return Ok(response),
+        Decision::Forward(wanted) => wanted,
+    };
+    let Forwarding { cluster, affinity, key, visible, by_fallback } = wanted;
     let context = account.context.clone();
+    let attempts = Attempts { context: &context, cluster: &cluster, key, visible, bound: affinity.bound(), link };
+    let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
+
+    let Answer { mut head, body, first_byte, .. } = answer;
+    if cluster.config.load_reports {
+        cluster.note_load(&picked.endpoint, &mut head.headers);
+    }
+    headers::prepare_response(&mut head.headers);
+    affinity.remember(&cluster, &picked, &mut head.headers);
+    let flag = (by_fallback || picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
+    account.answered(head.status, flag);
+    let Some(account) = exchange.take() else { return Err(ErrorKind::ClientAbort.into()) };
+    let transfer = Transfer::new(account, cluster, flight, upload, head.status, first_byte, started);
+    let mut body = ResponseBody::upstream(body, transfer);
+    body.begin()?;
+    Ok(Response::from_parts(head, body))
+}
+
+/// What is to become of a request.
+enum Decision {
+    Answer(Response<ResponseBody>),
+    Forward(Forwarding),
+}
+
+/// How a request goes on to a cluster.
+struct Forwarding {
+    cluster: Rc<Cluster>,
+    affinity: Affine,
+    key: Option<u64>,
+    visible: Vec<Values>,
+    by_fallback: bool,
+}
+
+/// Everything about a request that is known before an endpoint is looked for. Its head becomes the one that is sent on.
+fn decide(account: &mut Exchange, head: &mut Parts, link: &dyn Link) -> Result<Decision, Error> {
+    let (context, listener) = (account.context.clone(), account.listener.clone());
+    let (client, source) = (account.client.clone(), account.source.clone());
+    effective::make(head, link, listener.config.limits.header_count, listener.config.underscores)?;
+    if let Some(response) = effective::last_step(head) {
+        account.answered(response.status(), None);
+        return Ok(Decision::Answer(response));
+    }
     let visible = Visible::of_request(&listener.name, &source, head);
     let route = listener.route(&context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
     account.routed(route.label);
@@ -80,37 +144,14 @@ async fn forward(
     let affinity = Affine::find(&context, &cluster, visible);
     let key = cluster.key(visible, &mut context.values.borrow_mut());
     let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
-    // Clients of HTTP/1.0 know no answers in advance, and hyper has no way to send them over HTTP/2.
-    let takes_interim = head.version == Version::HTTP_11;
     headers::prepare_request(head, &client, &source, &listener.config);
     affinity.prepare(&cluster, &mut head.headers);
-
-    let attempts = Attempts {
-        context: &context,
-        cluster: &cluster,
-        key,
-        visible: grouping,
-        bound: affinity.bound(),
-        interim: takes_interim.then_some(&client.interim),
-    };
-    let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
-
-    let Answer { mut head, body, first_byte, .. } = answer;
-    if cluster.config.load_reports {
-        cluster.note_load(&picked.endpoint, &mut head.headers);
-    }
-    headers::prepare_response(&mut head.headers);
-    affinity.remember(&cluster, &picked, &mut head.headers);
-    let flag = (route.by_fallback || picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
-    account.answered(head.status, flag);
-    let Some(account) = exchange.take() else { return Err(ErrorKind::ClientAbort.into()) };
-    let transfer = Transfer::new(account, cluster, flight, upload, head.status, first_byte, started);
-    Ok(Response::from_parts(head, ResponseBody::upstream(body, transfer)))
+    Ok(Decision::Forward(Forwarding { cluster, affinity, key, visible: grouping, by_fallback: route.by_fallback }))
 }
 
-fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Response<ResponseBody> {
+fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Decision {
     account.answered(response.status(), Some(Flag::PluginReply));
-    response
+    Decision::Answer(response)
 }
 
 /// The attempts of one request.
@@ -120,8 +161,7 @@ struct Attempts<'a> {
     key: Option<u64>,
     visible: Vec<Values>,
     bound: Option<Picked>,
-    /// Takes what endpoints answer in advance.
-    interim: Option<&'a Interim>,
+    link: &'a dyn Link,
 }
 
 /// The attempt that was answered.
@@ -136,7 +176,7 @@ struct Tried {
 impl Attempts<'_> {
     /// Tries until an endpoint answers. A request goes to another endpoint only when nothing of it was sent, or when
     /// sending it twice does no harm.
-    async fn run(mut self, account: &mut Exchange, head: &Parts, body: Incoming) -> Result<Tried, Error> {
+    async fn run(mut self, account: &mut Exchange, head: &Parts, body: ClientBody) -> Result<Tried, Error> {
         let config = &self.cluster.config;
         let timer = Rc::new(self.context.timers.timer());
         let repeatable = body.is_end_stream() && is_idempotent(&head.method);
@@ -148,18 +188,22 @@ impl Attempts<'_> {
             (body, Some(upload))
         };
         let mut tried: Vec<u32> = Vec::new();
-        let interim = self.interim;
-        let pass_on = |head: response::Parts| {
-            if let Some(interim) = interim {
-                interim.push(head);
-            }
+        let link = self.link;
+        let pass_on = |mut head: response::Parts| {
+            headers::prepare_response(&mut head.headers);
+            link.informational(head);
         };
         loop {
             let wanted = Wanted { bound: self.bound.take(), key: self.key, visible: &self.visible, tried: &tried };
             let (picked, flight) = match self.cluster.claim(&wanted) {
                 Claim::Begun(picked, flight) => (picked, flight),
                 // In a box: it is rare, and would make the future of every request larger.
-                Claim::Full => Box::pin(self.cluster.wait(self.context, wanted)).await?,
+                Claim::Full => {
+                    link.queued(true);
+                    let begun = Box::pin(self.cluster.wait(self.context, wanted)).await;
+                    link.queued(false);
+                    begun?
+                }
                 Claim::Nowhere => return Err(ErrorKind::NoEndpoint.into()),
             };
             account.attempted(&picked);
@@ -218,7 +262,7 @@ fn is_idempotent(method: &Method) -> bool {
 mod tests {
     use super::*;
 
-    fn size_of_future<A, B, C, D, F>(_function: impl Fn(A, B, C, D) -> F) -> usize {
+    fn size_of_future<A, B, C, D, E, F>(_function: impl Fn(A, B, C, D, E) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -1,6 +1,6 @@
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::cluster::Cluster;
 use super::exchange::Exchange;
+use super::headers;
 use crate::error::{Error, ErrorKind};
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::timer::Timer;
@@ -31,6 +32,10 @@ struct UpstreamBody {
     coming: Option<Coming>,
     /// Armed while the endpoint is waited for in the middle of the body.
     timer: Option<Timer>,
+    /// A piece that came before the head was given to the client.
+    first: Option<Frame<Bytes>>,
+    /// The client has been given the head, or is about to be.
+    head_given: bool,
 }
 
 struct Coming {
@@ -77,9 +82,22 @@ impl ResponseBody {
                 Self::full(bytes)
             }
             _ => {
-                Self(Kind::Upstream(Box::new(UpstreamBody { coming: Some(Coming { answer, transfer }), timer: None })))
+                let coming = Some(Coming { answer, transfer });
+                Self(Kind::Upstream(Box::new(UpstreamBody { coming, timer: None, first: None, head_given: false })))
             }
         }
+    }
+
+    /// Looks at how the body begins, without a wait. One that is broken by then makes no answer: its client has seen
+    /// nothing of it, and gets ours.
+    pub(super) fn begin(&mut self) -> Result<(), Error> {
+        let Kind::Upstream(body) = &mut self.0 else { return Ok(()) };
+        // Nobody need be woken: whoever sends the answer polls it again.
+        if let Poll::Ready(Some(frame)) = body.poll_frame(&mut TaskContext::from_waker(Waker::noop())) {
+            body.first = Some(frame?);
+        }
+        body.head_given = true;
+        Ok(())
     }
 }
 
@@ -114,8 +132,12 @@ impl Transfer {
         }
     }
 
-    fn break_off(mut self, kind: ErrorKind) {
-        self.exchange.broken_off(kind);
+    fn break_off(mut self, kind: ErrorKind, head_given: bool) {
+        if head_given {
+            self.exchange.broken_off(kind);
+        } else {
+            self.exchange.failed(kind);
+        }
         self.tell(OutcomeClass::of(kind), Instant::now());
     }
 
@@ -156,7 +178,9 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
-            Kind::Upstream(body) => body.coming.as_ref().is_none_or(|coming| coming.answer.is_ended()),
+            Kind::Upstream(body) => {
+                body.first.is_none() && body.coming.as_ref().is_none_or(|coming| coming.answer.is_ended())
+            }
         }
     }
 
@@ -164,7 +188,10 @@ impl Body for ResponseBody {
         match &self.0 {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Upstream(body) => {
-                body.coming.as_ref().map_or_else(|| SizeHint::with_exact(0), |coming| coming.answer.size_hint())
+                let coming =
+                    body.coming.as_ref().map_or_else(|| SizeHint::with_exact(0), |coming| coming.answer.size_hint());
+                let first = body.first.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
+                coming.exact().map_or(coming, |coming| SizeHint::with_exact(coming + first))
             }
         }
     }
@@ -172,6 +199,9 @@ impl Body for ResponseBody {
 
 impl UpstreamBody {
     fn poll_frame(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
         let Some(Coming { answer, transfer }) = &mut self.coming else { return Poll::Ready(None) };
         match answer.poll_frame(context) {
             Poll::Ready(Some(Ok(mut frame))) => {
@@ -182,6 +212,7 @@ impl UpstreamBody {
                     transfer.bytes += data.len() as u64;
                 } else if let Some(trailers) = frame.trailers_mut() {
                     transfer.note_load(trailers);
+                    headers::prepare_trailers(trailers);
                 }
                 if answer.is_ended() {
                     self.end();
@@ -221,7 +252,7 @@ impl UpstreamBody {
     fn break_off(&mut self, kind: ErrorKind) {
         // The answer is dropped and closes its connection, on which the rest would still come.
         if let Some(Coming { transfer, .. }) = self.coming.take() {
-            transfer.break_off(kind);
+            transfer.break_off(kind, self.head_given);
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
+use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
 use crate::timer::Timer;
 
@@ -15,7 +15,7 @@ use crate::timer::Timer;
 /// endpoint takes them.
 #[derive(Debug)]
 pub struct RequestBody {
-    incoming: Option<Incoming>,
+    incoming: ClientBody,
     upload: Option<Rc<UploadState>>,
 }
 
@@ -27,7 +27,8 @@ pub struct UploadState {
     received: Cell<u64>,
     ended: Cell<bool>,
     too_large: Cell<bool>,
-    client_failed: Cell<bool>,
+    /// How the client broke it off, if it has.
+    client_failed: Cell<Option<ErrorKind>>,
     /// The timer of the attempt, set anew with every piece: a slow upload is not a slow endpoint.
     timer: Rc<Timer>,
     patience: Option<Duration>,
@@ -35,13 +36,13 @@ pub struct UploadState {
 
 impl RequestBody {
     pub fn empty() -> Self {
-        Self { incoming: None, upload: None }
+        Self { incoming: ClientBody::Empty, upload: None }
     }
 
     /// A body of at most `limit` bytes. `timer` is armed with `patience` at every piece.
     /// Fails at once when the client has announced more.
     pub fn upload(
-        incoming: Incoming,
+        incoming: ClientBody,
         limit: Option<u64>,
         timer: Rc<Timer>,
         patience: Option<Duration>,
@@ -54,11 +55,11 @@ impl RequestBody {
             received: Cell::new(0),
             ended: Cell::new(incoming.is_end_stream()),
             too_large: Cell::new(false),
-            client_failed: Cell::new(false),
+            client_failed: Cell::new(None),
             timer,
             patience,
         });
-        Ok((Self { incoming: Some(incoming), upload: Some(state.clone()) }, state))
+        Ok((Self { incoming, upload: Some(state.clone()) }, state))
     }
 }
 
@@ -77,8 +78,8 @@ impl UploadState {
     pub fn blame(&self, kind: ErrorKind) -> ErrorKind {
         if self.too_large.get() {
             ErrorKind::BodyTooLarge
-        } else if self.client_failed.get() {
-            ErrorKind::ClientAbort
+        } else if let Some(failed) = self.client_failed.get() {
+            failed
         } else if kind == ErrorKind::FirstByteTimeout && !self.ended.get() {
             ErrorKind::ClientTimeout
         } else {
@@ -106,19 +107,16 @@ impl Body for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
-        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(incoming).poll_frame(context));
-        let Some(upload) = &this.upload else {
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| Error::new(ErrorKind::ClientAbort, error))));
-        };
+        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(context));
+        let Some(upload) = &this.upload else { return Poll::Ready(frame) };
         match frame {
             None => {
                 upload.ended.set(true);
                 Poll::Ready(None)
             }
             Some(Err(error)) => {
-                upload.client_failed.set(true);
-                Poll::Ready(Some(Err(Error::new(ErrorKind::ClientAbort, error))))
+                upload.client_failed.set(Some(error.kind));
+                Poll::Ready(Some(Err(error)))
             }
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref()
@@ -126,17 +124,17 @@ impl Body for RequestBody {
                 {
                     return Poll::Ready(Some(Err(error)));
                 }
-                upload.ended.set(this.incoming.as_ref().is_none_or(Body::is_end_stream));
+                upload.ended.set(this.incoming.is_end_stream());
                 Poll::Ready(Some(Ok(frame)))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.incoming.size_hint()
     }
 }

@@ -14,11 +14,12 @@ use self::paths::paths;
 use self::tokens::tokens;
 
 /// Modules of the host from the ground up. A module may use those of the levels below its own.
-const LEVELS: [&[&str]; 11] = [
-    &["error", "net", "timer", "telemetry", "builtin"],
+const LEVELS: [&[&str]; 12] = [
+    &["error", "io", "net", "timer", "telemetry", "builtin"],
     &["config"],
     &["snapshot"],
     &["plugin"],
+    &["downstream"],
     &["upstream", "health", "discovery", "conformance", "simulate"],
     &["proxy"],
     &["listener"],
@@ -61,7 +62,7 @@ const RESERVED: [(&str, &[&str], &str); 4] = [
 /// Files in circles inside a module, as many as there are today. The number may only become smaller: whoever takes a circle
 /// apart lowers it here.
 const CIRCLES: [(&str, usize); 7] =
-    [("cli", 6), ("conformance", 3), ("control", 5), ("plugin", 15), ("proxy", 14), ("telemetry", 4), ("upstream", 2)];
+    [("cli", 6), ("conformance", 3), ("control", 5), ("plugin", 15), ("proxy", 11), ("telemetry", 4), ("upstream", 2)];
 
 /// Checks all sources below `sources`.
 pub(crate) fn check(sources: &Path) -> Result<()> {

@@ -3,9 +3,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::body_decoder::BodyDecoder;
-use super::connection::Connection;
-use super::response_head::ResponseFraming;
+use plimsoll_http1::{BodyDecoder, Framing};
+
+use super::connection::{Connection, broken};
 use crate::error::{Error, ErrorKind};
 
 /// The body of an answer, with the connection on which it comes. Dropped before its end, it closes the connection.
@@ -18,7 +18,7 @@ pub struct AnswerBody {
 }
 
 impl AnswerBody {
-    pub(super) fn new(connection: Box<Connection>, framing: ResponseFraming, keeps: bool) -> Self {
+    pub(super) fn new(connection: Box<Connection>, framing: Framing, keeps: bool) -> Self {
         Self { connection, decoder: BodyDecoder::new(framing), keeps }
     }
 
@@ -37,7 +37,7 @@ impl AnswerBody {
         if self.decoder.remaining().is_none_or(|length| length > here) {
             return Ok(None);
         }
-        let frame = self.decoder.take(&mut self.connection.read)?;
+        let frame = self.decoder.take(&mut self.connection.read).map_err(broken)?;
         Ok(Some(frame.and_then(|frame| frame.into_data().ok()).unwrap_or_default()))
     }
 
@@ -48,11 +48,11 @@ impl AnswerBody {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
                 Ok(None) if self.decoder.is_ended() => return Poll::Ready(None),
                 Ok(None) => {}
-                Err(error) => return Poll::Ready(Some(Err(error))),
+                Err(error) => return Poll::Ready(Some(Err(broken(error)))),
             }
             let read = ready!(self.connection.poll_read(self.decoder.remaining(), task));
             let ended = match read {
-                Ok(0) => self.decoder.connection_ended(),
+                Ok(0) => self.decoder.connection_ended().map_err(broken),
                 Ok(_) => Ok(()),
                 Err(error) => Err(Error::new(ErrorKind::UpstreamReset, error)),
             };

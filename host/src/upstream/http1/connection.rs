@@ -6,13 +6,13 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use http::response::Parts;
 use http::{Method, StatusCode, request};
+use plimsoll_http1::{self as http1, HeadLimits, ResponseHead};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::task::JoinHandle;
 
 use super::answer_body::AnswerBody;
-use super::response_head::{self, ResponseHead};
 use super::upload::{Upload, UploadError};
 use crate::error::{Error, ErrorKind};
 use crate::upstream::RequestBody;
@@ -59,6 +59,8 @@ pub struct Failure {
 
 const ROOM: usize = 8 * 1024;
 const MOST_ROOM: usize = 64 * 1024;
+/// Bounds of an answer's head. They are wider than what servers send and narrower than what would hurt.
+const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128 };
 /// Heads of 1xx before the answer proper.
 const INFORMATIONAL: usize = 32;
 
@@ -166,7 +168,8 @@ impl Connection {
     fn poll_head(&mut self, to_head_request: bool, task: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
         loop {
             if !self.read.is_empty()
-                && let Some(head) = response_head::take(&mut self.read, to_head_request)?
+                && let Some(head) =
+                    http1::take_response(&mut self.read, to_head_request, &HEAD_LIMITS).map_err(broken)?
             {
                 return Poll::Ready(Ok(head));
             }
@@ -191,6 +194,15 @@ impl Connection {
         });
         Box::new(Self { socket: Socket::ReadHalf { half, _upload: UploadTask(task) }, read, room, out })
     }
+}
+
+/// What an endpoint sends breaks the protocol, or breaks off.
+pub(super) fn broken(error: http1::Error) -> Error {
+    let kind = match error {
+        http1::Error::Truncated => ErrorKind::UpstreamReset,
+        _ => ErrorKind::UpstreamProtocol,
+    };
+    Error::new(kind, error)
 }
 
 /// How far the request has come.

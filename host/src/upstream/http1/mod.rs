@@ -2,10 +2,7 @@
 //! of the connection, and nothing is handed over between two. That is what makes it cheaper than a general client.
 
 mod answer_body;
-mod body_decoder;
 mod connection;
-mod request_head;
-mod response_head;
 mod upload;
 
 pub use answer_body::AnswerBody;

@@ -2,24 +2,15 @@ use http::Method;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
 
-/// How a request's body is delimited (RFC 9112 section 6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RequestFraming {
-    /// There is no body, and nothing says so.
-    None,
-    Length(u64),
-    Chunked,
-}
+use crate::body_encoder::EncodedFraming;
 
-impl RequestFraming {
-    /// For a body of `length` bytes, if that is known.
-    pub(super) fn of(head: &Parts, length: Option<u64>) -> Self {
-        match length {
-            None => Self::Chunked,
-            // RFC 9110 section 8.6: where a method gives a body a meaning, its absence is said.
-            Some(0) if !expects_body(head) => Self::None,
-            Some(length) => Self::Length(length),
-        }
+/// How a request with this head and a body of `length` bytes, if that is known, is to be delimited.
+pub fn request_framing(head: &Parts, length: Option<u64>) -> EncodedFraming {
+    match length {
+        None => EncodedFraming::Chunked,
+        // RFC 9110 section 8.6: where a method gives a body a meaning, its absence is said.
+        Some(0) if !expects_body(head) => EncodedFraming::None,
+        Some(length) => EncodedFraming::Length(length),
     }
 }
 
@@ -27,9 +18,9 @@ fn expects_body(head: &Parts) -> bool {
     matches!(head.method, Method::POST | Method::PUT | Method::PATCH) || head.headers.contains_key(CONTENT_LENGTH)
 }
 
-/// Writes the head in origin form. What says how long the body is comes from `framing` alone: a field of the client that
-/// said something else would let the endpoint see another request than we do.
-pub(super) fn write(head: &Parts, framing: RequestFraming, out: &mut Vec<u8>) {
+/// Writes a request's head in origin form. What says how long the body is comes from `framing` alone: a field of the
+/// client that said something else would let the endpoint see another request than we do.
+pub fn write_request(head: &Parts, framing: EncodedFraming, out: &mut Vec<u8>) {
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
@@ -45,13 +36,14 @@ pub(super) fn write(head: &Parts, framing: RequestFraming, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\r\n");
     }
     match framing {
-        RequestFraming::None => {}
-        RequestFraming::Length(length) => {
+        // The end of the connection ends no request.
+        EncodedFraming::None | EncodedFraming::Close => {}
+        EncodedFraming::Length(length) => {
             out.extend_from_slice(b"content-length: ");
             out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
             out.extend_from_slice(b"\r\n");
         }
-        RequestFraming::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        EncodedFraming::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -65,7 +57,7 @@ mod tests {
     fn written(request: http::request::Builder, length: Option<u64>) -> String {
         let (head, ()) = request.body(()).expect("the request is valid").into_parts();
         let mut out = Vec::new();
-        write(&head, RequestFraming::of(&head, length), &mut out);
+        write_request(&head, request_framing(&head, length), &mut out);
         String::from_utf8(out).expect("text")
     }
 

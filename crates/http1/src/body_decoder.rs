@@ -2,12 +2,21 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Frame;
 
-use super::response_head::ResponseFraming;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
-/// Finds the end of an answer's body in what is read, and what of it is content.
+/// How a body is delimited (RFC 9112 section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// So many bytes; 0 for no body.
+    Length(u64),
+    Chunked,
+    /// By the end of the connection; answers only.
+    Close,
+}
+
+/// Finds the end of a body in what is read, and what of it is content.
 #[derive(Debug)]
-pub(super) struct BodyDecoder(State);
+pub struct BodyDecoder(State);
 
 #[derive(Debug)]
 enum State {
@@ -35,21 +44,21 @@ const TRAILER_BYTES: usize = 16 * 1024;
 const TRAILER_FIELDS: usize = 64;
 
 impl BodyDecoder {
-    pub(super) fn new(framing: ResponseFraming) -> Self {
+    pub fn new(framing: Framing) -> Self {
         Self(match framing {
-            ResponseFraming::Length(0) => State::Ended,
-            ResponseFraming::Length(length) => State::Length(length),
-            ResponseFraming::Chunked => State::Chunk(Chunk::Size),
-            ResponseFraming::Close => State::Close,
+            Framing::Length(0) => State::Ended,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Chunk(Chunk::Size),
+            Framing::Close => State::Close,
         })
     }
 
-    pub(super) fn is_ended(&self) -> bool {
+    pub fn is_ended(&self) -> bool {
         matches!(self.0, State::Ended)
     }
 
     /// Bytes still to come, if that is known.
-    pub(super) fn remaining(&self) -> Option<u64> {
+    pub fn remaining(&self) -> Option<u64> {
         match self.0 {
             State::Length(left) => Some(left),
             State::Ended => Some(0),
@@ -59,7 +68,7 @@ impl BodyDecoder {
 
     /// Takes the next piece of content, or the trailers, from what was read. None when more has to be read first, or
     /// when the body has ended.
-    pub(super) fn take(&mut self, read: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Error> {
+    pub fn take(&mut self, read: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Error> {
         loop {
             match &mut self.0 {
                 State::Ended => return Ok(None),
@@ -91,7 +100,7 @@ impl BodyDecoder {
                             return Ok(None);
                         }
                         if !read.starts_with(b"\r\n") {
-                            return Err(broken("no line end behind a chunk"));
+                            return Err(Error::Malformed("no line end behind a chunk"));
                         }
                         read.advance(2);
                         *chunk = Chunk::Size;
@@ -107,15 +116,13 @@ impl BodyDecoder {
     }
 
     /// The connection has ended: fine when that is what ends the body.
-    pub(super) fn connection_ended(&mut self) -> Result<(), Error> {
+    pub fn connection_ended(&mut self) -> Result<(), Error> {
         match self.0 {
             State::Close | State::Ended => {
                 self.0 = State::Ended;
                 Ok(())
             }
-            State::Length(_) | State::Chunk(_) => {
-                Err(Error::new(ErrorKind::UpstreamReset, "the connection ended in the middle of the body"))
-            }
+            State::Length(_) | State::Chunk(_) => Err(Error::Truncated),
         }
     }
 }
@@ -139,16 +146,16 @@ fn take_at_most(read: &mut BytesMut, most: u64) -> Option<Bytes> {
 /// The size of the next chunk. Its extensions have no meaning here and end here (RFC 9112 section 7.1.1).
 fn take_size(read: &mut BytesMut) -> Result<Option<u64>, Error> {
     let Some(end) = read.iter().position(|byte| *byte == b'\n') else {
-        return if read.len() > SIZE_LINE_BYTES { Err(broken("chunk size is too long")) } else { Ok(None) };
+        return if read.len() > SIZE_LINE_BYTES { Err(Error::Malformed("chunk size is too long")) } else { Ok(None) };
     };
-    let line = read[..end].strip_suffix(b"\r").ok_or_else(|| broken("bare line feed in a chunk size"))?;
+    let line = read[..end].strip_suffix(b"\r").ok_or(Error::Malformed("bare line feed in a chunk size"))?;
     if end > SIZE_LINE_BYTES || line.contains(&b'\r') {
-        return Err(broken("chunk size"));
+        return Err(Error::Malformed("chunk size"));
     }
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let behind = line[digits..].trim_ascii_start();
     if !(1..=16).contains(&digits) || !(behind.is_empty() || behind.starts_with(b";")) {
-        return Err(broken("chunk size"));
+        return Err(Error::Malformed("chunk size"));
     }
     let size = line[..digits].iter().fold(0, |size, digit| size << 4 | u64::from(hex(*digit)));
     read.advance(end + 1);
@@ -165,22 +172,18 @@ fn hex(digit: u8) -> u8 {
 /// The fields behind the last chunk, up to the empty line.
 fn take_trailers(read: &mut BytesMut) -> Result<Option<HeaderMap>, Error> {
     let mut fields = [httparse::EMPTY_HEADER; TRAILER_FIELDS];
-    let parsed = httparse::parse_headers(read, &mut fields).map_err(|_| broken("trailers"))?;
+    let parsed = httparse::parse_headers(read, &mut fields).map_err(|_| Error::Malformed("trailers"))?;
     let httparse::Status::Complete((length, fields)) = parsed else {
-        return if read.len() > TRAILER_BYTES { Err(broken("trailers are too large")) } else { Ok(None) };
+        return if read.len() > TRAILER_BYTES { Err(Error::HeadTooLarge) } else { Ok(None) };
     };
     let mut trailers = HeaderMap::new();
     for field in fields {
-        let name = http::HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| broken("trailer name"))?;
-        let value = http::HeaderValue::from_bytes(field.value).map_err(|_| broken("trailer value"))?;
+        let name = http::HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Error::Malformed("trailer name"))?;
+        let value = http::HeaderValue::from_bytes(field.value).map_err(|_| Error::Malformed("trailer value"))?;
         trailers.append(name, value);
     }
     read.advance(length);
     Ok(Some(trailers))
-}
-
-fn broken(what: &'static str) -> Error {
-    Error::new(ErrorKind::UpstreamProtocol, what)
 }
 
 #[cfg(test)]
@@ -190,7 +193,7 @@ mod tests {
     use super::*;
 
     /// Decodes what comes in these pieces, to content, trailers and what is left behind the end.
-    fn decode(framing: ResponseFraming, pieces: &[&[u8]]) -> Result<(Vec<u8>, HeaderMap, Vec<u8>, bool), Error> {
+    fn decode(framing: Framing, pieces: &[&[u8]]) -> Result<(Vec<u8>, HeaderMap, Vec<u8>, bool), Error> {
         let (mut decoder, mut read) = (BodyDecoder::new(framing), BytesMut::new());
         let (mut content, mut trailers) = (Vec::new(), HeaderMap::new());
         for piece in pieces {
@@ -206,7 +209,7 @@ mod tests {
     }
 
     fn chunked(text: &[u8]) -> Result<(Vec<u8>, HeaderMap, Vec<u8>, bool), Error> {
-        decode(ResponseFraming::Chunked, &[text])
+        decode(Framing::Chunked, &[text])
     }
 
     proptest! {
@@ -226,7 +229,7 @@ mod tests {
             cuts.extend([0, coded.len()]);
             cuts.sort_unstable();
             let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &coded[pair[0]..pair[1]]).collect();
-            let (content, trailers, behind, ended) = decode(ResponseFraming::Chunked, &pieces).expect("valid");
+            let (content, trailers, behind, ended) = decode(Framing::Chunked, &pieces).expect("valid");
             prop_assert_eq!(content, chunks.concat());
             prop_assert_eq!(&trailers["x-sum"], "7");
             prop_assert_eq!(behind, b"behind");
@@ -241,11 +244,11 @@ mod tests {
 
     #[test]
     fn a_length_ends_where_it_says() {
-        let (content, _, behind, ended) = decode(ResponseFraming::Length(3), &[b"a", b"bcd"]).expect("valid");
+        let (content, _, behind, ended) = decode(Framing::Length(3), &[b"a", b"bcd"]).expect("valid");
         assert_eq!((content.as_slice(), behind.as_slice(), ended), (&b"abc"[..], &b"d"[..], true));
-        assert!(BodyDecoder::new(ResponseFraming::Length(3)).connection_ended().is_err());
-        assert!(BodyDecoder::new(ResponseFraming::Close).connection_ended().is_ok());
-        assert!(BodyDecoder::new(ResponseFraming::Chunked).connection_ended().is_err());
+        assert!(BodyDecoder::new(Framing::Length(3)).connection_ended().is_err());
+        assert!(BodyDecoder::new(Framing::Close).connection_ended().is_ok());
+        assert!(BodyDecoder::new(Framing::Chunked).connection_ended().is_err());
     }
 
     #[test]

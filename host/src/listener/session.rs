@@ -1,0 +1,39 @@
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::connection::Connection;
+use crate::config;
+use crate::proxy::{self, Client, Listener, ListenerSlot};
+
+/// What all requests of a client's connection have in common.
+pub(super) struct Session {
+    pub(super) context: Rc<proxy::Context>,
+    pub(super) slot: Rc<ListenerSlot>,
+    /// As it was when the connection began: what holds for the connection as a whole.
+    pub(super) config: Arc<config::Listener>,
+    pub(super) client: Rc<Client>,
+    pub(super) connection: Rc<Connection>,
+}
+
+impl Session {
+    /// None when the listener has gone.
+    pub(super) fn begin(
+        context: Rc<proxy::Context>,
+        slot: Rc<ListenerSlot>,
+        client: Client,
+        connection: Rc<Connection>,
+    ) -> Option<Self> {
+        let config = slot.current()?.config.clone();
+        Some(Self { context, slot, config, client: Rc::new(client), connection })
+    }
+
+    /// The listener that takes the next request; none, and the connection is to end, when it has gone from the
+    /// configuration.
+    pub(super) fn listener(&self) -> Option<Rc<Listener>> {
+        let listener = self.slot.current();
+        if listener.is_none() {
+            self.connection.drain();
+        }
+        listener
+    }
+}

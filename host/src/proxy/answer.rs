@@ -1,0 +1,51 @@
+//! What an answer is, whoever made it and whatever its client speaks: the rules about lengths and bodies hold here, since
+//! neither endpoints nor plugins need keep to them, and only one of the protocols would notice.
+
+use http::header::{CONTENT_LENGTH, DATE};
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body::Body as _;
+
+use super::context::Context;
+use super::response_body::ResponseBody;
+
+/// Makes an answer one to a request of `method`: `Content-Length` is the length of what follows, or of what would follow
+/// in answers that have no content, and those have none.
+pub(super) fn finish(context: &Context, method: &Method, response: &mut Response<ResponseBody>) {
+    let status = response.status();
+    let length = response.body().size_hint().exact();
+    if status == StatusCode::NO_CONTENT || status.is_informational() {
+        // RFC 9110 section 8.6: not even a length of 0.
+        response.headers_mut().remove(CONTENT_LENGTH);
+        *response.body_mut() = ResponseBody::default();
+    } else if status == StatusCode::RESET_CONTENT {
+        // RFC 9110 section 15.3.6: the length is said, and is 0.
+        response.headers_mut().insert(CONTENT_LENGTH, 0.into());
+        *response.body_mut() = ResponseBody::default();
+    } else if status == StatusCode::NOT_MODIFIED {
+        *response.body_mut() = ResponseBody::default();
+    } else if *method == Method::HEAD {
+        // What an endpoint says is the length of the answer to a GET, which it does not send.
+        if let Some(length @ 1..) = length {
+            announce(response.headers_mut(), length);
+        }
+        *response.body_mut() = ResponseBody::default();
+    } else {
+        match length {
+            Some(length) => announce(response.headers_mut(), length),
+            None => {
+                response.headers_mut().remove(CONTENT_LENGTH);
+            }
+        }
+    }
+    // RFC 9110 section 6.6.1: who has a clock adds it.
+    if !response.headers().contains_key(DATE) {
+        response.headers_mut().insert(DATE, context.date());
+    }
+}
+
+/// Endpoints' lengths have been read and found right; our own answers have none yet.
+fn announce(headers: &mut HeaderMap, length: u64) {
+    if !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+}
