@@ -2,18 +2,23 @@
 //! break what they promise. The targets in `fuzz/` call them with what a fuzzer thinks of, and a test here with the corpus
 //! that is kept in `fuzz/corpus`: a directory for each target, a file for each input. No part of the library's interface.
 
+pub use plimsoll_http1::fuzzing::{read_chunks, read_request, read_response};
+
 pub use crate::proxy::fuzzing::{read_forwarding, read_greeting, read_load_report, read_rdp};
 
 /// What reads any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target, under the name of its file in `fuzz/fuzz_targets` and of its directory in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 8] = [
+    ("chunks", read_chunks),
     ("configuration", read_configuration),
     ("forwarding", read_forwarding),
     ("greeting", read_greeting),
     ("load_report", read_load_report),
     ("rdp", read_rdp),
+    ("request", read_request),
+    ("response", read_response),
 ];
 
 /// A configuration. What is wrong with it can be told.

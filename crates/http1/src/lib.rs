@@ -8,6 +8,8 @@ mod body_decoder;
 mod body_encoder;
 mod error;
 mod fields;
+#[doc(hidden)]
+pub mod fuzzing;
 mod parsing;
 mod reason;
 mod request_head;
