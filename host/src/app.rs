@@ -1,7 +1,7 @@
 //! Wiring: starts the workers and the control plane, waits for signals, and ends everything in order.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
@@ -71,8 +71,11 @@ async fn serve(config: Config, file: Option<PathBuf>, live: impl FnOnce(&Address
         services: Arc::new(Services::new(&secret(&config), registry)),
         workers: workers.iter().map(|worker| worker.commands.clone()).collect(),
         outcomes: heard,
-        config_file: file,
+        config_file: file.clone(),
     });
+    if let Some((directory, is_asked_for)) = config.plugins_dir.of(file.as_deref()) {
+        control.open_store(&directory, is_asked_for);
+    }
     let mut grace = config.shutdown_grace;
     let admin_config = config.admin.clone();
     control.apply(config, "start").await.map_err(StartError::Config)?;
@@ -202,12 +205,14 @@ impl Signals {
 }
 
 /// Lets all plugins that a configuration names judge it, without serving. Answers a summary.
-pub(crate) fn check(config: Config) -> Result<String, ApplyError> {
+pub(crate) fn check(config: Config, file: &Path) -> Result<String, ApplyError> {
     let summary = Summary { listeners: config.listeners.len(), clusters: config.clusters.len() };
     let engine = Engine::new().map_err(ApplyError::Engine)?;
     let registry = Arc::new(Registry::new());
     let services = Arc::new(Services::new(b"", registry));
-    crate::control::check(&engine, &services, config)?;
+    let store = config.plugins_dir.of(Some(file));
+    let store = store.as_ref().map(|(directory, is_asked_for)| (directory.as_path(), *is_asked_for));
+    crate::control::check(&engine, &services, config, store)?;
     Ok(summary.to_string())
 }
 

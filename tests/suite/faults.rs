@@ -13,7 +13,7 @@ fn with_faulty(listener: &str, clusters: &str) -> Proxy {
         PLIMSOLL,
         &format!(
             "workers: 1
-plugins: [ {{ name: faulty, path: {path:?}, limits: {{ memory: 8MiB }} }} ]
+plugins: [ {{ name: faulty, path: {path:?}, conformance: off, limits: {{ memory: 8MiB }} }} ]
 listeners: [ {{ name: web, bind: 127.0.0.1:0, {listener} }} ]
 clusters: [ {clusters} ]"
         ),
@@ -269,7 +269,9 @@ fn a_version_that_fails_to_take_state_over_starts_afresh() {
     let balancer = "balancer: { plugin: faulty, config: { fault: trap, at: restore } }";
     let proxy = with_faulty("cluster: app", &cluster("app", &endpoints, balancer));
     let mut client = Client::of(&proxy);
-    proxy.admin_json("PUT", "/v1/plugins/faulty?conformance=off", Some(guest("faulty")));
+    // The same with an empty section of its own, so that it is another version.
+    let another = [guest("faulty"), &[0, 2, 1, b'x']].concat();
+    proxy.admin_json("PUT", "/v1/plugins/faulty?conformance=off", Some(&another));
     assert_eq!(traps(&proxy, "balancer", "trap"), 1.0);
     assert_eq!(client.served_by_all(40), ["a"]);
 }

@@ -17,7 +17,7 @@ fn hoarding(endpoint: &Endpoint, cluster: &str) -> Proxy {
 fn config(endpoint: &Endpoint, name: &str, cluster: &str) -> String {
     format!(
         "workers: 1
-plugins: [ {{ name: hoarder, path: {:?}, limits: {{ memory: 4MiB }} }} ]
+plugins: [ {{ name: hoarder, path: {:?}, conformance: off, limits: {{ memory: 4MiB }} }} ]
 listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: {name} }} ]
 clusters: [ {{ name: {name}, {cluster}, endpoints: [ {{ id: a, address: \"{}\" }} ] }} ]",
         guest_path("hoarder"),
@@ -132,7 +132,7 @@ fn an_evaluator_that_newly_wants_outcomes_and_ticks_gets_them() {
     let endpoint = Endpoint::named("a");
     let config = format!(
         "workers: 2
-plugins: [ {{ name: judge, path: {:?} }} ]
+plugins: [ {{ name: judge, path: {:?}, conformance: off }} ]
 listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
 clusters: [ {{ name: app, health: {{ evaluator: {{ plugin: judge }} }}, endpoints: [ \"{}\" ] }} ]",
         guest_path("faulty"),

@@ -8,6 +8,7 @@ mod examples;
 mod faults;
 mod forging;
 mod forwarding;
+mod gate;
 mod hashing;
 mod http1;
 mod http2;
@@ -21,6 +22,7 @@ mod plugins;
 mod queue;
 mod retries;
 mod slow_start;
+mod store;
 mod tcp;
 mod timeouts;
 

@@ -126,7 +126,7 @@ fn a_partitioner_that_fails_costs_no_request() {
         let endpoints = ["one", "two"].map(Endpoint::named);
         let config = format!(
             "workers: 1
-plugins: [ {{ name: faulty, path: {path:?} }} ]
+plugins: [ {{ name: faulty, path: {path:?}, conformance: off }} ]
 listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
 clusters:
   - name: app
@@ -153,7 +153,7 @@ fn versions(first: &str, settings: &str, second: &Endpoint, cluster: &str) -> Pr
     let faulty = guest_path("faulty");
     let config = format!(
         "workers: 1
-plugins: [ {{ name: faulty, path: {faulty:?} }} ]
+plugins: [ {{ name: faulty, path: {faulty:?}, conformance: off }} ]
 listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
 clusters:
   - name: app

@@ -62,6 +62,9 @@ use trial::{Property, Stop, Trial, Use};
 /// Version of the suite: it changes when a property is added or means something else.
 pub const SUITE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Why a property that there was no time for was skipped.
+pub const NO_TIME: &str = "no time was left";
+
 /// What a run starts from. The same settings give the same report for the same plugin.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -167,10 +170,12 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
             Err(Stop::Skipped("not in a quick run".into()))
         } else if let Some(refusal) = refusal(property.profiles[0]) {
             Err(Stop::Skipped(refusal))
-        } else if settings.time.is_some_and(|time| began.elapsed() > time) {
-            Err(Stop::Skipped("no time was left".into()))
+        } else if settings.time.is_some_and(|time| began.elapsed() > time) || subject.ran_out() {
+            Err(Stop::Skipped(NO_TIME.into()))
         } else {
+            // What fails for want of time says nothing.
             (property.check)(&mut trial)
+                .map_err(|stop| if subject.ran_out() { Stop::Skipped(NO_TIME.into()) } else { stop })
         };
         let measured = std::mem::take(&mut trial.measured);
         let profile = *profile.unwrap_or(&property.profiles[0]);

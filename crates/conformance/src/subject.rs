@@ -11,6 +11,11 @@ pub trait Subject {
     /// SHA-256 of the component in hexadecimal, or what else tells it from others.
     fn digest(&self) -> String;
 
+    /// Whether there is no time left, so that whatever is asked fails.
+    fn ran_out(&self) -> bool {
+        false
+    }
+
     /// What a fresh instance says of itself.
     fn describe(&self) -> Result<Description, String>;
 

@@ -15,10 +15,11 @@ use super::auth::{self, Token};
 use super::body::BoundedBytes;
 use super::error::{ApiError, ErrorBody};
 use super::origin::{self, Hosts};
+use super::peer::Peer;
 use super::query::{self, Known};
+use crate::config::Conformance;
 use crate::control::{
-    ClusterReport, ConfigChanges, ConfigVersion, Conformance, Control, EndpointPatch, EndpointReport, PluginReport,
-    Status,
+    ClusterReport, ConfigChanges, ConfigVersion, Control, EndpointPatch, EndpointReport, PluginReport, Status, Upload,
 };
 use crate::telemetry;
 
@@ -157,6 +158,9 @@ async fn put_config(
         control.can_save()?;
     }
     let config = control.parse(&text)?;
+    if how.save {
+        control.would_start_again(&config)?;
+    }
     if how.dry_run {
         let (version, changes) = control.dry_run(made_from, config).await?;
         return Ok(([(ETAG, etag(version))], Json(Live { version, would_change: Some(changes) })).into_response());
@@ -239,8 +243,9 @@ async fn plugins(State(control): Shared) -> Json<Vec<PluginReport>> {
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct PutPlugin {
-    /// What it is held against before.
+    /// What it is held against before: `quick`, `full`, or `off` for nothing.
     #[serde(default)]
+    #[param(inline)]
     conformance: Conformance,
 }
 
@@ -255,18 +260,33 @@ async fn put_plugin(
     State(control): Shared,
     Path(name): Path<String>,
     Asked(how): Asked<PutPlugin>,
+    Extension(peer): Extension<Peer>,
     body: BoundedBytes<PLUGIN_BYTES>,
 ) -> Result<Json<PluginReport>, ApiError> {
-    control.load_plugin(&name, body.0, how.conformance).await?;
+    let by = peer.0.map_or_else(|| "unix socket".to_owned(), |peer| peer.to_string());
+    control.load_plugin(Upload { name: name.clone(), bytes: body.0.into(), conformance: how.conformance, by }).await?;
     plugin_report(&control, &name)
 }
 
-/// Makes the version live again that was live before the last change.
-#[utoipa::path(post, path = "/v1/plugins/{name}/rollback", params(("name" = String, Path)), responses(
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct RollBackPlugin {
+    /// The digest of the version to go back to, or `builtin`; the one before the live one if not given.
+    to: Option<String>,
+}
+
+/// Makes the version live again that was live before the last change, or another one. Asking for the live one changes
+/// nothing.
+#[utoipa::path(post, path = "/v1/plugins/{name}/rollback", params(("name" = String, Path), RollBackPlugin), responses(
+    (status = 400, body = ErrorBody),
     (status = 200, body = PluginReport), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)
 ))]
-async fn roll_back_plugin(State(control): Shared, Path(name): Path<String>) -> Result<Json<PluginReport>, ApiError> {
-    control.roll_back_plugin(&name).await?;
+async fn roll_back_plugin(
+    State(control): Shared,
+    Path(name): Path<String>,
+    Asked(how): Asked<RollBackPlugin>,
+) -> Result<Json<PluginReport>, ApiError> {
+    control.roll_back_plugin(&name, how.to.as_deref()).await?;
     plugin_report(&control, &name)
 }
 

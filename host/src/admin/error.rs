@@ -47,6 +47,7 @@ impl From<ApplyError> for ApiError {
             ApplyError::Outdated { .. } => (StatusCode::PRECONDITION_FAILED, "outdated"),
             ApplyError::Fixed(_) => (StatusCode::CONFLICT, "needs_restart"),
             ApplyError::NoFile => (StatusCode::CONFLICT, "no_file"),
+            ApplyError::NotKept(_) => (StatusCode::CONFLICT, "not_kept"),
             ApplyError::WorkerGone | ApplyError::Engine(_) | ApplyError::Save { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }
@@ -69,13 +70,13 @@ impl From<ApplyError> for ApiError {
 impl From<PluginError> for ApiError {
     fn from(error: PluginError) -> Self {
         let status = match &error {
-            PluginError::Load(_) | PluginError::Refused(_) | PluginError::Unsound(_) => {
+            PluginError::Load(_) | PluginError::Refused(_) | PluginError::Unsound(_) | PluginError::OutOfTime(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             PluginError::BadName => StatusCode::BAD_REQUEST,
-            PluginError::Unknown(_) => StatusCode::NOT_FOUND,
-            PluginError::NothingEarlier(_) | PluginError::NotStarted => StatusCode::CONFLICT,
-            PluginError::WorkerGone => StatusCode::INTERNAL_SERVER_ERROR,
+            PluginError::Unknown(_) | PluginError::NoSuchVersion { .. } => StatusCode::NOT_FOUND,
+            PluginError::NothingEarlier(_) | PluginError::Busy | PluginError::NotStarted => StatusCode::CONFLICT,
+            PluginError::WorkerGone | PluginError::NotKept(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let mut api = Self::new(status, error.code(), error.to_string());
         match error {

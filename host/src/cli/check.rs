@@ -16,7 +16,7 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let config = crate::config::load(&self.file).map_err(|errors| Failure::Usage(errors.to_string()))?;
-        let summary = app::check(config).map_err(|error| Failure::Usage(error.to_string()))?;
+        let summary = app::check(config, &self.file).map_err(|error| Failure::Usage(error.to_string()))?;
         println!("{}: {summary}", self.file.display());
         Ok(())
     }

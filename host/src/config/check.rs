@@ -12,7 +12,7 @@ use super::file::read_at_most;
 use super::model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Discover, Endpoint,
     Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart,
-    Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver, SlowStart, Underscores,
+    Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart, Underscores,
 };
 use super::network::{Network, Networks};
 use super::quantity::{Span, SpanOrOff};
@@ -39,6 +39,11 @@ pub(super) fn check(
     let access_log = checker.access_log(file.access_log);
     let resolver = checker.resolver(file.resolver);
     let plugins = checker.plugins(file.plugins);
+    let plugins_dir = match file.plugins_dir.as_deref() {
+        None => PluginsDir::Beside,
+        Some("off") => PluginsDir::Off,
+        Some(path) => PluginsDir::At(directory.join(path)),
+    };
     let clusters = checker.clusters(file.clusters);
     let listeners = checker.listeners(file.listeners, &clusters);
     if listeners.is_empty() && checker.mistakes.is_empty() {
@@ -59,6 +64,7 @@ pub(super) fn check(
         shutdown_grace: file.shutdown.grace.0,
         resolver,
         plugins,
+        plugins_dir,
         listeners,
         clusters,
         source,
@@ -238,6 +244,7 @@ impl Checker<'_> {
                     None => DEFAULT_GRANTS.to_vec(),
                 },
                 memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
+                conformance: plugin.conformance,
             });
         }
         checked

@@ -29,9 +29,9 @@ pub use errors::{ConfigError, ConfigErrors};
 use file::MAX_BYTES;
 pub(crate) use file::read_file;
 pub use model::{
-    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Discover, Endpoint,
-    Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart,
-    Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver, SlowStart, Underscores,
+    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Conformance, Destination, Discover,
+    Endpoint, Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes,
+    PathPart, Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart, Underscores,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;

@@ -22,6 +22,7 @@ pub struct Config {
     pub shutdown_grace: Duration,
     pub resolver: Resolver,
     pub plugins: Vec<Plugin>,
+    pub plugins_dir: PluginsDir,
     pub listeners: Vec<Listener>,
     pub clusters: Vec<Cluster>,
     pub source: Source,
@@ -78,6 +79,51 @@ pub struct Plugin {
     pub path: PathBuf,
     pub grants: Vec<&'static str>,
     pub memory_bytes: usize,
+    pub conformance: Conformance,
+}
+
+/// What a plugin is held against before it is live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Conformance {
+    // What must hold for every plugin of its roles; it takes about a second. No documentation: it would make a type of each.
+    #[default]
+    Quick,
+    // Everything that `plimsoll plugin test --profile full` does. It takes some seconds.
+    Full,
+    Off,
+}
+
+impl Conformance {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Full => "full",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// Where uploaded plugins are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PluginsDir {
+    /// Beside the configuration file.
+    #[default]
+    Beside,
+    At(PathBuf),
+    Off,
+}
+
+impl PluginsDir {
+    /// The directory, for a configuration from this file, and whether the operator has asked for it.
+    pub fn of(&self, file: Option<&std::path::Path>) -> Option<(PathBuf, bool)> {
+        match self {
+            Self::Beside => file.map(|file| (file.with_extension("plugins"), false)),
+            Self::At(directory) => Some((directory.clone(), true)),
+            Self::Off => None,
+        }
+    }
 }
 
 /// A plugin with its configuration.

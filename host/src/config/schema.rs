@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::model::Conformance;
 use super::quantity::{Size, SizeOrOff, Span, SpanOrOff};
 
 /// The configuration of a proxy. YAML, or JSON, which is YAML.
@@ -37,6 +38,9 @@ pub(super) struct File {
     /// Plugins beyond the built-in ones.
     #[serde(default)]
     pub(super) plugins: Vec<Plugin>,
+    /// The directory that uploaded plugins are kept in, so that they are there after a restart; relative to this file. `off`
+    /// keeps none. Default: beside this file, with its name and the ending `plugins`, as in `config.plugins`.
+    pub(super) plugins_dir: Option<String>,
     /// Where clients connect.
     #[serde(default)]
     pub(super) listeners: Vec<Listener>,
@@ -152,6 +156,10 @@ pub(super) struct Plugin {
     /// What it may use.
     #[serde(default)]
     pub(super) limits: PluginLimits,
+    /// What it is held against before it is live, with the configurations that it is used with: `quick`, `full`, or `off` for
+    /// nothing. Default: quick.
+    #[serde(default)]
+    pub(super) conformance: Conformance,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]

@@ -15,6 +15,7 @@ mod tests;
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use plimsoll_conformance::{self as suite, CreateFailure, Settings, Subject};
 
@@ -39,6 +40,8 @@ pub struct Component {
     bytes: Option<Box<[u8]>>,
     /// The same, compiled so that what it executes is counted.
     metered: OnceCell<Option<Box<Self>>>,
+    /// When there is no time left: from then on every call fails.
+    until: Option<Instant>,
 }
 
 impl Component {
@@ -62,7 +65,12 @@ impl Component {
 
     /// As loaded by this engine, with what the configuration uses it for.
     pub fn new(engine: Engine, plugin: Arc<Plugin>, uses: Vec<PolicyConfig>) -> Self {
-        Self { plugin, _engine: engine, uses, bytes: None, metered: OnceCell::new() }
+        Self { plugin, _engine: engine, uses, bytes: None, metered: OnceCell::new(), until: None }
+    }
+
+    /// Not to be looked at for longer than that.
+    pub fn until(self, until: Instant) -> Self {
+        Self { until: Some(until), ..self }
     }
 
     /// Holds it against the suite. Takes from parts of a second to a minute of processor time: not for a worker's thread.
@@ -85,10 +93,14 @@ struct OnTrial<'a> {
 
 impl OnTrial<'_> {
     fn start(&self, worker: u32) -> Result<(Instance, Arc<Services>), CreateFailure> {
-        self.start_with(Arc::new(Services::for_trial(self.seed)), worker)
+        let services = Services::for_trial(self.seed).until(self.component.until);
+        self.start_with(Arc::new(services), worker)
     }
 
     fn start_with(&self, services: Arc<Services>, worker: u32) -> Result<(Instance, Arc<Services>), CreateFailure> {
+        if self.ran_out() {
+            return Err(CreateFailure::Failed("no time was left".into()));
+        }
         // A fault in one check is none in the next.
         self.component.plugin.breaker.release();
         let instance = Instance::start(self.component.plugin.clone(), services.clone(), worker);
@@ -153,6 +165,10 @@ fn role(name: &str) -> Option<Role> {
 }
 
 impl Subject for OnTrial<'_> {
+    fn ran_out(&self) -> bool {
+        Services::for_trial(0).until(self.component.until).is_over()
+    }
+
     fn roles(&self) -> Vec<String> {
         self.component.roles()
     }

@@ -33,6 +33,11 @@ pub enum ApplyError {
     Engine(anyhow::Error),
     #[error("the proxy was started without a configuration file, so there is none to save to")]
     NoFile,
+    #[error(
+        "the uploaded version of {0} would not be there after a restart: `plugins_dir` says where uploads are kept, or name \
+         a file under `plugins`"
+    )]
+    NotKept(String),
     #[error("it is live, but writing {path} failed: {error}")]
     Save { path: String, error: std::io::Error },
     #[error("there is no version {0} to go back to")]
@@ -87,6 +92,12 @@ impl Control {
         config: Config,
         origin: &'static str,
     ) -> Result<u64, ApplyError> {
+        // Before anybody waits: it may take long, and what it has compiled is at hand when the configuration is prepared.
+        let looking = {
+            let (control, config) = (self.clone(), config.clone());
+            tokio::task::spawn_blocking(move || fail_with(&config, control.look_at(&config, origin)))
+        };
+        looking.await.map_err(|_| ApplyError::WorkerGone)?.inspect_err(|error| self.refused(origin, error))?;
         let _one_at_a_time = self.changing.lock().await;
         let live = self.config_version();
         if made_from.is_some_and(|made_from| made_from != live) {
@@ -146,6 +157,12 @@ impl Control {
     /// Whether there is a file to [`save`](Self::save) to.
     pub fn can_save(&self) -> Result<(), ApplyError> {
         self.config_file.as_ref().map(|_| ()).ok_or(ApplyError::NoFile)
+    }
+
+    /// Whether a proxy that is started with a configuration would have the plugins that it has now.
+    pub fn would_start_again(&self, config: &Config) -> Result<(), ApplyError> {
+        let lost = self.not_kept(&Uses::of(config));
+        if lost.is_empty() { Ok(()) } else { Err(ApplyError::NotKept(lost.join(", "))) }
     }
 
     /// Writes a configuration to the file that the proxy was started with: whole, or not at all.
@@ -233,7 +250,7 @@ impl Control {
     }
 
     /// The live version of every plugin that is used, loaded if it was not yet.
-    fn plugins_for(
+    pub(super) fn plugins_for(
         &self,
         config: &Config,
         uses: &Uses,
@@ -242,7 +259,7 @@ impl Control {
         let mut plugins = self.lock().plugins.clone();
         for (index, declared) in config.plugins.iter().enumerate() {
             let entry = plugins.entry(declared.name.as_str().into()).or_default();
-            if let Err(message) = entry.declare(&self.engine, &self.services, declared) {
+            if let Err(message) = entry.declare(&self.loader, declared) {
                 mistakes.push(Mistake { pointer: format!("/plugins/{index}"), message });
             }
         }
@@ -253,7 +270,7 @@ impl Control {
                 mistakes.extend(roles.into_iter().map(|(_, pointer)| Mistake { pointer, message: message.clone() }));
                 continue;
             };
-            match entry.live(&self.engine, &self.services) {
+            match entry.live(&self.loader, &name) {
                 Ok(plugin) => {
                     mistakes.extend(missing_roles(&plugin, &roles));
                     live.insert(name, plugin);
@@ -502,7 +519,7 @@ fn unknown_plugin<'a>(name: &str, known: impl Iterator<Item = &'a Arc<str>>) -> 
     format!("plugin `{name}` is not known; known are: {}", known.join(", "))
 }
 
-fn fail_with(config: &Config, mistakes: Vec<Mistake>) -> Result<(), ApplyError> {
+pub(super) fn fail_with(config: &Config, mistakes: Vec<Mistake>) -> Result<(), ApplyError> {
     if mistakes.is_empty() { Ok(()) } else { Err(as_errors(config, mistakes)) }
 }
 
@@ -512,6 +529,17 @@ fn as_errors(config: &Config, mistakes: Vec<Mistake>) -> ApplyError {
 }
 
 /// Lets everyone who has a say in a configuration judge it, without making anything live.
-pub fn check(engine: &Engine, services: &Arc<Services>, config: Config) -> Result<(), ApplyError> {
-    Control::for_checking(engine.clone(), services.clone()).prepare(config).map(drop)
+/// `store` is where uploads are kept, and whether the operator says so.
+pub fn check(
+    engine: &Engine,
+    services: &Arc<Services>,
+    config: Config,
+    store: Option<(&Path, bool)>,
+) -> Result<(), ApplyError> {
+    let control = Control::for_checking(engine.clone(), services.clone());
+    if let Some((directory, is_asked_for)) = store {
+        control.open_store(directory, is_asked_for);
+    }
+    fail_with(&config, control.look_at(&config, "check"))?;
+    control.prepare(config).map(drop)
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::apply::ApplyError;
+use super::apply::{ApplyError, fail_with};
 use super::build::Uses;
 use super::plugins::PluginEntries;
 use super::state::Control;
@@ -62,13 +62,15 @@ impl Control {
     }
 
     fn would_change(&self, config: Config) -> Result<ConfigChanges, ApplyError> {
-        let aside = Self::for_checking(self.engine.clone(), Arc::new(self.services.apart()));
+        let mut aside = Self::for_checking(self.engine.clone(), Arc::new(self.services.apart()));
+        (aside.loader, aside.gate) = (self.loader.clone(), self.gate.clone());
         let (before, uses, plugins) = {
             let (mut aside, live) = (aside.lock(), self.lock());
             aside.plugins = live.plugins.clone();
             aside.clusters = live.clusters.clone();
             (live.versions.back().map(|version| version.config.clone()), live.uses.clone(), live.plugins.clone())
         };
+        fail_with(&config, aside.look_at(&config, "dry run"))?;
         let prepared = aside.prepare(config)?;
         let after = &prepared.wanted.config;
         let bound: Vec<_> = self.lock().sockets.keys().copied().collect();

@@ -1,6 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::cluster::{ClusterState, HealthState, Member};
+use super::gate::Judgement;
 use super::membership::SourceReport;
 use super::plugins::PluginEntry;
 use super::state::Control;
@@ -102,6 +103,10 @@ pub struct PluginReport {
     pub used_by: Vec<String>,
     /// Versions that a rollback can go back to, newest first.
     pub earlier: Vec<String>,
+    /// Whether the live version is there after a restart.
+    pub kept: bool,
+    /// What came of looking at the live version when it was uploaded.
+    pub judgement: Option<Judgement>,
 }
 
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -183,7 +188,9 @@ impl Control {
                 imports: live.map(|live| live.imports.clone()).unwrap_or_default(),
                 state: live.map_or(BreakerState::Healthy, |live| live.breaker.state(now_ms)),
                 used_by: used_by.map(|policy| format!("{} {}", policy.role, policy.scope)).collect(),
-                earlier: entry.earlier.iter().rev().map(|plugin| plugin.version.clone()).collect(),
+                earlier: entry.earlier.iter().rev().map(super::plugins::Earlier::version).collect(),
+                kept: self.is_kept(name, entry),
+                judgement: entry.judgement.as_deref().cloned(),
             }
         };
         state.plugins.iter().map(|(name, entry)| report(name, entry)).collect()

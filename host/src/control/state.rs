@@ -10,8 +10,10 @@ use tokio::sync::{Notify, mpsc};
 use super::apply::Placements;
 use super::build::Uses;
 use super::cluster::ClusterState;
+use super::gate::Gate;
 use super::membership::Membership;
-use super::plugins::PluginEntries;
+use super::plugins::{Loader, PluginEntries};
+use super::store::Store;
 use super::tasks::Tasks;
 use crate::config::Config;
 use crate::health::Evaluation;
@@ -37,6 +39,10 @@ pub struct Settings {
 pub struct Control {
     pub(super) engine: Engine,
     pub(super) services: Arc<Services>,
+    pub(super) loader: Loader,
+    pub(super) gate: Arc<Gate>,
+    /// Where uploads are kept, if they are.
+    pub(super) store: Mutex<Option<Store>>,
     pub(super) registry: Arc<Registry>,
     pub(super) workers: Vec<mpsc::Sender<Command>>,
     pub(super) evaluation: Arc<Evaluation>,
@@ -111,6 +117,9 @@ impl Control {
     /// A control plane that serves nothing, to judge configurations.
     pub(super) fn for_checking(engine: Engine, services: Arc<Services>) -> Self {
         Self {
+            loader: Loader::new(engine.clone(), services.clone()),
+            gate: Arc::default(),
+            store: Mutex::default(),
             engine,
             registry: services.registry().clone(),
             workers: Vec::new(),

@@ -165,6 +165,11 @@ impl Instance {
         self.policies[policy as usize] = None;
     }
 
+    /// A fault when this is a trial that has no time left.
+    pub(super) fn ends_in_time(&self) -> Result<(), Fault> {
+        if self.services.is_over() { Err(Fault::Trapped(FaultKind::Deadline)) } else { Ok(()) }
+    }
+
     /// What the host remembers for a policy, in bytes.
     pub(super) fn table_bytes(&self, policy: u32) -> Option<u64> {
         Some(self.policy(policy)?.table.bytes() as u64)

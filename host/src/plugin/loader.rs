@@ -31,6 +31,10 @@ impl Grants {
         Self(names.into_iter().map(Into::into).collect())
     }
 
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().cloned().collect()
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains(name)
     }
@@ -96,6 +100,7 @@ impl fmt::Debug for Plugin {
 }
 
 /// Which role interfaces a component exports.
+#[derive(Clone)]
 pub(super) struct Exports {
     pub(super) lifecycle: exports::lifecycle::GuestIndices,
     pub(super) router: Option<exports::router::GuestIndices>,
@@ -199,6 +204,26 @@ impl Plugin {
             plugin.name = name.into();
         }
         Ok(plugin)
+    }
+
+    /// The same version, for a trial: what it does wrong there is not held against the one that serves.
+    pub fn apart(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            summary: self.summary.clone(),
+            digest: self.digest.clone(),
+            size_bytes: self.size_bytes,
+            roles: self.roles.clone(),
+            imports: self.imports.clone(),
+            config_schemas: self.config_schemas.clone(),
+            source: self.source.clone(),
+            limits: self.limits.clone(),
+            grants: self.grants.clone(),
+            breaker: Breaker::default(),
+            pre: self.pre.clone(),
+            exports: self.exports.clone(),
+        }
     }
 
     /// SHA-256 in hexadecimal.

@@ -19,6 +19,8 @@ pub struct Services {
     seed: u64,
     tables: Tables,
     registry: Arc<crate::telemetry::Registry>,
+    /// When a trial ends, whatever it is about.
+    until: Option<Instant>,
 }
 
 /// Where the milliseconds that plugins and breakers see come from.
@@ -37,6 +39,7 @@ impl Services {
             secret: secret.into(),
             seed: RandomState::new().hash_one(Instant::now()),
             tables: Tables::new(registry.clone()),
+            until: None,
             registry,
         }
     }
@@ -59,6 +62,16 @@ impl Services {
     /// Whether nobody is served by what uses these.
     pub(super) fn is_for_trial(&self) -> bool {
         matches!(self.clock, Clock::Set(_))
+    }
+
+    /// For a trial that is not to take longer.
+    pub fn until(self, until: Option<Instant>) -> Self {
+        Self { until, ..self }
+    }
+
+    /// Whether a trial has no time left.
+    pub fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     /// What the clock of a trial says from now on.

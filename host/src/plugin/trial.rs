@@ -44,7 +44,9 @@ impl BalancerOnTrial {
     /// With a deadline that a busy machine does not make anybody pass: a verdict must not depend on who else runs. What
     /// loops passes it all the same.
     fn call<R>(&self, call: impl FnOnce(&mut Live, u32) -> wasmtime::Result<R>) -> Result<R, Fault> {
-        self.instance.borrow_mut().call(self.policy, AT_CHANGE, call)
+        let mut instance = self.instance.borrow_mut();
+        instance.ends_in_time()?;
+        instance.call(self.policy, AT_CHANGE, call)
     }
 
     /// Asks for an endpoint, as a worker does but for the deadline.

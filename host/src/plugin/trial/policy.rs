@@ -24,7 +24,9 @@ impl PolicyOnTrial {
 
     pub(super) fn call<R>(&self, call: impl FnOnce(&mut Live, u32) -> wasmtime::Result<R>) -> Result<R, Fault> {
         let began = thread_cpu_time();
-        let answer = self.instance.borrow_mut().call(self.policy, AT_CHANGE, call);
+        let mut instance = self.instance.borrow_mut();
+        instance.ends_in_time()?;
+        let answer = instance.call(self.policy, AT_CHANGE, call);
         self.took.set(thread_cpu_time().saturating_sub(began));
         answer
     }
