@@ -31,7 +31,7 @@ pub(crate) use file::read_file;
 pub use model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Conformance, Destination, Discover,
     Endpoint, Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes,
-    PathPart, Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart, Underscores,
+    PathPart, Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart, SocketKey, Underscores,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;

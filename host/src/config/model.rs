@@ -188,6 +188,29 @@ pub enum Destination {
     Router(PluginUse),
 }
 
+/// What a listening socket is known by, as long as the configuration has it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SocketKey {
+    pub transport: Transport,
+    /// As configured.
+    pub address: SocketAddr,
+    /// The listener, where the system chooses the port: each has one of its own.
+    pub listener: Option<String>,
+}
+
+/// What carries connections; sockets of two may have one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    Tcp,
+}
+
+impl Listener {
+    pub fn socket(&self) -> SocketKey {
+        let listener = (self.bind.port() == 0).then(|| self.name.clone());
+        SocketKey { transport: Transport::Tcp, address: self.bind, listener }
+    }
+}
+
 /// None is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerTimeouts {

@@ -12,7 +12,7 @@ use super::cluster::ClusterState;
 use super::placement::Placement;
 use super::plugins::PluginEntries;
 use super::state::{Control, ListeningSocket, State, VERSIONS_KEPT, Version};
-use crate::config::{self, Config, ConfigErrors};
+use crate::config::{self, Config, ConfigErrors, SocketKey};
 use crate::health::Policies;
 use crate::net;
 use crate::plugin::{Engine, Evaluator, Instance, Plugin, Prober, Role, Services};
@@ -67,7 +67,7 @@ pub(super) struct Prepared {
     health: Vec<(InstanceNumber, Instance)>,
     /// The instances that are made for it.
     new: HashSet<InstanceNumber>,
-    sockets: HashMap<SocketAddr, Vec<TcpListener>>,
+    sockets: HashMap<SocketKey, Vec<TcpListener>>,
 }
 
 /// Where the policies are that a configuration takes.
@@ -297,17 +297,14 @@ impl Control {
     }
 
     /// Sockets for the addresses that nobody listens on yet, one for each worker.
-    fn sockets_for(&self, config: &Config) -> Result<HashMap<SocketAddr, Vec<TcpListener>>, ApplyError> {
-        let known: HashSet<SocketAddr> = self.lock().sockets.keys().copied().collect();
+    fn sockets_for(&self, config: &Config) -> Result<HashMap<SocketKey, Vec<TcpListener>>, ApplyError> {
+        let known: HashSet<SocketKey> = self.lock().sockets.keys().cloned().collect();
         let mut sockets = HashMap::new();
-        for listener in &config.listeners {
-            let address = listener.bind;
-            if known.contains(&address) {
-                continue;
-            }
+        for key in config.listeners.iter().map(config::Listener::socket).filter(|key| !known.contains(key)) {
+            let address = key.address;
             let bound =
                 bind_for_all(address, self.workers.len()).map_err(|error| ApplyError::Bind { address, error })?;
-            sockets.insert(address, bound);
+            sockets.insert(key, bound);
         }
         Ok(sockets)
     }
@@ -420,7 +417,7 @@ impl Prepared {
     /// What one worker needs.
     fn install(
         &mut self,
-        sockets: &HashMap<SocketAddr, ListeningSocket>,
+        sockets: &HashMap<SocketKey, ListeningSocket>,
         instances: Vec<(InstanceNumber, Instance)>,
         tells_health: impl Fn(&str) -> bool,
     ) -> Install {
@@ -447,8 +444,8 @@ impl Prepared {
                         Leads::To(cluster) => Destined::Cluster(*cluster),
                         Leads::By(router) => Destined::Router(placed.data.of(router)?),
                     },
-                    socket: bound.get_mut(&listener.bind).and_then(Vec::pop),
-                    count: sockets.get(&listener.bind).map(|socket| socket.connections.clone()).unwrap_or_default(),
+                    socket: bound.get_mut(&listener.socket()).and_then(Vec::pop),
+                    count: sockets.get(&listener.socket()).map(|socket| socket.connections.clone()).unwrap_or_default(),
                 })
             });
         let listeners = listeners.collect();
@@ -471,14 +468,12 @@ impl State {
 }
 
 fn take_over_sockets(state: &mut State, prepared: &Prepared) {
-    let wanted: HashSet<SocketAddr> = prepared.wanted.config.listeners.iter().map(|listener| listener.bind).collect();
-    state.sockets.retain(|address, _| wanted.contains(address));
-    for address in wanted {
-        let bound = prepared.sockets.get(&address).and_then(|sockets| sockets.first()?.local_addr().ok());
-        state
-            .sockets
-            .entry(address)
-            .or_insert_with(|| ListeningSocket { address: bound.unwrap_or(address), connections: Arc::default() });
+    let wanted: HashSet<SocketKey> = prepared.wanted.config.listeners.iter().map(config::Listener::socket).collect();
+    state.sockets.retain(|key, _| wanted.contains(key));
+    for key in wanted {
+        let bound = prepared.sockets.get(&key).and_then(|sockets| sockets.first()?.local_addr().ok());
+        let address = bound.unwrap_or(key.address);
+        state.sockets.entry(key).or_insert_with(|| ListeningSocket { address, connections: Arc::default() });
     }
 }
 

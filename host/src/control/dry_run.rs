@@ -73,8 +73,9 @@ impl Control {
         fail_with(&config, aside.look_at(&config, "dry run"))?;
         let prepared = aside.prepare(config)?;
         let after = &prepared.wanted.config;
-        let bound: Vec<_> = self.lock().sockets.keys().copied().collect();
-        for address in after.listeners.iter().map(|listener| listener.bind).filter(|address| !bound.contains(address)) {
+        let bound: Vec<_> = self.lock().sockets.keys().cloned().collect();
+        for socket in after.listeners.iter().map(config::Listener::socket).filter(|socket| !bound.contains(socket)) {
+            let address = socket.address;
             net::can_listen(address).map_err(|error| ApplyError::Bind { address, error })?;
         }
         let Some(before) = before else { return Ok(ConfigChanges::default()) };

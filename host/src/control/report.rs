@@ -139,7 +139,7 @@ impl Control {
             listeners: listeners
                 .iter()
                 .map(|listener| {
-                    let socket = state.sockets.get(&listener.bind);
+                    let socket = state.sockets.get(&listener.socket());
                     ListenerReport {
                         name: listener.name.clone(),
                         address: socket.map_or(listener.bind, |socket| socket.address).to_string(),

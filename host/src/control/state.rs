@@ -15,7 +15,7 @@ use super::membership::Membership;
 use super::plugins::{Loader, PluginEntries};
 use super::store::Store;
 use super::tasks::Tasks;
-use crate::config::Config;
+use crate::config::{Config, SocketKey};
 use crate::health::Evaluation;
 use crate::plugin::{Engine, Services};
 use crate::proxy::OutcomeBatch;
@@ -74,8 +74,7 @@ pub(super) struct State {
     pub(super) clusters: BTreeMap<Arc<str>, ClusterState>,
     pub(super) membership: Membership,
     pub(super) plugins: PluginEntries,
-    /// By configured address.
-    pub(super) sockets: HashMap<SocketAddr, ListeningSocket>,
+    pub(super) sockets: HashMap<SocketKey, ListeningSocket>,
     pub(super) tasks: Tasks,
 }
 

@@ -1,6 +1,5 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,6 +7,7 @@ use std::time::Instant;
 use tokio::task::JoinHandle;
 
 use super::command::{ClusterInstall, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
+use crate::config::SocketKey;
 use crate::listener::{self, Acceptor, OpenConnections};
 use crate::plugin::{Affinity, Balancer, Instance, Partitioner, Router};
 use crate::proxy::{Balancing, Cluster, ClusterParts, Context, Destination, Listener, ListenerSlot};
@@ -20,7 +20,7 @@ pub(super) struct State {
     open: Rc<OpenConnections>,
     instances: HashMap<InstanceNumber, Rc<RefCell<Instance>>>,
     clusters: Vec<Installed>,
-    accepting: HashMap<SocketAddr, Accepting>,
+    accepting: HashMap<SocketKey, Accepting>,
 }
 
 /// A cluster with the policies that choose its endpoints: the balancer first.
@@ -151,12 +151,12 @@ impl State {
         Some(Balancing::new(balancer, partitioners?))
     }
 
-    fn listener(&mut self, install: ListenerInstall, clusters: &Rc<[Rc<Cluster>]>) -> Option<(SocketAddr, Accepting)> {
+    fn listener(&mut self, install: ListenerInstall, clusters: &Rc<[Rc<Cluster>]>) -> Option<(SocketKey, Accepting)> {
         let destination = match install.destination {
             Destined::Cluster(index) => Destination::Cluster(index),
             Destined::Router(policy) => Destination::Router(Router::new(self.instance(policy)?, policy.policy)),
         };
-        let address = install.config.bind;
+        let (address, key) = (install.config.bind, install.config.socket());
         let listener = Rc::new(Listener {
             name: install.config.name.as_str().into(),
             shard: self.context.registry.listener(self.number, &install.config.name),
@@ -164,9 +164,9 @@ impl State {
             destination,
             clusters: clusters.clone(),
         });
-        if let Some(accepts) = self.accepting.remove(&address) {
+        if let Some(accepts) = self.accepting.remove(&key) {
             accepts.slot.set(Some(listener));
-            return Some((address, accepts));
+            return Some((key, accepts));
         }
         let socket = install.socket?;
         let slot = Rc::new(ListenerSlot::default());
@@ -182,7 +182,7 @@ impl State {
                 tracing::error!(%address, "listening failed: {error}");
             }
         });
-        Some((address, Accepting { slot, task }))
+        Some((key, Accepting { slot, task }))
     }
 
     fn instance(&self, policy: PolicyRef) -> Option<Rc<RefCell<Instance>>> {

@@ -154,6 +154,18 @@ fn listeners_come_and_go() {
 }
 
 #[test]
+fn two_listeners_whose_ports_the_system_chooses_are_two() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let both = config(&[("a", &one), ("b", &two)])
+        .replace("listeners: [", "listeners: [ { name: more, bind: 127.0.0.1:0, cluster: b },");
+    let proxy = Proxy::start(PLIMSOLL, &both);
+    let addresses = (proxy.address("web"), proxy.address("more"));
+    assert_eq!((get(addresses.0, "/").text(), get(addresses.1, "/").text()), ("one".to_owned(), "two".to_owned()));
+    reload(&proxy, &both.replace("name: a,", "name: a, max_attempts: 2,"));
+    assert_eq!((proxy.address("web"), proxy.address("more")), addresses, "each keeps its own");
+}
+
+#[test]
 fn counters_and_health_of_endpoints_outlive_a_reload() {
     let one = Endpoint::named("one");
     let proxy = Proxy::start(PLIMSOLL, &config(&[("a", &one)]));
