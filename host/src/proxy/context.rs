@@ -7,6 +7,7 @@ use http::HeaderValue;
 use tokio::sync::{Notify, mpsc};
 
 use super::cluster::Cluster;
+use super::relay::Scratch;
 use crate::io::Buffers;
 use crate::plugin::AttributeValues;
 use crate::snapshot::Outcome;
@@ -37,6 +38,7 @@ pub struct Context {
     pub(super) unrouted: Arc<ClusterShard>,
     /// Scratch space for attribute values; borrowed only between awaits.
     pub(super) values: RefCell<AttributeValues>,
+    pub(super) scratch: Scratch,
     gathered: RefCell<Vec<Rc<Cluster>>>,
     first_gathered: Notify,
     to_control: mpsc::Sender<OutcomeBatch>,
@@ -63,6 +65,7 @@ impl Context {
             access_log,
             unrouted,
             values: RefCell::default(),
+            scratch: Scratch::default(),
             gathered: RefCell::default(),
             first_gathered: Notify::new(),
             to_control,

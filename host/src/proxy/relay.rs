@@ -1,11 +1,11 @@
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::error::{Error, ErrorKind};
@@ -25,8 +25,14 @@ pub(super) struct Relay<'a> {
     /// The endpoint takes no more, while what it has sent may still be on its way.
     refused: Option<io::Error>,
     silence: Silence,
+    scratch: &'a Scratch,
     moved: &'a Moved<'a>,
 }
+
+/// Room to read into that all TCP connections of a worker share: what the other side takes at once needs no buffer of its
+/// own, so that a connection owns one only while somebody does not read.
+#[derive(Debug, Default)]
+pub(super) struct Scratch(RefCell<Vec<u8>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -88,12 +94,13 @@ impl<'a> Relay<'a> {
         first_bytes: Vec<u8>,
         endpoint: TcpStream,
         silence: Silence,
+        scratch: &'a Scratch,
         moved: &'a Moved<'a>,
     ) -> Self {
         moved.count(Direction::In, first_bytes.len());
         silence.broken();
         let (up, down) = (Way::new(first_bytes), Way::new(Vec::new()));
-        Self { client, endpoint, up, down, ended_first: None, refused: None, silence, moved }
+        Self { client, endpoint, up, down, ended_first: None, refused: None, silence, scratch, moved }
     }
 
     /// Carries bytes to the end, and tells who ended it.
@@ -132,18 +139,19 @@ impl<'a> Relay<'a> {
     }
 
     fn poll_up(&mut self, task: &mut Context<'_>) -> Result<(), Broken> {
-        let Self { client, endpoint, up, ended_first, silence, moved, .. } = self;
+        let Self { client, endpoint, up, ended_first, silence, scratch, moved, .. } = self;
         let taken = &mut |bytes| {
             moved.count(Direction::In, bytes);
             note_read(bytes, Side::Client, ended_first, silence);
         };
-        up.poll(client, endpoint, task, taken, &mut |_| {})
+        up.poll(client, endpoint, task, &mut scratch.0.borrow_mut(), taken, &mut |_| {})
     }
 
     fn poll_down(&mut self, task: &mut Context<'_>) -> Result<(), Broken> {
-        let Self { client, endpoint, down, ended_first, silence, moved, .. } = self;
+        let Self { client, endpoint, down, ended_first, silence, scratch, moved, .. } = self;
         let taken = &mut |bytes| note_read(bytes, Side::Endpoint, ended_first, silence);
-        down.poll(endpoint, client, task, taken, &mut |bytes| moved.count(Direction::Out, bytes))
+        let given = &mut |bytes| moved.count(Direction::Out, bytes);
+        down.poll(endpoint, client, task, &mut scratch.0.borrow_mut(), taken, given)
     }
 }
 
@@ -158,9 +166,12 @@ fn note_read(bytes: usize, from: Side, ended_first: &mut Option<Side>, silence: 
 /// One direction.
 #[derive(Debug)]
 struct Way {
-    /// Taken from one side; from `written` on, the other has not taken it yet. While something is here, nothing is read.
+    /// What one side has sent and the other has not taken yet, from `written` on. While something is here, nothing is
+    /// read.
     waiting: Vec<u8>,
     written: usize,
+    /// Read at a time, in bytes: grows while that much comes and goes at once, shrinks where it does not go.
+    room: usize,
     state: State,
 }
 
@@ -179,25 +190,30 @@ enum Broken {
     Writing(io::Error),
 }
 
-/// Taken from one side at a time.
-const BUFFER_BYTES: usize = 16 * 1024;
+/// Who hears of bytes as they move; 0 is the end.
+type Told<'a> = &'a mut dyn FnMut(usize);
+
+const LEAST_ROOM: usize = 16 * 1024;
+/// Also what a connection keeps at the most, in each direction, for a side that does not read.
+const MOST_ROOM: usize = 128 * 1024;
 
 impl Way {
     fn new(waiting: Vec<u8>) -> Self {
-        Self { waiting, written: 0, state: State::Open }
+        Self { waiting, written: 0, room: LEAST_ROOM, state: State::Open }
     }
 
-    /// Carries what can be carried now. `taken` hears of what was read, 0 at the end; `given` of what was written.
+    /// Carries what can be carried now. `taken` hears of what was read, `given` of what was written.
     fn poll(
         &mut self,
         from: &mut TcpStream,
         to: &mut TcpStream,
         task: &mut Context<'_>,
-        taken: &mut dyn FnMut(usize),
-        given: &mut dyn FnMut(usize),
+        scratch: &mut Vec<u8>,
+        taken: Told<'_>,
+        given: Told<'_>,
     ) -> Result<(), Broken> {
         while self.state != State::Ended {
-            match self.poll_step(from, to, task, taken, given) {
+            match self.poll_step(from, to, task, scratch, taken, given) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(broken)) => return Err(broken),
                 Poll::Pending => break,
@@ -211,33 +227,69 @@ impl Way {
         from: &mut TcpStream,
         to: &mut TcpStream,
         task: &mut Context<'_>,
-        taken: &mut dyn FnMut(usize),
-        given: &mut dyn FnMut(usize),
+        scratch: &mut Vec<u8>,
+        taken: Told<'_>,
+        given: Told<'_>,
     ) -> Poll<Result<(), Broken>> {
         while self.written < self.waiting.len() {
-            let written = ready!(Pin::new(&mut *to).poll_write(task, &self.waiting[self.written..]));
-            let written = match written {
-                Ok(0) => return Poll::Ready(Err(Broken::Writing(io::ErrorKind::WriteZero.into()))),
-                Ok(written) => written,
-                Err(error) => return Poll::Ready(Err(Broken::Writing(error))),
-            };
-            self.written += written;
-            given(written);
+            self.written += ready!(poll_write(to, task, &self.waiting[self.written..], given))?;
         }
-        self.waiting.clear();
+        self.waiting = Vec::new();
         self.written = 0;
         if self.state == State::Ending {
             let told = ready!(Pin::new(to).poll_shutdown(task));
             self.state = State::Ended;
             return Poll::Ready(told.map_err(Broken::Writing));
         }
-        self.waiting.reserve(BUFFER_BYTES);
-        let read = ready!(tokio_util::io::poll_read_buf(Pin::new(from), task, &mut self.waiting));
-        let read = read.map_err(Broken::Reading)?;
-        if read == 0 {
+        scratch.resize(MOST_ROOM, 0);
+        let mut read = ReadBuf::new(&mut scratch[..self.room]);
+        ready!(Pin::new(from).poll_read(task, &mut read)).map_err(Broken::Reading)?;
+        let read = read.filled();
+        taken(read.len());
+        if read.is_empty() {
             self.state = State::Ending;
         }
-        taken(read);
+        self.pass_on(read, to, task, given)
+    }
+
+    /// Writes what was read; what does not go at once waits.
+    fn pass_on(
+        &mut self,
+        read: &[u8],
+        to: &mut TcpStream,
+        task: &mut Context<'_>,
+        given: Told<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        let mut written = 0;
+        while written < read.len() {
+            match poll_write(to, task, &read[written..], given)? {
+                Poll::Ready(more) => written += more,
+                Poll::Pending => {
+                    self.waiting = read[written..].to_vec();
+                    self.room = written.clamp(LEAST_ROOM, MOST_ROOM);
+                    return Poll::Pending;
+                }
+            }
+        }
+        if read.len() == self.room {
+            self.room = (self.room * 2).min(MOST_ROOM);
+        }
         Poll::Ready(Ok(()))
+    }
+}
+
+fn poll_write(
+    to: &mut TcpStream,
+    task: &mut Context<'_>,
+    bytes: &[u8],
+    given: Told<'_>,
+) -> Poll<Result<usize, Broken>> {
+    match ready!(Pin::new(to).poll_write(task, bytes)) {
+        Ok(0) => Poll::Ready(Err(Broken::Writing(io::ErrorKind::WriteZero.into()))),
+        Ok(written) => {
+            given(written);
+            Poll::Ready(Ok(written))
+        }
+        Err(error) => Poll::Ready(Err(Broken::Writing(error))),
     }
 }

@@ -61,7 +61,7 @@ async fn carry(
     affinity.remember(&cluster, &picked, &mut HeaderMap::new());
 
     let silence = Silence { timer: context.timers.timer(), limit: listener.config.timeouts.idle };
-    let relay = Relay::new(stream, first_bytes.into_vec(), upstream, silence, &account.moved);
+    let relay = Relay::new(stream, first_bytes.into_vec(), upstream, silence, &context.scratch, &account.moved);
     let ended = relay.run().await;
     let class = match &ended {
         Ok(_) => OutcomeClass::Success,
