@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use plimsoll_resilience::{OutcomeClass, Retry};
+
 /// What went wrong with a request, and on whose side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -63,16 +65,6 @@ pub enum Origin {
     Host,
 }
 
-/// Whether an attempt may be followed by another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// Nothing has reached an endpoint, so nothing can happen twice.
-    Allowed,
-    /// Something was sent: only if sending it twice does no harm.
-    IfRepeatable,
-    Never,
-}
-
 impl ErrorKind {
     pub fn origin(self) -> Origin {
         match self {
@@ -108,6 +100,16 @@ impl ErrorKind {
             Self::ConnectFailure | Self::ConnectTimeout => Retry::Allowed,
             Self::UpstreamReset => Retry::IfRepeatable,
             _ => Retry::Never,
+        }
+    }
+
+    /// What it says of the endpoint at which it happened.
+    pub fn outcome(self) -> OutcomeClass {
+        match self {
+            Self::ConnectFailure | Self::ConnectTimeout => OutcomeClass::ConnectFailure,
+            Self::FirstByteTimeout | Self::BodyTimeout => OutcomeClass::Timeout,
+            error if error.origin() == Origin::Endpoint => OutcomeClass::Reset,
+            _ => OutcomeClass::ClientAbort,
         }
     }
 }

@@ -1,3 +1,5 @@
+use plimsoll_resilience::OutcomeClass;
+
 /// A balancer under simulation: one policy on every worker of every proxy. Workers are numbered through all proxies; those
 /// of one proxy share their counts of attempts under way, and each hears only of its own attempts.
 pub trait Balancer {
@@ -55,20 +57,9 @@ impl Member {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub slot: u32,
-    pub ending: Ending,
+    pub class: OutcomeClass,
     /// From its beginning to its end.
     pub total_us: u32,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    Answered,
-    /// Answered with an error.
-    Error,
-    /// No connection.
-    Refused,
-    TimedOut,
 }
 
 /// What an endpoint says of its load, in thousandths.

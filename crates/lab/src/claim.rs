@@ -1,21 +1,12 @@
-//! How a proxy comes from a balancer's answer to an attempt: what it does about endpoints that are full, balancers that
-//! fail, and requests that have to wait. The proxy itself does the same in `proxy/cluster.rs`.
+//! How a request gets to an endpoint in the simulation: by the proxy's own rules, and as in the proxy it waits while every
+//! endpoint is full.
+
+use plimsoll_resilience::{By, Claim, Fleet, Open, Pick, claim};
 
 use crate::balancer::Fault;
 use crate::results::Failure;
 use crate::server::Ticket;
 use crate::simulation::Simulation;
-
-enum Claim {
-    Begun,
-    /// Every endpoint that would do is full.
-    Full,
-    /// No endpoint can take the request.
-    Nowhere,
-}
-
-/// Full endpoints that the balancer may name before the proxy looks for room itself.
-const FULL_CHOICES: usize = 4;
 
 /// Requests that may wait on each worker: the proxy's default.
 const MOST_WAITING: usize = 1024;
@@ -27,7 +18,7 @@ impl Simulation<'_> {
         // Those who wait were first.
         let claim = if self.workers[worker as usize].waiting.is_empty() { self.claim(place) } else { Claim::Full };
         match claim {
-            Claim::Begun => {}
+            Claim::Begun(()) => {}
             Claim::Nowhere => self.fail(place, Failure::NoEndpoint),
             Claim::Full if self.workers[worker as usize].waiting.len() >= MOST_WAITING => {
                 self.fail(place, Failure::NoRoom);
@@ -40,93 +31,11 @@ impl Simulation<'_> {
         }
     }
 
-    fn claim(&mut self, place: u32) -> Claim {
+    fn claim(&mut self, place: u32) -> Claim<()> {
         let Some(request) = self.requests.get(place) else { return Claim::Nowhere };
         let (worker, key) = (request.job.worker, request.job.key);
-        let tried = std::mem::take(&mut request.tried);
-        let claim = self.claim_for(place, worker, key, &tried);
-        if let Some(request) = self.requests.get(place) {
-            request.tried = tried;
-        }
-        claim
-    }
-
-    fn claim_for(&mut self, place: u32, worker: u32, key: Option<u64>, tried: &[u32]) -> Claim {
-        match self.balancer.pick(worker, key, tried) {
-            Ok(None) => Claim::Nowhere,
-            Ok(Some(slot)) if self.is_usable(slot, tried) => {
-                if self.begin_with_room(place, worker, slot) {
-                    return Claim::Begun;
-                }
-                self.claim_elsewhere(place, worker, key, tried, slot)
-            }
-            Ok(Some(_)) | Err(Fault) => self.claim_in_stead(place, worker, tried),
-        }
-    }
-
-    /// The balancer has chosen a full endpoint: asks for others, then looks for room.
-    fn claim_elsewhere(&mut self, place: u32, worker: u32, key: Option<u64>, tried: &[u32], full: u32) -> Claim {
-        let mut avoid = tried.to_vec();
-        avoid.push(full);
-        for _ in 1..FULL_CHOICES {
-            match self.balancer.pick(worker, key, &avoid) {
-                Ok(None) => return Claim::Full,
-                Ok(Some(slot)) if self.is_usable(slot, &avoid) => {
-                    if self.begin_with_room(place, worker, slot) {
-                        return Claim::Begun;
-                    }
-                    if avoid.contains(&slot) {
-                        return Claim::Full;
-                    }
-                    avoid.push(slot);
-                }
-                Ok(Some(_)) | Err(Fault) => return self.claim_in_stead(place, worker, tried),
-            }
-        }
-        let level = self.cluster.all_open().map(|member| member.priority).min().unwrap_or(0);
-        self.claim_any(place, worker, tried, level)
-    }
-
-    /// Chooses in the place of a balancer that failed.
-    fn claim_in_stead(&mut self, place: u32, worker: u32, tried: &[u32]) -> Claim {
-        self.results.faults += 1;
-        self.claim_any(place, worker, tried, u32::MAX)
-    }
-
-    /// Begins at any endpoint with room, each with the same probability; at one that was tried only when there is no
-    /// other.
-    fn claim_any(&mut self, place: u32, worker: u32, tried: &[u32], level: u32) -> Claim {
-        for tried in [tried, &[]] {
-            let open =
-                self.cluster.all_open().filter(|member| member.priority <= level && !tried.contains(&member.slot));
-            let with_room: Vec<u32> =
-                open.map(|member| member.slot).filter(|slot| self.has_room(worker, *slot)).collect();
-            if !with_room.is_empty() {
-                let slot = with_room[self.random.usize(..with_room.len())];
-                self.begin(place, slot);
-                return Claim::Begun;
-            }
-        }
-        if self.cluster.all_open().next().is_some() { Claim::Full } else { Claim::Nowhere }
-    }
-
-    /// An endpoint takes new requests, and was not tried unless all were.
-    fn is_usable(&self, slot: u32, tried: &[u32]) -> bool {
-        let all_tried = || self.cluster.all_open().all(|member| tried.contains(&member.slot));
-        self.cluster.open(slot).is_some() && (!tried.contains(&slot) || all_tried())
-    }
-
-    fn has_room(&self, worker: u32, slot: u32) -> bool {
-        let bound = self.cluster.open(slot).map_or(0, |member| member.max_connections);
-        bound == 0 || self.servers[slot as usize].from_proxy[self.proxy(worker)] < bound
-    }
-
-    fn begin_with_room(&mut self, place: u32, worker: u32, slot: u32) -> bool {
-        let has_room = self.has_room(worker, slot);
-        if has_room {
-            self.begin(place, slot);
-        }
-        has_room
+        let tried = request.attempts.tried().to_vec();
+        claim(&mut Seen { simulation: self, place, worker, key }, &tried)
     }
 
     /// An attempt of a proxy has ended: who waits there looks for room again, one worker after the other.
@@ -157,7 +66,7 @@ impl Simulation<'_> {
         }
         match self.claim(ticket.request) {
             Claim::Full => return false,
-            Claim::Begun => {}
+            Claim::Begun(()) => {}
             Claim::Nowhere => self.fail(ticket.request, Failure::NoEndpoint),
         }
         self.workers[worker].waiting.pop_front();
@@ -173,5 +82,60 @@ impl Simulation<'_> {
         if waiting.len() < before {
             self.fail(ticket.request, Failure::NoRoom);
         }
+    }
+}
+
+/// What a request sees while it looks for an endpoint.
+struct Seen<'a, 'b> {
+    simulation: &'a mut Simulation<'b>,
+    place: u32,
+    worker: u32,
+    key: Option<u64>,
+}
+
+impl Seen<'_, '_> {
+    fn has_room(&self, slot: u32, max_connections: u32) -> bool {
+        let proxy = self.simulation.proxy(self.worker);
+        max_connections == 0 || self.simulation.servers[slot as usize].from_proxy[proxy] < max_connections
+    }
+}
+
+impl Fleet for Seen<'_, '_> {
+    type Group = ();
+    type Choice = u32;
+    type Begun = ();
+    type Fault = Fault;
+
+    fn pick(&mut self, tried: &[u32]) -> Pick<(), u32, Fault> {
+        Pick { group: (), choice: self.simulation.balancer.pick(self.worker, self.key, tried) }
+    }
+
+    fn slot(choice: u32) -> u32 {
+        choice
+    }
+
+    fn is_open(&self, (): &(), slot: u32) -> bool {
+        self.simulation.cluster.open(slot).is_some()
+    }
+
+    fn open<'a>(&'a self, (): &'a ()) -> impl Iterator<Item = Open> {
+        self.simulation.cluster.all_open().map(|member| Open {
+            slot: member.slot,
+            priority: member.priority,
+            has_room: self.has_room(member.slot, member.max_connections),
+        })
+    }
+
+    fn begin(&mut self, slot: u32, _by: By<u32>) -> Option<()> {
+        let max_connections = self.simulation.cluster.open(slot).map_or(0, |member| member.max_connections);
+        self.has_room(slot, max_connections).then(|| self.simulation.begin(self.place, slot))
+    }
+
+    fn balancer_failed(&mut self, _fault: Option<Fault>) {
+        self.simulation.results.faults += 1;
+    }
+
+    fn random(&mut self, bound: usize) -> usize {
+        self.simulation.random.usize(..bound)
     }
 }

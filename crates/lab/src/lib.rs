@@ -26,9 +26,10 @@ pub mod text;
 mod words;
 mod workload;
 
-pub use balancer::{Balancer, Ending, Fault, LoadReport, Member, Outcome};
+pub use balancer::{Balancer, Fault, LoadReport, Member, Outcome};
 pub use keys::KeysMoved;
 pub use measure::SLICES;
+pub use plimsoll_resilience::OutcomeClass;
 pub use report::{Entry, Mark, Report, SHAPE, Setting};
 pub use results::{
     CURVE_NINES, CURVE_STEPS_PER_NINE, EndpointMeasured, Failed, Latency, Measured, OverTime, curve_shares,

@@ -1,6 +1,8 @@
 use std::collections::VecDeque;
 
-use crate::balancer::{Ending, LoadReport};
+use plimsoll_resilience::OutcomeClass;
+
+use crate::balancer::LoadReport;
 use crate::measure::{Level, Span};
 use crate::numbers::exp;
 use crate::scenario::{Endpoint, What};
@@ -51,7 +53,7 @@ pub(crate) enum Reception {
     Queues,
     /// Ends it in this way after so long.
     Ends {
-        ending: Ending,
+        class: OutcomeClass,
         after_us: u64,
     },
     Nothing,
@@ -103,8 +105,8 @@ impl Server {
         self.under_way += 1;
         self.in_flight_over_time.set(now_us, self.under_way);
         match self.condition {
-            Condition::Error => Reception::Ends { ending: Ending::Error, after_us: ERROR_US },
-            Condition::Refuse => Reception::Ends { ending: Ending::Refused, after_us: REFUSAL_US },
+            Condition::Error => Reception::Ends { class: OutcomeClass::ServerError, after_us: ERROR_US },
+            Condition::Refuse => Reception::Ends { class: OutcomeClass::ConnectFailure, after_us: REFUSAL_US },
             Condition::Hang => Reception::Nothing,
             Condition::Well if self.working < self.concurrency => {
                 self.work(now_us, self.working + 1);
@@ -151,9 +153,9 @@ impl Server {
     }
 
     /// What it says of its load with an answer.
-    pub(crate) fn report(&mut self, now_us: u64, ending: Ending) -> LoadReport {
+    pub(crate) fn report(&mut self, now_us: u64, class: OutcomeClass) -> LoadReport {
         self.load.pass(now_us, f64::from(self.working) / f64::from(self.concurrency));
-        self.load.answered(ending)
+        self.load.answered(class)
     }
 
     /// Share of its places that was at work.
@@ -182,9 +184,9 @@ impl LoadOfLate {
         self.at_us = now_us;
     }
 
-    fn answered(&mut self, ending: Ending) -> LoadReport {
+    fn answered(&mut self, class: OutcomeClass) -> LoadReport {
         self.answers += 1.0;
-        if ending == Ending::Error {
+        if class == OutcomeClass::ServerError {
             self.errors += 1.0;
         }
         let per_second = |count: f64| (count * 1e6 / OF_LATE_US * 1000.0).round() as u32;

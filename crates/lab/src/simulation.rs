@@ -3,7 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use crate::balancer::{Balancer, Ending, Outcome};
+use plimsoll_resilience::{Attempts, OutcomeClass, Retry};
+
+use crate::balancer::{Balancer, Outcome};
 use crate::cluster::Cluster;
 use crate::keys::{KeyProbe, Revisits};
 use crate::measure::Span;
@@ -84,12 +86,12 @@ impl Agenda {
 }
 
 /// A request under way.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) job: Job,
     /// Of its attempt, or its wait.
     pub(crate) serial: u64,
-    pub(crate) tried: Vec<u32>,
+    pub(crate) attempts: Attempts,
     slot: u32,
     began_us: u64,
 }
@@ -103,11 +105,11 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    fn add(&mut self, job: Job) -> Option<u32> {
+    fn add(&mut self, job: Job, attempts: Attempts) -> Option<u32> {
         if self.places.len() - self.free.len() >= MOST_UNDER_WAY {
             return None;
         }
-        let request = Request { job, serial: 0, tried: Vec::new(), slot: 0, began_us: 0 };
+        let request = Request { job, serial: 0, attempts, slot: 0, began_us: 0 };
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
             self.places.len() as u32 - 1
@@ -219,7 +221,7 @@ impl<'a> Simulation<'a> {
                     self.happen(happening);
                 }
             } else if let Some((_, ticket)) = self.timeouts.pop_front() {
-                self.attempt_ended(ticket, Ending::TimedOut);
+                self.attempt_ended(ticket, OutcomeClass::Timeout);
             }
         }
         self.now_us = self.now_us.max(if until_us == u64::MAX { 0 } else { until_us });
@@ -229,11 +231,14 @@ impl<'a> Simulation<'a> {
         match happening {
             Happening::Done { slot, ticket } => {
                 self.servers[slot as usize].done(self.now_us);
-                self.attempt_ended(ticket, Ending::Answered);
+                self.attempt_ended(ticket, OutcomeClass::Success);
                 self.next_at(slot);
             }
             Happening::Ends { ticket, refused } => {
-                self.attempt_ended(ticket, if refused { Ending::Refused } else { Ending::Error });
+                self.attempt_ended(
+                    ticket,
+                    if refused { OutcomeClass::ConnectFailure } else { OutcomeClass::ServerError },
+                );
             }
             Happening::Tell { worker } => self.tell_outcomes(worker),
             Happening::WaitIsOver { ticket } => self.stop_waiting(ticket),
@@ -250,7 +255,7 @@ impl<'a> Simulation<'a> {
 
     fn arrive(&mut self, job: Job) {
         self.balancer.set_now_ms(self.now_ms());
-        match self.requests.add(job) {
+        match self.requests.add(job, Attempts::new(self.scenario.max_attempts as usize, false)) {
             Some(place) => self.go(place),
             None => self.results.failed(job.at_us, Failure::Overflow),
         }
@@ -277,8 +282,8 @@ impl<'a> Simulation<'a> {
         let after = |us: u64| now_us.saturating_add(us);
         match self.servers[slot as usize].receive(now_us, proxy, ticket, job.demand_us) {
             Reception::Begins { us } => self.agenda.at(after(us), Happening::Done { slot, ticket }),
-            Reception::Ends { ending, after_us } => {
-                let refused = ending == Ending::Refused;
+            Reception::Ends { class, after_us } => {
+                let refused = class == OutcomeClass::ConnectFailure;
                 self.agenda.at(after(after_us), Happening::Ends { ticket, refused });
             }
             Reception::Queues | Reception::Nothing => {}
@@ -302,7 +307,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn attempt_ended(&mut self, ticket: Ticket, ending: Ending) {
+    fn attempt_ended(&mut self, ticket: Ticket, class: OutcomeClass) {
         let now_us = self.now_us;
         let Some(request) = self.requests.current(ticket) else { return };
         // Whatever else was to become of this attempt does not.
@@ -311,28 +316,29 @@ impl<'a> Simulation<'a> {
         let total_us = u32::try_from(now_us - request.began_us).unwrap_or(u32::MAX);
         let proxy = self.proxy(job.worker);
         self.servers[slot as usize].leave(now_us, proxy);
-        let outcome = Outcome { slot, ending, total_us };
+        let outcome = Outcome { slot, class, total_us };
         self.balancer.set_now_ms(self.now_ms());
-        if matches!(ending, Ending::Answered | Ending::Error) {
-            let report = self.servers[slot as usize].report(now_us, ending);
+        if matches!(class, OutcomeClass::Success | OutcomeClass::ServerError) {
+            let report = self.servers[slot as usize].report(now_us, class);
             self.balancer.report_load(job.worker, slot, report);
         }
         self.balancer.end(job.worker, &outcome);
         self.gather(job.worker, outcome);
         self.room_at(proxy);
-        match ending {
-            Ending::Answered => self.answered(ticket.request),
-            Ending::Error => self.fail(ticket.request, Failure::Error),
-            Ending::TimedOut => self.fail(ticket.request, Failure::Timeout),
-            Ending::Refused => self.try_elsewhere(ticket.request, slot),
+        match class {
+            OutcomeClass::Success => self.answered(ticket.request),
+            OutcomeClass::ServerError => self.fail(ticket.request, Failure::Error),
+            OutcomeClass::Timeout | OutcomeClass::Reset | OutcomeClass::ClientAbort => {
+                self.fail(ticket.request, Failure::Timeout);
+            }
+            OutcomeClass::ConnectFailure => self.try_elsewhere(ticket.request, slot),
         }
     }
 
     /// Nothing was sent, so another endpoint may have the request.
     fn try_elsewhere(&mut self, place: u32, refused_by: u32) {
         let Some(request) = self.requests.get(place) else { return };
-        request.tried.push(refused_by);
-        if request.tried.len() < self.scenario.max_attempts as usize {
+        if request.attempts.failed(refused_by, Retry::Allowed) {
             self.go(place);
         } else {
             self.fail(place, Failure::Refused);

@@ -17,11 +17,7 @@ pub(super) enum Within {
 }
 
 /// A choice among the endpoints where an attempt may go.
-#[derive(Debug)]
-pub(super) struct Pick {
-    pub(super) within: Within,
-    pub(super) choice: Result<Option<Choice>, Fault>,
-}
+pub(super) type Pick = plimsoll_resilience::Pick<Within, Choice, Fault>;
 
 impl Within {
     pub(super) fn has(&self, slot: u32) -> bool {
@@ -33,9 +29,7 @@ impl Within {
     }
 }
 
-impl Pick {
-    const NOWHERE: Self = Self { within: Within::Nothing, choice: Ok(None) };
-}
+const NOWHERE: Pick = Pick { group: Within::Nothing, choice: Ok(None) };
 
 /// Who chooses the endpoints of a cluster: its balancer, or, where partitioners divide the cluster, a balancer of the same
 /// configuration for each group.
@@ -121,7 +115,7 @@ impl Balancing {
     }
 
     fn pick_among_all(&self, request: PickRequest<'_>) -> Pick {
-        Pick { within: Within::Cluster, choice: self.balancer.pick(request) }
+        Pick { group: Within::Cluster, choice: self.balancer.pick(request) }
     }
 
     fn pick_in_group(&self, request: PickRequest<'_>, visible: &[Values]) -> Pick {
@@ -136,7 +130,7 @@ impl Balancing {
         for (configured, values) in self.partitioners.iter().zip(visible) {
             let partitioner = groups.partitioner.as_ref().unwrap_or(configured);
             let member = match partitioner.choose(values, request.key, attempt) {
-                Ok(None) => return Pick::NOWHERE,
+                Ok(None) => return NOWHERE,
                 Ok(Some(place)) => groups.members.get(place as usize).ok_or_else(|| partitioner.invalid_answer()),
                 Err(fault) => Err(fault),
             };
@@ -145,21 +139,21 @@ impl Balancing {
                 Err(fault) => {
                     partitioner.count_fallback(fault);
                     return match around {
-                        _ if partitioner.is_strict() => Pick::NOWHERE,
+                        _ if partitioner.is_strict() => NOWHERE,
                         None => self.pick_among_all(request),
-                        Some(set) => Pick { within: Within::Group(set), choice: Err(fault) },
+                        Some(set) => Pick { group: Within::Group(set), choice: Err(fault) },
                     };
                 }
             };
             let within = Within::Group(member.set.clone());
             match &member.inside {
-                Inside::Balancer(balancer) => return Pick { within, choice: balancer.pick(request) },
+                Inside::Balancer(balancer) => return Pick { group: within, choice: balancer.pick(request) },
                 Inside::Groups(further) => {
                     groups = further;
                     around = Some(member.set.clone());
                 }
-                Inside::Nobody { is_strict: true, .. } => return Pick::NOWHERE,
-                Inside::Nobody { fault, .. } => return Pick { within, choice: Err(*fault) },
+                Inside::Nobody { is_strict: true, .. } => return NOWHERE,
+                Inside::Nobody { fault, .. } => return Pick { group: within, choice: Err(*fault) },
             }
         }
         self.pick_undivided(request)
@@ -168,7 +162,7 @@ impl Balancing {
     /// The outermost partitioner has not divided the cluster.
     fn pick_undivided(&self, request: PickRequest<'_>) -> Pick {
         let is_strict = self.partitioners.first().is_some_and(Partitioner::is_strict);
-        if is_strict { Pick::NOWHERE } else { self.pick_among_all(request) }
+        if is_strict { NOWHERE } else { self.pick_among_all(request) }
     }
 
     pub(super) fn outcomes(&self, batch: &[Outcome]) {

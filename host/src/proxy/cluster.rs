@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use plimsoll_resilience::{By, Fleet, Open, claim};
 
 use super::attributes::Visible;
 use super::balancing::{Balancing, Pick, Within};
@@ -106,18 +107,8 @@ pub(super) struct Wanted<'a> {
     pub(super) tried: &'a [u32],
 }
 
-/// What came of looking for an endpoint.
-pub(super) enum Claim {
-    /// The endpoint, with the attempt that has begun there.
-    Begun(Picked, InFlight),
-    /// Every endpoint that would do is full.
-    Full,
-    /// No endpoint can take the request.
-    Nowhere,
-}
-
-/// Full endpoints that the balancer may name before the host looks for room itself.
-const FULL_CHOICES: usize = 4;
+/// What came of looking for an endpoint: where the attempt has begun.
+pub(super) type Claim = plimsoll_resilience::Claim<(Picked, InFlight)>;
 
 impl Cluster {
     /// Pools of `before`, the same cluster in the previous configuration, live on.
@@ -256,7 +247,7 @@ impl Cluster {
                     Some(Picked { endpoint: now.endpoint, ..before })
                 });
                 match self.claim_now(&wanted) {
-                    Claim::Begun(picked, flight) => return Ok((picked, flight)),
+                    Claim::Begun(begun) => return Ok(begun),
                     Claim::Nowhere => return Err(ErrorKind::NoEndpoint),
                     Claim::Full => place.found_no_room(),
                 }
@@ -275,68 +266,12 @@ impl Cluster {
         // A bound client gets no other endpoint for want of room: what it has there is worth more than a moment.
         if let Some(bound) = &wanted.bound {
             return match InFlight::begin(bound.endpoint.clone()) {
-                Some(flight) => Claim::Begun(bound.clone(), flight),
+                Some(flight) => Claim::Begun((bound.clone(), flight)),
                 None => Claim::Full,
             };
         }
         let endpoints = self.endpoints.borrow();
-        let (key, tried) = (wanted.key, wanted.tried);
-        let Pick { within, choice } = self.balancing.pick(PickRequest { key, tried }, wanted.visible);
-        match choice {
-            Ok(None) => Claim::Nowhere,
-            Ok(Some(choice)) => match endpoints.usable(choice.slot, &within, tried) {
-                // Looking for room and taking it is one step on a counter that all workers share: between two steps
-                // another worker could take the last place.
-                Some(endpoint) => match InFlight::begin(endpoint.clone()) {
-                    Some(flight) => {
-                        let picked =
-                            Picked { endpoint: endpoint.clone(), choice: Some(choice), by: PickedBy::Balancer };
-                        Claim::Begun(picked, flight)
-                    }
-                    None => self.claim_elsewhere(&endpoints, &within, wanted, choice.slot),
-                },
-                None => self.claim_in_stead(&endpoints, &within, tried, self.balancing.invalid_answer()),
-            },
-            Err(fault) => self.claim_in_stead(&endpoints, &within, tried, fault),
-        }
-    }
-
-    /// The balancer has chosen a full endpoint, which is no fault of its: asks for others, then looks for room.
-    #[cold]
-    fn claim_elsewhere(&self, endpoints: &LocalEndpoints, within: &Within, wanted: &Wanted<'_>, full: u32) -> Claim {
-        let mut within = within.clone();
-        let mut avoid = wanted.tried.to_vec();
-        avoid.push(full);
-        for _ in 1..FULL_CHOICES {
-            let picked = self.balancing.pick(PickRequest { key: wanted.key, tried: &avoid }, wanted.visible);
-            let choice = match picked.choice {
-                Ok(None) => return Claim::Full,
-                Ok(Some(choice)) => choice,
-                Err(fault) => return self.claim_in_stead(endpoints, &picked.within, wanted.tried, fault),
-            };
-            let Some(endpoint) = endpoints.usable(choice.slot, &picked.within, &avoid) else {
-                let fault = self.balancing.invalid_answer();
-                return self.claim_in_stead(endpoints, &picked.within, wanted.tried, fault);
-            };
-            within = picked.within;
-            if let Some(flight) = InFlight::begin(endpoint.clone()) {
-                let picked = Picked { endpoint: endpoint.clone(), choice: Some(choice), by: PickedBy::Balancer };
-                return Claim::Begun(picked, flight);
-            }
-            // It names again what it was told is full: it knows no other, and asking on would never end.
-            if avoid.contains(&choice.slot) {
-                return Claim::Full;
-            }
-            avoid.push(choice.slot);
-        }
-        endpoints.claim_any(&within, wanted.tried, endpoints.level(&within), self.next_random(), PickedBy::Room)
-    }
-
-    /// Chooses in the place of a balancer that failed.
-    #[cold]
-    fn claim_in_stead(&self, endpoints: &LocalEndpoints, within: &Within, tried: &[u32], fault: Fault) -> Claim {
-        self.balancing.count_fallback(fault);
-        endpoints.claim_any(within, tried, u32::MAX, self.next_random(), PickedBy::Fallback)
+        claim(&mut Seen { cluster: self, endpoints: &endpoints, wanted }, wanted.tried)
     }
 
     /// Whether a request that waits should look for room again, or will never find any.
@@ -454,45 +389,66 @@ impl LocalEndpoints {
         self.slots.get(slot as usize)?.as_ref()
     }
 
-    /// The endpoint of a slot if it may be chosen: the attempt may go there, it takes new requests, and was not tried
-    /// unless all were.
-    fn usable(&self, slot: u32, within: &Within, tried: &[u32]) -> Option<&Rc<LocalEndpoint>> {
-        let local = self.get(slot).filter(|local| within.has(slot) && local.endpoint.takes_new())?;
-        (!tried.contains(&slot) || self.untried(within, tried).next().is_none()).then_some(local)
-    }
-
-    /// Begins at any endpoint with room that may be chosen and is of a priority level up to `level`, each with the same
-    /// probability; at one that was tried only when there is no other.
-    fn claim_any(&self, within: &Within, tried: &[u32], level: u32, random: u64, by: PickedBy) -> Claim {
-        let with_room = |tried| {
-            let choosable = self.untried(within, tried);
-            choosable.filter(|local| local.endpoint.priority <= level && local.endpoint.has_room())
-        };
-        for tried in [tried, &[]] {
-            let count = with_room(tried).count();
-            if count == 0 {
-                continue;
-            }
-            // Another worker may have filled it since; then the next one will do.
-            let first = (random % count as u64) as usize;
-            for local in with_room(tried).skip(first).chain(with_room(tried).take(first)) {
-                if let Some(flight) = InFlight::begin(local.clone()) {
-                    return Claim::Begun(Picked { endpoint: local.clone(), choice: None, by }, flight);
-                }
-            }
-        }
-        if self.untried(within, &[]).next().is_some() { Claim::Full } else { Claim::Nowhere }
-    }
-
-    /// The first priority level that has endpoints which may be chosen. The next one is not there for the overflow.
-    fn level(&self, within: &Within) -> u32 {
-        self.untried(within, &[]).map(|local| local.endpoint.priority).min().unwrap_or(0)
-    }
-
     fn untried<'a>(&'a self, within: &'a Within, tried: &'a [u32]) -> impl Iterator<Item = &'a Rc<LocalEndpoint>> {
         self.slots.iter().flatten().filter(move |local| {
             let slot = local.endpoint.slot;
             local.endpoint.takes_new() && !tried.contains(&slot) && within.has(slot)
         })
+    }
+}
+
+/// What a request sees of its cluster while it looks for an endpoint.
+struct Seen<'a> {
+    cluster: &'a Cluster,
+    endpoints: &'a LocalEndpoints,
+    wanted: &'a Wanted<'a>,
+}
+
+impl Fleet for Seen<'_> {
+    type Group = Within;
+    type Choice = Choice;
+    type Begun = (Picked, InFlight);
+    type Fault = Fault;
+
+    #[inline]
+    fn pick(&mut self, tried: &[u32]) -> Pick {
+        self.cluster.balancing.pick(PickRequest { key: self.wanted.key, tried }, self.wanted.visible)
+    }
+
+    fn slot(choice: Choice) -> u32 {
+        choice.slot
+    }
+
+    #[inline]
+    fn is_open(&self, within: &Within, slot: u32) -> bool {
+        within.has(slot) && self.endpoints.get(slot).is_some_and(|local| local.endpoint.takes_new())
+    }
+
+    fn open<'a>(&'a self, within: &'a Within) -> impl Iterator<Item = Open> {
+        self.endpoints.untried(within, &[]).map(|local| {
+            let endpoint = &local.endpoint;
+            Open { slot: endpoint.slot, priority: endpoint.priority, has_room: endpoint.has_room() }
+        })
+    }
+
+    #[inline]
+    fn begin(&mut self, slot: u32, by: By<Choice>) -> Option<(Picked, InFlight)> {
+        let endpoint = self.endpoints.get(slot)?;
+        let flight = InFlight::begin(endpoint.clone())?;
+        let (choice, by) = match by {
+            By::Balancer(choice) => (Some(choice), PickedBy::Balancer),
+            By::Fallback => (None, PickedBy::Fallback),
+            By::Room => (None, PickedBy::Room),
+        };
+        Some((Picked { endpoint: endpoint.clone(), choice, by }, flight))
+    }
+
+    fn balancer_failed(&mut self, fault: Option<Fault>) {
+        let balancing = &self.cluster.balancing;
+        balancing.count_fallback(fault.unwrap_or_else(|| balancing.invalid_answer()));
+    }
+
+    fn random(&mut self, bound: usize) -> usize {
+        (self.cluster.next_random() % bound as u64) as usize
     }
 }

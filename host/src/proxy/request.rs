@@ -4,6 +4,7 @@ use std::time::Instant;
 use http::request::Parts;
 use http::{Method, Request, Response, response};
 use http_body::Body;
+use plimsoll_resilience::{self as resilience, Retry};
 
 use super::affinity::Affine;
 use super::answer;
@@ -187,16 +188,17 @@ impl Attempts<'_> {
             let (body, upload) = RequestBody::upload(body, limit, timer.clone(), config.timeouts.first_byte)?;
             (body, Some(upload))
         };
-        let mut tried: Vec<u32> = Vec::new();
+        let mut attempts = resilience::Attempts::new(config.max_attempts, repeatable);
         let link = self.link;
         let pass_on = |mut head: response::Parts| {
             headers::prepare_response(&mut head.headers);
             link.informational(head);
         };
         loop {
-            let wanted = Wanted { bound: self.bound.take(), key: self.key, visible: &self.visible, tried: &tried };
+            let wanted =
+                Wanted { bound: self.bound.take(), key: self.key, visible: &self.visible, tried: attempts.tried() };
             let (picked, flight) = match self.cluster.claim(&wanted) {
-                Claim::Begun(picked, flight) => (picked, flight),
+                Claim::Begun(begun) => begun,
                 // In a box: it is rare, and would make the future of every request larger.
                 Claim::Full => {
                     link.queued(true);
@@ -227,18 +229,17 @@ impl Attempts<'_> {
             };
             let kind = upload.as_ref().map_or(failed.error.kind, |upload| upload.blame(failed.error.kind));
             self.note_failure(&picked, kind, started);
-            tried.push(picked.endpoint.endpoint.slot);
-            let harmless = repeatable && kind == ErrorKind::UpstreamReset;
-            let again = failed.unsent.or_else(|| harmless.then(RequestBody::empty));
-            match again {
-                Some(again) if tried.len() < config.max_attempts => body = again,
-                _ => return Err(failed.error.blamed(kind)),
+            // Whose body was not touched, was not sent; a request that is repeatable has none.
+            let retry = if failed.unsent.is_some() { Retry::Allowed } else { kind.retry() };
+            if !attempts.failed(picked.endpoint.endpoint.slot, retry) {
+                return Err(failed.error.blamed(kind));
             }
+            body = failed.unsent.unwrap_or_else(RequestBody::empty);
         }
     }
 
     fn note_failure(&self, picked: &Picked, kind: ErrorKind, started: Instant) {
-        let class = OutcomeClass::of(kind);
+        let class = kind.outcome();
         if class == OutcomeClass::ConnectFailure {
             self.cluster.shard.connect(ConnectResult::Failed);
         }

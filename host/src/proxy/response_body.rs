@@ -138,7 +138,7 @@ impl Transfer {
         } else {
             self.exchange.failed(kind);
         }
-        self.tell(OutcomeClass::of(kind), Instant::now());
+        self.tell(kind.outcome(), Instant::now());
     }
 
     fn tell(mut self, class: OutcomeClass, now: Instant) -> (Exchange, InFlight) {

@@ -2,6 +2,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use plimsoll_resilience::Attempts;
 use tokio::net::TcpStream;
 
 use super::affinity::Affine;
@@ -65,7 +66,7 @@ async fn carry(
     let ended = relay.run().await;
     let class = match &ended {
         Ok(_) => OutcomeClass::Success,
-        Err(error) => OutcomeClass::of(error.kind),
+        Err(error) => error.kind.outcome(),
     };
     note(context, &cluster, &picked, class, Some(after), started);
     drop(flight);
@@ -90,11 +91,12 @@ async fn connect(
     mut bound: Option<Picked>,
     account: &mut TunnelRecord<'_>,
 ) -> Result<Connected, Error> {
-    let mut tried = Vec::new();
+    // Nothing of a connection that failed to come about was sent.
+    let mut attempts = Attempts::new(cluster.config.max_attempts, false);
     loop {
-        let wanted = Wanted { bound: bound.take(), key, visible, tried: &tried };
+        let wanted = Wanted { bound: bound.take(), key, visible, tried: attempts.tried() };
         let (picked, flight) = match cluster.claim(&wanted) {
-            Claim::Begun(picked, flight) => (picked, flight),
+            Claim::Begun(begun) => begun,
             Claim::Full => cluster.wait(context, wanted).await?,
             Claim::Nowhere => return Err(ErrorKind::NoEndpoint.into()),
         };
@@ -108,9 +110,8 @@ async fn connect(
             }
             Err(error) => {
                 cluster.shard.connect(ConnectResult::Failed);
-                note(context, cluster, &picked, OutcomeClass::of(error.kind), None, started);
-                tried.push(picked.endpoint.endpoint.slot);
-                if tried.len() >= cluster.config.max_attempts {
+                note(context, cluster, &picked, error.kind.outcome(), None, started);
+                if !attempts.failed(picked.endpoint.endpoint.slot, error.retry()) {
                     return Err(error);
                 }
             }

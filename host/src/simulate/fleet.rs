@@ -147,13 +147,11 @@ impl lab::Balancer for Fleet {
     fn end(&mut self, worker: u32, outcome: &lab::Outcome) {
         let Some(counters) = self.counters(worker, outcome.slot) else { return };
         counters.end();
-        match outcome.ending {
-            lab::Ending::Answered => counters.sample_first_byte(outcome.total_us),
-            lab::Ending::Error => {
-                counters.count_failure();
-                counters.sample_first_byte(outcome.total_us);
-            }
-            lab::Ending::Refused | lab::Ending::TimedOut => counters.count_failure(),
+        if outcome.class.is_failure() {
+            counters.count_failure();
+        }
+        if status(outcome.class) > 0 {
+            counters.sample_first_byte(outcome.total_us);
         }
     }
 
@@ -182,13 +180,17 @@ impl lab::Balancer for Fleet {
 }
 
 fn outcome(outcome: &lab::Outcome) -> Outcome {
-    let (class, status) = match outcome.ending {
-        lab::Ending::Answered => (OutcomeClass::Success, 200),
-        lab::Ending::Error => (OutcomeClass::ServerError, 500),
-        lab::Ending::Refused => (OutcomeClass::ConnectFailure, 0),
-        lab::Ending::TimedOut => (OutcomeClass::Timeout, 0),
-    };
+    let status = status(outcome.class);
     // Answers are heads without bodies here: the first byte is the last.
     let first_byte_us = if status == 0 { 0 } else { outcome.total_us };
-    Outcome { slot: outcome.slot, class, status, first_byte_us, total_us: outcome.total_us }
+    Outcome { slot: outcome.slot, class: outcome.class, status, first_byte_us, total_us: outcome.total_us }
+}
+
+/// 0 where there was no answer.
+fn status(class: OutcomeClass) -> u16 {
+    match class {
+        OutcomeClass::Success => 200,
+        OutcomeClass::ServerError => 500,
+        _ => 0,
+    }
 }

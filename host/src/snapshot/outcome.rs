@@ -1,38 +1,4 @@
-use crate::error::{ErrorKind, Origin};
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutcomeClass {
-    /// A response below 500; for TCP a connection that ended in order.
-    Success,
-    /// A response of 500 or above.
-    ServerError,
-    /// Refused, reset while being made, or not made in time.
-    ConnectFailure,
-    /// Connected, but no response in time.
-    Timeout,
-    /// Lost or broken after it was made.
-    Reset,
-    /// Ended for a reason that is not the endpoint's: the client went away, or nobody said anything.
-    ClientAbort,
-}
-
-impl OutcomeClass {
-    /// What a failure says of the endpoint at which it happened.
-    pub fn of(error: ErrorKind) -> Self {
-        match error {
-            ErrorKind::ConnectFailure | ErrorKind::ConnectTimeout => Self::ConnectFailure,
-            ErrorKind::FirstByteTimeout | ErrorKind::BodyTimeout => Self::Timeout,
-            error if error.origin() == Origin::Endpoint => Self::Reset,
-            _ => Self::ClientAbort,
-        }
-    }
-
-    /// True for what the endpoint is to blame for.
-    pub fn is_failure(self) -> bool {
-        !matches!(self, Self::Success | Self::ClientAbort)
-    }
-}
+pub use plimsoll_resilience::OutcomeClass;
 
 /// What became of one attempt; told once to whoever wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
