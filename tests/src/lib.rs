@@ -7,7 +7,9 @@ mod endpoint;
 mod gate;
 mod guests;
 mod http2;
+mod http2_endpoint;
 mod nginx;
+mod process;
 mod proxy;
 mod refusing;
 
@@ -17,7 +19,9 @@ pub use endpoint::{Endpoint, Script, read_request};
 pub use gate::Gate;
 pub use guests::{example_plugin, guest, guest_path, specimen, wasi_guest_path};
 pub use http2::{Begun, Http2, Http2Response};
+pub use http2_endpoint::{Frame, Http2Endpoint, STATUS_200};
 pub use nginx::{Nginx, free_address, self_signed};
+pub use process::{Process, python};
 pub use proxy::{Proxy, Signal};
 pub use refusing::Refusing;
 

@@ -12,6 +12,7 @@ mod gate;
 mod hashing;
 mod http1;
 mod http2;
+mod http2_upstream;
 mod kept;
 mod lifecycle;
 mod limits;

@@ -5,13 +5,17 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
+    ("nghttpd", "nghttp2-server"),
     ("openssl", "openssl"),
     ("dnsmasq", "dnsmasq-base"),
+    ("python3", "python3"),
 ];
+/// Packages of PyPI that programs of the tests import, into a Python of their own.
+const PYTHON_PACKAGES: [&str; 1] = ["grpcio==1.85.3"];
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
 
 /// Sees to it that all that the tests need is there.
@@ -20,7 +24,27 @@ pub(crate) fn ensure() -> Result<()> {
         run(Command::new("rustup").args(["target", "add", target]).current_dir(root()).stderr(Stdio::null()))
             .with_context(|| format!("the compiler has no {target}; add it with `rustup target add {target}`"))?;
     }
-    ensure_programs(&PROGRAMS)
+    ensure_programs(&PROGRAMS)?;
+    ensure_python()
+}
+
+/// Makes `target/python` with the packages that are wanted, unless it is there.
+fn ensure_python() -> Result<()> {
+    let directory = root().join("target/python");
+    let (stamp, wanted) = (directory.join("packages"), PYTHON_PACKAGES.join("\n"));
+    if std::fs::read_to_string(&stamp).is_ok_and(|packages| packages == wanted) {
+        return Ok(());
+    }
+    if run(Command::new("python3").args(["-c", "import ensurepip, venv"]).stderr(Stdio::null())).is_err() {
+        ensure_programs(&[("python3-venv", "python3-venv")])?;
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory))
+        .context("a Python for the tests could not be made")?;
+    run(Command::new(directory.join("bin/python"))
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(PYTHON_PACKAGES))
+    .context("packages of PyPI could not be installed")?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("{} cannot be written", stamp.display()))
 }
 
 /// Installs what is missing, where that is possible.

@@ -12,7 +12,7 @@ use super::file::read_at_most;
 use super::model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Discover, Endpoint,
     Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart,
-    Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart, Underscores,
+    Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart, Underscores, UpstreamProtocol,
 };
 use super::network::{Network, Networks};
 use super::quantity::{Span, SpanOrOff};
@@ -299,6 +299,10 @@ impl Checker<'_> {
             max_connections: cluster.max_connections,
             discover: self.discover(&part("discover"), cluster.discover),
             name: cluster.name,
+            protocol: match cluster.protocol {
+                schema::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,
+                schema::UpstreamProtocol::Http2 => UpstreamProtocol::Http2,
+            },
         }
     }
 

@@ -32,6 +32,7 @@ pub use model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Conformance, Destination, Discover,
     Endpoint, Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes,
     PathPart, Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart, SocketKey, Underscores,
+    UpstreamProtocol,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;

@@ -164,6 +164,14 @@ impl Protocol {
     }
 }
 
+/// What is spoken to endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    Http1,
+    /// With prior knowledge.
+    Http2,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forwarded {
     Append,
@@ -233,6 +241,7 @@ pub struct ListenerLimits {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
     pub name: String,
+    pub protocol: UpstreamProtocol,
     pub balancer: PluginUse,
     /// The outermost first.
     pub partitioners: Vec<PluginUse>,

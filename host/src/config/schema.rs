@@ -245,6 +245,15 @@ pub(super) enum Protocol {
     Tcp,
 }
 
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(super) enum UpstreamProtocol {
+    #[default]
+    Http1,
+    Http2,
+}
+
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -329,6 +338,16 @@ impl Default for ListenerLimits {
 pub(super) struct Cluster {
     /// What routes call it.
     pub(super) name: String,
+    /// What is spoken to the endpoints of HTTP listeners: `http1`, or `http2` in the clear with prior knowledge, as gRPC
+    /// servers do without TLS. With `http2`, up to 128 requests of a worker share a connection, or as many as the endpoint
+    /// allows (SETTINGS_MAX_CONCURRENT_STREAMS); the next one gets another connection. `max_connections` bounds the
+    /// requests, not these connections, of which `pool` bounds the idle ones. Of an answer that its client does not take,
+    /// an endpoint may send 256 KiB ahead (the window of a stream; the window of the connection is as large as may be, so
+    /// that no client holds up another). Requests that the endpoint has not acted on (REFUSED_STREAM, above the last
+    /// stream of a GOAWAY) are sent elsewhere. Heads of answers are up to 64 KiB. Probes of `http` speak HTTP/1.1: of an
+    /// endpoint that knows HTTP/2 alone, probe another `port`, or by `tcp`. Default: http1.
+    #[serde(default)]
+    pub(super) protocol: UpstreamProtocol,
     /// The plugin that picks an endpoint. Default: least-request, which takes the better of two random ones.
     pub(super) balancer: Option<PluginUse>,
     /// Plugins that divide the endpoints into groups and choose one; the balancer picks inside it. The first of several

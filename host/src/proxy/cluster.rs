@@ -186,6 +186,7 @@ impl Cluster {
 
     fn pool_settings(&self) -> PoolSettings {
         PoolSettings {
+            protocol: self.config.protocol,
             idle_connections: self.config.pool.idle_connections,
             idle_timeout: self.config.pool.idle_timeout,
             connect_timeout: self.config.timeouts.connect,

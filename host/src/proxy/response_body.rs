@@ -120,9 +120,8 @@ impl Transfer {
         let now = Instant::now();
         let (exchange, flight) = self.tell(class, now);
         exchange.end(now);
-        if let Some(connection) = answer.into_connection() {
-            flight.endpoint().pool.put(connection, now);
-        }
+        answer.finish(now);
+        drop(flight);
     }
 
     /// What the endpoint says of its load behind the answer, as gRPC servers do.

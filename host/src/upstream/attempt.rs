@@ -3,8 +3,9 @@ use std::time::{Duration, Instant};
 use http::request;
 use http::response;
 
+use super::answer_body::AnswerBody;
 use super::endpoint::LocalEndpoint;
-use super::http1::{AnswerBody, Connection, Failure};
+use super::lease::{Failure, Lease};
 use super::request_body::RequestBody;
 use crate::error::{Error, ErrorKind};
 use crate::timer::{Timer, Timers};
@@ -38,30 +39,30 @@ pub struct AttemptError {
     pub error: Error,
     /// The body, when no byte of the request was sent: it may be tried elsewhere, whatever it asks for.
     pub unsent: Option<RequestBody>,
-    /// It failed on a kept connection, which the endpoint may just have closed.
-    reused: bool,
+    /// It failed with a connection that others have used before, which the endpoint may just have closed.
+    stale: bool,
 }
 
 impl Attempt<'_> {
-    /// Sends the request on a kept or a new connection. A kept connection that turns out closed before anything was
-    /// sent is replaced by another. One that closes while the request is under way is the endpoint's right too: if the
-    /// request is repeatable, it is sent once more, on a new connection. What the endpoint answers in advance (1xx) goes to
+    /// Sends the request on a connection that is there or on a new one. One that turns out closed before anything was sent
+    /// is replaced by another. One that closes while the request is under way is the endpoint's right too: if the request
+    /// is repeatable, it is sent once more, on a new connection. What the endpoint answers in advance (1xx) goes to
     /// `interim`.
     pub async fn send(&self, mut body: RequestBody, interim: &dyn Fn(response::Parts)) -> Result<Answer, AttemptError> {
         let mut kept_allowed = true;
         loop {
             let kept = kept_allowed.then(|| self.endpoint.pool.take()).flatten();
-            let (connection, reused) = match kept {
-                Some(connection) => (connection, true),
+            let lease = match kept {
+                Some(lease) => lease,
                 // In a box: it is rare, and would make the future of every request larger.
                 None => match Box::pin(self.endpoint.pool.connect(self.timers)).await {
-                    Ok(connection) => (connection, false),
-                    Err(error) => return Err(AttemptError { error, unsent: Some(body), reused: false }),
+                    Ok(lease) => lease,
+                    Err(error) => return Err(AttemptError { error, unsent: Some(body), stale: false }),
                 },
             };
-            match self.send_on(connection, reused, body, interim).await {
-                Err(AttemptError { unsent: Some(unsent), reused: true, .. }) => body = unsent,
-                Err(failed) if failed.reused && failed.error.kind == ErrorKind::UpstreamReset && self.repeatable => {
+            match self.send_on(lease, body, interim).await {
+                Err(AttemptError { unsent: Some(unsent), stale: true, .. }) => body = unsent,
+                Err(failed) if failed.stale && failed.error.kind == ErrorKind::UpstreamReset && self.repeatable => {
                     kept_allowed = false;
                     body = RequestBody::empty();
                 }
@@ -72,8 +73,7 @@ impl Attempt<'_> {
 
     async fn send_on(
         &self,
-        connection: Box<Connection>,
-        reused: bool,
+        lease: Lease,
         body: RequestBody,
         interim: &dyn Fn(response::Parts),
     ) -> Result<Answer, AttemptError> {
@@ -81,12 +81,15 @@ impl Attempt<'_> {
             Some(timeout) => self.timer.arm(timeout),
             None => self.timer.disarm(),
         }
-        let answered = self.timer.bound(connection.exchange(self.head, body, interim)).await;
+        let reused = lease.is_reused();
+        let answered = self.timer.bound(lease.exchange(self.head, body, interim)).await;
         self.timer.disarm();
         match answered {
             Ok(Ok((head, body))) => Ok(Answer { head, body, reused, first_byte: self.started.elapsed() }),
-            Ok(Err(Failure { error, unsent })) => Err(AttemptError { error, unsent, reused }),
-            Err(_elapsed) => Err(AttemptError { error: ErrorKind::FirstByteTimeout.into(), unsent: None, reused }),
+            Ok(Err(Failure { error, unsent, stale })) => Err(AttemptError { error, unsent, stale }),
+            Err(_elapsed) => {
+                Err(AttemptError { error: ErrorKind::FirstByteTimeout.into(), unsent: None, stale: false })
+            }
         }
     }
 }

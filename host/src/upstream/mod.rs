@@ -1,13 +1,20 @@
-//! The side towards the endpoints: dial, keep connections, one attempt, and the body that comes back.
+//! The side towards the endpoints: dial, lease connections, one attempt, and the body that comes back. `pool` has the
+//! connections of a worker to an endpoint; a `lease` of one speaks its protocol, of which `http1` and `http2` know one each.
 
+mod answer_body;
 mod attempt;
+mod dial;
 mod endpoint;
+mod exclusive;
 mod http1;
+mod http2;
+mod lease;
 mod pool;
 mod request_body;
 
+pub use answer_body::AnswerBody;
 pub use attempt::{Answer, Attempt, AttemptError};
+pub use dial::{PoolSettings, connect};
 pub use endpoint::{InFlight, LocalEndpoint};
-pub use http1::AnswerBody;
-pub use pool::{Pool, PoolSettings, connect};
+pub use pool::Pool;
 pub use request_body::{RequestBody, UploadState};

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 
 /// The body of an answer, with the connection on which it comes. Dropped before its end, it closes the connection.
 #[derive(Debug)]
-pub struct AnswerBody {
+pub(in crate::upstream) struct AnswerBody {
     connection: Box<Connection>,
     decoder: BodyDecoder,
     /// The endpoint keeps the connection.
@@ -23,16 +23,16 @@ impl AnswerBody {
     }
 
     /// True once everything has been taken.
-    pub fn is_ended(&self) -> bool {
+    pub(in crate::upstream) fn is_ended(&self) -> bool {
         self.decoder.is_ended()
     }
 
-    pub fn size_hint(&self) -> SizeHint {
+    pub(in crate::upstream) fn size_hint(&self) -> SizeHint {
         self.decoder.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 
     /// The body whole, when all of it has come together with the head. Nothing is taken otherwise.
-    pub fn take_whole(&mut self) -> Result<Option<Bytes>, Error> {
+    pub(in crate::upstream) fn take_whole(&mut self) -> Result<Option<Bytes>, Error> {
         let here = self.connection.read.len() as u64;
         if self.decoder.remaining().is_none_or(|length| length > here) {
             return Ok(None);
@@ -42,7 +42,10 @@ impl AnswerBody {
     }
 
     /// The next piece; none at the end.
-    pub fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub(in crate::upstream) fn poll_frame(
+        &mut self,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
             match self.decoder.take(&mut self.connection.read) {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
@@ -63,7 +66,7 @@ impl AnswerBody {
     }
 
     /// The connection, if it can take another request.
-    pub fn into_connection(mut self) -> Option<Box<Connection>> {
+    pub(in crate::upstream) fn into_connection(mut self) -> Option<Box<Connection>> {
         if !(self.keeps && self.decoder.is_ended() && self.connection.is_clean()) {
             return None;
         }

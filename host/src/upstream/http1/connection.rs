@@ -19,7 +19,7 @@ use crate::upstream::RequestBody;
 
 /// A connection to an endpoint, for one request at a time.
 #[derive(Debug)]
-pub struct Connection {
+pub(in crate::upstream) struct Connection {
     socket: Socket,
     /// What was read and not used yet.
     pub(super) read: BytesMut,
@@ -51,7 +51,7 @@ impl Drop for UploadTask {
 
 /// A request without an answer.
 #[derive(Debug)]
-pub struct Failure {
+pub(in crate::upstream) struct Failure {
     pub error: Error,
     /// The body, when no byte of the request was sent.
     pub unsent: Option<RequestBody>,
@@ -65,12 +65,12 @@ const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128 };
 const INFORMATIONAL: usize = 32;
 
 impl Connection {
-    pub fn new(stream: TcpStream) -> Self {
+    pub(in crate::upstream) fn new(stream: TcpStream) -> Self {
         Self { socket: Socket::Whole(stream), read: BytesMut::new(), room: ROOM, out: Vec::with_capacity(1024) }
     }
 
     /// False once the endpoint has closed the connection, or has sent something that nobody asked for.
-    pub fn is_idle(&self) -> bool {
+    pub(in crate::upstream) fn is_idle(&self) -> bool {
         let Socket::Whole(stream) = &self.socket else { return false };
         // Costs no system call unless something has happened.
         matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -78,7 +78,7 @@ impl Connection {
 
     /// Sends a request and waits for the head of its answer; heads of answers in advance go to `interim`. The body that comes with it owns the connection, and gives
     /// it back at its end.
-    pub async fn exchange(
+    pub(in crate::upstream) async fn exchange(
         mut self: Box<Self>,
         head: &request::Parts,
         body: RequestBody,

@@ -5,5 +5,5 @@ mod answer_body;
 mod connection;
 mod upload;
 
-pub use answer_body::AnswerBody;
+pub(super) use answer_body::AnswerBody;
 pub(super) use connection::{Connection, Failure};

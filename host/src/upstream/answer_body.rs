@@ -1,0 +1,74 @@
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::exclusive::ExclusivePool;
+use super::{http1, http2};
+use crate::error::Error;
+
+/// The body of an answer, with its lease of a connection. Dropped before its end, it ends the connection of HTTP/1.1, or
+/// its stream of HTTP/2.
+#[derive(Debug)]
+pub struct AnswerBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Http1(http1::AnswerBody, Rc<ExclusivePool>),
+    Http2(Box<http2::AnswerBody>),
+}
+
+impl AnswerBody {
+    pub(super) fn http1(body: http1::AnswerBody, pool: Rc<ExclusivePool>) -> Self {
+        Self(Kind::Http1(body, pool))
+    }
+
+    pub(super) fn http2(body: http2::AnswerBody) -> Self {
+        Self(Kind::Http2(Box::new(body)))
+    }
+
+    /// True once everything has been taken.
+    pub fn is_ended(&self) -> bool {
+        match &self.0 {
+            Kind::Http1(body, _) => body.is_ended(),
+            Kind::Http2(body) => body.is_ended(),
+        }
+    }
+
+    pub fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Http1(body, _) => body.size_hint(),
+            Kind::Http2(body) => body.size_hint(),
+        }
+    }
+
+    /// The body whole, when all of it has come together with the head. Nothing is taken otherwise.
+    pub fn take_whole(&mut self) -> Result<Option<Bytes>, Error> {
+        match &mut self.0 {
+            Kind::Http1(body, _) => body.take_whole(),
+            Kind::Http2(body) => Ok(body.is_ended().then(Bytes::new)),
+        }
+    }
+
+    /// The next piece; none at the end.
+    pub fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.0 {
+            Kind::Http1(body, _) => body.poll_frame(task),
+            Kind::Http2(body) => body.poll_frame(task),
+        }
+    }
+
+    /// Gives the connection back, if it can take another request.
+    pub fn finish(self, now: Instant) {
+        match self.0 {
+            Kind::Http1(body, pool) => {
+                if let Some(connection) = body.into_connection() {
+                    pool.put(connection, now);
+                }
+            }
+            Kind::Http2(lease) => drop(lease),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body::{Frame, SizeHint};
+use tokio::task::JoinHandle;
+
+use super::connection::broken;
+use super::pool::Lease;
+use super::upload::Upload;
+use crate::error::Error;
+
+/// The body of an answer, with its place on the connection. Dropped before its end, it resets its stream.
+#[derive(Debug)]
+pub(in crate::upstream) struct AnswerBody {
+    stream: RecvStream,
+    /// Bytes still to come, if the head has told.
+    remaining: Option<u64>,
+    data_ended: bool,
+    ended: bool,
+    /// Of a request that is still being sent while its answer comes; it ends with the answer.
+    upload: Option<UploadTask>,
+    _lease: Lease,
+}
+
+#[derive(Debug)]
+struct UploadTask(JoinHandle<()>);
+
+impl Drop for UploadTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl AnswerBody {
+    pub(super) fn new(stream: RecvStream, fields: &HeaderMap, lease: Lease) -> Self {
+        let ended = stream.is_end_stream();
+        let told = fields.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let remaining = if ended { Some(0) } else { told };
+        Self { stream, remaining, data_ended: ended, ended, upload: None, _lease: lease }
+    }
+
+    /// Lets an upload go on by itself while the answer streams, as the two directions of a gRPC stream do.
+    pub(super) fn upload_aside(&mut self, mut upload: Upload) {
+        let task = tokio::task::spawn_local(async move {
+            // The answer tells how it ends.
+            let _ = poll_fn(|task| upload.poll(task)).await;
+        });
+        self.upload = Some(UploadTask(task));
+    }
+
+    /// True once everything has been taken.
+    pub(in crate::upstream) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(in crate::upstream) fn size_hint(&self) -> SizeHint {
+        self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+
+    /// The next piece; none at the end. What was taken makes room in the stream's window, so that an endpoint sends no
+    /// faster than the client reads.
+    pub(in crate::upstream) fn poll_frame(
+        &mut self,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        while !self.data_ended {
+            match ready!(self.stream.poll_data(task)) {
+                Some(Ok(data)) => {
+                    // It fails for streams that are over, which need no window.
+                    let _ = self.stream.flow_control().release_capacity(data.len());
+                    self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(data.len() as u64));
+                    self.ended = self.stream.is_end_stream();
+                    self.data_ended = self.ended;
+                    if !data.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(broken(error)))),
+                None => self.data_ended = true,
+            }
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let trailers = ready!(self.stream.poll_trailers(task));
+        self.ended = true;
+        Poll::Ready(trailers.map_err(broken).transpose().map(|trailers| trailers.map(Frame::trailers)))
+    }
+}

@@ -1,0 +1,149 @@
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream};
+use http::{Response, StatusCode, request, response};
+use http_body::Body;
+
+use super::answer_body::AnswerBody;
+use super::connection::{Connection, broken};
+use super::pool::Lease;
+use super::request_head;
+use super::upload::{Upload, UploadError};
+use crate::error::{Error, ErrorKind};
+use crate::upstream::RequestBody;
+
+/// Heads of 1xx before the answer proper.
+const INFORMATIONAL: usize = 32;
+
+/// A request without an answer.
+#[derive(Debug)]
+pub(in crate::upstream) struct Failure {
+    pub(in crate::upstream) error: Error,
+    /// The body, when the endpoint has not acted on any of the request, and nothing of the body was sent.
+    pub(in crate::upstream) unsent: Option<RequestBody>,
+    /// The connection is gone, not just the stream.
+    pub(in crate::upstream) lost_connection: bool,
+}
+
+/// Sends a request and waits for the head of its answer; heads of answers in advance go to `interim`.
+pub(in crate::upstream) async fn exchange(
+    lease: Lease,
+    head: &request::Parts,
+    body: RequestBody,
+    interim: &dyn Fn(response::Parts),
+) -> Result<(response::Parts, AnswerBody), Failure> {
+    let mut sender = lease.sender();
+    let is_last = body.is_end_stream();
+    let request = request_head::form(head, body.size_hint().exact());
+    let sent = match poll_fn(|task| sender.poll_ready(task)).await {
+        Ok(()) => sender.send_request(request, is_last),
+        Err(error) => Err(error),
+    };
+    let (mut answer, stream) = match sent {
+        Ok(sent) => sent,
+        // The endpoint has said goodbye, or every number of a stream has been used.
+        Err(error) => {
+            lease.retire();
+            return Err(Failure { error: broken(error), unsent: Some(body), lost_connection: true });
+        }
+    };
+    let mut doubt = Doubt::begin(&lease);
+    let mut upload = Upload::new(body, stream);
+    let mut sending = true;
+    let mut informational = 0;
+    let answered = poll_fn(|task| {
+        if sending && let Poll::Ready(sent) = upload.poll(task) {
+            sending = false;
+            if let Err(UploadError::Body(error)) = sent {
+                return Poll::Ready(Err(Ended::Ours(error)));
+            }
+        }
+        poll_head(&mut answer, &mut informational, interim, task)
+    })
+    .await;
+    doubt.dispelled();
+    match answered {
+        Ok(response) => {
+            let (parts, stream) = response.into_parts();
+            let mut body = AnswerBody::new(stream, &parts.headers, lease);
+            if sending {
+                body.upload_aside(upload);
+            }
+            Ok((parts, body))
+        }
+        Err(Ended::Ours(error)) => Err(Failure { error, unsent: None, lost_connection: false }),
+        Err(Ended::Theirs(error)) => {
+            let lost_connection = !error.is_reset();
+            if lost_connection {
+                lease.retire();
+            }
+            // RFC 9113 sections 6.8 and 8.7: it has not been acted on, and may be sent again whatever it asks for.
+            let refused = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
+            let unsent = if error.is_remote() && refused { upload.unsent() } else { None };
+            Err(Failure { error: broken(error), unsent, lost_connection })
+        }
+    }
+}
+
+/// Whether the endpoint is still there, while it is waited for. When the wait is given up, and nothing at all has come on the
+/// connection meanwhile, nothing new begins on it: it may lead nowhere, which the system would notice after minutes.
+struct Doubt {
+    connection: Rc<Connection>,
+    heard: u64,
+    began: Instant,
+}
+
+/// A client may give up sooner, of a connection that is well.
+const PATIENT: Duration = Duration::from_secs(1);
+
+impl Doubt {
+    fn begin(lease: &Lease) -> Self {
+        let connection = lease.connection().clone();
+        Self { heard: connection.heard(), connection, began: Instant::now() }
+    }
+
+    fn dispelled(&mut self) {
+        self.heard = u64::MAX;
+    }
+}
+
+impl Drop for Doubt {
+    fn drop(&mut self) {
+        if self.heard == self.connection.heard() && self.began.elapsed() >= PATIENT {
+            self.connection.retire();
+        }
+    }
+}
+
+/// What ended an exchange.
+enum Ended {
+    /// The client's side, or what the endpoint may not do.
+    Ours(Error),
+    Theirs(h2::Error),
+}
+
+fn poll_head(
+    answer: &mut ResponseFuture,
+    informational: &mut usize,
+    interim: &dyn Fn(response::Parts),
+    task: &mut Context<'_>,
+) -> Poll<Result<Response<RecvStream>, Ended>> {
+    while let Poll::Ready(Some(head)) = answer.poll_informational(task) {
+        let (head, ()) = head.map_err(Ended::Theirs)?.into_parts();
+        *informational += 1;
+        // There is no other protocol to switch to (RFC 9113 section 8.6).
+        if head.status == StatusCode::SWITCHING_PROTOCOLS || *informational > INFORMATIONAL {
+            return Poll::Ready(Err(Ended::Ours(Error::new(ErrorKind::UpstreamProtocol, "unexpected 1xx"))));
+        }
+        // The proxy has told the client to go on by itself.
+        if head.status != StatusCode::CONTINUE {
+            interim(head);
+        }
+    }
+    Pin::new(answer).poll(task).map_err(Ended::Theirs)
+}

@@ -1,0 +1,94 @@
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::SendStream;
+use http_body::Body;
+
+use super::request_head;
+use crate::error::Error;
+use crate::upstream::RequestBody;
+
+/// A request's body on its way to the endpoint, at the pace at which the endpoint opens its windows.
+#[derive(Debug)]
+pub(super) struct Upload {
+    body: RequestBody,
+    stream: SendStream<Bytes>,
+    /// Taken from the body, and not sent yet.
+    piece: Bytes,
+    /// Something of the body has been taken, so that it cannot be sent again.
+    began: bool,
+    ended: bool,
+}
+
+/// Why an upload ended before its end.
+#[derive(Debug)]
+pub(super) enum UploadError {
+    /// The client's side.
+    Body(Error),
+    /// The endpoint takes no more. It may have answered all the same.
+    Stream,
+}
+
+impl Upload {
+    /// The head of the request has been sent on `stream`.
+    pub(super) fn new(body: RequestBody, stream: SendStream<Bytes>) -> Self {
+        let ended = body.is_end_stream();
+        Self { body, stream, piece: Bytes::new(), began: false, ended }
+    }
+
+    /// Sends what can be sent; ready once all of it has been.
+    pub(super) fn poll(&mut self, task: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
+        loop {
+            ready!(self.poll_send(task))?;
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(task)) {
+                None => self.send(Bytes::new(), true)?,
+                Some(frame) => {
+                    self.began = true;
+                    match frame.map_err(UploadError::Body)?.into_data() {
+                        Ok(data) => self.piece = data,
+                        Err(frame) => self.end_with_trailers(frame)?,
+                    }
+                }
+            }
+        }
+    }
+
+    /// The body, if nothing of it was sent.
+    pub(super) fn unsent(self) -> Option<RequestBody> {
+        (!self.began).then_some(self.body)
+    }
+
+    /// Sends the piece that is there.
+    fn poll_send(&mut self, task: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
+        while !self.piece.is_empty() {
+            self.stream.reserve_capacity(self.piece.len());
+            // It tells of capacity that is new, not of what is there.
+            while self.stream.capacity() == 0 {
+                match ready!(self.stream.poll_capacity(task)) {
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return Poll::Ready(Err(UploadError::Stream)),
+                }
+            }
+            let part = self.piece.split_to(self.stream.capacity().min(self.piece.len()));
+            let is_last = self.piece.is_empty() && self.body.is_end_stream();
+            self.send(part, is_last)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn send(&mut self, data: Bytes, is_last: bool) -> Result<(), UploadError> {
+        self.ended = is_last;
+        self.stream.send_data(data, is_last).map_err(|_| UploadError::Stream)
+    }
+
+    fn end_with_trailers(&mut self, frame: http_body::Frame<Bytes>) -> Result<(), UploadError> {
+        let Ok(mut trailers) = frame.into_trailers() else { return self.send(Bytes::new(), true) };
+        request_head::remove_connection_specific(&mut trailers);
+        self.ended = true;
+        self.stream.send_trailers(trailers).map_err(|_| UploadError::Stream)
+    }
+}
