@@ -269,3 +269,19 @@ fn a_body_of_one_length_is_sent_as_one_of_that_length() {
     assert!(seen.contains("content-length: 100000\r\n") && seen.ends_with(&format!("\r\n\r\n{body}")));
     assert_eq!(seen.matches("content-length").count(), 1);
 }
+
+#[test]
+fn how_large_heads_of_answers_may_be_is_a_setting() {
+    let fields: String = (0..200).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let endpoint = Endpoint::answering(format!("HTTP/1.1 200 OK\r\n{fields}content-length: 2\r\n\r\nok"));
+    let many = in_front_of(&[&endpoint], "", "max_attempts: 1");
+    assert_eq!(get(many.address("web"), "/").status, 502);
+    let allowed = in_front_of(&[&endpoint], "", "limits: { header_count: 300 }");
+    assert_eq!(get(allowed.address("web"), "/").status, 200);
+    let large =
+        Endpoint::answering(format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 2\r\n\r\nok", "y".repeat(80_000)));
+    let bounded = in_front_of(&[&large], "", "max_attempts: 1");
+    assert_eq!(get(bounded.address("web"), "/").status, 502);
+    let allowed = in_front_of(&[&large], "", "limits: { header_bytes: 128KiB }");
+    assert_eq!(get(allowed.address("web"), "/").status, 200);
+}

@@ -10,12 +10,13 @@ use serde_json::{Map, Value};
 use super::errors::ConfigErrors;
 use super::file::read_at_most;
 use super::model::{
-    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Destination, Discover, Endpoint,
-    Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart,
-    Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart, Underscores, UpstreamProtocol,
+    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterLimits, ClusterTimeouts, Config, Destination,
+    Discover, Endpoint, Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput,
+    NetworkPrefixes, PathPart, Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart,
+    Underscores, UpstreamProtocol,
 };
 use super::network::{Network, Networks};
-use super::quantity::{Span, SpanOrOff};
+use super::quantity::{Size, Span, SpanOrOff};
 use super::schema;
 use super::source::Source;
 use super::structure::Mistake;
@@ -283,6 +284,10 @@ impl Checker<'_> {
                 first_byte: self.timeout(&part("timeouts/first_byte"), cluster.timeouts.first_byte),
                 body_idle: self.timeout(&part("timeouts/body_idle"), cluster.timeouts.body_idle),
             },
+            limits: ClusterLimits {
+                header_bytes: self.header_bytes(&part("limits"), &cluster.limits.header_bytes),
+                header_count: cluster.limits.header_count as usize,
+            },
             pool: Pool {
                 idle_connections: cluster.pool.idle_connections as usize,
                 idle_timeout: cluster.pool.idle_timeout.0,
@@ -475,18 +480,22 @@ impl Checker<'_> {
     }
 
     fn listener_limits(&mut self, path: &str, limits: schema::ListenerLimits) -> ListenerLimits {
-        let header_bytes = limits.header_bytes.0;
-        if !HEADER_BYTES.contains(&header_bytes) {
-            let message = format!("expected 8KiB to 1MiB, found {header_bytes} bytes");
-            self.mistake(&format!("{path}/limits/header_bytes"), message);
-        }
+        let header_bytes = self.header_bytes(&format!("{path}/limits"), &limits.header_bytes);
         ListenerLimits {
             connections: limits.connections as usize,
             header_count: limits.header_count as usize,
-            header_bytes: usize::try_from(header_bytes).unwrap_or(usize::MAX),
+            header_bytes,
             body_bytes: limits.body_bytes.0,
             concurrent_streams: limits.concurrent_streams,
         }
+    }
+
+    fn header_bytes(&mut self, path: &str, bytes: &Size) -> usize {
+        if !HEADER_BYTES.contains(&bytes.0) {
+            let message = format!("expected 8KiB to 1MiB, found {} bytes", bytes.0);
+            self.mistake(&format!("{path}/header_bytes"), message);
+        }
+        usize::try_from(bytes.0).unwrap_or(usize::MAX)
     }
 
     fn listener_timeouts(&mut self, path: &str, timeouts: &schema::ListenerTimeouts) -> ListenerTimeouts {

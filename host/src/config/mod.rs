@@ -29,10 +29,10 @@ pub use errors::{ConfigError, ConfigErrors};
 use file::MAX_BYTES;
 pub(crate) use file::read_file;
 pub use model::{
-    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterTimeouts, Config, Conformance, Destination, Discover,
-    Endpoint, Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes,
-    PathPart, Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart, SocketKey, Underscores,
-    UpstreamProtocol,
+    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterLimits, ClusterTimeouts, Config, Conformance,
+    Destination, Discover, Endpoint, Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput,
+    NetworkPrefixes, PathPart, Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart,
+    SocketKey, Underscores, UpstreamProtocol,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;

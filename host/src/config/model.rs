@@ -253,6 +253,7 @@ pub struct Cluster {
     pub load_reports: bool,
     pub queue: Queue,
     pub timeouts: ClusterTimeouts,
+    pub limits: ClusterLimits,
     pub pool: Pool,
     pub endpoints: Vec<Endpoint>,
     /// For endpoints that do not say it themselves; 0 is no bound.
@@ -349,6 +350,12 @@ pub struct ClusterTimeouts {
     pub connect: Option<Duration>,
     pub first_byte: Option<Duration>,
     pub body_idle: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterLimits {
+    pub header_bytes: usize,
+    pub header_count: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -390,6 +390,9 @@ pub(super) struct Cluster {
     /// How long endpoints are waited for.
     #[serde(default)]
     pub(super) timeouts: ClusterTimeouts,
+    /// How large the heads of answers may be; the client of one that is larger gets 502.
+    #[serde(default)]
+    pub(super) limits: ClusterLimits,
     /// Connections that are kept for further requests.
     #[serde(default)]
     pub(super) pool: Pool,
@@ -538,6 +541,23 @@ impl Default for ClusterTimeouts {
 
 fn seconds(seconds: u64) -> SpanOrOff {
     SpanOrOff(Some(Duration::from_secs(seconds)))
+}
+
+/// How large the heads of answers may be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ClusterLimits {
+    /// Size of an answer's head, from 8KiB to 1MiB. Default: 64KiB.
+    pub(super) header_bytes: Size,
+    /// Header fields of an answer. Default: 128.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) header_count: u32,
+}
+
+impl Default for ClusterLimits {
+    fn default() -> Self {
+        Self { header_bytes: Size(64 << 10), header_count: 128 }
+    }
 }
 
 /// Connections that are kept for further requests.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use plimsoll_http1::HeadLimits;
 use plimsoll_resilience::{By, Fleet, Open, claim};
 
 use super::attributes::Visible;
@@ -190,6 +191,7 @@ impl Cluster {
             idle_connections: self.config.pool.idle_connections,
             idle_timeout: self.config.pool.idle_timeout,
             connect_timeout: self.config.timeouts.connect,
+            head_limits: HeadLimits { bytes: self.config.limits.header_bytes, fields: self.config.limits.header_count },
         }
     }
 

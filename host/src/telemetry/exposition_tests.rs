@@ -14,7 +14,7 @@ fn small_registry() -> Registry {
         let listener = registry.listener(worker, "web");
         drop(listener.connection());
         listener.refused(Refusal::Limit);
-        listener.bad_request(BadRequest::BadHost);
+        listener.bad_request(BadRequest::Parse);
         listener.bytes(Direction::In, 100);
         listener.bytes(Direction::Out, 1000);
         std::mem::forget(listener.connection());

@@ -109,11 +109,8 @@ labels! {
     BadRequest {
         Parse = "parse",
         HeaderTooLarge = "header_too_large",
-        ConflictingLength = "conflicting_length",
-        BadHost = "bad_host",
         BodyTooLarge = "body_too_large",
         Timeout = "timeout",
-        Other = "other",
     }
 }
 

@@ -2,6 +2,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use plimsoll_http1::HeadLimits;
 use tokio::net::TcpStream;
 
 use crate::config::UpstreamProtocol;
@@ -17,6 +18,8 @@ pub struct PoolSettings {
     /// How long a connection is kept without use.
     pub idle_timeout: Duration,
     pub connect_timeout: Option<Duration>,
+    /// Bounds of an answer's head.
+    pub head_limits: HeadLimits,
 }
 
 /// Connects to an endpoint.

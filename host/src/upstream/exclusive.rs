@@ -43,7 +43,7 @@ impl ExclusivePool {
     /// Makes a new connection.
     pub(super) async fn connect(&self, timers: &Timers) -> Result<Box<Connection>, Error> {
         let stream = connect(self.address, self.settings.connect_timeout, timers).await?;
-        Ok(Box::new(Connection::new(stream)))
+        Ok(Box::new(Connection::new(stream, self.settings.head_limits)))
     }
 
     /// Closes connections that have been idle for too long, or that the endpoint has closed.

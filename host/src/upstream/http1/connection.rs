@@ -27,6 +27,8 @@ pub(in crate::upstream) struct Connection {
     room: usize,
     /// The buffer that heads are written to.
     out: Vec<u8>,
+    /// Bounds of an answer's head.
+    head_limits: HeadLimits,
 }
 
 #[derive(Debug)]
@@ -59,14 +61,13 @@ pub(in crate::upstream) struct Failure {
 
 const ROOM: usize = 8 * 1024;
 const MOST_ROOM: usize = 64 * 1024;
-/// Bounds of an answer's head. They are wider than what servers send and narrower than what would hurt.
-const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128 };
 /// Heads of 1xx before the answer proper.
 const INFORMATIONAL: usize = 32;
 
 impl Connection {
-    pub(in crate::upstream) fn new(stream: TcpStream) -> Self {
-        Self { socket: Socket::Whole(stream), read: BytesMut::new(), room: ROOM, out: Vec::with_capacity(1024) }
+    pub(in crate::upstream) fn new(stream: TcpStream, head_limits: HeadLimits) -> Self {
+        let out = Vec::with_capacity(1024);
+        Self { socket: Socket::Whole(stream), read: BytesMut::new(), room: ROOM, out, head_limits }
     }
 
     /// False once the endpoint has closed the connection, or has sent something that nobody asked for.
@@ -169,7 +170,7 @@ impl Connection {
         loop {
             if !self.read.is_empty()
                 && let Some(head) =
-                    http1::take_response(&mut self.read, to_head_request, &HEAD_LIMITS).map_err(broken)?
+                    http1::take_response(&mut self.read, to_head_request, &self.head_limits).map_err(broken)?
             {
                 return Poll::Ready(Ok(head));
             }
@@ -184,7 +185,7 @@ impl Connection {
     /// Lets an upload go on by itself while the answer streams: the endpoint may need the rest to go on with its answer,
     /// and the client may read nothing until it has sent all.
     fn send_aside(self: Box<Self>, mut upload: Upload) -> Box<Self> {
-        let Self { socket: Socket::Whole(stream), read, room, out } = *self else { return self };
+        let Self { socket: Socket::Whole(stream), read, room, out, head_limits } = *self else { return self };
         let (half, mut write_half) = stream.into_split();
         let task = tokio::task::spawn_local(async move {
             if poll_fn(|task| upload.poll(&mut write_half, task)).await.is_ok() {
@@ -192,7 +193,7 @@ impl Connection {
                 write_half.forget();
             }
         });
-        Box::new(Self { socket: Socket::ReadHalf { half, _upload: UploadTask(task) }, read, room, out })
+        Box::new(Self { socket: Socket::ReadHalf { half, _upload: UploadTask(task) }, read, room, out, head_limits })
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
+use plimsoll_http1::HeadLimits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -18,6 +19,8 @@ use crate::error::{Error, ErrorKind};
 pub(super) struct Connection {
     pub(super) sender: SendRequest<Bytes>,
     state: Rc<State>,
+    /// Fields that the head of an answer may have.
+    header_count: usize,
     /// Requests that have a place on it.
     requests: Cell<usize>,
     /// A request has begun here before.
@@ -86,8 +89,6 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// Of all streams of a connection together: no bound beside those of the streams, since otherwise clients that do not read
 /// would hold up the others.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-/// Of the head of an answer, and of its trailers, as HPACK counts them (RFC 7541 section 4.1).
-const HEAD_BYTES: u32 = 64 * 1024;
 /// Of one request's body, waiting until the connection takes it.
 const SEND_BUFFER: usize = 64 * 1024;
 type Driver = h2::client::Connection<Listening, Bytes>;
@@ -95,13 +96,18 @@ type Driver = h2::client::Connection<Listening, Bytes>;
 impl Connection {
     /// Begins to speak, and waits for the endpoint's SETTINGS: what it allows is not known before, and an endpoint that does
     /// not speak HTTP/2 shows itself. `changed` is called whenever there may be room that was not there, and at the end.
-    pub(super) async fn open(stream: TcpStream, changed: impl Fn() + 'static) -> Result<Rc<Self>, Error> {
+    pub(super) async fn open(
+        stream: TcpStream,
+        head_limits: HeadLimits,
+        changed: impl Fn() + 'static,
+    ) -> Result<Rc<Self>, Error> {
         let state = Rc::new(State::default());
         let (sender, mut driver) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(HEAD_BYTES)
+            // As HPACK counts them (RFC 7541 section 4.1); of trailers, too.
+            .max_header_list_size(u32::try_from(head_limits.bytes).unwrap_or(u32::MAX))
             .max_send_buffer_size(SEND_BUFFER)
             // None until the endpoint has told.
             .initial_max_send_streams(0)
@@ -124,11 +130,16 @@ impl Connection {
         Ok(Rc::new(Self {
             sender,
             state,
+            header_count: head_limits.fields,
             requests: Cell::new(0),
             used: Cell::new(false),
             retired: Cell::new(false),
             idle_since: Cell::new(Instant::now()),
         }))
+    }
+
+    pub(super) fn header_count(&self) -> usize {
+        self.header_count
     }
 
     /// Requests that may be under way at a time.

@@ -70,6 +70,10 @@ pub(in crate::upstream) async fn exchange(
     match answered {
         Ok(response) => {
             let (parts, stream) = response.into_parts();
+            if parts.headers.len() > lease.connection().header_count() {
+                let error = Error::new(ErrorKind::UpstreamProtocol, "the head of the answer has too many fields");
+                return Err(Failure { error, unsent: None, lost_connection: false });
+            }
             let mut body = AnswerBody::new(stream, &parts.headers, lease);
             if sending {
                 body.upload_aside(upload);

@@ -85,7 +85,7 @@ impl Pool {
             // The time for both is bounded below.
             let stream = connect(self.address, None, timers).await?;
             let pool = Rc::downgrade(&self);
-            Connection::open(stream, move || {
+            Connection::open(stream, self.settings.head_limits, move || {
                 if let Some(pool) = pool.upgrade() {
                     pool.changed();
                 }
