@@ -219,7 +219,8 @@ fn a_client_that_goes_away_resets_its_stream() {
     let proxy = in_front_of(endpoint.address(), "");
     let mut client = Connection::open(proxy.address("web"));
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-    assert!(client.read(20).starts_with(b"HTTP/1.1 200"));
+    // One that ends its side alone may still wait for its answer; one that goes with something unread resets.
+    wait_for("the head", || (client.stream().peek(&mut [0]).ok()? > 0).then_some(()));
     drop(client);
     let (stream, frame) = heard.recv_timeout(plimsoll_tests::PATIENCE).expect("a frame");
     assert_eq!((frame.kind, frame.stream, &frame.payload[..]), (Frame::RST_STREAM, stream, &8_u32.to_be_bytes()[..]));
