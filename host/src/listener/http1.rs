@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response, StatusCode, Version, response};
+use http::{Response, StatusCode, Version, response};
 use http_body::Body;
 use plimsoll_http1::{self as codec, BodyEncoder, EncodedFraming, HeadLimits, RequestHead, write_response};
 use tokio::io::AsyncWrite;
@@ -111,7 +111,7 @@ impl Http1 {
     }
 
     /// Has the request answered. None when the client has gone.
-    async fn respond(&self, head: RequestHead) -> Option<Response<ResponseBody>> {
+    async fn respond(&self, mut head: RequestHead) -> Option<Response<ResponseBody>> {
         let session = &self.session;
         let body = match head.framing {
             codec::Framing::Length(0) => ClientBody::Empty,
@@ -123,10 +123,15 @@ impl Http1 {
             return Some(response);
         };
         let link = Http1Link { http1: self, version: head.parts.version, queued: Cell::new(false) };
-        let request = Request::from_parts(head.parts, body);
         // In a box: an idle connection has no room for it.
-        let mut serving =
-            Box::pin(proxy::serve(session.context.clone(), listener, session.client.clone(), request, &link));
+        let mut serving = Box::pin(proxy::serve(
+            session.context.clone(),
+            listener,
+            session.client.clone(),
+            &mut head.parts,
+            body,
+            &link,
+        ));
         poll_fn(|task| {
             if let Poll::Ready(response) = serving.as_mut().poll(task) {
                 return Poll::Ready(Some(response));

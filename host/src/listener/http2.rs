@@ -161,15 +161,14 @@ async fn respond_to(
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         return Some(response);
     };
-    let (head, stream) = request.into_parts();
+    let (mut head, stream) = request.into_parts();
     let body = if stream.is_end_stream() {
         ClientBody::Empty
     } else {
         ClientBody::Http2(Box::new(Http2Body::new(stream, &head.headers)))
     };
-    let request = Request::from_parts(head, body);
     let mut serving =
-        std::pin::pin!(proxy::serve(session.context.clone(), listener, session.client.clone(), request, link));
+        std::pin::pin!(proxy::serve(session.context.clone(), listener, session.client.clone(), &mut head, body, link));
     poll_fn(|task| {
         if let Poll::Ready(response) = serving.as_mut().poll(task) {
             return Poll::Ready(Some(response));
