@@ -1,4 +1,4 @@
-//! What a proxy decides about attempts, told once for HTTP, TCP and the simulation: [`claim`] finds the endpoint at which
+//! What a proxy decides about attempts, told once for HTTP, TCP and the simulation: [`claim()`] finds the endpoint at which
 //! one begins, [`Attempts`] knows whether another may follow, [`OutcomeClass`] says what it tells of the endpoint.
 //!
 //! Nothing here has a socket, a clock or randomness of its own: whoever decides hands them in.
