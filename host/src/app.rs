@@ -73,8 +73,11 @@ async fn serve(config: Config, file: Option<PathBuf>, live: impl FnOnce(&Address
         outcomes: heard,
         config_file: file.clone(),
     });
-    if let Some((directory, is_asked_for)) = config.plugins_dir.of(file.as_deref()) {
+    if let Some((directory, is_asked_for)) = config.plugins_dir.of(file.as_deref(), "plugins") {
         control.open_store(&directory, is_asked_for);
+    }
+    if let Some((path, _)) = config.endpoints_file.of(file.as_deref(), "endpoints.json") {
+        control.open_amendments(&path);
     }
     let mut grace = config.shutdown_grace;
     let admin_config = config.admin.clone();
@@ -210,7 +213,7 @@ pub(crate) fn check(config: Config, file: &Path) -> Result<String, ApplyError> {
     let engine = Engine::new().map_err(ApplyError::Engine)?;
     let registry = Arc::new(Registry::new());
     let services = Arc::new(Services::new(b"", registry));
-    let store = config.plugins_dir.of(Some(file));
+    let store = config.plugins_dir.of(Some(file), "plugins");
     let store = store.as_ref().map(|(directory, is_asked_for)| (directory.as_path(), *is_asked_for));
     crate::control::check(&engine, &services, config, store)?;
     Ok(summary.to_string())

@@ -1,6 +1,7 @@
 //! The admin API, as an operator and a scraper of metrics meet it.
 
 mod access;
+mod amendments;
 mod configuration;
 mod document;
 mod endpoints;

@@ -17,9 +17,10 @@ use super::error::{ApiError, ErrorBody};
 use super::origin::{self, Hosts};
 use super::peer::Peer;
 use super::query::{self, Known};
-use crate::config::Conformance;
+use crate::config::{self, Conformance};
 use crate::control::{
-    ClusterReport, ConfigChanges, ConfigVersion, Control, EndpointPatch, EndpointReport, PluginReport, Status, Upload,
+    ClusterReport, ConfigChanges, ConfigVersion, Control, EndpointChange, EndpointPatch, EndpointReport, PluginReport,
+    Status, Upload,
 };
 use crate::telemetry;
 
@@ -27,6 +28,7 @@ use crate::telemetry;
 const CONFIG_BYTES: usize = 16 << 20;
 const PLUGIN_BYTES: usize = 33 << 20;
 const PATCH_BYTES: usize = 16 << 10;
+const ENDPOINT_BYTES: usize = 64 << 10;
 
 type Shared = State<Arc<Control>>;
 
@@ -47,7 +49,8 @@ pub(super) fn router(control: Arc<Control>, token: Token, hosts: Option<Hosts>) 
         .routes(routes!(roll_back_config))
         .routes(routes!(clusters))
         .routes(routes!(cluster))
-        .routes(routes!(patch_endpoint))
+        .routes(routes!(add_endpoint))
+        .routes(routes!(patch_endpoint, remove_endpoint))
         .routes(routes!(plugins))
         .routes(routes!(put_plugin))
         .routes(routes!(roll_back_plugin))
@@ -211,6 +214,74 @@ async fn clusters(State(control): Shared) -> Json<Vec<ClusterReport>> {
 async fn cluster(State(control): Shared, Path(name): Path<String>) -> Result<Json<ClusterReport>, ApiError> {
     let found = control.cluster(&name);
     found.map(Json).ok_or_else(|| ApiError::not_found(format!("no cluster of the name `{name}`")))
+}
+
+/// An endpoint as it stands in a cluster of the configuration. Just its address, as text, will do as well.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "it is read as the configuration's endpoints are; this is what the document says of it")]
+struct NewEndpoint {
+    /// `IP:PORT` or `HOST:PORT`.
+    address: String,
+    /// Default: the address.
+    id: Option<String>,
+    /// 0 to 65535. Default: 1.
+    weight: Option<u32>,
+    /// Default: 0.
+    priority: Option<u32>,
+    /// Default: what the cluster says.
+    max_connections: Option<u32>,
+    zone: Option<String>,
+    metadata: Option<std::collections::BTreeMap<String, String>>,
+}
+
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Amend {
+    /// Also keep it in a file beside the configuration, so that it is so after a restart.
+    #[serde(default)]
+    persist: bool,
+}
+
+/// Adds an endpoint to a cluster, on all workers, without a reload. It stays through reloads, until it is removed or the
+/// configuration has one of its id.
+#[utoipa::path(post, path = "/v1/clusters/{cluster}/endpoints", params(("cluster" = String, Path), Amend),
+    request_body(content = NewEndpoint, content_type = "application/json"), responses(
+    (status = 201, body = EndpointChange),
+    (status = 400, body = ErrorBody),
+    (status = 404, body = ErrorBody),
+    (status = 409, body = ErrorBody, description = "There is one of that id, or no file to keep it in; nothing has changed"),
+    (status = 413, body = ErrorBody),
+    (status = 422, body = ErrorBody, description = "All mistakes with their paths; nothing has changed")
+))]
+async fn add_endpoint(
+    State(control): Shared,
+    Path(cluster): Path<String>,
+    Asked(how): Asked<Amend>,
+    body: BoundedBytes<ENDPOINT_BYTES>,
+) -> Result<(StatusCode, Json<EndpointChange>), ApiError> {
+    let text = String::from_utf8(body.0)
+        .map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, "not_utf8", "an endpoint is UTF-8 text"))?;
+    let given =
+        config::parse_endpoint(&text, "endpoint").map_err(|errors| ApiError::invalid("invalid_endpoint", errors))?;
+    let change = control.add_endpoint(&cluster, given, how.persist).await?;
+    Ok((StatusCode::CREATED, Json(change)))
+}
+
+/// Removes an endpoint from a cluster, on all workers, without a reload: one that was added, or one of the configuration. It
+/// gets nothing new; requests under way there finish.
+#[utoipa::path(delete, path = "/v1/clusters/{cluster}/endpoints/{endpoint}",
+    params(("cluster" = String, Path), ("endpoint" = String, Path), Amend), responses(
+    (status = 200, body = EndpointChange),
+    (status = 400, body = ErrorBody),
+    (status = 404, body = ErrorBody),
+    (status = 409, body = ErrorBody, description = "A source would bring it back, or there is no file to keep it in; nothing has changed")
+))]
+async fn remove_endpoint(
+    State(control): Shared,
+    Path((cluster, endpoint)): Path<(String, String)>,
+    Asked(how): Asked<Amend>,
+) -> Result<Json<EndpointChange>, ApiError> {
+    Ok(Json(control.remove_endpoint(&cluster, &endpoint, how.persist).await?))
 }
 
 /// Changes weight, drain or enable of an endpoint at once, on all workers.

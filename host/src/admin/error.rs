@@ -2,7 +2,8 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::control::{ApplyError, Broken, PatchError, PluginError, Refusal};
+use crate::config::ConfigErrors;
+use crate::control::{AmendError, ApplyError, Broken, PatchError, PluginError, Refusal};
 
 /// What a refused request gets.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -30,6 +31,17 @@ impl ApiError {
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
+
+    /// Of a text that was read with all its mistakes.
+    pub(super) fn invalid(code: &str, errors: ConfigErrors) -> Self {
+        let mut api = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, errors.to_string());
+        let refusal = |error: crate::config::ConfigError| Refusal {
+            path: error.path,
+            message: format!("line {}, column {}: {}", error.line, error.column, error.message),
+        };
+        api.body.errors = errors.errors.into_iter().map(refusal).collect();
+        api
+    }
 }
 
 impl IntoResponse for ApiError {
@@ -41,7 +53,7 @@ impl IntoResponse for ApiError {
 impl From<ApplyError> for ApiError {
     fn from(error: ApplyError) -> Self {
         let (status, code) = match &error {
-            ApplyError::Config(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_config"),
+            ApplyError::Config(errors) => return Self::invalid("invalid_config", errors.clone()),
             ApplyError::Bind { .. } => (StatusCode::CONFLICT, "bind_failed"),
             ApplyError::NoSuchVersion(_) => (StatusCode::NOT_FOUND, "no_such_version"),
             ApplyError::Outdated { .. } => (StatusCode::PRECONDITION_FAILED, "outdated"),
@@ -52,18 +64,7 @@ impl From<ApplyError> for ApiError {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }
         };
-        let mut api = Self::new(status, code, error.to_string());
-        if let ApplyError::Config(errors) = error {
-            api.body.errors = errors
-                .errors
-                .into_iter()
-                .map(|error| Refusal {
-                    path: error.path,
-                    message: format!("line {}, column {}: {}", error.line, error.column, error.message),
-                })
-                .collect();
-        }
-        api
+        Self::new(status, code, error.to_string())
     }
 }
 
@@ -89,6 +90,22 @@ impl From<PluginError> for ApiError {
             _ => {}
         }
         api
+    }
+}
+
+impl From<AmendError> for ApiError {
+    fn from(error: AmendError) -> Self {
+        let (status, code) = match &error {
+            AmendError::UnknownCluster(_) | AmendError::UnknownEndpoint { .. } => {
+                return Self::not_found(error.to_string());
+            }
+            AmendError::Exists { .. } => (StatusCode::CONFLICT, "endpoint_exists"),
+            AmendError::OneAddress { .. } => (StatusCode::CONFLICT, "one_address"),
+            AmendError::Discovered { .. } => (StatusCode::CONFLICT, "discovered"),
+            AmendError::NotKept => (StatusCode::CONFLICT, "not_kept"),
+            AmendError::Save { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 

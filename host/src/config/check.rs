@@ -12,7 +12,7 @@ use super::file::read_at_most;
 use super::model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterLimits, ClusterTimeouts, Config, Destination,
     Discover, Endpoint, Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput,
-    NetworkPrefixes, PathPart, Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart,
+    NetworkPrefixes, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver, SlowStart, StatePath,
     Underscores, UpstreamProtocol,
 };
 use super::network::{Network, Networks};
@@ -40,11 +40,8 @@ pub(super) fn check(
     let access_log = checker.access_log(file.access_log);
     let resolver = checker.resolver(file.resolver);
     let plugins = checker.plugins(file.plugins);
-    let plugins_dir = match file.plugins_dir.as_deref() {
-        None => PluginsDir::Beside,
-        Some("off") => PluginsDir::Off,
-        Some(path) => PluginsDir::At(directory.join(path)),
-    };
+    let plugins_dir = checker.state_path("/plugins_dir", file.plugins_dir.as_deref());
+    let endpoints_file = checker.state_path("/endpoints_file", file.endpoints_file.as_deref());
     let clusters = checker.clusters(file.clusters);
     let listeners = checker.listeners(file.listeners, &clusters);
     if listeners.is_empty() && checker.mistakes.is_empty() {
@@ -66,6 +63,7 @@ pub(super) fn check(
         resolver,
         plugins,
         plugins_dir,
+        endpoints_file,
         listeners,
         clusters,
         source,
@@ -76,12 +74,11 @@ pub(super) fn check(
 pub(super) fn check_endpoints(
     file: schema::EndpointFile,
     of_structure: Vec<Mistake>,
-    source: &Source,
     max_connections: u32,
-) -> Result<Vec<Endpoint>, ConfigErrors> {
+) -> Result<Vec<Endpoint>, Vec<Mistake>> {
     let mut checker = Checker { directory: Path::new(""), mistakes: of_structure };
     let endpoints = checker.endpoints("/endpoints", file.endpoints, max_connections);
-    if checker.mistakes.is_empty() { Ok(endpoints) } else { Err(source.errors(checker.mistakes)) }
+    if checker.mistakes.is_empty() { Ok(endpoints) } else { Err(checker.mistakes) }
 }
 
 /// Whether a path is that of something broken, inside it or around it: what is said there may follow from that.
@@ -116,6 +113,18 @@ impl Checker<'_> {
             self.mistake("/secret_file", format!("expected at least {SECRET_BYTES} characters, found {}", text.len()));
         }
         Some(text.into_bytes())
+    }
+
+    fn state_path(&mut self, path: &str, given: Option<&str>) -> StatePath {
+        match given {
+            None => StatePath::Beside,
+            Some("off") => StatePath::Off,
+            Some("") => {
+                self.mistake(path, "expected a path or `off`, found \"\"");
+                StatePath::Off
+            }
+            Some(given) => StatePath::At(self.directory.join(given)),
+        }
     }
 
     fn read(&mut self, path: &str, file: &str) -> Option<String> {

@@ -30,9 +30,9 @@ use file::MAX_BYTES;
 pub(crate) use file::read_file;
 pub use model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterLimits, ClusterTimeouts, Config, Conformance,
-    Destination, Discover, Endpoint, Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput,
-    NetworkPrefixes, PathPart, Plugin, PluginUse, PluginsDir, Pool, Probe, Protocol, Queue, Resolver, SlowStart,
-    SocketKey, Underscores, UpstreamProtocol,
+    Destination, Discover, Endpoint, Forwarded, GivenEndpoint, HashKey, Health, Listener, ListenerLimits,
+    ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver,
+    SlowStart, SocketKey, StatePath, Underscores, UpstreamProtocol,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;
@@ -69,9 +69,29 @@ pub fn restore_secrets(text: &str, live: Option<&Config>, name: &str) -> Result<
 pub fn parse_endpoints(text: &str, name: &str, max_connections: u32) -> Result<Vec<Endpoint>, ConfigErrors> {
     let (mut value, source) = parse_yaml(text, name)?;
     structure::write_out(&mut value);
+    read_endpoints(value, max_connections).map_err(|mistakes| source.errors(mistakes))
+}
+
+/// Checks the text of one endpoint, as it stands in a cluster: an address, or a mapping with one. `name` stands for the text
+/// in error messages.
+pub fn parse_endpoint(text: &str, name: &str) -> Result<GivenEndpoint, ConfigErrors> {
+    const ONLY: &str = "/endpoints/0";
+    let (given, source) = parse_yaml(text, name)?;
+    let has_own_bound = given.get("max_connections").is_some();
+    let mut value = serde_json::json!({ "endpoints": [given.clone()] });
+    structure::write_out(&mut value);
+    let found = read_endpoints(value, 0).map_err(|mistakes| {
+        let of_it = |(path, message): (String, String)| (path.replacen(ONLY, "", 1), message);
+        source.errors(mistakes.into_iter().map(of_it))
+    })?;
+    let endpoint = found.into_iter().next().ok_or_else(|| ConfigErrors::whole(name, "an endpoint is needed".into()))?;
+    Ok(GivenEndpoint { endpoint, has_own_bound, given })
+}
+
+fn read_endpoints(value: Value, max_connections: u32) -> Result<Vec<Endpoint>, Vec<structure::Mistake>> {
     match structure::read(value) {
-        (Some(typed), of_structure) => check::check_endpoints(typed, of_structure, &source, max_connections),
-        (None, of_structure) => Err(source.errors(of_structure)),
+        (Some(typed), of_structure) => check::check_endpoints(typed, of_structure, max_connections),
+        (None, of_structure) => Err(of_structure),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::Address;
@@ -22,7 +22,10 @@ pub struct Config {
     pub shutdown_grace: Duration,
     pub resolver: Resolver,
     pub plugins: Vec<Plugin>,
-    pub plugins_dir: PluginsDir,
+    /// Where uploaded plugins are kept.
+    pub plugins_dir: StatePath,
+    /// Where endpoints are kept that the admin API has added or removed.
+    pub endpoints_file: StatePath,
     pub listeners: Vec<Listener>,
     pub clusters: Vec<Cluster>,
     pub source: Source,
@@ -105,9 +108,9 @@ impl Conformance {
     }
 }
 
-/// Where uploaded plugins are kept.
+/// Where something is kept that has to outlive the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum PluginsDir {
+pub enum StatePath {
     /// Beside the configuration file.
     #[default]
     Beside,
@@ -115,12 +118,13 @@ pub enum PluginsDir {
     Off,
 }
 
-impl PluginsDir {
-    /// The directory, for a configuration from this file, and whether the operator has asked for it.
-    pub fn of(&self, file: Option<&std::path::Path>) -> Option<(PathBuf, bool)> {
+impl StatePath {
+    /// The path, and whether the operator has asked for it. Beside the configuration's `file` it is the same with another
+    /// `ending`.
+    pub fn of(&self, file: Option<&Path>, ending: &str) -> Option<(PathBuf, bool)> {
         match self {
-            Self::Beside => file.map(|file| (file.with_extension("plugins"), false)),
-            Self::At(directory) => Some((directory.clone(), true)),
+            Self::Beside => file.map(|file| (file.with_extension(ending), false)),
+            Self::At(path) => Some((path.clone(), true)),
             Self::Off => None,
         }
     }
@@ -388,6 +392,36 @@ impl Endpoint {
             zone: String::new(),
             metadata: BTreeMap::new(),
         }
+    }
+}
+
+/// An endpoint that was given outside of the configuration, in the same form.
+#[derive(Clone, Debug)]
+pub struct GivenEndpoint {
+    pub(super) endpoint: Endpoint,
+    /// It says itself how many attempts may be under way.
+    pub(super) has_own_bound: bool,
+    /// As it was given.
+    pub(super) given: serde_json::Value,
+}
+
+impl GivenEndpoint {
+    pub fn id(&self) -> &str {
+        &self.endpoint.id
+    }
+
+    /// What it is in a cluster that allows so many attempts at each endpoint.
+    pub fn in_cluster(&self, max_connections: u32) -> Endpoint {
+        let mut endpoint = self.endpoint.clone();
+        if !self.has_own_bound {
+            endpoint.max_connections = max_connections;
+        }
+        endpoint
+    }
+
+    /// As it was given: an address, or a mapping with one.
+    pub fn given(&self) -> &serde_json::Value {
+        &self.given
     }
 }
 

@@ -41,6 +41,10 @@ pub(super) struct File {
     /// The directory that uploaded plugins are kept in, so that they are there after a restart; relative to this file. `off`
     /// keeps none. Default: beside this file, with its name and the ending `plugins`, as in `config.plugins`.
     pub(super) plugins_dir: Option<String>,
+    /// The file that endpoints are kept in which the admin API has added or removed with `persist=true`, so that they are
+    /// so after a restart; relative to this file. `off` keeps none. Default: beside this file, with its name and the ending
+    /// `endpoints.json`, as in `config.endpoints.json`.
+    pub(super) endpoints_file: Option<String>,
     /// Where clients connect.
     #[serde(default)]
     pub(super) listeners: Vec<Listener>,

@@ -336,6 +336,7 @@ impl Control {
         self.install_on_workers(installs).await?;
         self.tell_prepared().await;
         self.renew_tasks();
+        self.settle_amendments(&prepared.wanted.config).await;
         self.forget_metrics(&prepared.wanted.config);
         Ok(number)
     }

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::membership::{Found, Membership};
+use super::membership::{Found, FoundEndpoint, Membership, Origin};
 use super::warmth::{Circumstances, Warmth};
 use crate::config;
 use crate::plugin::Evidence;
@@ -37,6 +37,8 @@ pub(super) struct ClusterState {
 pub struct Member {
     pub config: config::Endpoint,
     pub address: SocketAddr,
+    /// Who tells of it.
+    pub(super) origin: Origin,
     pub slot: u32,
     pub counters: Arc<EndpointCounters>,
     pub health: HealthState,
@@ -57,10 +59,11 @@ pub enum HealthState {
 }
 
 impl Member {
-    fn new(config: config::Endpoint, address: SocketAddr, slot: u32, waiting: Arc<Waiting>, warmth: Warmth) -> Self {
+    fn new(found: &FoundEndpoint, slot: u32, waiting: Arc<Waiting>, warmth: Warmth) -> Self {
         Self {
-            config,
-            address,
+            config: found.endpoint.clone(),
+            address: found.address,
+            origin: found.origin.clone(),
             slot,
             counters: Arc::new(EndpointCounters::new(waiting)),
             health: HealthState::Healthy,
@@ -137,7 +140,7 @@ impl ClusterState {
         let waiting = last.map_or_else(|| Arc::new(Waiting::new(workers)), |last| last.waiting.clone());
         let mut slots = last.map(|last| last.slots.clone()).unwrap_or_default();
         let found = membership.of(&config);
-        let ids: Vec<Arc<str>> = found.endpoints.iter().map(|(endpoint, _)| endpoint.id.as_str().into()).collect();
+        let ids: Vec<Arc<str>> = found.endpoints.iter().map(|found| found.endpoint.id.as_str().into()).collect();
         let assigned = slots.assign(&ids);
         let holds_new = making.or(before).is_some_and(|last| last.holds_new);
         let known: HashMap<&str, &Member> = making
@@ -146,21 +149,21 @@ impl ClusterState {
             .flat_map(|state| &state.members)
             .map(|member| (member.id(), member))
             .collect();
-        let members = found.endpoints.iter().zip(assigned).map(|((endpoint, address), slot)| {
-            match known.get(endpoint.id.as_str()) {
-                Some(known) if known.address == *address => {
-                    Member { config: endpoint.clone(), slot, ..(*known).clone() }
+        let members =
+            found.endpoints.iter().zip(assigned).map(|(found, slot)| match known.get(found.endpoint.id.as_str()) {
+                Some(known) if known.address == found.address => {
+                    let (config, origin) = (found.endpoint.clone(), found.origin.clone());
+                    Member { config, origin, slot, ..(*known).clone() }
                 }
                 _ => {
                     let warmth = if before.is_some() { Warmth::cold() } else { Warmth::beginning() };
-                    let mut member = Member::new(endpoint.clone(), *address, slot, waiting.clone(), warmth);
+                    let mut member = Member::new(found, slot, waiting.clone(), warmth);
                     if holds_new {
                         member.hold();
                     }
                     member
                 }
-            }
-        });
+            });
         let members = members.collect();
         let mut cluster = Self {
             config,

@@ -1,6 +1,16 @@
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
+
+/// The contents of a file of up to so many bytes.
+pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}
 
 /// Replaces a file's contents: after a crash at any moment it has the old ones or the new ones, whole.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
@@ -17,6 +27,16 @@ pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     written?;
     // The rename itself must reach the disk too.
     File::open(directory)?.sync_all()
+}
+
+/// Gives a file that cannot be used another name, so that nothing writes over it. Answers what came of that, for people.
+pub(super) fn put_aside(path: &Path) -> String {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".damaged");
+    match fs::rename(path, &aside) {
+        Ok(()) => format!("it is kept as {}", Path::new(&aside).display()),
+        Err(error) => format!("putting it aside failed: {error}"),
+    }
 }
 
 fn write_and_rename(temporary: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {

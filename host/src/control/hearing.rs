@@ -16,13 +16,24 @@ impl Control {
     /// Begins to listen to what a configuration needs that is not live yet, and waits for the first answers. None is needed
     /// for it to go live.
     pub(super) async fn hear_first(self: &Arc<Self>, config: &Config) {
+        let clusters: Vec<&config::Cluster> = config.clusters.iter().collect();
+        self.first_answers(&clusters, || self.listen(Some(config))).await;
+    }
+
+    /// The same for the live cluster of a name, after an endpoint was added.
+    pub(super) async fn hear_names_of(self: &Arc<Self>, cluster: &str) {
+        let Some(config) = self.lock().clusters.get(cluster).map(|cluster| cluster.config.clone()) else { return };
+        self.first_answers(&[&*config], || self.listen(None)).await;
+    }
+
+    async fn first_answers(&self, clusters: &[&config::Cluster], listen: impl Fn()) {
         let heard_all = async {
             loop {
                 let news = self.heard.notified();
-                self.listen(Some(config));
+                listen();
                 let missing = {
                     let State { membership, .. } = &*self.lock();
-                    let mut wanted = config.clusters.iter().flat_map(|cluster| membership.wanted(cluster));
+                    let mut wanted = clusters.iter().flat_map(|cluster| membership.wanted(cluster));
                     wanted.any(|watch| !membership.has_heard(&watch))
                 };
                 if !missing {
@@ -57,23 +68,29 @@ impl Control {
         said: impl FnOnce(&mut Membership) -> &mut Said<T>,
     ) {
         self.registry.discovered(answer.is_ok());
+        let is_news = said(&mut self.lock().membership).note(what, answer);
+        self.heard.notify_waiters();
+        if is_news {
+            self.renew_clusters();
+        }
+    }
+
+    /// Puts into effect what sources say by now, and tells everyone what that changes.
+    pub(super) fn renew_clusters(self: &Arc<Self>) {
         let mut changed = false;
         {
             let mut state = self.lock();
             let State { membership, clusters, .. } = &mut *state;
-            if said(membership).note(what, answer) {
-                for cluster in clusters.values_mut() {
-                    let generation = cluster.set.generation();
-                    if cluster.renew(membership) {
-                        changed = true;
-                        if cluster.set.generation() > generation {
-                            self.publish(cluster);
-                        }
+            for cluster in clusters.values_mut() {
+                let generation = cluster.set.generation();
+                if cluster.renew(membership) {
+                    changed = true;
+                    if cluster.set.generation() > generation {
+                        self.publish(cluster);
                     }
                 }
             }
         }
-        self.heard.notify_waiters();
         if changed {
             self.renew_tasks();
         }

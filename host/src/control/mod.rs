@@ -26,7 +26,7 @@ pub use cluster::{HealthState, Member};
 pub use dry_run::{Changes, ConfigChanges};
 pub use endpoints::{EndpointPatch, PatchError};
 pub use gate::{Broken, Judgement, Skipped};
-pub use membership::SourceReport;
+pub use membership::{AmendError, EndpointChange, SourceReport};
 pub use plugins::{PluginError, Refusal, Upload};
 pub use report::{ClusterReport, ConfigVersion, EndpointReport, PluginReport, Status, UnresolvedReport};
 pub use state::{Control, Settings};

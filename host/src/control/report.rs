@@ -48,6 +48,8 @@ pub struct ClusterReport {
     pub endpoints: Vec<EndpointReport>,
     /// Endpoints that the cluster does without, since their names have no address.
     pub unresolved: Vec<UnresolvedReport>,
+    /// Ids of endpoints of the configuration that the admin API has removed.
+    pub removed: Vec<String>,
     /// Where further endpoints come from.
     pub sources: Vec<SourceReport>,
 }
@@ -63,6 +65,8 @@ pub struct UnresolvedReport {
 pub struct EndpointReport {
     pub id: String,
     pub address: String,
+    /// Where it comes from: `configuration`, `api`, `srv NAME` or `file PATH`.
+    pub source: String,
     pub slot: u32,
     pub weight: u32,
     /// Share of the weight in force, in thousandths: below 1000 while the endpoint warms up.
@@ -243,6 +247,7 @@ fn cluster_report(cluster: &ClusterState) -> ClusterReport {
             .iter()
             .map(|(address, reason)| UnresolvedReport { address: address.to_string(), reason: reason.clone() })
             .collect(),
+        removed: cluster.found.removed.clone(),
         sources: cluster.found.sources.clone(),
     }
 }
@@ -255,6 +260,7 @@ fn endpoint_report(member: &Member) -> EndpointReport {
     EndpointReport {
         id: member.id().to_owned(),
         address: member.address.to_string(),
+        source: member.origin.to_string(),
         slot: member.slot,
         weight: member.effective_weight(),
         ramp: member.ramp(),

@@ -11,7 +11,7 @@ use super::apply::Placements;
 use super::build::Uses;
 use super::cluster::ClusterState;
 use super::gate::Gate;
-use super::membership::Membership;
+use super::membership::{KeptAmendments, Membership};
 use super::plugins::{Loader, PluginEntries};
 use super::store::Store;
 use super::tasks::Tasks;
@@ -49,6 +49,8 @@ pub struct Control {
     pub(super) config_file: Option<PathBuf>,
     /// Changes of configuration and plugins, which take time, come one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
+    /// Amendments of membership that outlive the process. They come one after the other.
+    pub(super) kept: tokio::sync::Mutex<KeptAmendments>,
     /// Number of the next instance.
     pub(super) instances: AtomicU64,
     /// Endpoints have changed for which a balancer has to prepare.
@@ -126,6 +128,7 @@ impl Control {
             services,
             config_file: None,
             changing: tokio::sync::Mutex::new(()),
+            kept: tokio::sync::Mutex::default(),
             instances: AtomicU64::new(1),
             unprepared: Arc::default(),
             told: Notify::new(),

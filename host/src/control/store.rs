@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::file;
+use super::file::{self, read_bounded};
 use crate::plugin::{Limits, Plugin};
 
 const MANIFEST: &str = "manifest.json";
@@ -175,16 +175,6 @@ impl Manifest {
         }
         Ok(self)
     }
-}
-
-fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("larger than {limit} bytes")));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::in_front_of;
 
 /// What the API has. A route that comes or goes is entered here as well, so that nobody changes the API by accident.
-const OPERATIONS: [&str; 16] = [
+const OPERATIONS: [&str; 18] = [
+    "DELETE /v1/clusters/{cluster}/endpoints/{endpoint}",
     "GET /healthz",
     "GET /metrics",
     "GET /readyz",
@@ -20,6 +21,7 @@ const OPERATIONS: [&str; 16] = [
     "GET /v1/plugins",
     "GET /v1/status",
     "PATCH /v1/clusters/{cluster}/endpoints/{endpoint}",
+    "POST /v1/clusters/{cluster}/endpoints",
     "POST /v1/config/rollback",
     "POST /v1/plugins/{name}/release",
     "POST /v1/plugins/{name}/rollback",
@@ -134,6 +136,11 @@ fn answers_to_what_is_not_there_are_as_it_says() {
         ("PATCH /v1/clusters/{cluster}/endpoints/{endpoint}", "/v1/clusters/none/endpoints/x", Some("{}"), 404),
         ("PATCH /v1/clusters/{cluster}/endpoints/{endpoint}", "/v1/clusters/app/endpoints/x", Some("{}"), 404),
         ("PATCH /v1/clusters/{cluster}/endpoints/{endpoint}", "/v1/clusters/app/endpoints/x", Some("{"), 400),
+        ("DELETE /v1/clusters/{cluster}/endpoints/{endpoint}", "/v1/clusters/app/endpoints/x", None, 404),
+        ("POST /v1/clusters/{cluster}/endpoints", "/v1/clusters/none/endpoints", Some("\"127.0.0.1:1\""), 404),
+        ("POST /v1/clusters/{cluster}/endpoints", "/v1/clusters/app/endpoints", Some("nowhere"), 422),
+        ("POST /v1/clusters/{cluster}/endpoints", "/v1/clusters/app/endpoints", Some("\"127.0.0.1:1\""), 201),
+        ("POST /v1/clusters/{cluster}/endpoints", "/v1/clusters/app/endpoints", Some("\"127.0.0.1:1\""), 409),
         ("POST /v1/config/rollback", "/v1/config/rollback?version=77", None, 404),
         ("POST /v1/config/rollback", "/v1/config/rollback?version=x", None, 400),
         ("PUT /v1/config", "/v1/config?save=perhaps", Some("{}"), 400),

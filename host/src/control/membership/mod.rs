@@ -1,17 +1,30 @@
 //! Who the members of clusters are: what sources besides the configuration tell, and the addresses of names. A cluster's
-//! endpoints are the union of what all its sources say; what each said last holds until it says something else.
+//! endpoints are the union of what all its sources say: the configuration, the admin API, and those that are discovered.
+//! What each said last holds until it says something else.
 
-use std::collections::{HashMap, HashSet};
+mod amending;
+mod amendments;
+mod kept;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use self::amendments::Amendments;
 use super::task::Task;
 use crate::config::{self, Address, Discover, Endpoint};
 use crate::discovery::{FileSource, Resolver, ServiceSource, Source};
 
+pub use amending::EndpointChange;
+pub use kept::AmendError;
+pub(super) use kept::KeptAmendments;
+
 /// What sources have said, and who listens to them.
 #[derive(Debug, Default)]
 pub(super) struct Membership {
+    /// What the admin API has said.
+    amendments: Amendments,
     names: HashMap<Arc<str>, Said<IpAddr>>,
     sources: HashMap<SourceKey, Said<Endpoint>>,
     listening: HashMap<Watch, Task>,
@@ -44,17 +57,39 @@ pub(super) enum Watch {
 /// What sources say of one cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Found {
-    /// Each with its address; no two with the same id.
-    pub(super) endpoints: Vec<(Endpoint, SocketAddr)>,
+    /// No two with the same id.
+    pub(super) endpoints: Vec<FoundEndpoint>,
     /// Endpoints that are left out since their names have no address, with the reason.
     pub(super) unresolved: Vec<(Address, String)>,
+    /// Ids of endpoints of the configuration that are removed.
+    pub(super) removed: Vec<String>,
     pub(super) sources: Vec<SourceReport>,
+    /// Who tells of which id, resolved or not; the first of several.
+    told: BTreeMap<String, Origin>,
+}
+
+/// An endpoint with one address.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct FoundEndpoint {
+    pub(super) endpoint: Endpoint,
+    pub(super) address: SocketAddr,
+    pub(super) origin: Origin,
+    /// Id of the endpoint that this is one address of, where its name has several.
+    whole: Option<String>,
+}
+
+/// Who tells of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Configuration,
+    Api,
+    Discovered(Discover),
 }
 
 /// How a source is doing.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct SourceReport {
-    /// `dns HOST`, `srv NAME`, or `file PATH`.
+    /// `dns HOST`, `srv NAME`, `file PATH`, or `api`, the admin API, where it has added endpoints.
     pub source: String,
     /// Endpoints, or addresses of a host, that it told of last.
     pub endpoints: usize,
@@ -69,19 +104,40 @@ impl Membership {
     pub(super) fn of(&self, cluster: &config::Cluster) -> Found {
         let mut found = Found::default();
         let mut ids = HashSet::new();
-        self.add(&cluster.endpoints, &mut ids, &mut found);
+        let is_removed = |id: &str| self.amendments.has_removed(&cluster.name, id);
+        let removed = cluster.endpoints.iter().filter(|endpoint| is_removed(&endpoint.id));
+        found.removed = removed.map(|endpoint| endpoint.id.clone()).collect();
+        let configured = cluster.endpoints.iter().filter(|endpoint| !is_removed(&endpoint.id));
+        self.add(configured, &Origin::Configuration, &mut ids, &mut found);
+        let added = self.amendments.added(cluster);
+        if !added.is_empty() {
+            found.sources.push(SourceReport { source: Origin::Api.to_string(), endpoints: added.len(), error: None });
+            self.add(&added, &Origin::Api, &mut ids, &mut found);
+        }
         for from in &cluster.discover {
             let said = self.sources.get(&SourceKey::of(cluster, from));
             let endpoints = said.map(|said| said.last.as_slice()).unwrap_or_default();
             let error = said.map_or_else(|| Some(NOT_YET.to_owned()), |said| said.error.clone());
             found.sources.push(SourceReport { source: from.to_string(), endpoints: endpoints.len(), error });
-            self.add(endpoints, &mut ids, &mut found);
+            self.add(endpoints, &Origin::Discovered(from.clone()), &mut ids, &mut found);
         }
         found
     }
 
-    fn add(&self, endpoints: &[Endpoint], ids: &mut HashSet<String>, found: &mut Found) {
+    /// Changes what the admin API has said.
+    pub(super) fn amend<T>(&mut self, change: impl FnOnce(&mut Amendments) -> T) -> T {
+        change(&mut self.amendments)
+    }
+
+    fn add<'a>(
+        &self,
+        endpoints: impl IntoIterator<Item = &'a Endpoint>,
+        origin: &Origin,
+        ids: &mut HashSet<String>,
+        found: &mut Found,
+    ) {
         for endpoint in endpoints {
+            found.told.entry(endpoint.id.clone()).or_insert_with(|| origin.clone());
             let host = endpoint.address.host.as_str();
             let addresses = match endpoint.address.ip() {
                 Some(ip) => vec![ip],
@@ -96,12 +152,13 @@ impl Membership {
             }
             for ip in &addresses {
                 let mut endpoint = endpoint.clone();
-                if addresses.len() > 1 {
-                    endpoint.id = format!("{}@{ip}", endpoint.id);
+                let whole = (addresses.len() > 1).then(|| endpoint.id.clone());
+                if let Some(whole) = &whole {
+                    endpoint.id = format!("{whole}@{ip}");
                 }
                 if ids.insert(endpoint.id.clone()) {
                     let address = (*ip, endpoint.address.port).into();
-                    found.endpoints.push((endpoint, address));
+                    found.endpoints.push(FoundEndpoint { endpoint, address, origin: origin.clone(), whole });
                 }
             }
         }
@@ -110,7 +167,9 @@ impl Membership {
     /// Everything that is to be listened to for a cluster.
     pub(super) fn wanted(&self, cluster: &config::Cluster) -> Vec<Watch> {
         let keys = cluster.discover.iter().map(|from| SourceKey::of(cluster, from));
+        let added = self.amendments.added(cluster);
         let (mut wanted, mut hosts) = (Vec::new(), names_in(&cluster.endpoints));
+        hosts.extend(names_in(&added));
         for key in keys {
             hosts.extend(self.sources.get(&key).map(|said| names_in(&said.last)).unwrap_or_default());
             wanted.push(Watch::Source(key));
@@ -161,6 +220,16 @@ impl Membership {
 }
 
 impl Found {
+    /// Who tells of an endpoint, by the id that it was told with.
+    pub(super) fn origin_of(&self, id: &str) -> Option<&Origin> {
+        self.told.get(id)
+    }
+
+    /// The endpoint of which this id is one of several addresses.
+    fn whole_of(&self, id: &str) -> Option<String> {
+        self.endpoints.iter().find(|found| found.endpoint.id == id)?.whole.clone()
+    }
+
     /// A name is a source of addresses.
     fn note_name(&mut self, host: &str, said: Option<&Said<IpAddr>>) {
         let source = format!("dns {host}");
@@ -186,6 +255,16 @@ impl SourceKey {
         match &self.from {
             Discover::File(path) => Box::new(FileSource::new(path, self.max_connections)),
             Discover::Srv(name) => Box::new(ServiceSource::new(resolver.clone(), name, self.max_connections)),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration => f.write_str("configuration"),
+            Self::Api => f.write_str("api"),
+            Self::Discovered(from) => from.fmt(f),
         }
     }
 }
