@@ -3,6 +3,7 @@
 //! that is kept in `fuzz/corpus`: a directory for each target, a file for each input. No part of the library's interface.
 
 pub use plimsoll_http1::fuzzing::{read_chunks, read_request, read_response};
+pub use plimsoll_http2::fuzzing::read_frames;
 
 pub use crate::proxy::fuzzing::{read_forwarding, read_greeting, read_load_report, read_rdp};
 
@@ -10,10 +11,11 @@ pub use crate::proxy::fuzzing::{read_forwarding, read_greeting, read_load_report
 pub type Target = fn(&[u8]);
 
 /// Every target, under the name of its file in `fuzz/fuzz_targets` and of its directory in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("chunks", read_chunks),
     ("configuration", read_configuration),
     ("forwarding", read_forwarding),
+    ("frames", read_frames),
     ("greeting", read_greeting),
     ("load_report", read_load_report),
     ("rdp", read_rdp),

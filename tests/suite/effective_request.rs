@@ -84,6 +84,53 @@ fn rfc9113_8_3_1_what_is_no_path_reaches_nobody_and_ends_its_stream_alone() {
 }
 
 #[test]
+fn rfc9113_8_1_1_a_malformed_request_ends_its_stream_alone_and_is_logged() {
+    let endpoint = Endpoint::named("one");
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+access_log: {{ format: json }}
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
+            endpoint.address()
+        ),
+    );
+    let base = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/ok")];
+    let method = [("x-first", "1"), (":method", "G T"), base[1], base[2], base[3]];
+    let fragment = [base[0], base[1], base[2], (":path", "/a#b")];
+    let field = |name, value| [&base[..], &[(name, value)]].concat();
+    let malformed: [&[(&str, &str)]; 6] = [
+        &method[1..],
+        &fragment,
+        &field("Upper", "1"),
+        &field("x", "a\r\nb: c"),
+        &field("", "1"),
+        &field(":evil", "1"),
+    ];
+    let mut client = Connection::open(proxy.address("web"));
+    client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    let mut stream = 1;
+    for fields in malformed {
+        client.send(request_frame(stream, fields));
+        stream += 2;
+    }
+    // Trailers of a request that is good so far.
+    let mut open = request_frame(stream, &base);
+    open[4] &= !1;
+    client.send([open, request_frame(stream, &[(":path", "/other")])].concat());
+    client.send(request_frame(stream + 2, &base));
+    plimsoll_tests::wait_for("the good request", || (!endpoint.requests().is_empty()).then_some(()));
+    plimsoll_tests::wait_for("a line for each", || {
+        let lines = proxy.stdout();
+        let lines = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let refused = lines.filter(|line| line["status"] == 400 && line["flag"] == "BR").count();
+        (refused == malformed.len() + 1).then_some(())
+    });
+    assert_eq!(proxy.metric("plimsoll_bad_requests_total{listener=\"web\",reason=\"parse\"}"), 7.0);
+}
+
+#[test]
 fn a_request_of_http_1_0_without_host_gets_the_address_that_it_was_sent_to() {
     let endpoint = Endpoint::named("one");
     let proxy = in_front_of(&[&endpoint], "", "");

@@ -19,7 +19,7 @@ use super::session::Session;
 use crate::downstream::{ClientBody, Inbound};
 use crate::error::{Error, ErrorKind};
 use crate::io::poll_write_all;
-use crate::proxy::{self, Link, ResponseBody};
+use crate::proxy::{self, Link, ResponseBody, Unread};
 
 /// What answers in advance may wait for a client, in bytes.
 const INTERIM_BYTES: usize = 16 * 1024;
@@ -228,7 +228,7 @@ impl Http1 {
         let Some(listener) = session.listener() else { return Next::End };
         let response = {
             let seen = self.inbound.unused();
-            proxy::refuse(&session.context, listener, session.client.clone(), kind, &seen)
+            proxy::refuse(&session.context, listener, session.client.clone(), kind, Unread::Http1(&seen))
         };
         session.connection.request_began();
         self.send(Asked { version: Version::HTTP_11, keeps: false }, response).await;

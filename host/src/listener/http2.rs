@@ -14,12 +14,13 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response, StatusCode, response};
 use http_body::Body;
+use plimsoll_http2::Guard;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::{Connection, Timeout};
-use super::head_watch::HeadWatch;
 use super::session::Session;
 use crate::downstream::{ClientBody, Http2Body};
+use crate::error::ErrorKind;
 use crate::io::{Prefixed, Stream};
 use crate::proxy::{self, Link, ResponseBody};
 use crate::telemetry::BadRequest;
@@ -30,6 +31,8 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What of an answer may wait for the client, in bytes.
 const SEND_BUFFER: usize = 64 * 1024;
+/// How far a head may be beyond its limit, in bytes, and still be answered with 431.
+const OVERSIZE: usize = 64 * 1024;
 /// How long a client has to hear that the connection ends.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -40,13 +43,13 @@ pub(super) async fn serve(session: Session, stream: Prefixed<Stream>) {
     let session = Rc::new(session);
     let local_address = stream.get_ref().local_address().ok();
     let head_timer = Rc::new(session.context.timers.timer());
+    let limits = &session.config.limits;
     let watched = Watched {
         stream,
-        connection: session.connection.clone(),
-        heads: HeadWatch::new(),
+        session: session.clone(),
+        guard: Guard::new(limits.header_bytes.saturating_add(OVERSIZE)),
         head_timer: head_timer.clone(),
     };
-    let limits = &session.config.limits;
     let mut builder = h2::server::Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
@@ -295,11 +298,11 @@ impl Drop for UnderWay {
     }
 }
 
-/// A client's stream that tells its connection what passes.
+/// A client's stream that tells its connection what passes, and lets no malformed request end it.
 struct Watched {
     stream: Prefixed<Stream>,
-    connection: Rc<Connection>,
-    heads: HeadWatch,
+    session: Rc<Session>,
+    guard: Guard,
     /// Armed while a head has begun and is not whole.
     head_timer: Rc<Timer>,
 }
@@ -307,21 +310,43 @@ struct Watched {
 impl AsyncRead for Watched {
     fn poll_read(self: Pin<&mut Self>, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(task, buffer))?;
-        match this.connection.patience().head {
-            Some(patience) if this.heads.read(&buffer.filled()[before..]) => this.head_timer.arm_if_idle(patience),
-            _ => this.head_timer.disarm(),
+        loop {
+            if this.guard.has_ready() {
+                let count = this.guard.take_ready(buffer.initialize_unfilled());
+                buffer.advance(count);
+                return Poll::Ready(Ok(()));
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.stream).poll_read(task, buffer))?;
+            if buffer.filled().len() == before {
+                return Poll::Ready(Ok(()));
+            }
+            let passed = this.guard.read(&buffer.filled()[before..]);
+            buffer.set_filled(before + passed);
+            this.note_heads();
+            if passed > 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
-        Poll::Ready(Ok(()))
     }
 }
 
 impl Watched {
+    /// Takes note of what the guard has seen of heads.
+    fn note_heads(&mut self) {
+        match self.session.connection.patience().head {
+            Some(patience) if self.guard.is_in_head() => self.head_timer.arm_if_idle(patience),
+            _ => self.head_timer.disarm(),
+        }
+        for malformed in self.guard.take_malformed() {
+            self.session.refuse_stream(ErrorKind::BadRequest(malformed.as_str()));
+        }
+    }
+
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
         match written {
-            Poll::Pending => self.connection.write_stalled(),
-            Poll::Ready(_) => self.connection.written(),
+            Poll::Pending => self.session.connection.write_stalled(),
+            Poll::Ready(_) => self.session.connection.written(),
         }
     }
 }

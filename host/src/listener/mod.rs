@@ -2,7 +2,6 @@
 
 mod accept;
 mod connection;
-mod head_watch;
 mod http;
 mod http1;
 mod http2;

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use super::connection::Connection;
 use crate::config;
-use crate::proxy::{self, Client, Listener, ListenerSlot};
+use crate::error::ErrorKind;
+use crate::proxy::{self, Client, Listener, ListenerSlot, Unread};
 
 /// What all requests of a client's connection have in common.
 pub(super) struct Session {
@@ -35,5 +36,12 @@ impl Session {
             self.connection.drain();
         }
         listener
+    }
+
+    /// Counts and logs a request of HTTP/2 that is malformed: its stream ends without an answer.
+    pub(super) fn refuse_stream(&self, kind: ErrorKind) {
+        if let Some(listener) = self.listener() {
+            drop(proxy::refuse(&self.context, listener, self.client.clone(), kind, Unread::Http2));
+        }
     }
 }

@@ -49,6 +49,15 @@ struct LogRecord {
     response_bytes: u64,
 }
 
+/// What came where a request was to come, and could not be read as one.
+#[derive(Debug, Clone, Copy)]
+pub enum Unread<'a> {
+    /// These bytes, as far as they have come.
+    Http1(&'a [u8]),
+    /// A header block.
+    Http2,
+}
+
 enum LoggedTarget {
     Uri(http::Uri),
     /// Of what could not be read.
@@ -67,8 +76,14 @@ impl LogRecord {
         }
     }
 
-    /// Of what came where a request was to come: method and target are what stands in their places.
-    fn of_bytes(seen: &[u8]) -> Self {
+    /// Of what came where a request was to come: over HTTP/1.1, method and target are what stands in their places.
+    fn of_unread(unread: Unread<'_>) -> Self {
+        let seen = match unread {
+            Unread::Http1(seen) => seen,
+            Unread::Http2 => {
+                return Self { version: http::Version::HTTP_2, ..Self::with_target(LoggedTarget::Seen(Vec::new())) };
+            }
+        };
         let line = seen.trim_ascii_start().split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
         let mut words = line.splitn(2, |byte| *byte == b' ');
         let method = words.next().filter(|word| word.len() <= LOGGED_METHOD);
@@ -110,8 +125,13 @@ impl Exchange {
     }
 
     /// The account of something that came where a request was to come.
-    pub(super) fn of_bytes(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, seen: &[u8]) -> Self {
-        let log = context.access_log.is_some().then(|| Box::new(LogRecord::of_bytes(seen)));
+    pub(super) fn of_unread(
+        context: Rc<Context>,
+        listener: Rc<Listener>,
+        client: Rc<Client>,
+        unread: Unread<'_>,
+    ) -> Self {
+        let log = context.access_log.is_some().then(|| Box::new(LogRecord::of_unread(unread)));
         let source = client.source.clone();
         Self::new(context, listener, client, source, log)
     }

@@ -41,6 +41,7 @@ pub use balancing::Balancing;
 pub use client::Client;
 pub use cluster::{Cluster, ClusterParts};
 pub use context::{Context, OutcomeBatch};
+pub use exchange::Unread;
 pub use link::Link;
 pub use listener::{Destination, Listener, ListenerSlot};
 pub use reply::refusal;

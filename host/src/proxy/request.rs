@@ -13,7 +13,7 @@ use super::client::Client;
 use super::cluster::{Claim, Cluster, Picked, PickedBy, Wanted};
 use super::context::Context;
 use super::effective;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Unread};
 use super::headers;
 use super::link::Link;
 use super::listener::{Listener, Target};
@@ -67,9 +67,9 @@ pub fn refuse(
     listener: Rc<Listener>,
     client: Rc<Client>,
     kind: ErrorKind,
-    seen: &[u8],
+    unread: Unread<'_>,
 ) -> Response<ResponseBody> {
-    let mut exchange = Exchange::of_bytes(context.clone(), listener, client, seen);
+    let mut exchange = Exchange::of_unread(context.clone(), listener, client, unread);
     exchange.failed(kind);
     let mut response = reply::failure(&kind.into());
     answer::finish(context, &Method::GET, &mut response);

@@ -1,0 +1,58 @@
+use std::fmt;
+
+/// What is wrong with a request, so that its stream is to be ended (RFC 9113 section 8.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    /// A field name that is empty, not in lower case, or no token (section 8.2.1).
+    FieldName,
+    /// A field value with a control character (section 8.2.1).
+    FieldValue,
+    /// A field that speaks of a connection, or `te` with anything but `trailers` (section 8.2.2).
+    ConnectionSpecific,
+    /// A pseudo-field that requests do not have (section 8.3).
+    UnknownPseudoField,
+    /// A pseudo-field for the second time (section 8.3).
+    RepeatedPseudoField,
+    /// A pseudo-field behind a field (section 8.3).
+    LatePseudoField,
+    /// A pseudo-field in trailers (section 8.1).
+    PseudoFieldInTrailers,
+    /// No `:method`, or no `:scheme` and `:path` where the method needs them (section 8.3.1).
+    MissingPseudoField,
+    /// A `:method` that is no token.
+    Method,
+    /// A `:scheme` that is none.
+    Scheme,
+    /// An `:authority` that is none.
+    Authority,
+    /// A `:path` that is empty, has a fragment, or bytes that no URI has.
+    Path,
+    /// A `:protocol` that is not text (RFC 8441).
+    Protocol,
+}
+
+impl Malformed {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FieldName => "a field name with forbidden bytes",
+            Self::FieldValue => "a field value with forbidden bytes",
+            Self::ConnectionSpecific => "a connection-specific field",
+            Self::UnknownPseudoField => "an unknown pseudo-field",
+            Self::RepeatedPseudoField => "a repeated pseudo-field",
+            Self::LatePseudoField => "a pseudo-field behind a field",
+            Self::PseudoFieldInTrailers => "a pseudo-field in trailers",
+            Self::MissingPseudoField => "a missing pseudo-field",
+            Self::Method => "an invalid :method",
+            Self::Scheme => "an invalid :scheme",
+            Self::Authority => "an invalid :authority",
+            Self::Path => "an invalid :path",
+            Self::Protocol => "an invalid :protocol",
+        }
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
