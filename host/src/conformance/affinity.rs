@@ -51,7 +51,7 @@ impl UnderTest {
         config: PolicyConfig,
     ) -> Self {
         Self {
-            affinity: AffinityOnTrial::new(instance.clone(), policy, config.clone()),
+            affinity: AffinityOnTrial::new(instance.clone(), policy),
             plugin: plugin.clone(),
             services: services.clone(),
             config,

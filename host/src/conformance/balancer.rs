@@ -14,19 +14,17 @@ pub(super) struct UnderTest {
     balancer: Balancer,
     trial: BalancerOnTrial,
     services: Arc<Services>,
-    config: String,
     told: Arc<EndpointSet>,
     /// By slot; they are the endpoint's for its life.
     counters: HashMap<u32, Arc<EndpointCounters>>,
 }
 
 impl UnderTest {
-    pub(super) fn new(instance: &Rc<RefCell<Instance>>, policy: u32, services: &Arc<Services>, config: &str) -> Self {
+    pub(super) fn new(instance: &Rc<RefCell<Instance>>, policy: u32, services: &Arc<Services>) -> Self {
         Self {
             balancer: Balancer::new(instance.clone(), policy),
             trial: BalancerOnTrial::new(instance.clone(), policy),
             services: services.clone(),
-            config: config.to_owned(),
             told: Arc::default(),
             counters: HashMap::new(),
         }
@@ -116,7 +114,7 @@ impl suite::Balancer for UnderTest {
     fn create_again(&mut self) -> Result<(), String> {
         self.told = Arc::default();
         self.counters.clear();
-        self.trial.create_again(&self.config)
+        self.trial.create_again()
     }
 
     fn set_in_flight(&mut self, slot: u32, attempts: u32) {

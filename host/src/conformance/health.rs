@@ -25,12 +25,11 @@ pub(super) fn several(
     let (mut instance, _) = trial.start(u32::MAX)?;
     let mut policies = Vec::new();
     for number in 0..count {
-        let config = trial.policy_config(Role::Health, config, number)?;
-        policies.push((super::add_policy(&mut instance, config.clone())?, config));
+        policies.push(super::add_policy(&mut instance, trial.policy_config(Role::Health, config, number)?)?);
     }
     let instance = Rc::new(RefCell::new(instance));
-    let under_test = |(policy, config)| {
-        let evaluator = EvaluatorOnTrial::new(instance.clone(), policy, config);
+    let under_test = |policy| {
+        let evaluator = EvaluatorOnTrial::new(instance.clone(), policy);
         Box::new(UnderTest { evaluator, generation: 0 }) as Box<dyn suite::Health>
     };
     Ok(policies.into_iter().map(under_test).collect())

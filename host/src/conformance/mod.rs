@@ -137,12 +137,11 @@ impl OnTrial<'_> {
         let (mut instance, services) = self.start(worker)?;
         let mut policies = Vec::new();
         for number in 0..count {
-            let config = self.policy_config(role, config, number)?;
-            policies.push((add_policy(&mut instance, config.clone())?, config));
+            policies.push(add_policy(&mut instance, self.policy_config(role, config, number)?)?);
         }
         let instance = Rc::new(RefCell::new(instance));
-        let made = policies.into_iter().filter_map(|(policy, config)| {
-            let trial = PolicyOnTrial::new(instance.clone(), policy, config);
+        let made = policies.into_iter().filter_map(|policy| {
+            let trial = PolicyOnTrial::new(instance.clone(), policy, role);
             make(trial, &instance, policy, &services)
         });
         Ok(made.collect())
@@ -215,8 +214,7 @@ impl Subject for OnTrial<'_> {
             policies.push(add_policy(&mut instance, self.policy_config(Role::Balancer, config, number)?)?);
         }
         let instance = Rc::new(RefCell::new(instance));
-        let under_test =
-            |policy| Box::new(UnderTest::new(&instance, policy, &services, config)) as Box<dyn suite::Balancer>;
+        let under_test = |policy| Box::new(UnderTest::new(&instance, policy, &services)) as Box<dyn suite::Balancer>;
         Ok(policies.into_iter().map(under_test).collect())
     }
 

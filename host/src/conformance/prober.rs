@@ -17,7 +17,7 @@ impl suite::Prober for UnderTest<Prober> {
 
     fn open(&mut self, session: u32, target: &suite::Target) -> Result<Vec<suite::ProbeAction>, String> {
         let suite::Target { address, id, cluster } = target.clone();
-        self.trial.open(session, Target { address, id, cluster }).map(actions).map_err(text)
+        self.trial.open(session, &Target { address, id, cluster }).map(actions).map_err(text)
     }
 
     fn advance(&mut self, session: u32, event: &suite::ProbeEvent) -> Result<Vec<suite::ProbeAction>, String> {

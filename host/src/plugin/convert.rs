@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::api::v0_1::plimsoll::plugin::types as wit;
+use super::create_error::CreateError;
 use super::policy::ConfigMistake;
 use crate::snapshot::{Availability, Change, Endpoint, EndpointSet, Outcome, OutcomeClass};
 use crate::telemetry::printable_within;
@@ -113,6 +114,11 @@ pub(super) fn outcomes(batch: &[Outcome]) -> Vec<wit::Outcome> {
             total_us: outcome.total_us,
         })
         .collect()
+}
+
+/// What a policy answered to its creation.
+pub(super) fn created<P>(answer: wasmtime::Result<Result<P, Vec<wit::ConfigError>>>) -> Result<P, CreateError> {
+    answer.map_err(|error| CreateError::trapped(&error))?.map_err(|errors| CreateError::Refused(mistakes(errors)))
 }
 
 pub(super) fn mistakes(errors: Vec<wit::ConfigError>) -> Vec<ConfigMistake> {

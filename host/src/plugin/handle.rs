@@ -1,22 +1,37 @@
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::instance::{CreateError, Instance};
+use wasmtime::Store;
+
+use super::create_error::CreateError;
+use super::fault::Fault;
+use super::guest::Guest;
+use super::instance::Instance;
+use super::role::GuestRole;
 use crate::snapshot::EndpointSet;
 
-/// A policy on a worker. One that was made for a group of endpoints ends when its handle is dropped; those of the
-/// configuration end with their instance.
-#[derive(Debug)]
-pub(super) struct Handle {
+/// A policy of a role on a worker. One that was made for a group of endpoints ends when its handle is dropped; those of
+/// the configuration end with their instance.
+pub(super) struct Handle<R> {
     instance: Rc<RefCell<Instance>>,
     policy: u32,
     is_of_group: bool,
+    role: PhantomData<fn() -> R>,
 }
 
-impl Handle {
+impl<R> fmt::Debug for Handle<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "policy {} of {:?}", self.policy, self.instance)
+    }
+}
+
+impl<R: GuestRole> Handle<R> {
     pub(super) fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
-        Self { instance, policy, is_of_group: false }
+        Self { instance, policy, is_of_group: false, role: PhantomData }
     }
 
     /// Another policy of the same configuration, for a part of the cluster.
@@ -27,20 +42,52 @@ impl Handle {
         Ok(handle)
     }
 
-    pub(super) fn policy(&self) -> u32 {
-        self.policy
+    /// Calls a function of the role within `deadline`.
+    #[inline]
+    pub(super) fn ask<T>(
+        &self,
+        deadline: Duration,
+        ask: impl FnOnce(&R, &mut Store<Guest>, u32) -> wasmtime::Result<T>,
+    ) -> Result<T, Fault> {
+        self.instance.borrow_mut().ask(self.policy, deadline, ask)
     }
 
-    pub(super) fn instance(&self) -> Ref<'_, Instance> {
-        self.instance.borrow()
+    /// Something of what the policy said when it was created. The version that is live now may have said something else
+    /// than the one before.
+    #[inline]
+    pub(super) fn plan<T>(&self, read: impl FnOnce(&R::Plan) -> T) -> Option<T> {
+        self.instance.borrow().plan::<R>(self.policy).map(read)
     }
 
-    pub(super) fn instance_mut(&self) -> RefMut<'_, Instance> {
-        self.instance.borrow_mut()
+    /// What the policy is kept in, and its number there.
+    pub(super) fn parts(&self) -> (&RefCell<Instance>, u32) {
+        (&self.instance, self.policy)
+    }
+
+    /// Brings the policy to another generation of the endpoints.
+    pub(super) fn set_endpoints(&self, endpoints: &Arc<EndpointSet>) {
+        self.instance.borrow_mut().set_endpoints(self.policy, endpoints);
+    }
+
+    /// Notes endpoints that the policy is told in another way.
+    pub(super) fn note_endpoints(&self, endpoints: &Arc<EndpointSet>) {
+        self.instance.borrow_mut().replace_endpoints(self.policy, endpoints);
+    }
+
+    /// Counts an answer that could not be used.
+    pub(super) fn invalid_answer(&self) -> Fault {
+        self.instance.borrow_mut().invalid_answer(self.policy)
+    }
+
+    /// Counts that the host decided in the policy's stead.
+    pub(super) fn count_fallback(&self, fault: Fault) {
+        if let Some(shard) = self.instance.borrow().shard(self.policy) {
+            shard.fallback(fault.as_str());
+        }
     }
 }
 
-impl Drop for Handle {
+impl<R> Drop for Handle<R> {
     fn drop(&mut self) {
         // Nothing drops a handle within a call of its instance; if something did, the policy would end with the instance.
         if self.is_of_group

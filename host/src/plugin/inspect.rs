@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
+use super::component::{Plugin, Source};
 use super::engine::{Engine, Limits};
-use super::loader::{Grants, Plugin, Source};
+use super::grants::Grants;
 use super::memory::Services;
 
 /// What `plimsoll plugin inspect` shows.

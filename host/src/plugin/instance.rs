@@ -1,35 +1,24 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
+use wasmtime::Store;
 
-use super::api::v0_1::exports::plimsoll::plugin as exports;
 use super::breaker::backoff_ms;
-use super::engine::TICK;
+use super::component::Plugin;
+use super::create_error::{CreateError, describe_error};
+use super::deadline::{AT_CHANGE, AT_START, OFF_REQUEST_PATH};
 use super::fault::{Fault, FaultKind};
-use super::imports::{Guest, HOSTCALL_BYTES, Overdue, PolicyContext};
-use super::lifecycle::Manifest;
-use super::loader::Plugin;
+use super::guest::{Guest, PolicyContext};
+use super::live::Live;
 use super::memory::Services;
-use super::policy::{ConfigMistake, PolicyConfig, Role};
+use super::policy::{PolicyConfig, Role};
+use super::role::{AnyPlan, GuestRole};
 use super::table::Table;
-use super::{affinity, balancer, convert, health, partitioner, prober, router};
 use crate::snapshot::EndpointSet;
-use crate::telemetry::{LivePolicy, PluginShard, printable_within};
+use crate::telemetry::{LivePolicy, PluginShard};
 
-/// Deadline of a call while a request waits for it.
-pub(super) const ON_REQUEST_PATH: Duration = Duration::from_millis(2);
-/// Deadline of a call in the control plane, or of one that no request waits for.
-pub(super) const OFF_REQUEST_PATH: Duration = Duration::from_millis(10);
-/// Deadline of a call that brings endpoints. Tables of hundreds of thousands of places take that long, and they do come.
-pub(super) const AT_CHANGE: Duration = Duration::from_millis(100);
-/// Deadline of starting, describing, configuring and preparing, which may build tables: that of the largest table of
-/// consistent hashing, with five million places, was seen to pass half a second of processor time.
-pub(super) const AT_START: Duration = Duration::from_secs(1);
 /// Largest state that a policy may hand over.
 const MAX_STATE_BYTES: usize = 1 << 20;
-/// Of an error and its causes.
-const MAX_ERROR_BYTES: usize = 8 << 10;
 /// One call in so many is timed: reading the clock twice costs a third of a call.
 const TIMED_ONE_IN: u32 = 16;
 
@@ -57,53 +46,11 @@ impl std::fmt::Debug for Instance {
 struct Policy {
     config: PolicyConfig,
     endpoints: Arc<EndpointSet>,
-    plan: Plan,
+    plan: AnyPlan,
     shard: Arc<PluginShard>,
     /// Kept here too, since the guest and what it holds end with a fault.
     table: Arc<Table>,
     _counted: LivePolicy,
-}
-
-/// What a policy answered when it was created.
-pub(super) enum Plan {
-    Router(router::RouterState),
-    Balancer(balancer::BalancerPlan),
-    Partitioner(partitioner::PartitionerPlan),
-    Affinity(Arc<affinity::AffinityPlan>),
-    Health(health::HealthPlan),
-    Prober(prober::Transport),
-}
-
-impl Plan {
-    /// Keeps what the same policy had answered before its instance failed, and what still holds.
-    fn inherit(&mut self, before: Self) {
-        if let (Self::Router(state), Self::Router(before)) = (self, before) {
-            state.inherit(before);
-        }
-    }
-}
-
-/// The guest.
-pub(super) struct Live {
-    pub(super) store: Store<Guest>,
-    pub(super) lifecycle: exports::lifecycle::Guest,
-    pub(super) router: Option<exports::router::Guest>,
-    pub(super) balancer: Option<exports::balancer::Guest>,
-    pub(super) partitioner: Option<exports::partitioner::Guest>,
-    pub(super) affinity: Option<exports::affinity::Guest>,
-    pub(super) health: Option<exports::health::Guest>,
-    pub(super) prober: Option<exports::prober::Guest>,
-}
-
-/// Why a policy could not be created.
-#[derive(Debug)]
-pub enum CreateError {
-    /// The plugin has no such role.
-    MissingRole,
-    /// The plugin refuses the configuration.
-    Refused(Vec<ConfigMistake>),
-    /// The plugin failed.
-    Failed(String),
 }
 
 impl Instance {
@@ -140,7 +87,8 @@ impl Instance {
         let number = u32::try_from(free).unwrap_or(u32::MAX);
         let Some(live) = &mut self.live else { return Err(CreateError::Failed("the instance is broken".into())) };
         let table = table_of(&self.services, &self.plugin, &config);
-        let plan = live.create(&self.plugin, &self.services, self.worker, number, &config, &endpoints)?;
+        let context = context_of(&self.services, self.worker, number, &endpoints, &table);
+        let plan = live.create(number, &config, context)?;
         let worker = (self.worker != u32::MAX).then_some(self.worker as usize);
         let shard = self.services.registry().plugin(worker, &self.plugin.name, config.role.as_str());
         let counted = shard.policy();
@@ -161,7 +109,7 @@ impl Instance {
             let _ = self.call(policy, OFF_REQUEST_PATH, |live, policy| live.destroy(role, policy));
         }
         if let Some(live) = &mut self.live {
-            live.store.data_mut().remove_policy(policy);
+            live.guest_mut().remove_policy(policy);
         }
         self.policies[policy as usize] = None;
     }
@@ -209,16 +157,14 @@ impl Instance {
         }
         let Some(before) = self.replace_endpoints(policy, endpoints) else { return };
         // The fault, if any, is counted; the rebuild replays `record.endpoints`.
-        let _ = self.call(policy, AT_CHANGE, |live, _| live.tell_endpoints(role, policy, &before, endpoints));
+        let _ = self.call(policy, AT_CHANGE, |live, _| live.tell(role, policy, &before, endpoints));
     }
 
     /// Notes the endpoints of a policy without telling it. Answers those before.
     pub(super) fn replace_endpoints(&mut self, policy: u32, endpoints: &Arc<EndpointSet>) -> Option<Arc<EndpointSet>> {
         let record = self.policies.get_mut(policy as usize)?.as_mut()?;
-        if let Some(live) = &mut self.live
-            && let Some(context) = live.store.data_mut().policy_mut(policy)
-        {
-            context.endpoints = endpoints.clone();
+        if let Some(live) = &mut self.live {
+            live.guest_mut().show(policy, endpoints);
         }
         Some(std::mem::replace(&mut record.endpoints, endpoints.clone()))
     }
@@ -233,9 +179,7 @@ impl Instance {
             self.numbered().map(|(number, policy)| (number, policy.config.role, policy.config.scope.clone())).collect();
         let mut saved = Vec::new();
         for (number, role, scope) in policies {
-            let state = self.call(number, OFF_REQUEST_PATH, |live, _| {
-                live.lifecycle.call_save(&mut live.store, role.into(), number)
-            });
+            let state = self.call(number, OFF_REQUEST_PATH, |live, number| live.save(role, number));
             if let Ok(state) = state
                 && !state.is_empty()
                 && state.len() <= MAX_STATE_BYTES
@@ -254,9 +198,7 @@ impl Instance {
             let found =
                 self.numbered().find(|(_, policy)| policy.config.role == *role && policy.config.scope == *scope);
             let Some((number, _)) = found else { continue };
-            let understood = self.call(number, OFF_REQUEST_PATH, |live, _| {
-                live.lifecycle.call_restore(&mut live.store, (*role).into(), number, state)
-            });
+            let understood = self.call(number, OFF_REQUEST_PATH, |live, number| live.restore(*role, number, state));
             if understood == Ok(true) {
                 restored.push(number);
             }
@@ -289,21 +231,45 @@ impl Instance {
         Fault::InvalidAnswer
     }
 
-    pub(super) fn plan(&self, policy: u32) -> Option<&Plan> {
-        self.policy(policy).map(|record| &record.plan)
+    /// The plan of a policy of that role.
+    pub(super) fn plan<R: GuestRole>(&self, policy: u32) -> Option<&R::Plan> {
+        self.policy(policy)?.plan.downcast_ref()
     }
 
-    /// Whether a policy is a balancer that wants to prepare for endpoints ahead.
-    pub fn prepares(&self, policy: u32) -> bool {
-        matches!(self.plan(policy), Some(Plan::Balancer(plan)) if plan.prepares)
+    pub(super) fn plan_mut<R: GuestRole>(&mut self, policy: u32) -> Option<&mut R::Plan> {
+        self.policy_mut(policy)?.plan.downcast_mut()
     }
 
-    pub(super) fn plan_mut(&mut self, policy: u32) -> Option<&mut Plan> {
-        self.policy_mut(policy).map(|record| &mut record.plan)
+    /// Ends a policy in the guest, and creates it again under its number: for trials.
+    pub(super) fn create_again(&mut self, policy: u32) -> Result<(), String> {
+        let Some(config) = self.policy(policy).map(|record| record.config.clone()) else { return Ok(()) };
+        let destroyed = self.call(policy, AT_CHANGE, |live, policy| live.destroy(config.role, policy));
+        destroyed.map_err(|fault| fault.to_string())?;
+        let created = self.call(policy, AT_START, |live, policy| Ok(live.create_bare(policy, &config)));
+        let plan = created.map_err(|fault| fault.to_string())?.map_err(|error| error.to_string())?;
+        // It may ask for something else than before.
+        if let Some(record) = self.policy_mut(policy) {
+            record.plan = plan;
+        }
+        Ok(())
     }
 
     pub(super) fn shard(&self, policy: u32) -> Option<&PluginShard> {
         self.policy(policy).map(|record| &*record.shard)
+    }
+
+    /// Calls a function of a role on behalf of a policy, within `deadline`.
+    #[inline]
+    pub(super) fn ask<R: GuestRole, T>(
+        &mut self,
+        policy: u32,
+        deadline: Duration,
+        ask: impl FnOnce(&R, &mut Store<Guest>, u32) -> wasmtime::Result<T>,
+    ) -> Result<T, Fault> {
+        self.call(policy, deadline, |live, policy| {
+            let (role, store) = live.of::<R>()?;
+            ask(role, store, policy)
+        })
     }
 
     /// Calls the guest on behalf of a policy, within `deadline`. Every failure ends here, counted and logged.
@@ -388,219 +354,25 @@ impl Instance {
         let mut live = Live::start(&self.plugin, &self.services).map_err(|error| describe_error(&error))?;
         for (number, record) in (0..).zip(&mut self.policies) {
             let Some(record) = record else { continue };
-            let plan = live
-                .create(&self.plugin, &self.services, self.worker, number, &record.config, &record.endpoints)
-                .map_err(|error| error.to_string())?;
-            let before = std::mem::replace(&mut record.plan, plan);
-            record.plan.inherit(before);
+            let context = context_of(&self.services, self.worker, number, &record.endpoints, &record.table);
+            let plan = live.create(number, &record.config, context).map_err(|error| error.to_string())?;
+            let before = std::mem::replace(&mut record.plan, Box::new(()));
+            record.plan = live.inherit(record.config.role, plan, before);
         }
         Ok(live)
     }
 }
 
-impl Live {
-    pub(super) fn start(plugin: &Plugin, services: &Arc<Services>) -> wasmtime::Result<Self> {
-        let guest = Guest::new(plugin.name.clone(), &plugin.limits, services.clone(), plugin.grants.has("wasi"));
-        let mut store = Store::new(plugin.pre.engine(), guest);
-        store.limiter(|guest| guest as &mut dyn ResourceLimiter);
-        store.set_hostcall_fuel(HOSTCALL_BYTES);
-        store.epoch_deadline_callback(|mut context| Ok(context.data_mut().overdue.decide()));
-        // Only engines for trials meter, and there is no end to it: it is not what ends a call.
-        let _ = store.set_fuel(u64::MAX);
-        arm(&mut store, 0, AT_START);
-        let instance = plugin.pre.instantiate(&mut store)?;
-        let exports = &plugin.exports;
-        Ok(Self {
-            lifecycle: exports.lifecycle.load(&mut store, &instance)?,
-            router: load(&exports.router, |indices| indices.load(&mut store, &instance))?,
-            balancer: load(&exports.balancer, |indices| indices.load(&mut store, &instance))?,
-            partitioner: load(&exports.partitioner, |indices| indices.load(&mut store, &instance))?,
-            affinity: load(&exports.affinity, |indices| indices.load(&mut store, &instance))?,
-            health: load(&exports.health, |indices| indices.load(&mut store, &instance))?,
-            prober: load(&exports.prober, |indices| indices.load(&mut store, &instance))?,
-            store,
-        })
-    }
-
-    pub(super) fn arm(&mut self, policy: u32, deadline: Duration) {
-        arm(&mut self.store, policy, deadline);
-    }
-
-    /// What the guest has executed since it was started; none unless its engine meters.
-    pub(super) fn executed(&self) -> Option<u64> {
-        self.store.get_fuel().ok().map(|left| u64::MAX - left)
-    }
-
-    fn create(
-        &mut self,
-        plugin: &Plugin,
-        services: &Services,
-        worker: u32,
-        number: u32,
-        config: &PolicyConfig,
-        endpoints: &Arc<EndpointSet>,
-    ) -> Result<Plan, CreateError> {
-        let context = PolicyContext {
-            endpoints: endpoints.clone(),
-            random: services.seed(worker, number),
-            table: table_of(services, plugin, config),
-        };
-        self.store.data_mut().put_policy(number, context);
-        self.arm(number, AT_START);
-        let plan = match config.role {
-            Role::Router => router::create(self, number, config),
-            Role::Balancer => balancer::create(self, number, &config.config),
-            Role::Partitioner => partitioner::create(self, number, &config.config),
-            Role::Affinity => affinity::create(self, number, &config.config),
-            Role::Health => health::create(self, number, &config.config),
-            Role::Prober => prober::create(self, number, &config.config),
-            Role::Filter => Err(CreateError::MissingRole),
-        };
-        let plan = plan.inspect_err(|_| self.store.data_mut().remove_policy(number))?;
-        self.arm(number, AT_START);
-        if let Err(error) = self.tell_endpoints(config.role, number, &EndpointSet::default(), endpoints) {
-            self.store.data_mut().remove_policy(number);
-            return Err(CreateError::Failed(describe_error(&error)));
-        }
-        Ok(plan)
-    }
-
-    pub(super) fn destroy(&mut self, role: Role, policy: u32) -> wasmtime::Result<()> {
-        let store = &mut self.store;
-        let destroyed = match role {
-            Role::Router => self.router.as_ref().map(|router| router.call_destroy(store, policy)),
-            Role::Balancer => self.balancer.as_ref().map(|balancer| balancer.call_destroy(store, policy)),
-            Role::Partitioner => self.partitioner.as_ref().map(|partitioner| partitioner.call_destroy(store, policy)),
-            Role::Affinity => self.affinity.as_ref().map(|affinity| affinity.call_destroy(store, policy)),
-            Role::Health => self.health.as_ref().map(|health| health.call_destroy(store, policy)),
-            Role::Prober => self.prober.as_ref().map(|prober| prober.call_destroy(store, policy)),
-            Role::Filter => None,
-        };
-        destroyed.unwrap_or(Ok(()))
-    }
-
-    /// Tells a policy the step from `before` to `after`: by changes where the role takes them and they are few, else whole.
-    pub(super) fn tell_endpoints(
-        &mut self,
-        role: Role,
-        policy: u32,
-        before: &EndpointSet,
-        after: &EndpointSet,
-    ) -> wasmtime::Result<()> {
-        let generation = after.generation();
-        let store = &mut self.store;
-        let known = before.generation() > 0;
-        match role {
-            Role::Balancer => {
-                let Some(balancer) = &self.balancer else { return Ok(()) };
-                if let Some(prepared) = after.prepared() {
-                    balancer.call_adopt(&mut *store, policy, prepared)?;
-                }
-                if known {
-                    let changes = convert::changes(&after.changes_since(before));
-                    if balancer.call_changes(&mut *store, policy, before.generation(), generation, &changes)? {
-                        return Ok(());
-                    }
-                }
-                balancer.call_endpoints(store, policy, generation, &convert::endpoints(after))
-            }
-            // Only the rebuilding of an instance comes here; the groups are those that are known.
-            Role::Partitioner => partitioner::tell(self, policy, after).map(drop),
-            Role::Affinity => {
-                let Some(affinity) = &self.affinity else { return Ok(()) };
-                if known {
-                    let changes = convert::changes(&after.changes_since(before));
-                    if affinity.call_changes(&mut *store, policy, before.generation(), generation, &changes)? {
-                        return Ok(());
-                    }
-                }
-                affinity.call_endpoints(store, policy, generation, &convert::endpoints(after))
-            }
-            Role::Health => {
-                let Some(health) = &self.health else { return Ok(()) };
-                health.call_endpoints(store, policy, generation, &convert::endpoints(after))
-            }
-            Role::Router | Role::Prober | Role::Filter => Ok(()),
-        }
-    }
-
-    fn fault_kind(&self, error: &wasmtime::Error) -> FaultKind {
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => FaultKind::Deadline,
-            _ if self.store.data().memory_refused => FaultKind::Memory,
-            _ => FaultKind::Trap,
-        }
-    }
+fn context_of(
+    services: &Services,
+    worker: u32,
+    number: u32,
+    endpoints: &Arc<EndpointSet>,
+    table: &Arc<Table>,
+) -> PolicyContext {
+    PolicyContext { endpoints: endpoints.clone(), random: services.seed(worker, number), table: table.clone() }
 }
 
-pub(super) fn table_of(services: &Services, plugin: &Plugin, config: &PolicyConfig) -> Arc<Table> {
+fn table_of(services: &Services, plugin: &Plugin, config: &PolicyConfig) -> Arc<Table> {
     services.table(&plugin.name, config.role.as_str(), &config.scope, plugin.limits.memory_bytes)
-}
-
-/// Asks a fresh instance of a plugin who it is.
-pub(super) fn describe(plugin: &Plugin, services: &Arc<Services>) -> Result<Manifest, String> {
-    let mut live = Live::start(plugin, services).map_err(|error| describe_error(&error))?;
-    live.arm(0, AT_START);
-    let manifest = live.lifecycle.call_describe(&mut live.store).map_err(|error| describe_error(&error))?;
-    Ok(manifest.into())
-}
-
-fn load<I, G>(indices: &Option<I>, load: impl FnOnce(&I) -> wasmtime::Result<G>) -> wasmtime::Result<Option<G>> {
-    indices.as_ref().map(load).transpose()
-}
-
-fn arm(store: &mut Store<Guest>, policy: u32, deadline: Duration) {
-    // One tick more, since the current one has partly gone.
-    store.set_epoch_deadline((deadline.as_millis() / TICK.as_millis()) as u64 + 1);
-    let guest = store.data_mut();
-    guest.current = policy as usize;
-    guest.overdue = Overdue { allowed: deadline, since: None };
-}
-
-impl Overdue {
-    /// The deadline has passed on the clock. Whether the guest ran all that time, or the machine was busy with something
-    /// else, shows in the processor time of this thread from now on.
-    fn decide(&mut self) -> UpdateDeadline {
-        let now = thread_cpu_time();
-        match self.since {
-            Some(since) if now.saturating_sub(since) >= self.allowed => UpdateDeadline::Interrupt,
-            Some(_) => UpdateDeadline::Continue(1),
-            None => {
-                self.since = Some(now);
-                UpdateDeadline::Continue((self.allowed.as_millis() / TICK.as_millis()) as u64)
-            }
-        }
-    }
-}
-
-pub(super) fn thread_cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-/// Error and causes in one line; the guest's backtrace is in it.
-pub(super) fn describe_error(error: &wasmtime::Error) -> String {
-    let text = format!("{error:#}");
-    // Names of functions in it are the guest's.
-    printable_within(&text.split_whitespace().collect::<Vec<_>>().join(" "), MAX_ERROR_BYTES)
-}
-
-impl std::fmt::Display for CreateError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::MissingRole => f.write_str("the plugin does not have this role"),
-            Self::Refused(mistakes) => {
-                let texts: Vec<String> =
-                    mistakes.iter().map(|mistake| format!("{}: {}", mistake.path, mistake.message)).collect();
-                write!(f, "the plugin refuses the configuration: {}", texts.join("; "))
-            }
-            Self::Failed(error) => write!(f, "the plugin failed: {error}"),
-        }
-    }
-}
-
-impl CreateError {
-    pub(super) fn trapped(error: &wasmtime::Error) -> Self {
-        Self::Failed(describe_error(error))
-    }
 }

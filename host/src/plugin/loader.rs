@@ -1,116 +1,24 @@
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::api::v0_1::exports::plimsoll::plugin as exports;
+use super::api::v0_1::exports::plimsoll::plugin::lifecycle;
 use super::breaker::Breaker;
+use super::component::{Exports, Plugin, Source};
 use super::engine::{Engine, Limits};
-use super::imports::{self, Guest};
-use super::instance;
+use super::grants::Grants;
+use super::guest::Guest;
+use super::imports;
+use super::live;
 use super::memory::Services;
-use super::policy::{ConfigMistake, Role};
+use super::policy::Role;
+use super::roles::ROLES;
 use crate::telemetry::{is_unprintable, printable_within};
 
 /// Package and version of the contract that this host serves.
 const CONTRACT: &str = "plimsoll:plugin/";
 const CONTRACT_VERSION: &str = "0.1";
-
-/// The host interfaces that the operator lets a plugin import.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grants(BTreeSet<String>);
-
-impl Grants {
-    /// Names of all grants; `wasi` is the only one that must be asked for.
-    pub const ALL: [&'static str; 8] = ["log", "metrics", "clock", "random", "counters", "keys", "table", "wasi"];
-
-    pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self(names.into_iter().map(Into::into).collect())
-    }
-
-    pub fn names(&self) -> Vec<String> {
-        self.0.iter().cloned().collect()
-    }
-
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.contains(name)
-    }
-
-    /// All of them, for tools that only look at a plugin.
-    pub fn everything() -> Self {
-        Self::new(Self::ALL)
-    }
-}
-
-impl Default for Grants {
-    fn default() -> Self {
-        Self::new(Self::ALL.into_iter().filter(|name| *name != "wasi"))
-    }
-}
-
-/// Where a plugin's bytes came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Shipped inside the proxy.
-    BuiltIn,
-    /// A file that the configuration names.
-    File(PathBuf),
-    /// Sent to the admin API.
-    Upload,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BuiltIn => f.write_str("built-in"),
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::Upload => f.write_str("upload"),
-        }
-    }
-}
-
-/// One version of a plugin: checked, compiled, ready to be instantiated.
-pub struct Plugin {
-    pub name: Arc<str>,
-    pub version: String,
-    pub summary: String,
-    /// SHA-256 of the component, in hexadecimal.
-    pub digest: String,
-    pub size_bytes: usize,
-    pub roles: Vec<Role>,
-    /// Interfaces that it imports.
-    pub imports: Vec<String>,
-    /// JSON Schema of a policy's configuration, per role.
-    pub config_schemas: BTreeMap<Role, serde_json::Value>,
-    pub source: Source,
-    pub limits: Limits,
-    pub grants: Grants,
-    pub breaker: Breaker,
-    pub(super) pre: InstancePre<Guest>,
-    pub(super) exports: Exports,
-}
-
-impl fmt::Debug for Plugin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({})", self.name, self.version, self.source)
-    }
-}
-
-/// Which role interfaces a component exports.
-#[derive(Clone)]
-pub(super) struct Exports {
-    pub(super) lifecycle: exports::lifecycle::GuestIndices,
-    pub(super) router: Option<exports::router::GuestIndices>,
-    pub(super) balancer: Option<exports::balancer::GuestIndices>,
-    pub(super) partitioner: Option<exports::partitioner::GuestIndices>,
-    pub(super) affinity: Option<exports::affinity::GuestIndices>,
-    pub(super) health: Option<exports::health::GuestIndices>,
-    pub(super) prober: Option<exports::prober::GuestIndices>,
-    pub(super) filter: Option<exports::filter::GuestIndices>,
-}
 
 /// Why bytes did not become a plugin. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -179,7 +87,7 @@ impl Plugin {
         imports::link(&mut linker, &grants).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         let pre = linker.instantiate_pre(&component).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         let exports = Exports::find(&pre).ok_or_else(|| LoadError::NotAPlugin(export_names(engine, &component)))?;
-        let roles = exports.roles();
+        let roles: Vec<Role> = exports.roles.iter().map(|role| role.role()).collect();
         if roles.is_empty() {
             return Err(LoadError::NoRole);
         }
@@ -197,7 +105,7 @@ impl Plugin {
             grants,
             breaker: Breaker::default(),
             pre,
-            exports,
+            exports: Arc::new(exports),
         };
         plugin.take_manifest(services)?;
         if let Some(name) = name {
@@ -206,40 +114,8 @@ impl Plugin {
         Ok(plugin)
     }
 
-    /// The same version, for a trial: what it does wrong there is not held against the one that serves.
-    pub fn apart(&self) -> Self {
-        Self {
-            name: self.name.clone(),
-            version: self.version.clone(),
-            summary: self.summary.clone(),
-            digest: self.digest.clone(),
-            size_bytes: self.size_bytes,
-            roles: self.roles.clone(),
-            imports: self.imports.clone(),
-            config_schemas: self.config_schemas.clone(),
-            source: self.source.clone(),
-            limits: self.limits.clone(),
-            grants: self.grants.clone(),
-            breaker: Breaker::default(),
-            pre: self.pre.clone(),
-            exports: self.exports.clone(),
-        }
-    }
-
-    /// SHA-256 in hexadecimal.
-    pub fn digest_of(bytes: &[u8]) -> String {
-        format!("{:x}", HexDigest(&Sha256::digest(bytes)))
-    }
-
-    /// Whether a configuration can refer to a plugin by this name.
-    pub fn is_name(name: &str) -> bool {
-        name.len() <= 64
-            && name.starts_with(|first: char| first.is_ascii_lowercase())
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-    }
-
     fn take_manifest(&mut self, services: &Arc<Services>) -> Result<(), LoadError> {
-        let manifest = instance::describe(self, services).map_err(LoadError::Start)?;
+        let manifest = live::describe(self, services).map_err(LoadError::Start)?;
         if !Self::is_name(&manifest.name) {
             return Err(LoadError::Manifest(format!(
                 "name {:?} is not of the form [a-z][a-z0-9-]{{0,63}}",
@@ -276,49 +152,12 @@ impl Plugin {
         self.summary = manifest.summary;
         Ok(())
     }
-
-    /// Mistakes of a policy's configuration against the plugin's own schema, so that the operator hears of all at once.
-    pub fn check_config(&self, role: Role, config: &serde_json::Value) -> Vec<ConfigMistake> {
-        let Some(validator) = self.config_schemas.get(&role).and_then(|schema| jsonschema::validator_for(schema).ok())
-        else {
-            return Vec::new();
-        };
-        validator
-            .iter_errors(config)
-            .take(32)
-            .map(|error| ConfigMistake {
-                path: error.instance_path().to_string(),
-                message: printable_within(&error.to_string(), 1024),
-            })
-            .collect()
-    }
 }
 
 impl Exports {
     fn find(pre: &InstancePre<Guest>) -> Option<Self> {
-        Some(Self {
-            lifecycle: exports::lifecycle::GuestIndices::new(pre).ok()?,
-            router: exports::router::GuestIndices::new(pre).ok(),
-            balancer: exports::balancer::GuestIndices::new(pre).ok(),
-            partitioner: exports::partitioner::GuestIndices::new(pre).ok(),
-            affinity: exports::affinity::GuestIndices::new(pre).ok(),
-            health: exports::health::GuestIndices::new(pre).ok(),
-            prober: exports::prober::GuestIndices::new(pre).ok(),
-            filter: exports::filter::GuestIndices::new(pre).ok(),
-        })
-    }
-
-    fn roles(&self) -> Vec<Role> {
-        let has = [
-            (Role::Router, self.router.is_some()),
-            (Role::Balancer, self.balancer.is_some()),
-            (Role::Partitioner, self.partitioner.is_some()),
-            (Role::Affinity, self.affinity.is_some()),
-            (Role::Health, self.health.is_some()),
-            (Role::Prober, self.prober.is_some()),
-            (Role::Filter, self.filter.is_some()),
-        ];
-        has.into_iter().filter(|(_, has)| *has).map(|(role, _)| role).collect()
+        let lifecycle = lifecycle::GuestIndices::new(pre).ok()?;
+        Some(Self { lifecycle, roles: ROLES.iter().filter_map(|find| find(pre)).collect() })
     }
 }
 
@@ -371,12 +210,4 @@ fn export_names(engine: &Engine, component: &Component) -> String {
 /// Compilers report with a page of context; a person needs the first line and its cause.
 fn first_line(error: &wasmtime::Error) -> String {
     printable_within(format!("{error:#}").lines().next().unwrap_or_default(), 1024)
-}
-
-struct HexDigest<'a>(&'a [u8]);
-
-impl fmt::LowerHex for HexDigest<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }

@@ -2,53 +2,58 @@
 //! configuration, gets endpoints, and answers; whatever goes wrong inside a plugin ends here as a [`Fault`], never as a
 //! failed request.
 //!
-//! `engine` compiles and limits, `loader` turns bytes into a [`Plugin`], `instance` is one live copy of it with its
-//! policies, `breaker` decides when a failing plugin is left alone, `imports` is what guests may call, and each role has
-//! a file that translates.
+//! From the ground up: `engine` compiles and limits; `guest` is what a store holds, `imports` what guests may call;
+//! `role` says what a role is, `live` is a guest that runs, `instance` keeps its policies and rebuilds it, `handle` is a
+//! policy of a role; `roles` has a file for each; `loader` turns bytes into a [`Plugin`]. None of them uses what comes after
+//! it.
 
-mod affinity;
 mod api;
-mod balancer;
 mod breaker;
+mod component;
 mod convert;
+mod create_error;
+mod deadline;
 mod engine;
 mod fault;
+mod grants;
+mod guest;
 mod handle;
-mod health;
 mod imports;
 mod inspect;
 mod instance;
 mod lifecycle;
+mod live;
 mod loader;
 mod memory;
 mod messages;
-mod partitioner;
 mod policy;
-mod prober;
-mod router;
+mod role;
+mod roles;
 mod table;
 mod trial;
 mod values;
 mod wasi;
 
-pub use affinity::{Affinity, AffinityPlan, Binding, HeaderEdit};
-pub use balancer::{Balancer, BalancerPlan, Choice, Request as PickRequest, prepare};
 pub use breaker::{Breaker, BreakerState};
+pub use component::{Plugin, Source};
 pub use convert::{Attribute, Values};
+pub use create_error::CreateError;
 pub use engine::{Engine, Limits};
 pub use fault::{Fault, FaultKind};
-pub use health::{Evaluator, Evidence, HealthPlan, ProbeResult, Transition, Verdict};
+pub use grants::Grants;
 pub use inspect::{Inspection, inspect};
-pub use instance::{CreateError, Instance};
+pub use instance::Instance;
 pub use lifecycle::Manifest;
-pub use loader::{Grants, LoadError, Plugin, Source};
+pub use live::describe;
+pub use loader::LoadError;
 pub use memory::Services;
-pub use partitioner::{Group, Partitioner, PartitionerPlan};
-pub use policy::{ConfigMistake, PolicyConfig, Role};
-pub use prober::{ProbeAction, ProbeEvent, Prober, Target, Transport};
-pub use router::{Action, Decision, KnownClusters, Redirect, Response, Router, RouterPlan};
+pub use policy::{ConfigMistake, KnownClusters, PolicyConfig, Role};
+pub use roles::{
+    Action, Affinity, AffinityPlan, Balancer, BalancerPlan, Binding, Choice, Decision, Edits, Evaluator, Evidence,
+    Group, HeaderEdit, HealthPlan, Partitioner, PartitionerPlan, ProbeAction, ProbeEvent, ProbeResult, Prober,
+    Redirect, Request as PickRequest, Response, Router, RouterPlan, Target, Transition, Transport, Verdict, prepare,
+};
 pub use trial::{
-    ActionOnTrial, AffinityOnTrial, BalancerOnTrial, DecisionOnTrial, Edits, EvaluatorOnTrial, PolicyOnTrial, describe,
-    named_clusters,
+    ActionOnTrial, AffinityOnTrial, BalancerOnTrial, DecisionOnTrial, EvaluatorOnTrial, PolicyOnTrial, named_clusters,
 };
 pub use values::AttributeValues;

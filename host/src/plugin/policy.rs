@@ -1,34 +1,36 @@
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// The roles of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    Router,
-    Balancer,
-    Partitioner,
-    Affinity,
-    Health,
-    Prober,
-    Filter,
+macro_rules! roles {
+    ($($role:ident = $name:literal,)+) => {
+        /// The roles of the contract.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, utoipa::ToSchema)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Role {
+            $($role,)+
+        }
+
+        impl Role {
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$role),+];
+
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$role => $name,)+
+                }
+            }
+        }
+    };
 }
 
-impl Role {
-    pub const ALL: [Self; 7] =
-        [Self::Router, Self::Balancer, Self::Partitioner, Self::Affinity, Self::Health, Self::Prober, Self::Filter];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Router => "router",
-            Self::Balancer => "balancer",
-            Self::Partitioner => "partitioner",
-            Self::Affinity => "affinity",
-            Self::Health => "health",
-            Self::Prober => "prober",
-            Self::Filter => "filter",
-        }
-    }
+roles! {
+    Router = "router",
+    Balancer = "balancer",
+    Partitioner = "partitioner",
+    Affinity = "affinity",
+    Health = "health",
+    Prober = "prober",
+    Filter = "filter",
 }
 
 impl fmt::Display for Role {
@@ -49,8 +51,11 @@ pub struct PolicyConfig {
     /// JSON Pointer to that configuration in the operator's file, for error messages.
     pub pointer: String,
     /// Clusters of the configuration, which the clusters of a router must be among.
-    pub known_clusters: super::router::KnownClusters,
+    pub known_clusters: KnownClusters,
 }
+
+/// Clusters of the configuration by name, each with its position. Those of a router must be among them.
+pub type KnownClusters = Arc<HashMap<Arc<str>, u32>>;
 
 /// One mistake in a policy's configuration, as the plugin or its schema told it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,7 +21,6 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use super::api::v0_1::plimsoll::plugin::log::Level;
-use super::imports::Guest;
 use super::messages::Messages;
 
 /// Streams, pollables and the like that a guest may have open at once; one more is a trap.
@@ -49,35 +48,38 @@ impl WasiGuest {
 }
 
 /// Links what can be had without waiting, and nothing that reaches outside: sockets are left out.
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(super) fn link<T: HasWasi>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     io::error::add_to_linker::<_, Io>(linker, |guest| guest.resources())?;
     sync::io::poll::add_to_linker::<_, NeverWaiting>(linker, |guest| Resources(guest.resources()))?;
     sync::io::streams::add_to_linker::<_, NeverWaiting>(linker, |guest| Resources(guest.resources()))?;
-    clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, WasiClocksView::clocks)?;
-    clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(linker, WasiClocksView::clocks)?;
-    random::random::add_to_linker::<_, WasiRandom>(linker, |guest| guest.random())?;
-    random::insecure::add_to_linker::<_, WasiRandom>(linker, |guest| guest.random())?;
-    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, |guest| guest.random())?;
-    cli::environment::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
-    cli::exit::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
-    cli::stdin::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
-    cli::stdout::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
-    cli::stderr::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
-    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
-    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
-    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
-    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
-    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
+    clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, |guest| guest.wasi().clocks())?;
+    clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(linker, |guest| guest.wasi().clocks())?;
+    random::random::add_to_linker::<_, WasiRandom>(linker, |guest| guest.wasi().random())?;
+    random::insecure::add_to_linker::<_, WasiRandom>(linker, |guest| guest.wasi().random())?;
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, |guest| guest.wasi().random())?;
+    cli::environment::add_to_linker::<_, WasiCli>(linker, |guest| guest.wasi().cli())?;
+    cli::exit::add_to_linker::<_, WasiCli>(linker, |guest| guest.wasi().cli())?;
+    cli::stdin::add_to_linker::<_, WasiCli>(linker, |guest| guest.wasi().cli())?;
+    cli::stdout::add_to_linker::<_, WasiCli>(linker, |guest| guest.wasi().cli())?;
+    cli::stderr::add_to_linker::<_, WasiCli>(linker, |guest| guest.wasi().cli())?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, |guest| guest.wasi().cli())?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, |guest| guest.wasi().cli())?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, |guest| guest.wasi().cli())?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, |guest| guest.wasi().cli())?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, |guest| guest.wasi().cli())?;
     // Functions of files are there for the linker's sake; with nothing opened there is no descriptor to call them on.
-    sync::filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, WasiFilesystemView::filesystem)?;
-    filesystem::preopens::add_to_linker::<_, WasiFilesystem>(linker, WasiFilesystemView::filesystem)?;
+    sync::filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, |guest| guest.wasi().filesystem())?;
+    filesystem::preopens::add_to_linker::<_, WasiFilesystem>(linker, |guest| guest.wasi().filesystem())?;
     Ok(())
 }
 
-impl Guest {
+/// A guest that may have been made with WASI.
+pub(super) trait HasWasi: Send + 'static {
+    fn wasi_mut(&mut self) -> Option<&mut WasiGuest>;
+
     #[expect(clippy::expect_used, reason = "WASI is only linked for guests that were made with it")]
     fn wasi(&mut self) -> &mut WasiGuest {
-        self.wasi.as_mut().expect("WASI is only linked for guests that were made with it")
+        self.wasi_mut().expect("WASI is only linked for guests that were made with it")
     }
 
     fn resources(&mut self) -> &mut ResourceTable {
@@ -85,10 +87,9 @@ impl Guest {
     }
 }
 
-impl WasiView for Guest {
+impl WasiView for WasiGuest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let wasi = self.wasi();
-        WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
+        WasiCtxView { ctx: &mut self.context, table: &mut self.table }
     }
 }
 

@@ -2,72 +2,50 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{PolicyOnTrial, no_such_role, show};
-use crate::plugin::affinity::{self, AffinityPlan, Binding, HeaderEdit};
-use crate::plugin::convert::{self, Values};
+use super::policy::{PolicyOnTrial, show};
+use crate::plugin::convert::Values;
 use crate::plugin::fault::Fault;
-use crate::plugin::instance::{Instance, Plan};
-use crate::plugin::policy::{PolicyConfig, Role};
+use crate::plugin::instance::Instance;
+use crate::plugin::policy::Role;
+use crate::plugin::roles::{AffinityGuest, AffinityPlan, Binding, Edits};
 use crate::snapshot::{Endpoint, EndpointSet};
 
 /// An affinity policy.
 #[derive(Debug)]
 pub struct AffinityOnTrial(PolicyOnTrial);
 
-/// Edits as the policy gave them; none for one that cannot go over the wire.
-pub type Edits = Vec<Option<HeaderEdit>>;
-
 impl AffinityOnTrial {
-    pub fn new(instance: Rc<RefCell<Instance>>, policy: u32, config: PolicyConfig) -> Self {
-        Self(PolicyOnTrial::new(instance, policy, config))
+    pub fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
+        Self(PolicyOnTrial::new(instance, policy, Role::Affinity))
     }
 
     pub fn plan(&self) -> Arc<AffinityPlan> {
-        match self.0.instance.borrow().plan(self.0.policy) {
-            Some(Plan::Affinity(plan)) => plan.clone(),
-            _ => Arc::default(),
-        }
+        self.0.instance.borrow().plan::<AffinityGuest>(self.0.policy).cloned().unwrap_or_default()
     }
 
     /// Tells it the step from one set to another as a worker does.
     pub fn tell(&self, before: &EndpointSet, after: &Arc<EndpointSet>) -> Result<(), Fault> {
-        self.0.call(|live, policy| {
-            show(live, policy, after);
-            live.tell_endpoints(Role::Affinity, policy, before, after)
-        })
+        self.0.tell(before, after)
     }
 
     /// Tells it endpoints whole, at slots of any size; host functions know those of `shown`.
     pub fn replace(&self, generation: u64, endpoints: &[Endpoint], shown: &Arc<EndpointSet>) -> Result<(), Fault> {
-        let endpoints: Vec<_> = endpoints.iter().map(convert::endpoint).collect();
-        self.0.call(|live, policy| {
-            show(live, policy, shown);
-            let Some(affinity) = &live.affinity else { return Err(no_such_role()) };
-            affinity.call_endpoints(&mut live.store, policy, generation, &endpoints)
+        self.0.ask(|affinity: &AffinityGuest, store, policy| {
+            show(store, policy, shown);
+            affinity.replace(store, policy, generation, endpoints)
         })
     }
 
     pub fn find(&self, values: &Values) -> Result<Binding, Fault> {
-        self.0.call(|live, policy| {
-            let Some(affinity) = &live.affinity else { return Err(no_such_role()) };
-            affinity.call_find(&mut live.store, policy, values).map(Binding::from)
-        })
+        self.0.ask(|affinity: &AffinityGuest, store, policy| affinity.find(store, policy, values))
     }
 
     pub fn prepare(&self, values: &Values) -> Result<Edits, Fault> {
-        let edits = self.0.call(|live, policy| {
-            let Some(affinity) = &live.affinity else { return Err(no_such_role()) };
-            affinity.call_prepare(&mut live.store, policy, values)
-        })?;
-        Ok(edits.into_iter().map(affinity::edit).collect())
+        self.0.ask(|affinity: &AffinityGuest, store, policy| affinity.prepare(store, policy, values))
     }
 
     pub fn bind(&self, values: &Values, slot: u32, response: &[Vec<Vec<u8>>]) -> Result<Edits, Fault> {
-        let edits = self.0.call(|live, policy| {
-            let Some(affinity) = &live.affinity else { return Err(no_such_role()) };
-            affinity.call_bind(&mut live.store, policy, values, slot, response)
-        })?;
-        Ok(edits.into_iter().map(affinity::edit).collect())
+        self.0.ask(|affinity: &AffinityGuest, store, policy| affinity.bind(store, policy, values, slot, response))
     }
 
     pub fn save(&self) -> Result<Vec<u8>, Fault> {

@@ -2,12 +2,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{PolicyOnTrial, no_such_role, show};
-use crate::plugin::convert;
+use super::policy::{PolicyOnTrial, show};
 use crate::plugin::fault::Fault;
-use crate::plugin::health::{self, HealthPlan, ProbeResult, Transition};
-use crate::plugin::instance::{Instance, Plan};
-use crate::plugin::policy::PolicyConfig;
+use crate::plugin::instance::Instance;
+use crate::plugin::policy::Role;
+use crate::plugin::roles::{HealthGuest, HealthPlan, ProbeResult, Transition};
 use crate::snapshot::{Endpoint, EndpointSet, Outcome};
 
 /// A health policy.
@@ -15,51 +14,32 @@ use crate::snapshot::{Endpoint, EndpointSet, Outcome};
 pub struct EvaluatorOnTrial(PolicyOnTrial);
 
 impl EvaluatorOnTrial {
-    pub fn new(instance: Rc<RefCell<Instance>>, policy: u32, config: PolicyConfig) -> Self {
-        Self(PolicyOnTrial::new(instance, policy, config))
+    pub fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
+        Self(PolicyOnTrial::new(instance, policy, Role::Health))
     }
 
     pub fn plan(&self) -> Option<HealthPlan> {
-        match self.0.instance.borrow().plan(self.0.policy) {
-            Some(Plan::Health(plan)) => Some(*plan),
-            _ => None,
-        }
+        self.0.instance.borrow().plan::<HealthGuest>(self.0.policy).copied()
     }
 
     /// Tells it endpoints, at slots of any size; host functions know those of `shown`.
     pub fn replace(&self, generation: u64, endpoints: &[Endpoint], shown: &Arc<EndpointSet>) -> Result<(), Fault> {
-        let endpoints: Vec<_> = endpoints.iter().map(convert::endpoint).collect();
-        self.0.call(|live, policy| {
-            show(live, policy, shown);
-            let Some(health) = &live.health else { return Err(no_such_role()) };
-            health.call_endpoints(&mut live.store, policy, generation, &endpoints)
+        self.0.ask(|health: &HealthGuest, store, policy| {
+            show(store, policy, shown);
+            health.replace(store, policy, generation, endpoints)
         })
     }
 
     pub fn probed(&self, now_ms: u64, probe: &ProbeResult) -> Result<Vec<Transition>, Fault> {
-        let probe = health::probe_result(probe);
-        let transitions = self.0.call(|live, policy| {
-            let Some(health) = &live.health else { return Err(no_such_role()) };
-            health.call_probed(&mut live.store, policy, now_ms, &probe)
-        })?;
-        Ok(transitions.into_iter().map(Transition::from).collect())
+        self.0.ask(|health: &HealthGuest, store, policy| health.probed(store, policy, now_ms, probe))
     }
 
     pub fn outcomes(&self, now_ms: u64, batch: &[Outcome]) -> Result<Vec<Transition>, Fault> {
-        let batch = convert::outcomes(batch);
-        let transitions = self.0.call(|live, policy| {
-            let Some(health) = &live.health else { return Err(no_such_role()) };
-            health.call_outcomes(&mut live.store, policy, now_ms, &batch)
-        })?;
-        Ok(transitions.into_iter().map(Transition::from).collect())
+        self.0.ask(|health: &HealthGuest, store, policy| health.outcomes(store, policy, now_ms, batch))
     }
 
     pub fn tick(&self, now_ms: u64) -> Result<Vec<Transition>, Fault> {
-        let transitions = self.0.call(|live, policy| {
-            let Some(health) = &live.health else { return Err(no_such_role()) };
-            health.call_tick(&mut live.store, policy, now_ms)
-        })?;
-        Ok(transitions.into_iter().map(Transition::from).collect())
+        self.0.ask(|health: &HealthGuest, store, policy| health.tick(store, policy, now_ms))
     }
 
     pub fn save(&self) -> Result<Vec<u8>, Fault> {

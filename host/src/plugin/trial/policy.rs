@@ -1,28 +1,46 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::plugin::fault::Fault;
-use crate::plugin::instance::{AT_CHANGE, AT_START, CreateError, Instance, Live, thread_cpu_time};
-use crate::plugin::policy::{PolicyConfig, Role};
-use crate::plugin::{affinity, health, partitioner, prober, router};
+use wasmtime::Store;
 
-/// A policy of any role but a balancer's, with every function of its role and whatever comes of it: for the conformance
-/// suite. Deadlines are those of a change, so that a busy machine makes nobody pass them.
+use crate::plugin::deadline::{AT_CHANGE, thread_cpu_time};
+use crate::plugin::fault::Fault;
+use crate::plugin::guest::Guest;
+use crate::plugin::instance::Instance;
+use crate::plugin::live::Live;
+use crate::plugin::policy::Role;
+use crate::plugin::role::GuestRole;
+use crate::snapshot::EndpointSet;
+
+/// A policy of any role. Deadlines are those of a change, so that a busy machine makes nobody pass them: a verdict must not
+/// depend on who else runs. What loops passes them all the same.
 #[derive(Debug)]
 pub struct PolicyOnTrial {
     pub(super) instance: Rc<RefCell<Instance>>,
     pub(super) policy: u32,
-    config: PolicyConfig,
+    role: Role,
     took: Cell<Duration>,
 }
 
 impl PolicyOnTrial {
-    pub fn new(instance: Rc<RefCell<Instance>>, policy: u32, config: PolicyConfig) -> Self {
-        Self { instance, policy, config, took: Cell::default() }
+    pub fn new(instance: Rc<RefCell<Instance>>, policy: u32, role: Role) -> Self {
+        Self { instance, policy, role, took: Cell::default() }
     }
 
-    pub(super) fn call<R>(&self, call: impl FnOnce(&mut Live, u32) -> wasmtime::Result<R>) -> Result<R, Fault> {
+    /// Calls a function of its role.
+    pub(super) fn ask<R: GuestRole, T>(
+        &self,
+        ask: impl FnOnce(&R, &mut Store<Guest>, u32) -> wasmtime::Result<T>,
+    ) -> Result<T, Fault> {
+        self.call(|live, policy| {
+            let (role, store) = live.of::<R>()?;
+            ask(role, store, policy)
+        })
+    }
+
+    pub(super) fn call<T>(&self, call: impl FnOnce(&mut Live, u32) -> wasmtime::Result<T>) -> Result<T, Fault> {
         let began = thread_cpu_time();
         let mut instance = self.instance.borrow_mut();
         instance.ends_in_time()?;
@@ -31,46 +49,39 @@ impl PolicyOnTrial {
         answer
     }
 
+    /// Tells it the step from one set to another as a worker does.
+    pub(super) fn tell(&self, before: &EndpointSet, after: &Arc<EndpointSet>) -> Result<(), Fault> {
+        self.call(|live, policy| {
+            live.guest_mut().show(policy, after);
+            live.tell(self.role, policy, before, after)
+        })
+    }
+
     /// Processor time of the last call.
     pub fn took(&self) -> Duration {
         self.took.get()
     }
 
     pub fn save(&self) -> Result<Vec<u8>, Fault> {
-        let role = self.config.role.into();
-        self.call(|live, policy| live.lifecycle.call_save(&mut live.store, role, policy))
+        self.call(|live, policy| live.save(self.role, policy))
     }
 
     pub fn restore(&self, state: &[u8]) -> Result<bool, Fault> {
-        let role = self.config.role.into();
-        self.call(|live, policy| live.lifecycle.call_restore(&mut live.store, role, policy, state))
+        self.call(|live, policy| live.restore(self.role, policy, state))
     }
 
     /// Destroys the policy and creates it again under its number.
     pub fn create_again(&self) -> Result<(), String> {
-        let role = self.config.role;
-        self.call(|live, policy| live.destroy(role, policy)).map_err(|fault| fault.to_string())?;
-        let mut instance = self.instance.borrow_mut();
-        let created = instance.call(self.policy, AT_START, |live, policy| {
-            Ok(match role {
-                Role::Router => router::create(live, policy, &self.config),
-                Role::Prober => prober::create(live, policy, &self.config.config),
-                Role::Partitioner => partitioner::create(live, policy, &self.config.config),
-                Role::Affinity => affinity::create(live, policy, &self.config.config),
-                Role::Health => health::create(live, policy, &self.config.config),
-                _ => Err(CreateError::MissingRole),
-            })
-        });
-        let plan = created.map_err(|fault| fault.to_string())?.map_err(|error| error.to_string())?;
-        // It may ask for something else than before.
-        if let Some(known) = instance.plan_mut(self.policy) {
-            *known = plan;
-        }
-        Ok(())
+        self.instance.borrow_mut().create_again(self.policy)
     }
 
     /// Size of all linear memories of the instance.
     pub fn memory_bytes(&self) -> Option<u64> {
-        self.call(|live, _| Ok(live.store.data().memory_bytes as u64)).ok()
+        self.call(|live, _| Ok(live.guest().memory_bytes as u64)).ok()
     }
+}
+
+/// Lets host functions read the counters of these endpoints.
+pub(super) fn show(store: &mut Store<Guest>, policy: u32, endpoints: &Arc<EndpointSet>) {
+    store.data_mut().show(policy, endpoints);
 }

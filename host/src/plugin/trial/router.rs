@@ -1,14 +1,17 @@
 use std::sync::Arc;
 
-use super::{PolicyOnTrial, no_such_role};
+use super::policy::PolicyOnTrial;
 use crate::plugin::api::v0_1::exports::plimsoll::plugin::router as wit;
-use crate::plugin::convert::{self, Values};
+use crate::plugin::component::Plugin;
+use crate::plugin::convert::Values;
+use crate::plugin::create_error::CreateError;
+use crate::plugin::deadline::AT_START;
 use crate::plugin::fault::Fault;
-use crate::plugin::imports::PolicyContext;
-use crate::plugin::instance::{AT_START, CreateError, Live, describe_error};
-use crate::plugin::loader::Plugin;
+use crate::plugin::guest::PolicyContext;
+use crate::plugin::live::Live;
 use crate::plugin::memory::Services;
 use crate::plugin::policy::Role;
+use crate::plugin::roles::RouterGuest;
 
 /// A router's answer before the host has looked at it.
 #[derive(Debug)]
@@ -36,25 +39,20 @@ pub enum ActionOnTrial {
 
 /// Names of the clusters that a router of this configuration may choose.
 pub fn named_clusters(plugin: &Plugin, services: &Arc<Services>, config: &str) -> Result<Vec<String>, CreateError> {
-    let mut live = Live::start(plugin, services).map_err(|error| CreateError::Failed(describe_error(&error)))?;
+    let mut live = Live::start(plugin, services).map_err(|error| CreateError::trapped(&error))?;
     let scope = "conformance".into();
     let table = services.table(&plugin.name, Role::Router.as_str(), &scope, plugin.limits.memory_bytes);
-    live.store
-        .data_mut()
-        .put_policy(0, PolicyContext { endpoints: Arc::default(), random: services.seed(0, 0), table });
+    let context = PolicyContext { endpoints: Arc::default(), random: services.seed(0, 0), table };
+    live.guest_mut().put_policy(0, context);
     live.arm(0, AT_START);
-    let Some(router) = &live.router else { return Err(CreateError::MissingRole) };
-    let plan = router.call_create(&mut live.store, 0, config).map_err(|error| CreateError::trapped(&error))?;
-    plan.map(|plan| plan.clusters).map_err(|errors| CreateError::Refused(convert::mistakes(errors)))
+    let (router, store) = live.of::<RouterGuest>().map_err(|_| CreateError::MissingRole)?;
+    Ok(router.create_raw(store, 0, config)?.clusters)
 }
 
 impl PolicyOnTrial {
     /// What the router answers, not asked of any memory.
     pub fn route(&self, values: &Values) -> Result<DecisionOnTrial, Fault> {
-        let decision = self.call(|live, policy| {
-            let Some(router) = &live.router else { return Err(no_such_role()) };
-            router.call_route(&mut live.store, policy, values)
-        })?;
+        let decision = self.ask(|router: &RouterGuest, store, policy| router.route(store, policy, values))?;
         let action = match decision.action {
             wit::Action::Forward(cluster) => ActionOnTrial::Forward(cluster),
             wit::Action::Redirect(to) => ActionOnTrial::Redirect { status: to.status, location: to.location },

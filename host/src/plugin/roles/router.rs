@@ -1,15 +1,22 @@
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::api::v0_1::exports::plimsoll::plugin::router as wit;
-use super::convert::{self, Attribute};
-use super::fault::Fault;
-use super::instance::{CreateError, Instance, Live, ON_REQUEST_PATH, Plan};
-use super::policy::{ConfigMistake, PolicyConfig};
-use super::values::AttributeValues;
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use crate::plugin::api::v0_1::exports::plimsoll::plugin::router as wit;
+use crate::plugin::convert::{self, Attribute, Values};
+use crate::plugin::create_error::CreateError;
+use crate::plugin::deadline::ON_REQUEST_PATH;
+use crate::plugin::fault::Fault;
+use crate::plugin::guest::Guest;
+use crate::plugin::handle::Handle;
+use crate::plugin::instance::Instance;
+use crate::plugin::policy::{ConfigMistake, PolicyConfig, Role};
+use crate::plugin::role::GuestRole;
+use crate::plugin::values::AttributeValues;
 
 /// What a router policy said when it was created.
 #[derive(Clone, Debug)]
@@ -49,10 +56,11 @@ pub struct Decision {
     pub route: Option<Arc<str>>,
 }
 
-/// Clusters of the configuration by name, each with its position. Those of a router must be among them.
-pub type KnownClusters = Arc<HashMap<Arc<str>, u32>>;
+/// The functions of a router.
+pub(in crate::plugin) struct RouterGuest(wit::Guest);
 
-pub(super) struct RouterState {
+/// The plan of a router, with what it means in this configuration, and decisions that may be repeated.
+pub(in crate::plugin) struct RouterState {
     plan: RouterPlan,
     /// Positions of the plan's clusters.
     clusters: Vec<u32>,
@@ -64,21 +72,17 @@ pub(super) struct RouterState {
 /// A router policy on a worker.
 #[derive(Debug)]
 pub struct Router {
-    instance: Rc<RefCell<Instance>>,
-    policy: u32,
+    handle: Handle<RouterGuest>,
 }
 
 impl Router {
     pub fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
-        Self { instance, policy }
+        Self { handle: Handle::new(instance, policy) }
     }
 
     /// The plan of the version that is live now.
     pub fn plan(&self) -> Option<RouterPlan> {
-        match self.instance.borrow().plan(self.policy) {
-            Some(Plan::Router(state)) => Some(state.plan.clone()),
-            _ => None,
-        }
+        self.handle.plan(|state| state.plan.clone())
     }
 
     /// The route for a request of which `fill` writes the attributes that the policy wants.
@@ -87,23 +91,23 @@ impl Router {
         values: &mut AttributeValues,
         fill: impl FnOnce(&[Attribute], &mut AttributeValues),
     ) -> Result<Decision, Fault> {
-        let mut instance = self.instance.borrow_mut();
-        let Some(Plan::Router(state)) = instance.plan(self.policy) else { return Err(Fault::Rebuilding) };
+        let (instance, policy) = self.handle.parts();
+        let mut instance = instance.borrow_mut();
+        let Some(state) = instance.plan::<RouterGuest>(policy) else { return Err(Fault::Rebuilding) };
         fill(&state.plan.attributes, values);
         let hash = state.memo.hash(values.as_bytes());
         if let Some(decision) = state.memo.get(hash, values.as_bytes()) {
             let decision = decision.clone();
-            if let Some(shard) = instance.shard(self.policy) {
+            if let Some(shard) = instance.shard(policy) {
                 shard.repeat();
             }
             return Ok(decision);
         }
-        let answer = instance.call(self.policy, ON_REQUEST_PATH, |live, policy| {
-            let Some(router) = &live.router else { return Err(wasmtime::Error::msg("no such role")) };
-            router.call_route(&mut live.store, policy, &values.to_owned_values())
+        let answer = instance.ask(policy, ON_REQUEST_PATH, |router: &RouterGuest, store, policy| {
+            router.route(store, policy, &values.to_owned_values())
         })?;
-        let Some(Plan::Router(state)) = instance.plan_mut(self.policy) else { return Err(Fault::Rebuilding) };
-        let Some(decision) = state.translate(&answer) else { return Err(instance.invalid_answer(self.policy)) };
+        let Some(state) = instance.plan_mut::<RouterGuest>(policy) else { return Err(Fault::Rebuilding) };
+        let Some(decision) = state.translate(&answer) else { return Err(instance.invalid_answer(policy)) };
         if answer.repeatable {
             state.memo.put(hash, values.as_bytes(), decision.clone());
         }
@@ -112,24 +116,98 @@ impl Router {
 
     /// What the policy has said is to hold while it gives no answer.
     pub fn fallback(&self) -> Option<Action> {
-        match self.instance.borrow().plan(self.policy) {
-            Some(Plan::Router(RouterState { fallback, .. })) => fallback.map(Action::Forward),
-            _ => None,
-        }
+        self.handle.plan(|state| state.fallback.map(Action::Forward)).flatten()
     }
 
     /// Counts that the host decided in the policy's stead.
     pub fn count_fallback(&self, fault: Fault) {
-        if let Some(shard) = self.instance.borrow().shard(self.policy) {
-            shard.fallback(fault.as_str());
-        }
+        self.handle.count_fallback(fault);
+    }
+}
+
+impl RouterGuest {
+    pub(in crate::plugin) fn route(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        values: &Values,
+    ) -> wasmtime::Result<wit::Decision> {
+        self.0.call_route(store, policy, values)
+    }
+
+    /// Creates a policy, and answers its plan as it is.
+    pub(in crate::plugin) fn create_raw(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        config: &str,
+    ) -> Result<wit::Plan, CreateError> {
+        convert::created(self.0.call_create(store, policy, config))
+    }
+}
+
+impl GuestRole for RouterGuest {
+    const ROLE: Role = Role::Router;
+    type Indices = wit::GuestIndices;
+    type Plan = RouterState;
+
+    fn find(component: &InstancePre<Guest>) -> Option<Self::Indices> {
+        wit::GuestIndices::new(component).ok()
+    }
+
+    fn load(
+        indices: &Self::Indices,
+        store: &mut Store<Guest>,
+        instance: &wasmtime::component::Instance,
+    ) -> wasmtime::Result<Self> {
+        indices.load(store, instance).map(Self)
+    }
+
+    fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<RouterState, CreateError> {
+        RouterState::new(self.create_raw(store, policy, &config.config)?, config)
+    }
+
+    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
+        self.0.call_destroy(store, policy)
+    }
+
+    fn inherit(state: &mut RouterState, before: RouterState) {
+        state.inherit(before);
     }
 }
 
 impl RouterState {
+    /// What a plan means in a configuration.
+    fn new(plan: wit::Plan, config: &PolicyConfig) -> Result<Self, CreateError> {
+        let mut clusters = Vec::with_capacity(plan.clusters.len());
+        let mut unknown = Vec::new();
+        for name in &plan.clusters {
+            match config.known_clusters.get(name.as_str()) {
+                Some(position) => clusters.push(*position),
+                None => {
+                    let path = place_of_name(&config.config, name);
+                    unknown.push(ConfigMistake {
+                        path,
+                        message: convert::text(&format!("cluster `{name}` does not exist")),
+                    });
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(CreateError::Refused(unknown));
+        }
+        let fallback = match plan.fallback.map(|index| clusters.get(index as usize).copied()) {
+            Some(None) => return Err(CreateError::Failed("its fallback is none of its clusters".into())),
+            fallback => fallback.flatten(),
+        };
+        let attributes = convert::attributes(plan.attributes);
+        let plan = RouterPlan { attributes, routes: convert::labels(&plan.routes) };
+        Ok(Self { plan, clusters, fallback, memo: Memo::default() })
+    }
+
     /// Remembers what the policy answered before it was created again: requests that a fault has nothing to do with are
     /// to go where they went.
-    pub(super) fn inherit(&mut self, before: Self) {
+    fn inherit(&mut self, before: Self) {
         let same = self.plan.attributes == before.plan.attributes
             && self.plan.routes == before.plan.routes
             && self.clusters == before.clusters;
@@ -163,39 +241,6 @@ impl RouterState {
         };
         Some(Decision { action, route })
     }
-}
-
-pub(super) fn create(live: &mut Live, policy: u32, config: &PolicyConfig) -> Result<Plan, CreateError> {
-    let Some(router) = &live.router else { return Err(CreateError::MissingRole) };
-    let plan = router
-        .call_create(&mut live.store, policy, &config.config)
-        .map_err(|error| CreateError::trapped(&error))?
-        .map_err(|errors| CreateError::Refused(convert::mistakes(errors)))?;
-    let mut clusters = Vec::with_capacity(plan.clusters.len());
-    let mut unknown = Vec::new();
-    for name in &plan.clusters {
-        match config.known_clusters.get(name.as_str()) {
-            Some(position) => clusters.push(*position),
-            None => {
-                let path = place_of_name(&config.config, name);
-                unknown
-                    .push(ConfigMistake { path, message: convert::text(&format!("cluster `{name}` does not exist")) });
-            }
-        }
-    }
-    if !unknown.is_empty() {
-        return Err(CreateError::Refused(unknown));
-    }
-    let fallback = match plan.fallback.map(|index| clusters.get(index as usize).copied()) {
-        Some(None) => return Err(CreateError::Failed("its fallback is none of its clusters".into())),
-        fallback => fallback.flatten(),
-    };
-    Ok(Plan::Router(RouterState {
-        plan: RouterPlan { attributes: convert::attributes(plan.attributes), routes: convert::labels(&plan.routes) },
-        clusters,
-        fallback,
-        memo: Memo::default(),
-    }))
 }
 
 /// JSON Pointer of the first text of a configuration that is a name, since the host does not know the plugin's language; of

@@ -1,0 +1,123 @@
+//! What a role is to the host: where its functions are in a component, how its policies come and go, and what they are
+//! told. Each role implements [`GuestRole`] in one file of `roles`; whatever deals with all of them sees only the traits
+//! that follow from it here.
+
+use std::any::Any;
+
+use wasmtime::Store;
+use wasmtime::component::{Instance, InstancePre};
+
+use super::create_error::CreateError;
+use super::guest::Guest;
+use super::policy::{PolicyConfig, Role};
+use crate::snapshot::EndpointSet;
+
+/// The functions of one role in a live guest.
+pub(super) trait GuestRole: Sized + Send + 'static {
+    const ROLE: Role;
+
+    /// Where the functions are in a component.
+    type Indices: Send + Sync + 'static;
+
+    /// What a policy said when it was created, and what the host keeps with that.
+    type Plan: Send + 'static;
+
+    /// Looks for the role in a component; none where it has not this role.
+    fn find(component: &InstancePre<Guest>) -> Option<Self::Indices>;
+
+    fn load(indices: &Self::Indices, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Self>;
+
+    fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<Self::Plan, CreateError>;
+
+    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()>;
+
+    /// Tells a policy the step from `before` to `after`: by changes where the role takes them, else whole. `before` has
+    /// generation 0 when the policy knows nothing.
+    fn tell(
+        &self,
+        _store: &mut Store<Guest>,
+        _policy: u32,
+        _before: &EndpointSet,
+        _after: &EndpointSet,
+    ) -> wasmtime::Result<()> {
+        Ok(())
+    }
+
+    /// Keeps what the same policy had answered before its guest failed, and what still holds.
+    fn inherit(_plan: &mut Self::Plan, _before: Self::Plan) {}
+}
+
+/// Looks for a role in a component: each is a line in the list of roles.
+pub(super) type Find = fn(&InstancePre<Guest>) -> Option<Box<dyn Offer>>;
+
+/// [`Find`] of a role.
+pub(super) fn find<R: GuestRole>(component: &InstancePre<Guest>) -> Option<Box<dyn Offer>> {
+    Some(Box::new(Offered::<R>(R::find(component)?)))
+}
+
+/// A role that a component has, not yet of any live guest.
+pub(super) trait Offer: Send + Sync {
+    fn role(&self) -> Role;
+
+    fn load(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Box<dyn AnyRole>>;
+}
+
+struct Offered<R: GuestRole>(R::Indices);
+
+impl<R: GuestRole> Offer for Offered<R> {
+    fn role(&self) -> Role {
+        R::ROLE
+    }
+
+    fn load(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Box<dyn AnyRole>> {
+        Ok(Box::new(R::load(&self.0, store, instance)?))
+    }
+}
+
+/// The plan of a policy of some role.
+pub(super) type AnyPlan = Box<dyn Any + Send>;
+
+/// [`GuestRole`] of some role.
+pub(super) trait AnyRole: Any + Send {
+    fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<AnyPlan, CreateError>;
+
+    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()>;
+
+    fn tell(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        before: &EndpointSet,
+        after: &EndpointSet,
+    ) -> wasmtime::Result<()>;
+
+    /// Answers `plan` with what it keeps of `before`.
+    fn inherit(&self, plan: AnyPlan, before: AnyPlan) -> AnyPlan;
+}
+
+impl<R: GuestRole> AnyRole for R {
+    fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<AnyPlan, CreateError> {
+        Ok(Box::new(GuestRole::create(self, store, policy, config)?))
+    }
+
+    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
+        GuestRole::destroy(self, store, policy)
+    }
+
+    fn tell(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        before: &EndpointSet,
+        after: &EndpointSet,
+    ) -> wasmtime::Result<()> {
+        GuestRole::tell(self, store, policy, before, after)
+    }
+
+    fn inherit(&self, mut plan: AnyPlan, before: AnyPlan) -> AnyPlan {
+        if let (Some(plan), Ok(before)) = (plan.downcast_mut::<R::Plan>(), before.downcast::<R::Plan>()) {
+            R::inherit(plan, *before);
+        }
+        plan
+    }
+}

@@ -1,0 +1,244 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use crate::plugin::api::v0_1::exports::plimsoll::plugin::balancer as wit;
+use crate::plugin::convert;
+use crate::plugin::create_error::CreateError;
+use crate::plugin::deadline::{AT_START, OFF_REQUEST_PATH, ON_REQUEST_PATH};
+use crate::plugin::fault::Fault;
+use crate::plugin::guest::{Guest, HOSTCALL_BYTES};
+use crate::plugin::handle::Handle;
+use crate::plugin::instance::Instance;
+use crate::plugin::policy::{PolicyConfig, Role};
+use crate::plugin::role::GuestRole;
+use crate::snapshot::{Change, Endpoint, EndpointSet, Outcome};
+
+/// What a balancer policy said when it was created.
+#[derive(Clone, Debug)]
+pub struct BalancerPlan {
+    /// Whether it wants to hear what became of attempts.
+    pub outcomes: bool,
+    /// Words for the reasons of its choices.
+    pub reasons: Arc<[Arc<str>]>,
+    /// Whether what takes long about endpoints is to be done ahead of the workers.
+    pub prepares: bool,
+}
+
+/// An endpoint that a balancer chose, not yet checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    pub slot: u32,
+    /// Index into the plan's reasons.
+    pub reason: u32,
+}
+
+/// What a choice is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Hash of what the cluster hashes on.
+    pub key: Option<u64>,
+    /// Slots that failed this request.
+    pub tried: &'a [u32],
+}
+
+/// A balancer policy on a worker.
+#[derive(Debug)]
+pub struct Balancer {
+    handle: Handle<BalancerGuest>,
+}
+
+impl Balancer {
+    pub fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
+        Self { handle: Handle::new(instance, policy) }
+    }
+
+    /// Another policy of the same configuration, for a part of the cluster. It ends when it is dropped.
+    pub fn another(&self, part: &str, endpoints: &Arc<EndpointSet>) -> Result<Self, CreateError> {
+        Ok(Self { handle: self.handle.another(part, endpoints)? })
+    }
+
+    /// Asks for an endpoint. `Ok(None)` is the plugin's word that none can take the request.
+    pub fn pick(&self, request: Request<'_>) -> Result<Option<Choice>, Fault> {
+        self.handle.ask(ON_REQUEST_PATH, |balancer, store, policy| balancer.pick(store, policy, request))
+    }
+
+    /// Brings the policy to another generation of the endpoints.
+    pub fn set_endpoints(&self, endpoints: &Arc<EndpointSet>) {
+        self.handle.set_endpoints(endpoints);
+    }
+
+    /// Tells what became of attempts, if the policy asked for it.
+    pub fn outcomes(&self, batch: &[Outcome]) {
+        // A fault is counted and changes nothing for any request.
+        let _ = self.handle.ask(OFF_REQUEST_PATH, |balancer, store, policy| balancer.outcomes(store, policy, batch));
+    }
+
+    pub fn wants_outcomes(&self) -> bool {
+        self.handle.plan(|plan| plan.outcomes).unwrap_or(false)
+    }
+
+    /// The plugin's word for a choice.
+    pub fn reason(&self, choice: Choice) -> Option<Arc<str>> {
+        self.handle.plan(|plan| plan.reasons.get(choice.reason as usize).cloned()).flatten()
+    }
+
+    /// Counts an answer that could not be used.
+    pub fn invalid_answer(&self) -> Fault {
+        self.handle.invalid_answer()
+    }
+
+    /// Counts that the host decided in the policy's stead.
+    pub fn count_fallback(&self, fault: Fault) {
+        self.handle.count_fallback(fault);
+    }
+}
+
+/// The functions of a balancer.
+pub(in crate::plugin) struct BalancerGuest(wit::Guest);
+
+impl GuestRole for BalancerGuest {
+    const ROLE: Role = Role::Balancer;
+    type Indices = wit::GuestIndices;
+    type Plan = BalancerPlan;
+
+    fn find(component: &InstancePre<Guest>) -> Option<Self::Indices> {
+        wit::GuestIndices::new(component).ok()
+    }
+
+    fn load(
+        indices: &Self::Indices,
+        store: &mut Store<Guest>,
+        instance: &wasmtime::component::Instance,
+    ) -> wasmtime::Result<Self> {
+        indices.load(store, instance).map(Self)
+    }
+
+    fn create(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        config: &PolicyConfig,
+    ) -> Result<BalancerPlan, CreateError> {
+        let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
+        let reasons = convert::labels(&plan.reasons);
+        Ok(BalancerPlan { outcomes: plan.outcomes, reasons, prepares: plan.prepares })
+    }
+
+    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
+        self.0.call_destroy(store, policy)
+    }
+
+    fn tell(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        before: &EndpointSet,
+        after: &EndpointSet,
+    ) -> wasmtime::Result<()> {
+        let generation = after.generation();
+        if let Some(prepared) = after.prepared() {
+            self.adopt(store, policy, prepared)?;
+        }
+        if before.generation() > 0 {
+            let changes = after.changes_since(before);
+            if self.change(store, policy, before.generation(), generation, &changes)? {
+                return Ok(());
+            }
+        }
+        self.0.call_endpoints(store, policy, generation, &convert::endpoints(after))
+    }
+}
+
+impl BalancerGuest {
+    pub(in crate::plugin) fn pick(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        request: Request<'_>,
+    ) -> wasmtime::Result<Option<Choice>> {
+        let choice = if request.tried.is_empty() {
+            self.0.call_pick(store, policy, request.key)?
+        } else {
+            let attempt = request.tried.len() as u32 + 1;
+            self.0.call_pick_again(store, policy, request.key, attempt, request.tried)?
+        };
+        Ok(choice.map(|choice| Choice { slot: choice.slot, reason: choice.reason }))
+    }
+
+    /// Tells endpoints whole, at slots of any size.
+    pub(in crate::plugin) fn replace(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        generation: u64,
+        endpoints: &[Endpoint],
+    ) -> wasmtime::Result<()> {
+        let endpoints: Vec<_> = endpoints.iter().map(convert::endpoint).collect();
+        self.0.call_endpoints(store, policy, generation, &endpoints)
+    }
+
+    /// Tells changes, and answers whether it took them.
+    pub(in crate::plugin) fn change(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        base: u64,
+        generation: u64,
+        changes: &[Change],
+    ) -> wasmtime::Result<bool> {
+        self.0.call_changes(store, policy, base, generation, &convert::changes(changes))
+    }
+
+    pub(in crate::plugin) fn prepare(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<Vec<u32>> {
+        // Tables are larger than what plugins pass otherwise.
+        store.set_hostcall_fuel(MOST_PREPARED * size_of::<u32>() + HOSTCALL_BYTES);
+        self.0.call_prepare(store, policy)
+    }
+
+    pub(in crate::plugin) fn adopt(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        prepared: &[u32],
+    ) -> wasmtime::Result<()> {
+        self.0.call_adopt(store, policy, prepared)
+    }
+
+    pub(in crate::plugin) fn outcomes(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        batch: &[Outcome],
+    ) -> wasmtime::Result<()> {
+        self.0.call_outcomes(store, policy, &convert::outcomes(batch))
+    }
+}
+
+impl Instance {
+    /// Whether a policy is a balancer that wants to prepare for endpoints ahead.
+    pub fn prepares(&self, policy: u32) -> bool {
+        self.plan::<BalancerGuest>(policy).is_some_and(|plan| plan.prepares)
+    }
+}
+
+/// Numbers that are handed on at the most.
+const MOST_PREPARED: usize = 8 << 20;
+
+/// Has a balancer prepare for endpoints, on an instance made for that: takes as long as the plugin does, up to the deadline
+/// of a start. None when the plugin fails, which is counted, or has nothing to hand on.
+pub fn prepare(instance: Instance, config: PolicyConfig, endpoints: Arc<EndpointSet>) -> Option<Vec<u32>> {
+    let mut instance = instance;
+    let policy = match instance.add_policy(config, endpoints) {
+        Ok(policy) => policy,
+        Err(error) => {
+            tracing::warn!("a balancer cannot prepare for endpoints, the workers will do it: {error}");
+            return None;
+        }
+    };
+    let prepared = instance.ask(policy, AT_START, BalancerGuest::prepare);
+    prepared.ok().filter(|prepared| !prepared.is_empty() && prepared.len() <= MOST_PREPARED)
+}

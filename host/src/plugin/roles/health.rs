@@ -1,0 +1,226 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use crate::plugin::api::v0_1::exports::plimsoll::plugin::health as wit;
+use crate::plugin::convert;
+use crate::plugin::create_error::CreateError;
+use crate::plugin::deadline::OFF_REQUEST_PATH;
+use crate::plugin::fault::Fault;
+use crate::plugin::guest::Guest;
+use crate::plugin::instance::Instance;
+use crate::plugin::policy::{PolicyConfig, Role};
+use crate::plugin::role::GuestRole;
+use crate::snapshot::{Endpoint, EndpointSet, Outcome};
+
+/// What a health policy said when it was created.
+#[derive(Clone, Copy, Debug)]
+pub struct HealthPlan {
+    /// Whether it wants to hear what became of attempts.
+    pub outcomes: bool,
+    pub tick: Option<Duration>,
+    /// Good probes that an endpoint needs before its first request.
+    pub initial_probes: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Healthy,
+    Unhealthy,
+}
+
+/// What led to a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Evidence {
+    Probe,
+    Traffic,
+}
+
+/// A changed opinion about an endpoint, not yet checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    pub slot: u32,
+    pub verdict: Verdict,
+    pub evidence: Evidence,
+    pub reason: String,
+}
+
+/// How a probe ended.
+#[derive(Clone, Debug)]
+pub struct ProbeResult {
+    pub slot: u32,
+    pub passed: bool,
+    pub took: Duration,
+    pub detail: String,
+}
+
+/// A health policy in the control plane. A fault leaves all states as they are.
+#[derive(Debug)]
+pub struct Evaluator {
+    policy: u32,
+}
+
+/// Fastest tick that a plugin may ask for.
+const MIN_TICK: Duration = Duration::from_millis(100);
+
+impl Evaluator {
+    pub fn new(policy: u32) -> Self {
+        Self { policy }
+    }
+
+    pub fn policy(&self) -> u32 {
+        self.policy
+    }
+
+    pub fn plan(&self, instance: &Instance) -> Option<HealthPlan> {
+        instance.plan::<HealthGuest>(self.policy).copied()
+    }
+
+    pub fn set_endpoints(&self, instance: &mut Instance, endpoints: &Arc<EndpointSet>) {
+        instance.set_endpoints(self.policy, endpoints);
+    }
+
+    pub fn probed(&self, instance: &mut Instance, now_ms: u64, probe: &ProbeResult) -> Result<Vec<Transition>, Fault> {
+        self.ask(instance, |health, store, policy| health.probed(store, policy, now_ms, probe))
+    }
+
+    pub fn outcomes(&self, instance: &mut Instance, now_ms: u64, batch: &[Outcome]) -> Result<Vec<Transition>, Fault> {
+        self.ask(instance, |health, store, policy| health.outcomes(store, policy, now_ms, batch))
+    }
+
+    pub fn tick(&self, instance: &mut Instance, now_ms: u64) -> Result<Vec<Transition>, Fault> {
+        self.ask(instance, |health, store, policy| health.tick(store, policy, now_ms))
+    }
+
+    fn ask(
+        &self,
+        instance: &mut Instance,
+        ask: impl FnOnce(&HealthGuest, &mut Store<Guest>, u32) -> wasmtime::Result<Vec<Transition>>,
+    ) -> Result<Vec<Transition>, Fault> {
+        let mut transitions = instance.ask(self.policy, OFF_REQUEST_PATH, ask)?;
+        let told = transitions.len();
+        transitions.retain(|transition| instance.knows_slot(self.policy, transition.slot));
+        if transitions.len() < told {
+            instance.invalid_answer(self.policy);
+        }
+        Ok(transitions)
+    }
+}
+
+/// The functions of an evaluator of health.
+pub(in crate::plugin) struct HealthGuest(wit::Guest);
+
+impl GuestRole for HealthGuest {
+    const ROLE: Role = Role::Health;
+    type Indices = wit::GuestIndices;
+    type Plan = HealthPlan;
+
+    fn find(component: &InstancePre<Guest>) -> Option<Self::Indices> {
+        wit::GuestIndices::new(component).ok()
+    }
+
+    fn load(
+        indices: &Self::Indices,
+        store: &mut Store<Guest>,
+        instance: &wasmtime::component::Instance,
+    ) -> wasmtime::Result<Self> {
+        indices.load(store, instance).map(Self)
+    }
+
+    fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<HealthPlan, CreateError> {
+        let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
+        Ok(HealthPlan {
+            outcomes: plan.outcomes,
+            tick: plan.tick_ms.map(|tick| Duration::from_millis(tick.into()).max(MIN_TICK)),
+            initial_probes: plan.initial_probes.min(100),
+        })
+    }
+
+    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
+        self.0.call_destroy(store, policy)
+    }
+
+    fn tell(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        _before: &EndpointSet,
+        after: &EndpointSet,
+    ) -> wasmtime::Result<()> {
+        self.0.call_endpoints(store, policy, after.generation(), &convert::endpoints(after))
+    }
+}
+
+impl HealthGuest {
+    /// Tells endpoints whole, at slots of any size.
+    pub(in crate::plugin) fn replace(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        generation: u64,
+        endpoints: &[Endpoint],
+    ) -> wasmtime::Result<()> {
+        let endpoints: Vec<_> = endpoints.iter().map(convert::endpoint).collect();
+        self.0.call_endpoints(store, policy, generation, &endpoints)
+    }
+
+    pub(in crate::plugin) fn probed(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        now_ms: u64,
+        probe: &ProbeResult,
+    ) -> wasmtime::Result<Vec<Transition>> {
+        let probe = wit::ProbeResult {
+            slot: probe.slot,
+            passed: probe.passed,
+            took_us: u32::try_from(probe.took.as_micros()).unwrap_or(u32::MAX),
+            detail: probe.detail.clone(),
+        };
+        self.0.call_probed(store, policy, now_ms, &probe).map(transitions)
+    }
+
+    pub(in crate::plugin) fn outcomes(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        now_ms: u64,
+        batch: &[Outcome],
+    ) -> wasmtime::Result<Vec<Transition>> {
+        self.0.call_outcomes(store, policy, now_ms, &convert::outcomes(batch)).map(transitions)
+    }
+
+    pub(in crate::plugin) fn tick(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        now_ms: u64,
+    ) -> wasmtime::Result<Vec<Transition>> {
+        self.0.call_tick(store, policy, now_ms).map(transitions)
+    }
+}
+
+fn transitions(told: Vec<wit::Transition>) -> Vec<Transition> {
+    told.into_iter().map(Transition::from).collect()
+}
+
+impl From<wit::Transition> for Transition {
+    fn from(transition: wit::Transition) -> Self {
+        Self {
+            slot: transition.slot,
+            verdict: match transition.verdict {
+                wit::Verdict::Healthy => Verdict::Healthy,
+                wit::Verdict::Unhealthy => Verdict::Unhealthy,
+            },
+            evidence: match transition.evidence {
+                wit::Evidence::Probe => Evidence::Probe,
+                wit::Evidence::Traffic => Evidence::Traffic,
+            },
+            reason: convert::text(&transition.reason),
+        }
+    }
+}

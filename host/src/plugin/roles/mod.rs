@@ -1,0 +1,37 @@
+//! The roles of the contract, one file each: what a policy of the role says when it is created, how it is told of
+//! endpoints, and the handle by which the rest of the host asks it. Nothing below this module names a role.
+
+mod affinity;
+mod balancer;
+mod filter;
+mod health;
+mod partitioner;
+mod prober;
+mod router;
+
+pub(super) use affinity::AffinityGuest;
+pub use affinity::{Affinity, AffinityPlan, Binding, Edits, HeaderEdit};
+pub(super) use balancer::BalancerGuest;
+pub use balancer::{Balancer, BalancerPlan, Choice, Request, prepare};
+pub(super) use health::HealthGuest;
+pub use health::{Evaluator, Evidence, HealthPlan, ProbeResult, Transition, Verdict};
+pub(super) use partitioner::PartitionerGuest;
+pub use partitioner::{Group, Partitioner, PartitionerPlan};
+pub(super) use prober::ProberGuest;
+pub use prober::{ProbeAction, ProbeEvent, Prober, Target, Transport};
+pub(super) use router::RouterGuest;
+pub use router::{Action, Decision, Redirect, Response, Router, RouterPlan};
+
+use super::policy::Role;
+use super::role::{Find, find};
+
+/// Every role that the host serves.
+pub(super) const ROLES: [Find; Role::ALL.len()] = [
+    find::<RouterGuest>,
+    find::<BalancerGuest>,
+    find::<PartitionerGuest>,
+    find::<AffinityGuest>,
+    find::<HealthGuest>,
+    find::<ProberGuest>,
+    find::<filter::FilterGuest>,
+];

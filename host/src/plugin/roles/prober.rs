@@ -1,0 +1,184 @@
+use bytes::Bytes;
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use crate::plugin::api::v0_1::exports::plimsoll::plugin::prober as wit;
+use crate::plugin::convert;
+use crate::plugin::create_error::CreateError;
+use crate::plugin::deadline::OFF_REQUEST_PATH;
+use crate::plugin::fault::Fault;
+use crate::plugin::guest::Guest;
+use crate::plugin::instance::Instance;
+use crate::plugin::policy::{PolicyConfig, Role};
+use crate::plugin::role::GuestRole;
+use crate::snapshot::LoadReport;
+
+/// How the host carries a prober's protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Http,
+}
+
+/// Whom a probe is for.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub address: String,
+    pub id: String,
+    pub cluster: String,
+}
+
+/// Something that happened in a probe.
+#[derive(Clone, Debug)]
+pub enum ProbeEvent {
+    Connected,
+    Received(Vec<u8>),
+    Closed,
+    Answered { status: u16, headers: Vec<(String, Vec<u8>)>, body: Vec<u8> },
+}
+
+/// What a prober wants done.
+#[derive(Clone, Debug)]
+pub enum ProbeAction {
+    Send(Bytes),
+    Exchange { method: String, path: String, headers: Vec<(String, Vec<u8>)>, body: Bytes },
+    Report(LoadReport),
+    Finish { passed: bool, detail: String },
+}
+
+/// A prober policy in the control plane.
+#[derive(Clone, Copy, Debug)]
+pub struct Prober {
+    policy: u32,
+}
+
+impl Prober {
+    pub fn new(policy: u32) -> Self {
+        Self { policy }
+    }
+
+    pub fn transport(&self, instance: &Instance) -> Option<Transport> {
+        instance.plan::<ProberGuest>(self.policy).copied()
+    }
+
+    pub fn open(&self, instance: &mut Instance, session: u32, target: &Target) -> Result<Vec<ProbeAction>, Fault> {
+        instance.ask(self.policy, OFF_REQUEST_PATH, |prober: &ProberGuest, store, policy| {
+            prober.open(store, policy, session, target)
+        })
+    }
+
+    pub fn advance(&self, instance: &mut Instance, session: u32, event: ProbeEvent) -> Result<Vec<ProbeAction>, Fault> {
+        instance.ask(self.policy, OFF_REQUEST_PATH, |prober: &ProberGuest, store, policy| {
+            prober.advance(store, policy, session, event)
+        })
+    }
+
+    pub fn close(&self, instance: &mut Instance, session: u32) {
+        // A fault at the end of a probe is counted and changes nothing.
+        let _ = instance.ask(self.policy, OFF_REQUEST_PATH, |prober: &ProberGuest, store, policy| {
+            prober.close(store, policy, session)
+        });
+    }
+}
+
+/// The functions of a prober.
+pub(in crate::plugin) struct ProberGuest(wit::Guest);
+
+impl GuestRole for ProberGuest {
+    const ROLE: Role = Role::Prober;
+    type Indices = wit::GuestIndices;
+    type Plan = Transport;
+
+    fn find(component: &InstancePre<Guest>) -> Option<Self::Indices> {
+        wit::GuestIndices::new(component).ok()
+    }
+
+    fn load(
+        indices: &Self::Indices,
+        store: &mut Store<Guest>,
+        instance: &wasmtime::component::Instance,
+    ) -> wasmtime::Result<Self> {
+        indices.load(store, instance).map(Self)
+    }
+
+    fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<Transport, CreateError> {
+        let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
+        Ok(match plan.transport {
+            wit::Transport::Tcp => Transport::Tcp,
+            wit::Transport::Http => Transport::Http,
+        })
+    }
+
+    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
+        self.0.call_destroy(store, policy)
+    }
+}
+
+impl ProberGuest {
+    pub(in crate::plugin) fn open(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        session: u32,
+        target: &Target,
+    ) -> wasmtime::Result<Vec<ProbeAction>> {
+        let Target { address, id, cluster } = target.clone();
+        self.0.call_open(store, policy, session, &wit::Target { address, id, cluster }).map(actions)
+    }
+
+    pub(in crate::plugin) fn advance(
+        &self,
+        store: &mut Store<Guest>,
+        policy: u32,
+        session: u32,
+        event: ProbeEvent,
+    ) -> wasmtime::Result<Vec<ProbeAction>> {
+        self.0.call_advance(store, policy, session, &event.into()).map(actions)
+    }
+
+    pub(in crate::plugin) fn close(&self, store: &mut Store<Guest>, policy: u32, session: u32) -> wasmtime::Result<()> {
+        self.0.call_close(store, policy, session)
+    }
+}
+
+fn actions(wanted: Vec<wit::Action>) -> Vec<ProbeAction> {
+    wanted.into_iter().map(ProbeAction::from).collect()
+}
+
+impl From<ProbeEvent> for wit::Event {
+    fn from(event: ProbeEvent) -> Self {
+        match event {
+            ProbeEvent::Connected => Self::Connected,
+            ProbeEvent::Received(bytes) => Self::Received(bytes),
+            ProbeEvent::Closed => Self::Closed,
+            ProbeEvent::Answered { status, headers, body } => {
+                let headers = headers.into_iter().map(|(name, value)| wit::Header { name, value }).collect();
+                Self::Answered(wit::HttpResponse { status, headers, body })
+            }
+        }
+    }
+}
+
+impl From<wit::Action> for ProbeAction {
+    fn from(action: wit::Action) -> Self {
+        match action {
+            wit::Action::Send(bytes) => Self::Send(bytes.into()),
+            wit::Action::Exchange(request) => Self::Exchange {
+                method: request.method,
+                path: request.path,
+                headers: request.headers.into_iter().map(|header| (header.name, header.value)).collect(),
+                body: request.body.into(),
+            },
+            wit::Action::Report(load) => Self::Report(LoadReport {
+                cpu: load.cpu,
+                memory: load.memory,
+                utilization: load.utilization,
+                requests_per_second: load.requests_per_second,
+                errors_per_second: load.errors_per_second,
+            }),
+            wit::Action::Finish(verdict) => {
+                Self::Finish { passed: verdict.passed, detail: convert::text(&verdict.detail) }
+            }
+        }
+    }
+}
