@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::admin;
 use crate::config::{self, Config};
 use crate::control::{ApplyError, Control, Settings};
+use crate::discovery::Watched;
 use crate::plugin::{Engine, Services};
 use crate::telemetry::{AccessLog, Format, LineWriter, Output, Registry};
 use crate::worker::{Spawn, Worker};
@@ -32,6 +33,14 @@ impl<E: Into<anyhow::Error>> From<E> for StartError {
     }
 }
 
+/// The file that a configuration came from.
+#[derive(Debug)]
+pub(crate) struct ConfigFile {
+    pub(crate) path: PathBuf,
+    /// Whether it is read again whenever it changes.
+    pub(crate) watch: bool,
+}
+
 /// Where a running proxy can be reached.
 #[derive(Debug)]
 pub(crate) struct Addresses {
@@ -42,7 +51,7 @@ pub(crate) struct Addresses {
 }
 
 /// Runs the proxy until it is told to end. `live` is called once it serves.
-pub(crate) fn run(config: Config, file: Option<PathBuf>, live: impl FnOnce(&Addresses)) -> Result<(), StartError> {
+pub(crate) fn run(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addresses)) -> Result<(), StartError> {
     // The control plane has a thread of its own, this one, and the threads on which plugins are compiled.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(serve(config, file, live));
@@ -51,7 +60,9 @@ pub(crate) fn run(config: Config, file: Option<PathBuf>, live: impl FnOnce(&Addr
     served
 }
 
-async fn serve(config: Config, file: Option<PathBuf>, live: impl FnOnce(&Addresses)) -> Result<(), StartError> {
+async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addresses)) -> Result<(), StartError> {
+    let mut changes = ConfigChanges::of(file.as_ref());
+    let file = file.map(|file| file.path);
     // Signals that come while everything is being started wait for the loop below.
     let mut signals = Signals::new()?;
     let registry = Arc::new(Registry::new());
@@ -94,7 +105,11 @@ async fn serve(config: Config, file: Option<PathBuf>, live: impl FnOnce(&Address
     live(&addresses);
 
     loop {
-        match signals.next().await {
+        let told = tokio::select! {
+            told = signals.next() => told,
+            () = changes.next(&control) => Told::Reload,
+        };
+        match told {
             Told::Reload => {
                 // What is wrong is in the log, and the configuration that was live still is.
                 if control.reload().await.is_ok()
@@ -166,9 +181,35 @@ fn secret(config: &Config) -> Vec<u8> {
     })
 }
 
-/// What a signal asks for.
+/// Changes of the configuration's file.
+struct ConfigChanges(Option<Watched>);
+
+/// A file that is larger is read again all the same, to be refused.
+const CONFIG_BYTES: u64 = 16 << 20;
+
+impl ConfigChanges {
+    fn of(file: Option<&ConfigFile>) -> Self {
+        Self(file.filter(|file| file.watch).map(|file| Watched::new(&file.path, CONFIG_BYTES)))
+    }
+
+    /// Waits until the file is another than the configuration that is live; for ever, if it is not watched. A change that
+    /// happened while the proxy started is one, and one that the proxy has made itself, to save what is live, is none.
+    async fn next(&mut self, control: &Control) {
+        let Some(watched) = &mut self.0 else { return std::future::pending().await };
+        loop {
+            let text = watched.next().await;
+            let is_live = |text: &Vec<u8>| control.config().is_some_and(|live| live.source.text().as_bytes() == text);
+            if !text.as_ref().is_ok_and(is_live) {
+                tracing::info!(file = %watched.path().display(), "the configuration file has changed");
+                return;
+            }
+        }
+    }
+}
+
+/// What is asked of the process.
 enum Told {
-    /// SIGHUP.
+    /// SIGHUP, or the file of the configuration has changed.
     Reload,
     /// SIGUSR1.
     ReopenLogs,

@@ -10,6 +10,7 @@ mod reload;
 mod simulate;
 mod specimens;
 mod starting;
+mod watch;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -13,6 +13,9 @@ pub(super) struct Run {
     /// The configuration, YAML or JSON. SIGHUP reads it again.
     #[arg(short, long, value_name = "FILE", required_unless_present = "to", conflicts_with = "to")]
     config: Option<PathBuf>,
+    /// Read the configuration again whenever its file changes. One that cannot be used changes nothing.
+    #[arg(long, conflicts_with = "to")]
+    watch: bool,
     /// Balance HTTP over these, without a configuration file. Can be given more than once.
     #[arg(long, value_name = "HOST:PORT")]
     to: Vec<String>,
@@ -32,7 +35,8 @@ impl Run {
         };
         let config = config.map_err(|errors| Failure::Usage(errors.to_string()))?;
         let _tracing = telemetry::init_tracing(log, log_json).map_err(|error| Failure::Usage(error.to_string()))?;
-        run(config, self.config, |_| {})
+        let file = self.config.map(|path| app::ConfigFile { path, watch: self.watch });
+        run(config, file, |_| {})
     }
 }
 
@@ -56,7 +60,7 @@ impl Demo {
     }
 }
 
-fn run(config: Config, file: Option<PathBuf>, live: impl FnOnce(&app::Addresses)) -> Result<(), Failure> {
+fn run(config: Config, file: Option<app::ConfigFile>, live: impl FnOnce(&app::Addresses)) -> Result<(), Failure> {
     app::run(config, file, live).map_err(|error| match error {
         app::StartError::Config(error) => Failure::Usage(error.to_string()),
         app::StartError::Other(error) => Failure::Other(error),

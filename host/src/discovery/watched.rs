@@ -28,13 +28,6 @@ impl Watched {
         Self { path: path.to_owned(), limit, read: None }
     }
 
-    /// The same, of which the contents as they are now have been read already.
-    pub async fn from_now(path: &Path, limit: u64) -> Self {
-        let mut watched = Self::new(path, limit);
-        watched.read = Some(watched.stamp().await);
-        watched
-    }
-
     pub fn path(&self) -> &Path {
         &self.path
     }

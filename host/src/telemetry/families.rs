@@ -35,6 +35,7 @@ pub(super) struct Scrape {
     pub(super) start_seconds: f64,
     pub(super) config_version: u64,
     pub(super) reloads: [u64; ReloadResult::ALL.len()],
+    pub(super) last_reload_succeeded: bool,
     pub(super) discoveries: [u64; ReloadResult::ALL.len()],
     pub(super) access_log_dropped: u64,
     pub(super) admin_refused: [u64; AdminRefusal::ALL.len()],
@@ -372,6 +373,11 @@ impl Scrape {
         for result in ReloadResult::ALL {
             family.sample([("result", result.as_str())], self.reloads[result as usize])?;
         }
+        out.gauge(
+            "plimsoll_config_last_reload_successful",
+            "1 when the last attempt to change the configuration has succeeded, 0 while the one before it is still in force.",
+        )?
+        .sample([], u64::from(self.last_reload_succeeded))?;
         let mut family = out.counter(
             "plimsoll_discovery_answers_total",
             "Answers of name servers, files and other sources of endpoints. After a failure, what was known stays.",

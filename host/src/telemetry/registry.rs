@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,6 +27,7 @@ pub struct Registry {
     start_seconds: f64,
     config_version: SharedGauge,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
+    last_reload_succeeded: AtomicBool,
     discoveries: [SharedCounter; ReloadResult::ALL.len()],
     access_log_dropped: Arc<SharedCounter>,
     admin_refused: [SharedCounter; AdminRefusal::ALL.len()],
@@ -80,6 +82,7 @@ impl Registry {
             start_seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
             config_version: SharedGauge::default(),
             reloads: Default::default(),
+            last_reload_succeeded: AtomicBool::new(false),
             discoveries: Default::default(),
             access_log_dropped: Arc::default(),
             admin_refused: Default::default(),
@@ -188,6 +191,7 @@ impl Registry {
 
     pub fn config_reloaded(&self, result: ReloadResult) {
         self.reloads[result as usize].increment();
+        self.last_reload_succeeded.store(result == ReloadResult::Success, Ordering::Relaxed);
     }
 
     /// A source of endpoints or a name server has said something.
@@ -216,6 +220,7 @@ impl Registry {
             start_seconds: self.start_seconds,
             config_version: self.config_version.get(),
             reloads: ReloadResult::ALL.map(|result| self.reloads[result as usize].get()),
+            last_reload_succeeded: self.last_reload_succeeded.load(Ordering::Relaxed),
             discoveries: ReloadResult::ALL.map(|result| self.discoveries[result as usize].get()),
             access_log_dropped: self.access_log_dropped.get(),
             admin_refused: AdminRefusal::ALL.map(|reason| self.admin_refused[reason as usize].get()),
