@@ -9,16 +9,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that the kernel holds for us between two accepts.
 const BACKLOG: i32 = 4096;
 
-/// The first listening socket of an address. It fails when another process listens there, which the sharing of ports
-/// would hide: half of the connections would go to the other one.
-pub fn listen_alone(address: SocketAddr) -> io::Result<TcpListener> {
-    if address.port() != 0 {
-        can_listen(address)?;
-    }
-    listen(address)
-}
-
-/// Whether an address could be listened on, as far as can be said without doing it.
+/// Whether an address could be listened on, as far as can be said without doing it. Not when another process listens there,
+/// which the sharing of ports would hide: half of the connections would go to the other one.
 pub fn can_listen(address: SocketAddr) -> io::Result<()> {
     let probe = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     probe.set_reuse_address(true)?;
@@ -28,8 +20,12 @@ pub fn can_listen(address: SocketAddr) -> io::Result<()> {
     probe.bind(&address.into())
 }
 
-/// A listening socket that shares its port with those of the other workers; the kernel spreads connections over them.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// A socket that has its address, and takes no connection yet.
+#[derive(Debug)]
+pub struct BoundSocket(Socket);
+
+/// Binds a socket that shares its port with those of the other workers; the kernel spreads connections over them.
+pub fn bind(address: SocketAddr) -> io::Result<BoundSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -39,8 +35,20 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(BoundSocket(socket))
+}
+
+impl BoundSocket {
+    /// With the port that the system chose.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
+
+    /// From now on the kernel gives it connections.
+    pub fn listen(self) -> io::Result<TcpListener> {
+        self.0.listen(BACKLOG)?;
+        Ok(self.0.into())
+    }
 }
 
 /// Runs hyper's tasks on the thread that asks for it.

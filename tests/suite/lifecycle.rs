@@ -6,6 +6,7 @@ mod conformance;
 mod drain;
 mod kept;
 mod new_plugin;
+mod rebind;
 mod reload;
 mod simulate;
 mod specimens;

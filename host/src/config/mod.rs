@@ -11,6 +11,7 @@ mod quantity;
 mod redact;
 mod reference;
 mod schema;
+mod socket;
 mod source;
 mod structure;
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub use model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterLimits, ClusterTimeouts, Config, Conformance,
     Destination, Discover, Endpoint, Forwarded, GivenEndpoint, HashKey, Health, Listener, ListenerLimits,
     ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver,
-    SlowStart, SocketKey, StatePath, Underscores, UpstreamProtocol,
+    SlowStart, StatePath, Underscores, UpstreamProtocol,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;
@@ -40,6 +41,7 @@ pub use redact::REDACTED;
 pub use reference::reference_markdown;
 #[cfg(test)]
 pub(crate) use reference::reference_of;
+pub use socket::{Afterlife, SocketKey, Transport};
 pub use source::Source;
 
 /// Reads and checks a configuration file.

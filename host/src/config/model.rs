@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::network::Networks;
+use super::socket::{SocketKey, Transport};
 use super::source::Source;
 
 /// A checked configuration.
@@ -198,22 +199,6 @@ pub enum Destination {
     /// Name of a cluster that exists.
     Cluster(String),
     Router(PluginUse),
-}
-
-/// What a listening socket is known by, as long as the configuration has it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SocketKey {
-    pub transport: Transport,
-    /// As configured.
-    pub address: SocketAddr,
-    /// The listener, where the system chooses the port: each has one of its own.
-    pub listener: Option<String>,
-}
-
-/// What carries connections; sockets of two may have one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
-    Tcp,
 }
 
 impl Listener {

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,10 +11,10 @@ use super::build::{Builder, CONTROL, ClusterUses, Leads, Mistake, Uses, check_sc
 use super::cluster::ClusterState;
 use super::placement::Placement;
 use super::plugins::PluginEntries;
-use super::state::{Control, ListeningSocket, State, VERSIONS_KEPT, Version};
-use crate::config::{self, Config, ConfigErrors, SocketKey};
+use super::sockets::{GIVE_WAY, NewSockets, Sockets};
+use super::state::{Control, State, VERSIONS_KEPT, Version};
+use crate::config::{self, Config, ConfigErrors};
 use crate::health::Policies;
-use crate::net;
 use crate::plugin::{Engine, Evaluator, Instance, Plugin, Prober, Role, Services};
 use crate::snapshot::EndpointSet;
 use crate::telemetry::ReloadResult;
@@ -67,7 +67,7 @@ pub(super) struct Prepared {
     health: Vec<(InstanceNumber, Instance)>,
     /// The instances that are made for it.
     new: HashSet<InstanceNumber>,
-    sockets: HashMap<SocketKey, Vec<TcpListener>>,
+    sockets: NewSockets,
 }
 
 /// Where the policies are that a configuration takes.
@@ -297,16 +297,10 @@ impl Control {
     }
 
     /// Sockets for the addresses that nobody listens on yet, one for each worker.
-    fn sockets_for(&self, config: &Config) -> Result<HashMap<SocketKey, Vec<TcpListener>>, ApplyError> {
-        let known: HashSet<SocketKey> = self.lock().sockets.keys().cloned().collect();
-        let mut sockets = HashMap::new();
-        for key in config.listeners.iter().map(config::Listener::socket).filter(|key| !known.contains(key)) {
-            let address = key.address;
-            let bound =
-                bind_for_all(address, self.workers.len()).map_err(|error| ApplyError::Bind { address, error })?;
-            sockets.insert(key, bound);
-        }
-        Ok(sockets)
+    fn sockets_for(&self, config: &Config) -> Result<NewSockets, ApplyError> {
+        // Beside the lock: binding asks the system.
+        let known = self.lock().sockets.clone();
+        known.bind(config, self.workers.len()).map_err(|(address, error)| ApplyError::Bind { address, error })
     }
 
     /// Makes what was prepared live, as another version if it has an `origin`. From here on nothing can fail but a worker
@@ -316,10 +310,10 @@ impl Control {
         mut prepared: Prepared,
         origin: Option<&'static str>,
     ) -> Result<u64, ApplyError> {
-        let (number, installs) = {
+        let (number, installs, gives_way) = {
             let mut state = self.lock();
             prepared.catch_up_with(&state);
-            take_over_sockets(&mut state, &prepared);
+            let gives_way = state.sockets.go_over_to(&prepared.wanted.config, &prepared.sockets);
             let counts = state.sockets.clone();
             self.install_health(&mut prepared);
             let installs: Vec<Install> = std::mem::take(&mut prepared.workers)
@@ -331,9 +325,12 @@ impl Control {
             state.placed = prepared.placed;
             state.plugins = prepared.wanted.plugins;
             state.clusters = prepared.wanted.clusters;
-            (number, installs)
+            (number, installs, gives_way)
         };
         self.install_on_workers(installs).await?;
+        if gives_way {
+            self.close_given_way();
+        }
         self.tell_prepared().await;
         self.renew_tasks();
         self.settle_amendments(&prepared.wanted.config).await;
@@ -353,6 +350,24 @@ impl Control {
             acknowledged.await.map_err(|_| ApplyError::WorkerGone)?;
         }
         Ok(())
+    }
+
+    /// Closes the sockets that give way to others, once they have done so.
+    fn close_given_way(self: &Arc<Self>) {
+        let control = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(GIVE_WAY).await;
+            let Some(control) = control.upgrade() else { return };
+            // No configuration is about to want one of them back.
+            let _one_at_a_time = control.changing.lock().await;
+            let closing = control.lock().sockets.given_way();
+            for key in closing {
+                for worker in &control.workers {
+                    // A worker that is gone has closed all of its own.
+                    let _ = worker.send(Command::Close(key.clone())).await;
+                }
+            }
+        });
     }
 
     /// Tells the workers of endpoints for which balancers that live on have to prepare first.
@@ -418,7 +433,7 @@ impl Prepared {
     /// What one worker needs.
     fn install(
         &mut self,
-        sockets: &HashMap<SocketKey, ListeningSocket>,
+        sockets: &Sockets,
         instances: Vec<(InstanceNumber, Instance)>,
         tells_health: impl Fn(&str) -> bool,
     ) -> Install {
@@ -468,30 +483,9 @@ impl State {
     }
 }
 
-fn take_over_sockets(state: &mut State, prepared: &Prepared) {
-    let wanted: HashSet<SocketKey> = prepared.wanted.config.listeners.iter().map(config::Listener::socket).collect();
-    state.sockets.retain(|key, _| wanted.contains(key));
-    for key in wanted {
-        let bound = prepared.sockets.get(&key).and_then(|sockets| sockets.first()?.local_addr().ok());
-        let address = bound.unwrap_or(key.address);
-        state.sockets.entry(key).or_insert_with(|| ListeningSocket { address, connections: Arc::default() });
-    }
-}
-
 /// The one of these instances that has a policy.
 fn instance(instances: &[(InstanceNumber, Instance)], place: PolicyRef) -> Option<&Instance> {
     instances.iter().find(|(number, _)| *number == place.instance).map(|(_, instance)| instance)
-}
-
-fn bind_for_all(address: SocketAddr, workers: usize) -> std::io::Result<Vec<TcpListener>> {
-    let first = net::listen_alone(address)?;
-    // Port 0 means one port that the system chooses, the same for all workers.
-    let address = first.local_addr()?;
-    let mut sockets = vec![first];
-    for _ in 1..workers {
-        sockets.push(net::listen(address)?);
-    }
-    Ok(sockets)
 }
 
 fn sets(clusters: &BTreeMap<Arc<str>, ClusterState>) -> HashMap<Arc<str>, Arc<EndpointSet>> {

@@ -6,7 +6,6 @@ use super::build::Uses;
 use super::plugins::PluginEntries;
 use super::state::Control;
 use crate::config::{self, Cluster, Config, Destination, Listener, PluginUse};
-use crate::net;
 
 /// What a configuration would change of the one that is live, by names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -73,11 +72,8 @@ impl Control {
         fail_with(&config, aside.look_at(&config, "dry run"))?;
         let prepared = aside.prepare(config)?;
         let after = &prepared.wanted.config;
-        let bound: Vec<_> = self.lock().sockets.keys().cloned().collect();
-        for socket in after.listeners.iter().map(config::Listener::socket).filter(|socket| !bound.contains(socket)) {
-            let address = socket.address;
-            net::can_listen(address).map_err(|error| ApplyError::Bind { address, error })?;
-        }
+        let sockets = self.lock().sockets.clone();
+        sockets.could_bind(after).map_err(|(address, error)| ApplyError::Bind { address, error })?;
         let Some(before) = before else { return Ok(ConfigChanges::default()) };
         Ok(ConfigChanges {
             listeners: Changes::between(&listeners(&before), &listeners(after)),

@@ -15,6 +15,7 @@ mod plugins;
 mod prepare;
 mod probing;
 mod report;
+mod sockets;
 mod state;
 mod store;
 mod task;

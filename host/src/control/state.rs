@@ -1,7 +1,6 @@
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -13,9 +12,10 @@ use super::cluster::ClusterState;
 use super::gate::Gate;
 use super::membership::{KeptAmendments, Membership};
 use super::plugins::{Loader, PluginEntries};
+use super::sockets::Sockets;
 use super::store::Store;
 use super::tasks::Tasks;
-use crate::config::{Config, SocketKey};
+use crate::config::Config;
 use crate::health::Evaluation;
 use crate::plugin::{Engine, Services};
 use crate::proxy::OutcomeBatch;
@@ -76,17 +76,8 @@ pub(super) struct State {
     pub(super) clusters: BTreeMap<Arc<str>, ClusterState>,
     pub(super) membership: Membership,
     pub(super) plugins: PluginEntries,
-    pub(super) sockets: HashMap<SocketKey, ListeningSocket>,
+    pub(super) sockets: Sockets,
     pub(super) tasks: Tasks,
-}
-
-/// An address that is listened on.
-#[derive(Clone, Debug)]
-pub(super) struct ListeningSocket {
-    /// The address in force: with the port that the system chose, where the configuration says 0.
-    pub(super) address: SocketAddr,
-    /// Connections open on all workers.
-    pub(super) connections: Arc<AtomicUsize>,
 }
 
 /// One configuration that was live.

@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,34 +24,44 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The connections of one worker, so that they can be asked to end.
 #[derive(Debug, Default)]
 pub struct OpenConnections {
-    connections: RefCell<Slab<Rc<Connection>>>,
+    connections: RefCell<Slab<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    connection: Rc<Connection>,
+    /// The address that the client connected to, where that is not the socket's.
+    local: Option<IpAddr>,
 }
 
 /// What accepting takes: one socket of one worker.
 #[derive(Debug)]
 pub struct Acceptor {
-    pub context: Rc<proxy::Context>,
-    pub slot: Rc<ListenerSlot>,
-    pub open: Rc<OpenConnections>,
-    /// Connections of this listener on all workers.
-    pub count: Arc<AtomicUsize>,
+    context: Rc<proxy::Context>,
+    open: Rc<OpenConnections>,
+    /// As configured.
+    address: SocketAddr,
+    slot: Rc<ListenerSlot>,
+    /// Connections of the listener on all workers.
+    count: RefCell<Arc<AtomicUsize>>,
+    /// Those to whom connections are handed from now on, by the address that a client has connected to.
+    heirs: RefCell<Vec<Rc<Self>>>,
 }
 
 impl OpenConnections {
     /// Asks every connection to end after what is under way.
     pub fn drain(&self) {
-        for (_, connection) in self.connections.borrow().iter() {
-            connection.drain();
-        }
+        self.drain_those(|_| true);
     }
 
     /// Asks those connections to end whose listener has gone.
     pub fn drain_orphans(&self) {
-        for (_, connection) in self.connections.borrow().iter() {
-            if connection.listener().current().is_none() {
-                connection.drain();
-            }
-        }
+        self.drain_those(|open| open.connection.listener().current().is_none());
+    }
+
+    fn drain_those(&self, of: impl Fn(&Open) -> bool) {
+        let connections = self.connections.borrow();
+        connections.iter().filter(|(_, open)| of(open)).for_each(|(_, open)| open.connection.drain());
     }
 
     pub fn count(&self) -> usize {
@@ -85,9 +96,73 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 impl Acceptor {
-    fn accepted(self: Rc<Self>, stream: TcpStream, address: std::net::SocketAddr) {
+    /// Of a socket with this address.
+    pub fn new(context: Rc<proxy::Context>, open: Rc<OpenConnections>, address: SocketAddr) -> Rc<Self> {
+        Rc::new(Self {
+            context,
+            open,
+            address,
+            slot: Rc::default(),
+            count: RefCell::default(),
+            heirs: RefCell::default(),
+        })
+    }
+
+    /// Serves for a listener from now on, whose connections on all workers are counted by `count`.
+    pub fn serve_for(&self, listener: Rc<proxy::Listener>, count: Arc<AtomicUsize>) {
+        self.slot.set(listener);
+        self.count.replace(count);
+        self.heirs.borrow_mut().clear();
+    }
+
+    /// Serves from now on for whomever another one serves.
+    pub fn stand_in_for(&self, other: &Self) {
+        self.slot.follow(&other.slot);
+        self.count.replace(other.count.borrow().clone());
+        self.heirs.borrow_mut().clear();
+    }
+
+    /// Hands connections to these from now on, and takes none to other addresses. Open connections to the address of the
+    /// first go on under its listener, others end after what is under way.
+    pub fn give_way_to(&self, heirs: Vec<Rc<Self>>) {
+        if let Some(first) = heirs.first() {
+            self.slot.follow(&first.slot);
+            self.open.drain_those(|open| {
+                std::ptr::eq(open.connection.listener(), &*self.slot) && open.local != Some(first.address.ip())
+            });
+        }
+        self.heirs.replace(heirs);
+    }
+
+    /// The listener has gone.
+    pub fn retire(&self) {
+        self.slot.clear();
+    }
+
+    /// The name of the listener that it serves for.
+    pub fn listener_name(&self) -> Option<Arc<str>> {
+        self.slot.current().map(|listener| listener.name.clone())
+    }
+
+    /// The address that a client has connected to, where the socket's own does not say it.
+    fn local(&self, stream: &TcpStream) -> Option<IpAddr> {
+        if !self.address.ip().is_unspecified() {
+            return None;
+        }
+        stream.local_addr().ok().map(|local| local.ip())
+    }
+
+    fn accepted(self: Rc<Self>, stream: TcpStream, address: SocketAddr) {
+        let local = self.local(&stream);
+        if !self.heirs.borrow().is_empty() {
+            let heir = self.heirs.borrow().iter().find(|heir| Some(heir.address.ip()) == local).cloned();
+            if let Some(heir) = heir {
+                heir.accepted(stream, address);
+            }
+            return;
+        }
         let Some(listener) = self.slot.current() else { return };
-        let Some(counted) = OpenConnection::begin(&self, &listener) else {
+        let Some(counted) = OpenConnection::begin(&self, &listener, local) else {
             listener.shard.refused(Refusal::Limit);
             if listener.config.protocol == Protocol::Http {
                 tokio::task::spawn_local(refuse(stream));
@@ -133,21 +208,17 @@ struct OpenConnection {
 
 impl OpenConnection {
     /// None when the listener has as many as it may.
-    fn begin(acceptor: &Acceptor, listener: &proxy::Listener) -> Option<Self> {
-        if acceptor.count.fetch_add(1, Ordering::Relaxed) >= listener.config.limits.connections {
-            acceptor.count.fetch_sub(1, Ordering::Relaxed);
+    fn begin(acceptor: &Acceptor, listener: &proxy::Listener, local: Option<IpAddr>) -> Option<Self> {
+        let count = acceptor.count.borrow().clone();
+        if count.fetch_add(1, Ordering::Relaxed) >= listener.config.limits.connections {
+            count.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
         let connection =
             Connection::new(acceptor.context.timers.timer(), patience(&listener.config), acceptor.slot.clone());
-        let key = acceptor.open.connections.borrow_mut().insert(connection.clone());
-        Some(Self {
-            connection,
-            key,
-            open: acceptor.open.clone(),
-            count: acceptor.count.clone(),
-            _counted: listener.shard.connection(),
-        })
+        let open = Open { connection: connection.clone(), local };
+        let key = acceptor.open.connections.borrow_mut().insert(open);
+        Some(Self { connection, key, open: acceptor.open.clone(), count, _counted: listener.shard.connection() })
     }
 }
 

@@ -32,16 +32,39 @@ pub enum Destination {
 
 /// Where connections find the listener that is current: it changes under them when the configuration does.
 #[derive(Debug, Default)]
-pub struct ListenerSlot(RefCell<Option<Rc<Listener>>>);
+pub struct ListenerSlot(RefCell<Current>);
+
+#[derive(Debug, Default)]
+enum Current {
+    #[default]
+    Gone,
+    Listener(Rc<Listener>),
+    /// Whichever is that of another slot.
+    SameAs(Rc<ListenerSlot>),
+}
 
 impl ListenerSlot {
     /// None once the listener is no longer configured.
     pub fn current(&self) -> Option<Rc<Listener>> {
-        self.0.borrow().clone()
+        match &*self.0.borrow() {
+            Current::Gone => None,
+            Current::Listener(listener) => Some(listener.clone()),
+            Current::SameAs(other) => other.current(),
+        }
     }
 
-    pub fn set(&self, listener: Option<Rc<Listener>>) {
-        *self.0.borrow_mut() = listener;
+    pub fn set(&self, listener: Rc<Listener>) {
+        *self.0.borrow_mut() = Current::Listener(listener);
+    }
+
+    /// From now on the listener is that of another slot, which has one of its own.
+    pub fn follow(&self, other: &Rc<Self>) {
+        *self.0.borrow_mut() = Current::SameAs(other.clone());
+    }
+
+    /// The listener has gone from the configuration.
+    pub fn clear(&self) {
+        *self.0.borrow_mut() = Current::Gone;
     }
 }
 

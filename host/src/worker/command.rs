@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::config;
+use crate::config::{self, SocketKey};
 use crate::plugin::Instance;
 use crate::snapshot::{EndpointSet, Waiting};
 
@@ -15,6 +15,8 @@ pub enum Command {
     Install(Box<Install>, oneshot::Sender<()>),
     /// Another generation of a cluster's endpoints.
     Endpoints { cluster: Arc<str>, set: Arc<EndpointSet> },
+    /// Close a socket that gives way to others, now that it has accepted all that came to it before.
+    Close(SocketKey),
     /// Accept nothing more, finish what is under way, and end after `grace` at the latest.
     Drain { grace: Duration },
 }

@@ -2,6 +2,7 @@
 //! control plane wants of it comes as commands.
 
 mod command;
+mod sockets;
 mod state;
 mod thread;
 

@@ -4,13 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::task::JoinHandle;
-
 use super::command::{ClusterInstall, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
+use super::sockets::{Accepting, Sockets};
 use crate::config::SocketKey;
-use crate::listener::{self, Acceptor, OpenConnections};
+use crate::listener::{Acceptor, OpenConnections};
 use crate::plugin::{Affinity, Balancer, Instance, Partitioner, Router};
-use crate::proxy::{Balancing, Cluster, ClusterParts, Context, Destination, Listener, ListenerSlot};
+use crate::proxy::{Balancing, Cluster, ClusterParts, Context, Destination, Listener};
 use crate::snapshot::EndpointSet;
 
 /// What a worker has installed.
@@ -20,26 +19,13 @@ pub(super) struct State {
     open: Rc<OpenConnections>,
     instances: HashMap<InstanceNumber, Rc<RefCell<Instance>>>,
     clusters: Vec<Installed>,
-    accepting: HashMap<SocketKey, Accepting>,
+    sockets: Sockets,
 }
 
 /// A cluster with the policies that choose its endpoints: the balancer first.
 struct Installed {
     cluster: Rc<Cluster>,
     choosing: Vec<PolicyRef>,
-}
-
-/// One socket and the listener behind it.
-struct Accepting {
-    slot: Rc<ListenerSlot>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Accepting {
-    fn drop(&mut self) {
-        self.slot.set(None);
-        self.task.abort();
-    }
 }
 
 impl State {
@@ -50,7 +36,7 @@ impl State {
             open: Rc::default(),
             instances: HashMap::new(),
             clusters: Vec::new(),
-            accepting: HashMap::new(),
+            sockets: Sockets::default(),
         }
     }
 
@@ -66,17 +52,11 @@ impl State {
             install.clusters.into_iter().filter_map(|cluster| self.cluster(cluster)).collect();
         self.clusters = clusters;
         let clusters: Rc<[Rc<Cluster>]> = self.clusters.iter().map(|installed| installed.cluster.clone()).collect();
-        let mut accepting = HashMap::new();
-        for listener in install.listeners {
-            if let Some((address, accepts)) = self.listener(listener, &clusters) {
-                accepting.insert(address, accepts);
-            }
-        }
-        let gone = std::mem::replace(&mut self.accepting, accepting);
-        if !gone.is_empty() {
-            drop(gone);
-            self.open.drain_orphans();
-        }
+        let mut before = self.sockets.take();
+        let listeners = install.listeners.into_iter();
+        let live = listeners.filter_map(|listener| self.listener(listener, &clusters, &mut before)).collect();
+        self.sockets.go_over_to(live, before);
+        self.open.drain_orphans();
         self.instances.retain(|number, _| used.contains(number));
     }
 
@@ -98,10 +78,12 @@ impl State {
     }
 
     pub(super) fn stop_accepting(&mut self) {
-        for accepts in self.accepting.values() {
-            accepts.task.abort();
-        }
+        self.sockets.stop();
         self.open.drain();
+    }
+
+    pub(super) fn close(&mut self, socket: &SocketKey) {
+        self.sockets.close(socket);
     }
 
     pub(super) fn open_connections(&self) -> usize {
@@ -151,7 +133,13 @@ impl State {
         Some(Balancing::new(balancer, partitioners?))
     }
 
-    fn listener(&mut self, install: ListenerInstall, clusters: &Rc<[Rc<Cluster>]>) -> Option<(SocketKey, Accepting)> {
+    /// A listener on the socket that was there `before`, or on its new one.
+    fn listener(
+        &self,
+        install: ListenerInstall,
+        clusters: &Rc<[Rc<Cluster>]>,
+        before: &mut HashMap<SocketKey, Accepting>,
+    ) -> Option<(SocketKey, Accepting)> {
         let destination = match install.destination {
             Destined::Cluster(index) => Destination::Cluster(index),
             Destined::Router(policy) => Destination::Router(Router::new(self.instance(policy)?, policy.policy)),
@@ -164,25 +152,13 @@ impl State {
             destination,
             clusters: clusters.clone(),
         });
-        if let Some(accepts) = self.accepting.remove(&key) {
-            accepts.slot.set(Some(listener));
-            return Some((key, accepts));
+        if let Some(accepting) = before.remove(&key) {
+            accepting.acceptor().serve_for(listener, install.count);
+            return Some((key, accepting));
         }
-        let socket = install.socket?;
-        let slot = Rc::new(ListenerSlot::default());
-        slot.set(Some(listener.clone()));
-        let acceptor = Acceptor {
-            context: self.context.clone(),
-            slot: slot.clone(),
-            open: self.open.clone(),
-            count: install.count,
-        };
-        let task = tokio::task::spawn_local(async move {
-            if let Err(error) = listener::serve(Rc::new(acceptor), socket).await {
-                tracing::error!(%address, "listening failed: {error}");
-            }
-        });
-        Some((key, Accepting { slot, task }))
+        let acceptor = Acceptor::new(self.context.clone(), self.open.clone(), address);
+        acceptor.serve_for(listener, install.count);
+        Some((key, Accepting::begin(acceptor, install.socket?)))
     }
 
     fn instance(&self, policy: PolicyRef) -> Option<Rc<RefCell<Instance>>> {

@@ -87,6 +87,7 @@ async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
                     let _ = done.send(());
                 }
                 Some(Command::Endpoints { cluster, set }) => state.set_endpoints(&cluster, &set),
+                Some(Command::Close(socket)) => state.close(&socket),
                 Some(Command::Drain { grace }) => break grace,
                 None => return,
             },
