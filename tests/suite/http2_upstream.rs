@@ -1,5 +1,6 @@
 //! HTTP/2 to endpoints: nginx, nghttpd and grpcio as real ones, and scripted ones for what those do not do.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::mpsc;
 
 use plimsoll_tests::{
     Connection, Endpoint, Frame, Http2Endpoint, Nginx, Process, Proxy, STATUS_200, curl, free_address, get, python,
-    request, wait_for,
+    read_request, request, wait_for,
 };
 
 use crate::PLIMSOLL;
@@ -102,6 +103,70 @@ fn nghttpd_gets_uploads_and_its_trailers_arrive() {
     let shown = String::from_utf8_lossy(&shown.stdout);
     assert!(shown.contains("x-sum: 7"), "{shown}");
     let _ = std::fs::remove_dir_all(&directory);
+}
+
+/// Whether the one endpoint may be used.
+fn is_available(proxy: &Proxy) -> bool {
+    proxy.admin_json("GET", "/v1/clusters/app", None)["endpoints"][0]["availability"] == "ready"
+}
+
+fn probe(settings: &str) -> String {
+    format!(
+        "health: {{ evaluator: {{ plugin: thresholds, config: {{ rise: 1, fall: 1, initial: 1 }} }},
+  probe: {{ plugin: http, interval: 50ms, {settings} }} }}"
+    )
+}
+
+#[test]
+fn probes_speak_what_the_cluster_speaks() {
+    let directory = std::env::temp_dir().join(format!("plimsoll-probed-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory for nghttpd");
+    // More than a stream's first window, of which a prober sees the beginning.
+    let health = format!("well {}", "x".repeat(200_000));
+    std::fs::write(directory.join("health"), &health).expect("written");
+    let nghttpd = Process::nghttpd(&[], &directory);
+    let config = "config: { path: /health, expect: { status: [ \"200\" ], body_contains: well } }";
+    let proxy = in_front_of(nghttpd.address(), &probe(config));
+    wait_for("the endpoint to be found healthy", || is_available(&proxy).then_some(()));
+    std::fs::write(directory.join("health"), "ill").expect("written");
+    wait_for("its body to be read", || (!is_available(&proxy)).then_some(()));
+    std::fs::write(directory.join("health"), &health).expect("written");
+    wait_for("the endpoint to be back", || is_available(&proxy).then_some(()));
+    std::fs::remove_file(directory.join("health")).expect("it was there");
+    wait_for("its status to be read", || (!is_available(&proxy)).then_some(()));
+    let _ = std::fs::remove_dir_all(&directory);
+}
+
+#[test]
+fn probes_at_a_port_of_their_own_speak_http1_unless_it_is_said_otherwise() {
+    let heads = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let requests = heads.clone();
+    let health = Endpoint::scripted(Arc::new(move |mut stream: TcpStream| {
+        let Some(head) = read_request(&mut stream) else { return };
+        requests.lock().expect("no panic").push(head);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    }));
+    let application = scripted(&[], |_, connection| answering(connection));
+    let at = format!("port: {}", health.address().port());
+    let proxy = in_front_of(application.address(), &probe(&at));
+    wait_for("the endpoint to be found healthy", || is_available(&proxy).then_some(()));
+    assert!(heads.lock().expect("no panic").iter().all(|head| head.starts_with("GET / HTTP/1.1\r\n")));
+    let elsewhere = scripted(&[], |_, connection| answering(connection));
+    let at = format!("port: {}, protocol: http2", elsewhere.address().port());
+    let proxy = in_front_of(application.address(), &probe(&at));
+    wait_for("the endpoint to be found healthy", || is_available(&proxy).then_some(()));
+}
+
+#[test]
+fn a_probe_of_what_does_not_speak_http2_fails_and_says_so() {
+    let http1 = Endpoint::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let healthy_at_first = probe("timeout: 1s").replace(", initial: 1", "");
+    let proxy = in_front_of(http1.address(), &healthy_at_first);
+    let reason = wait_for("a reason", || {
+        let report = proxy.admin_json("GET", "/v1/clusters/app", None);
+        report["endpoints"][0]["reason"].as_str().filter(|reason| reason.contains("failed: ")).map(str::to_owned)
+    });
+    assert!(!is_available(&proxy), "{reason}");
 }
 
 #[test]

@@ -273,6 +273,7 @@ impl Checker<'_> {
 
     fn cluster(&mut self, path: &str, cluster: schema::Cluster) -> Cluster {
         let part = |part: &str| format!("{path}/{part}");
+        let protocol = upstream_protocol(cluster.protocol);
         Cluster {
             balancer: plugin_use(&part("balancer"), cluster.balancer, "least-request"),
             partitioners: cluster
@@ -283,7 +284,7 @@ impl Checker<'_> {
                 .collect(),
             affinity: cluster.affinity.map(|affinity| plugin_use(&part("affinity"), Some(affinity), "")),
             hash_on: self.hash_on(&part("hash_on"), &cluster.hash_on),
-            health: self.health(&part("health"), cluster.health),
+            health: self.health(&part("health"), cluster.health, protocol),
             slow_start: cluster.slow_start.map(|slow_start| self.slow_start(&part("slow_start"), &slow_start)),
             max_attempts: cluster.max_attempts as usize,
             load_reports: cluster.load_reports,
@@ -313,10 +314,7 @@ impl Checker<'_> {
             max_connections: cluster.max_connections,
             discover: self.discover(&part("discover"), cluster.discover),
             name: cluster.name,
-            protocol: match cluster.protocol {
-                schema::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,
-                schema::UpstreamProtocol::Http2 => UpstreamProtocol::Http2,
-            },
+            protocol,
         }
     }
 
@@ -352,7 +350,8 @@ impl Checker<'_> {
         Queue { max_requests: queue.max_requests as usize, timeout: queue.timeout.0 }
     }
 
-    fn health(&mut self, path: &str, health: schema::Health) -> Health {
+    /// `protocol` is what the cluster speaks.
+    fn health(&mut self, path: &str, health: schema::Health, protocol: UpstreamProtocol) -> Health {
         let probe = health.probe.map(|probe| {
             let pointer = format!("{path}/probe");
             self.positive(&format!("{pointer}/interval"), probe.interval);
@@ -360,6 +359,11 @@ impl Checker<'_> {
             Probe {
                 plugin: PluginUse { plugin: probe.plugin, config: probe.config, pointer: format!("{pointer}/config") },
                 port: probe.port,
+                protocol: match (probe.protocol, probe.port) {
+                    (Some(own), _) => upstream_protocol(own),
+                    (None, None) => protocol,
+                    (None, Some(_)) => UpstreamProtocol::Http1,
+                },
                 interval: probe.interval.0,
                 timeout: probe.timeout.0,
             }
@@ -544,6 +548,13 @@ fn grant(grant: schema::Grant) -> &'static str {
         schema::Grant::Keys => "keys",
         schema::Grant::Table => "table",
         schema::Grant::Wasi => "wasi",
+    }
+}
+
+fn upstream_protocol(protocol: schema::UpstreamProtocol) -> UpstreamProtocol {
+    match protocol {
+        schema::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,
+        schema::UpstreamProtocol::Http2 => UpstreamProtocol::Http2,
     }
 }
 

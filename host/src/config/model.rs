@@ -321,6 +321,8 @@ pub struct Probe {
     pub plugin: PluginUse,
     /// In the place of the endpoint's own.
     pub port: Option<u16>,
+    /// What probers of HTTP speak.
+    pub protocol: UpstreamProtocol,
     pub interval: Duration,
     pub timeout: Duration,
 }
@@ -329,7 +331,8 @@ impl Probe {
     /// Whether it is the same check, wherever in the file each is.
     pub fn is_same(&self, other: &Self) -> bool {
         let of = |probe: &Self| (probe.plugin.plugin.clone(), probe.plugin.config.clone());
-        of(self) == of(other) && (self.port, self.interval, self.timeout) == (other.port, other.interval, other.timeout)
+        let where_and_when = |probe: &Self| (probe.port, probe.protocol, probe.interval, probe.timeout);
+        of(self) == of(other) && where_and_when(self) == where_and_when(other)
     }
 }
 

@@ -348,8 +348,7 @@ pub(super) struct Cluster {
     /// requests, not these connections, of which `pool` bounds the idle ones. Of an answer that its client does not take,
     /// an endpoint may send 256 KiB ahead (the window of a stream; the window of the connection is as large as may be, so
     /// that no client holds up another). Requests that the endpoint has not acted on (REFUSED_STREAM, above the last
-    /// stream of a GOAWAY) are sent elsewhere. Heads of answers are up to 64 KiB. Probes of `http` speak HTTP/1.1: of an
-    /// endpoint that knows HTTP/2 alone, probe another `port`, or by `tcp`. Default: http1.
+    /// stream of a GOAWAY) are sent elsewhere. Default: http1.
     #[serde(default)]
     pub(super) protocol: UpstreamProtocol,
     /// The plugin that picks an endpoint. Default: least-request, which takes the better of two random ones.
@@ -509,6 +508,9 @@ pub(super) struct Probe {
     /// Where to probe, if not at the endpoint's own port: an agent beside the application, or a port for health alone.
     #[schemars(range(min = 1, max = 65535))]
     pub(super) port: Option<u16>,
+    /// What probers such as `http` speak: `http1`, or `http2` in the clear with prior knowledge. Default: what the cluster
+    /// says, or `http1` at a `port` of its own.
+    pub(super) protocol: Option<UpstreamProtocol>,
     /// Between the beginnings of two probes of an endpoint. Default: 5s.
     #[serde(default = "five_seconds")]
     pub(super) interval: Span,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::cluster::{ClusterState, Member};
 use super::task::Task;
 use crate::config;
-use crate::health::{Evaluation, Probed, probe};
+use crate::health::{self, Evaluation, Probed, probe};
 use crate::plugin::Target;
 
 /// For whom endpoints are probed.
@@ -83,8 +83,18 @@ impl Place {
         }
     }
 
-    fn target(&self) -> Target {
-        Target { address: self.address.to_string(), id: self.endpoint.clone(), cluster: self.cluster.to_string() }
+    fn probed_by(&self, check: &config::Probe) -> health::Place<'_> {
+        health::Place {
+            cluster: &self.cluster,
+            slot: self.slot,
+            address: self.probed,
+            protocol: check.protocol,
+            target: Target {
+                address: self.address.to_string(),
+                id: self.endpoint.clone(),
+                cluster: self.cluster.to_string(),
+            },
+        }
     }
 }
 
@@ -126,16 +136,16 @@ async fn run(
         }
         let now = check.borrow_and_update().clone();
         due = Instant::now() + now.interval;
-        if !probe_once(&control, &place, now.timeout).await {
+        if !probe_once(&control, &place, &now).await {
             return;
         }
     }
 }
 
 /// False when there is no control plane any more.
-async fn probe_once(control: &Weak<impl Prober>, place: &Place, timeout: Duration) -> bool {
+async fn probe_once(control: &Weak<impl Prober>, place: &Place, check: &config::Probe) -> bool {
     let Some(evaluation) = control.upgrade().map(|control| control.evaluation()) else { return false };
-    let probed = probe(&evaluation, &place.cluster, place.slot, place.probed, place.target(), timeout).await;
+    let probed = probe(&evaluation, place.probed_by(check), check.timeout).await;
     let Some(control) = control.upgrade() else { return false };
     if let Some(probed) = probed {
         control.heard(&place.cluster, place.slot, probed);

@@ -2,7 +2,8 @@
 //! with the outcomes of live traffic. What the verdicts mean for a cluster is decided in `control`.
 
 mod evaluation;
+mod exchange;
 mod probe;
 
 pub use evaluation::{Evaluation, Policies};
-pub use probe::{Probed, probe};
+pub use probe::{Place, Probed, probe};

@@ -2,20 +2,17 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::evaluation::{Evaluation, Session};
+use super::exchange::{Answer, Request, exchange};
+use crate::config::UpstreamProtocol;
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
 use crate::snapshot::LoadReport;
 
-/// Bytes read at once, and the most of an HTTP body that a prober sees.
+/// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
-const BODY_BYTES: usize = 64 * 1024;
 /// A probe that moves more than this is not one.
 const MAX_BYTES: usize = 1 << 20;
 const MAX_STEPS: usize = 256;
@@ -29,19 +26,25 @@ pub struct Probed {
     pub report: Option<LoadReport>,
 }
 
+/// What is probed, and how.
+#[derive(Debug)]
+pub struct Place<'a> {
+    pub cluster: &'a str,
+    pub slot: u32,
+    pub address: SocketAddr,
+    /// What probers of HTTP speak.
+    pub protocol: UpstreamProtocol,
+    /// As the prober sees it.
+    pub target: Target,
+}
+
 /// Probes one endpoint once. None when the prober cannot be asked.
-pub async fn probe(
-    evaluation: &Evaluation,
-    cluster: &str,
-    slot: u32,
-    address: SocketAddr,
-    target: Target,
-    timeout: Duration,
-) -> Option<Probed> {
+pub async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration) -> Option<Probed> {
+    let Place { cluster, slot, address, protocol, target } = place;
     let started = Instant::now();
     let (session, transport, actions) = evaluation.open(cluster, &target)?;
     let open = Open { evaluation, session };
-    let mut run = Run { open, address, pending: actions.into(), report: None, moved: 0, steps: 0 };
+    let mut run = Run { open, address, protocol, pending: actions.into(), report: None, moved: 0, steps: 0 };
     let finished = match transport {
         Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp()).await,
         Transport::Http => tokio::time::timeout(timeout, run.over_http()).await,
@@ -87,6 +90,7 @@ impl Drop for Open<'_> {
 struct Run<'a> {
     open: Open<'a>,
     address: SocketAddr,
+    protocol: UpstreamProtocol,
     pending: VecDeque<ProbeAction>,
     report: Option<LoadReport>,
     moved: usize,
@@ -126,7 +130,7 @@ impl Run<'_> {
             match self.pending.pop_front() {
                 Some(ProbeAction::Finish { passed, detail }) => return Ok((passed, detail)),
                 Some(ProbeAction::Exchange { method, path, headers, body }) => {
-                    let answered = self.exchange(&method, &path, headers, body).await?;
+                    let answered = self.exchange(Request { method, path, headers, body }).await?;
                     self.advance(answered)?;
                 }
                 Some(ProbeAction::Report(report)) => self.report = Some(report),
@@ -136,39 +140,11 @@ impl Run<'_> {
         }
     }
 
-    async fn exchange(
-        &self,
-        method: &str,
-        path: &str,
-        headers: Vec<(String, Vec<u8>)>,
-        body: Bytes,
-    ) -> Result<ProbeEvent, End> {
-        let mut request = http::Request::builder().method(method).uri(path);
-        let mut has_host = false;
-        for (name, value) in headers {
-            has_host |= name.eq_ignore_ascii_case("host");
-            request = request.header(name, value);
-        }
-        if !has_host {
-            request = request.header(http::header::HOST, self.address.to_string());
-        }
-        let request = request
-            .header(http::header::CONNECTION, "close")
-            .body(Full::new(body))
-            .map_err(|error| End::Failed(format!("the prober's request is not valid: {error}")))?;
+    async fn exchange(&self, request: Request) -> Result<ProbeEvent, End> {
         let stream = self.connect().await?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed("speaking HTTP", &error))?;
-        let driver = AbortOnDrop(tokio::spawn(async move {
-            // Its errors reach the request.
-            let _ = connection.await;
-        }));
-        let response = sender.send_request(request).await.map_err(|error| failed("the exchange", &error))?;
-        let (head, body) = response.into_parts();
-        let body = first_bytes(body).await?;
-        drop(driver);
-        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
-        Ok(ProbeEvent::Answered { status: head.status.as_u16(), headers, body })
+        let Answer { status, headers, body } =
+            exchange(stream, self.address, self.protocol, request).await.map_err(End::Failed)?;
+        Ok(ProbeEvent::Answered { status, headers, body })
     }
 
     async fn connect(&self) -> Result<TcpStream, End> {
@@ -194,33 +170,10 @@ impl Run<'_> {
     }
 }
 
-/// As much of a body as a prober sees; the rest is not read.
-async fn first_bytes(body: hyper::body::Incoming) -> Result<Vec<u8>, End> {
-    let mut body = Limited::new(body, MAX_BYTES);
-    let mut bytes = Vec::new();
-    while bytes.len() < BODY_BYTES {
-        let Some(frame) = body.frame().await else { break };
-        let frame = frame.map_err(|error| End::Failed(format!("reading the answer failed: {error}")))?;
-        if let Some(data) = frame.data_ref() {
-            bytes.extend_from_slice(data);
-        }
-    }
-    bytes.truncate(BODY_BYTES);
-    Ok(bytes)
-}
-
 fn failed(doing: &str, error: &dyn std::error::Error) -> End {
     End::Failed(format!("{doing} failed: {error}"))
 }
 
 fn no_such_action(action: &str, transport: &str) -> End {
     End::Failed(format!("the prober asked for `{action}`, which transport `{transport}` does not have"))
-}
-
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

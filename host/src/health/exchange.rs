@@ -1,0 +1,166 @@
+//! One request to an endpoint and its answer, on a connection of their own.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::uri::{PathAndQuery, Scheme, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::config::UpstreamProtocol;
+
+/// The most of an answer's body that a prober sees.
+const BODY_BYTES: usize = 64 * 1024;
+/// The most that is read of it.
+const MAX_BYTES: usize = 1 << 20;
+/// As HPACK counts the fields of an answer (RFC 7541 section 4.1).
+const HEAD_BYTES: u32 = 64 * 1024;
+
+/// What a prober wants sent.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) headers: Vec<(String, Vec<u8>)>,
+    pub(super) body: Bytes,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, Vec<u8>)>,
+    /// Its first bytes.
+    pub(super) body: Vec<u8>,
+}
+
+/// Sends a request over a connection to `stream`'s other end, which is `address`. The error says what failed.
+pub(super) async fn exchange(
+    stream: TcpStream,
+    address: SocketAddr,
+    protocol: UpstreamProtocol,
+    request: Request,
+) -> Result<Answer, String> {
+    match protocol {
+        UpstreamProtocol::Http1 => over_http1(stream, address, request).await,
+        UpstreamProtocol::Http2 => over_http2(stream, address, request).await,
+    }
+}
+
+async fn over_http1(stream: TcpStream, address: SocketAddr, request: Request) -> Result<Answer, String> {
+    let body = Full::new(request.body.clone());
+    let mut head = request.head(&request.path, |_| true)?;
+    if !head.headers().contains_key(HOST) {
+        head.headers_mut().insert(HOST, authority(address)?);
+    }
+    head.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    let handshake = http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|error| failed("speaking HTTP", &error))?;
+    let driver = AbortOnDrop(tokio::spawn(async move {
+        // Its errors reach the request.
+        let _ = connection.await;
+    }));
+    let response = sender.send_request(head.map(|()| body)).await.map_err(|error| failed("the exchange", &error))?;
+    let (head, body) = response.into_parts();
+    let mut body = Limited::new(body, MAX_BYTES);
+    let mut bytes = Vec::new();
+    while bytes.len() < BODY_BYTES {
+        let Some(frame) = body.frame().await else { break };
+        let frame = frame.map_err(|error| format!("reading the answer failed: {error}"))?;
+        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+    }
+    drop(driver);
+    Ok(Answer::new(&head, bytes))
+}
+
+/// In the clear, with prior knowledge (RFC 9113 section 3.3).
+async fn over_http2(stream: TcpStream, address: SocketAddr, request: Request) -> Result<Answer, String> {
+    let head = request.head_of_http2(address)?;
+    let mut builder = h2::client::Builder::new();
+    // The window of the connection is no bound beside that of its one stream.
+    builder
+        .enable_push(false)
+        .initial_window_size(BODY_BYTES as u32)
+        .initial_connection_window_size(2 * BODY_BYTES as u32)
+        .max_header_list_size(HEAD_BYTES);
+    let failed = |doing: &'static str| move |error: h2::Error| failed(doing, &error);
+    let (sender, connection) = builder.handshake(stream).await.map_err(failed("speaking HTTP/2"))?;
+    let driver = AbortOnDrop(tokio::spawn(async move {
+        // Its errors reach the request.
+        let _ = connection.await;
+    }));
+    let mut sender = sender.ready().await.map_err(failed("speaking HTTP/2"))?;
+    let (response, mut upload) = sender.send_request(head, request.body.is_empty()).map_err(failed("the exchange"))?;
+    if !request.body.is_empty() {
+        upload.send_data(request.body, true).map_err(failed("the exchange"))?;
+    }
+    let (head, mut body) = response.await.map_err(failed("the exchange"))?.into_parts();
+    let mut bytes = Vec::new();
+    // More than the window does not come, so that there is nothing to give back.
+    while bytes.len() < BODY_BYTES {
+        let Some(data) = body.data().await else { break };
+        bytes.extend_from_slice(&data.map_err(failed("reading the answer"))?);
+    }
+    drop(driver);
+    Ok(Answer::new(&head, bytes))
+}
+
+impl Request {
+    fn head(&self, target: &str, takes: impl Fn(&HeaderName) -> bool) -> Result<http::Request<()>, String> {
+        let invalid = |error: &dyn std::error::Error| format!("the prober's request is not valid: {error}");
+        let head = http::Request::builder().method(self.method.as_str()).uri(target).body(());
+        let mut head = head.map_err(|error| invalid(&error))?;
+        for (name, value) in &self.headers {
+            let name = HeaderName::try_from(name.as_str()).map_err(|error| invalid(&error))?;
+            let value = HeaderValue::try_from(value.as_slice()).map_err(|error| invalid(&error))?;
+            if takes(&name) {
+                head.headers_mut().append(name, value);
+            }
+        }
+        Ok(head)
+    }
+
+    /// With what a field `host` says as its authority, and without fields about the connection (RFC 9113 section 8.2.2).
+    fn head_of_http2(&self, address: SocketAddr) -> Result<http::Request<()>, String> {
+        let invalid = |error: http::Error| format!("the prober's request is not valid: {error}");
+        let host = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let authority = match host {
+            Some((_, value)) => value.clone(),
+            None => address.to_string().into_bytes(),
+        };
+        let path = PathAndQuery::try_from(self.path.as_str()).map_err(|error| invalid(error.into()))?;
+        let uri = Uri::builder().scheme(Scheme::HTTP).authority(authority.as_slice()).path_and_query(path).build();
+        let uri = uri.map_err(invalid)?;
+        let of_connection = [HOST, CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+        self.head(&uri.to_string(), |name| {
+            !of_connection.contains(name) && !["keep-alive", "proxy-connection"].contains(&name.as_str())
+        })
+    }
+}
+
+impl Answer {
+    fn new(head: &http::response::Parts, mut body: Vec<u8>) -> Self {
+        body.truncate(BODY_BYTES);
+        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
+        Self { status: head.status.as_u16(), headers, body }
+    }
+}
+
+fn authority(address: SocketAddr) -> Result<HeaderValue, String> {
+    HeaderValue::try_from(address.to_string()).map_err(|error| error.to_string())
+}
+
+fn failed(doing: &str, error: &dyn std::error::Error) -> String {
+    format!("{doing} failed: {error}")
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
