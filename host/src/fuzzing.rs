@@ -5,15 +5,17 @@
 pub use plimsoll_http1::fuzzing::{read_chunks, read_request, read_response};
 pub use plimsoll_http2::fuzzing::read_frames;
 
+pub use crate::discovery::fuzzing::read_dns_answer;
 pub use crate::proxy::fuzzing::{read_forwarding, read_greeting, read_load_report, read_rdp};
 
 /// What reads any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target, under the name of its file in `fuzz/fuzz_targets` and of its directory in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("chunks", read_chunks),
     ("configuration", read_configuration),
+    ("dns_answer", read_dns_answer),
     ("forwarding", read_forwarding),
     ("frames", read_frames),
     ("greeting", read_greeting),

@@ -73,6 +73,12 @@ pub(super) fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The number and the name of the question that an answer says it belongs to.
+pub(super) fn asked(bytes: &[u8]) -> Option<(u16, String)> {
+    let id = Reader { bytes, at: 0 }.u16()?;
+    Some((id, Reader { bytes, at: HEADER }.name()?))
+}
+
 /// What an answer says. None for what is no answer to this question.
 pub(super) fn answer(bytes: &[u8], id: u16, name: &str, kind: Kind) -> Option<Answer> {
     let mut reader = Reader { bytes, at: 0 };

@@ -2,6 +2,7 @@
 //! by SRV records, and files. What came of it, and what it means for a cluster, is the business of `control`.
 
 mod file;
+pub(crate) mod fuzzing;
 mod hosts;
 mod message;
 mod name;
