@@ -125,12 +125,6 @@ impl Error {
     pub fn new(kind: ErrorKind, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { kind, cause: Some(cause.into()) }
     }
-}
-
-impl Error {
-    pub fn origin(&self) -> Origin {
-        self.kind.origin()
-    }
 
     pub fn retry(&self) -> Retry {
         self.kind.retry()

@@ -57,10 +57,9 @@ impl From<ApplyError> for ApiError {
             ApplyError::Bind { .. } => (StatusCode::CONFLICT, "bind_failed"),
             ApplyError::NoSuchVersion(_) => (StatusCode::NOT_FOUND, "no_such_version"),
             ApplyError::Outdated { .. } => (StatusCode::PRECONDITION_FAILED, "outdated"),
-            ApplyError::Fixed(_) => (StatusCode::CONFLICT, "needs_restart"),
             ApplyError::NoFile => (StatusCode::CONFLICT, "no_file"),
             ApplyError::NotKept(_) => (StatusCode::CONFLICT, "not_kept"),
-            ApplyError::WorkerGone | ApplyError::Engine(_) | ApplyError::Save { .. } => {
+            ApplyError::WorkerGone | ApplyError::Panicked(_) | ApplyError::Engine(_) | ApplyError::Save { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }
         };
@@ -77,7 +76,9 @@ impl From<PluginError> for ApiError {
             PluginError::BadName => StatusCode::BAD_REQUEST,
             PluginError::Unknown(_) | PluginError::NoSuchVersion { .. } => StatusCode::NOT_FOUND,
             PluginError::NothingEarlier(_) | PluginError::Busy | PluginError::NotStarted => StatusCode::CONFLICT,
-            PluginError::WorkerGone | PluginError::NotKept(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            PluginError::WorkerGone | PluginError::Panicked(_) | PluginError::NotKept(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         let mut api = Self::new(status, error.code(), error.to_string());
         match error {
@@ -103,7 +104,7 @@ impl From<AmendError> for ApiError {
             AmendError::OneAddress { .. } => (StatusCode::CONFLICT, "one_address"),
             AmendError::Discovered { .. } => (StatusCode::CONFLICT, "discovered"),
             AmendError::NotKept => (StatusCode::CONFLICT, "not_kept"),
-            AmendError::Save { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            AmendError::Save { .. } | AmendError::Panicked(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
         Self::new(status, code, error.to_string())
     }

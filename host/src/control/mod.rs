@@ -1,33 +1,22 @@
 //! The control plane: what runs beside the workers and never makes them wait. It owns the configuration and its
-//! versions, the plugins and theirs, the membership of clusters, and health.
+//! versions (`desired`), who the members of clusters are (`membership`), the plugins and their versions (`plugins`), and how all
+//! of that reaches the workers (`rollout`). `state` is what these parts have in common; none of them knows another's insides.
 
-mod apply;
-mod build;
-mod cluster;
-mod dry_run;
-mod endpoints;
+mod beside;
+mod desired;
 mod file;
-mod gate;
-mod hearing;
 mod membership;
-mod placement;
+mod mistake;
 mod plugins;
-mod prepare;
-mod probing;
 mod report;
-mod sockets;
+mod rollout;
+mod start;
 mod state;
-mod store;
 mod task;
-mod tasks;
-mod warmth;
 
-pub use apply::{ApplyError, check};
-pub use cluster::{HealthState, Member};
-pub use dry_run::{Changes, ConfigChanges};
-pub use endpoints::{EndpointPatch, PatchError};
-pub use gate::{Broken, Judgement, Skipped};
-pub use membership::{AmendError, EndpointChange, SourceReport};
-pub use plugins::{PluginError, Refusal, Upload};
+pub use desired::ApplyError;
+pub use membership::{AmendError, EndpointChange, EndpointPatch, HealthState, Member, PatchError, SourceReport};
+pub use plugins::{Broken, Judgement, PluginError, Refusal, Skipped, Upload};
 pub use report::{ClusterReport, ConfigVersion, EndpointReport, PluginReport, Status, UnresolvedReport};
+pub use rollout::{Changes, ConfigChanges, check};
 pub use state::{Control, Settings};

@@ -1,9 +1,8 @@
 use std::time::{Duration, SystemTime};
 
-use super::cluster::{ClusterState, HealthState, Member};
-use super::gate::Judgement;
-use super::membership::SourceReport;
-use super::plugins::PluginEntry;
+use super::desired::Version;
+use super::membership::{ClusterState, HealthState, Member, SourceReport};
+use super::plugins::{Earlier, Judgement, PluginEntry};
 use super::state::Control;
 use crate::plugin::BreakerState;
 use crate::snapshot::{Availability, LoadReport};
@@ -127,7 +126,7 @@ impl Control {
         let state = self.lock();
         let now_ms = self.services.now_ms();
         let members = || state.clusters.values().flat_map(|cluster| &cluster.members);
-        let current = state.versions.back();
+        let current = state.versions.live();
         let listeners = current.map(|version| version.config.listeners.as_slice()).unwrap_or_default();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -192,7 +191,7 @@ impl Control {
                 imports: live.map(|live| live.imports.clone()).unwrap_or_default(),
                 state: live.map_or(BreakerState::Healthy, |live| live.breaker.state(now_ms)),
                 used_by: used_by.map(|policy| format!("{} {}", policy.role, policy.scope)).collect(),
-                earlier: entry.earlier.iter().rev().map(super::plugins::Earlier::version).collect(),
+                earlier: entry.earlier.iter().rev().map(Earlier::version).collect(),
                 kept: self.is_kept(name, entry),
                 judgement: entry.judgement.as_deref().cloned(),
             }
@@ -217,14 +216,14 @@ impl Control {
 
     pub fn config_versions(&self) -> Vec<ConfigVersion> {
         let state = self.lock();
-        let live = state.versions.back().map(|version| version.number);
-        let report = |version: &super::state::Version| ConfigVersion {
+        let live = state.versions.live().map(|version| version.number);
+        let report = |version: &Version| ConfigVersion {
             version: version.number,
             origin: version.origin.to_owned(),
             since_unix_seconds: unix_seconds(version.since),
             live: Some(version.number) == live,
         };
-        state.versions.iter().rev().map(report).collect()
+        state.versions.iter().map(report).collect()
     }
 }
 

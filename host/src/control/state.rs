@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,15 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::apply::Placements;
-use super::build::Uses;
-use super::cluster::ClusterState;
-use super::gate::Gate;
-use super::membership::{KeptAmendments, Membership};
-use super::plugins::{Loader, PluginEntries};
-use super::sockets::Sockets;
-use super::store::Store;
-use super::tasks::Tasks;
+use super::desired::Versions;
+use super::membership::{ClusterState, KeptAmendments, Membership, Tasks};
+use super::plugins::{Gate, Loader, PluginEntries, Store, built_in};
+use super::rollout::{Placements, Sockets, Uses};
 use crate::config::Config;
 use crate::health::Evaluation;
 use crate::plugin::{Engine, Services};
@@ -65,12 +60,9 @@ pub struct Control {
     started: SystemTime,
 }
 
-/// Versions of the configuration that can be gone back to.
-pub(super) const VERSIONS_KEPT: usize = 16;
-
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) versions: VecDeque<Version>,
+    pub(super) versions: Versions,
     pub(super) uses: Uses,
     pub(super) placed: Placements,
     pub(super) clusters: BTreeMap<Arc<str>, ClusterState>,
@@ -80,32 +72,7 @@ pub(super) struct State {
     pub(super) tasks: Tasks,
 }
 
-/// One configuration that was live.
-#[derive(Clone, Debug)]
-pub(super) struct Version {
-    pub(super) number: u64,
-    pub(super) config: Arc<Config>,
-    pub(super) since: SystemTime,
-    /// Where it came from: `file`, `api`, `rollback`.
-    pub(super) origin: &'static str,
-}
-
 impl Control {
-    /// Starts the control plane's tasks. Nothing is served before a configuration is applied.
-    pub fn start(settings: Settings) -> Arc<Self> {
-        let mut control = Self::for_checking(settings.engine, settings.services);
-        control.workers = settings.workers;
-        control.config_file = settings.config_file;
-        let control = Arc::new(control);
-        let source = Arc::downgrade(&control);
-        control.registry.set_endpoint_source(Box::new(move || {
-            source.upgrade().map(|control| control.endpoint_samples()).unwrap_or_default()
-        }));
-        tokio::spawn(super::tasks::hear_outcomes(Arc::downgrade(&control), settings.outcomes));
-        tokio::spawn(super::prepare::prepare_endpoints(Arc::downgrade(&control), control.unprepared.clone()));
-        control
-    }
-
     /// A control plane that serves nothing, to judge configurations.
     pub(super) fn for_checking(engine: Engine, services: Arc<Services>) -> Self {
         Self {
@@ -124,7 +91,7 @@ impl Control {
             unprepared: Arc::default(),
             told: Notify::new(),
             heard: Notify::new(),
-            state: Mutex::new(State { plugins: super::plugins::built_in(), ..State::default() }),
+            state: Mutex::new(State { plugins: built_in(), ..State::default() }),
             draining: AtomicBool::new(false),
             started: SystemTime::now(),
         }
@@ -132,17 +99,17 @@ impl Control {
 
     /// The configuration that is live.
     pub fn config(&self) -> Option<Arc<Config>> {
-        self.lock().versions.back().map(|version| version.config.clone())
+        self.lock().versions.live().map(|version| version.config.clone())
     }
 
     /// Number of the configuration that is live; 0 before the first.
     pub fn config_version(&self) -> u64 {
-        self.lock().versions.back().map_or(0, |version| version.number)
+        self.lock().versions.number()
     }
 
     /// False before the first configuration is live, and while draining.
     pub fn is_ready(&self) -> bool {
-        !self.draining.load(Ordering::Relaxed) && !self.lock().versions.is_empty()
+        !self.draining.load(Ordering::Relaxed) && self.lock().versions.live().is_some()
     }
 
     pub fn is_draining(&self) -> bool {

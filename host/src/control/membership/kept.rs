@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use super::amendments::Amendments;
+use crate::control::beside::{Panicked, beside};
 use crate::control::file;
 
 /// Largest file of amendments.
@@ -29,8 +30,7 @@ impl KeptAmendments {
         let path = self.path.clone().ok_or(AmendError::NotKept)?;
         let text = format!("{:#}\n", amendments.to_json());
         let shown = path.display().to_string();
-        let writing = tokio::task::spawn_blocking(move || file::replace(&path, text.as_bytes()));
-        let written = writing.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+        let written = beside("writing the amendments", move || file::replace(&path, text.as_bytes())).await?;
         written.map_err(|error| AmendError::Save { path: shown, error })?;
         self.amendments = amendments;
         Ok(())
@@ -63,6 +63,8 @@ pub enum AmendError {
     NotKept,
     #[error("keeping it in {path} failed, so nothing has changed: {error}")]
     Save { path: String, error: std::io::Error },
+    #[error("{0}")]
+    Panicked(#[from] Panicked),
 }
 
 fn read(path: &Path) -> Amendments {

@@ -4,7 +4,14 @@
 
 mod amending;
 mod amendments;
+mod care;
+mod cluster;
+mod endpoints;
+mod hearing;
 mod kept;
+mod probing;
+mod tasks;
+mod warmth;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -12,17 +19,22 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use self::amendments::Amendments;
-use super::task::Task;
 use crate::config::{self, Address, Discover, Endpoint};
+use crate::control::task::Task;
 use crate::discovery::{FileSource, Resolver, ServiceSource, Source};
 
 pub use amending::EndpointChange;
+pub(super) use care::hear_outcomes;
+pub(super) use cluster::ClusterState;
+pub use cluster::{HealthState, Member};
+pub use endpoints::{EndpointPatch, PatchError};
 pub use kept::AmendError;
 pub(super) use kept::KeptAmendments;
+pub(super) use tasks::Tasks;
 
 /// What sources have said, and who listens to them.
 #[derive(Debug, Default)]
-pub(super) struct Membership {
+pub(in crate::control) struct Membership {
     /// What the admin API has said.
     amendments: Amendments,
     names: HashMap<Arc<str>, Said<IpAddr>>,
@@ -33,54 +45,54 @@ pub(super) struct Membership {
 
 /// What was said last, and what is wrong since.
 #[derive(Clone, Debug)]
-pub(super) struct Said<T> {
+pub(in crate::control) struct Said<T> {
     last: Vec<T>,
     error: Option<String>,
 }
 
 /// A source of one cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct SourceKey {
-    pub(super) cluster: Arc<str>,
-    pub(super) from: Discover,
+pub(in crate::control) struct SourceKey {
+    pub(in crate::control) cluster: Arc<str>,
+    pub(in crate::control) from: Discover,
     /// For endpoints that do not say it themselves.
     max_connections: u32,
 }
 
 /// What is listened to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Watch {
+pub(in crate::control) enum Watch {
     Name(Arc<str>),
     Source(SourceKey),
 }
 
 /// What sources say of one cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Found {
+pub(in crate::control) struct Found {
     /// No two with the same id.
-    pub(super) endpoints: Vec<FoundEndpoint>,
+    pub(in crate::control) endpoints: Vec<FoundEndpoint>,
     /// Endpoints that are left out since their names have no address, with the reason.
-    pub(super) unresolved: Vec<(Address, String)>,
+    pub(in crate::control) unresolved: Vec<(Address, String)>,
     /// Ids of endpoints of the configuration that are removed.
-    pub(super) removed: Vec<String>,
-    pub(super) sources: Vec<SourceReport>,
+    pub(in crate::control) removed: Vec<String>,
+    pub(in crate::control) sources: Vec<SourceReport>,
     /// Who tells of which id, resolved or not; the first of several.
     told: BTreeMap<String, Origin>,
 }
 
 /// An endpoint with one address.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct FoundEndpoint {
-    pub(super) endpoint: Endpoint,
-    pub(super) address: SocketAddr,
-    pub(super) origin: Origin,
+pub(in crate::control) struct FoundEndpoint {
+    pub(in crate::control) endpoint: Endpoint,
+    pub(in crate::control) address: SocketAddr,
+    pub(in crate::control) origin: Origin,
     /// Id of the endpoint that this is one address of, where its name has several.
     whole: Option<String>,
 }
 
 /// Who tells of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(in crate::control) enum Origin {
     Configuration,
     Api,
     Discovered(Discover),
@@ -101,7 +113,7 @@ const NOT_YET: &str = "there is no answer yet";
 
 impl Membership {
     /// The endpoints of a cluster, and what is missing.
-    pub(super) fn of(&self, cluster: &config::Cluster) -> Found {
+    pub(in crate::control) fn of(&self, cluster: &config::Cluster) -> Found {
         let mut found = Found::default();
         let mut ids = HashSet::new();
         let is_removed = |id: &str| self.amendments.has_removed(&cluster.name, id);
@@ -125,7 +137,7 @@ impl Membership {
     }
 
     /// Changes what the admin API has said.
-    pub(super) fn amend<T>(&mut self, change: impl FnOnce(&mut Amendments) -> T) -> T {
+    pub(in crate::control) fn amend<T>(&mut self, change: impl FnOnce(&mut Amendments) -> T) -> T {
         change(&mut self.amendments)
     }
 
@@ -165,7 +177,7 @@ impl Membership {
     }
 
     /// Everything that is to be listened to for a cluster.
-    pub(super) fn wanted(&self, cluster: &config::Cluster) -> Vec<Watch> {
+    pub(in crate::control) fn wanted(&self, cluster: &config::Cluster) -> Vec<Watch> {
         let keys = cluster.discover.iter().map(|from| SourceKey::of(cluster, from));
         let added = self.amendments.added(cluster);
         let (mut wanted, mut hosts) = (Vec::new(), names_in(&cluster.endpoints));
@@ -178,15 +190,15 @@ impl Membership {
         wanted
     }
 
-    pub(super) fn name(&mut self, host: &Arc<str>) -> &mut Said<IpAddr> {
+    pub(in crate::control) fn name(&mut self, host: &Arc<str>) -> &mut Said<IpAddr> {
         self.names.entry(host.clone()).or_default()
     }
 
-    pub(super) fn source(&mut self, key: &SourceKey) -> &mut Said<Endpoint> {
+    pub(in crate::control) fn source(&mut self, key: &SourceKey) -> &mut Said<Endpoint> {
         self.sources.entry(key.clone()).or_default()
     }
 
-    pub(super) fn has_heard(&self, watch: &Watch) -> bool {
+    pub(in crate::control) fn has_heard(&self, watch: &Watch) -> bool {
         match watch {
             Watch::Name(name) => self.names.contains_key(name),
             Watch::Source(key) => self.sources.contains_key(key),
@@ -194,7 +206,7 @@ impl Membership {
     }
 
     /// Listens to what these clusters need, and to nothing else.
-    pub(super) fn listen(
+    pub(in crate::control) fn listen(
         &mut self,
         clusters: &[&config::Cluster],
         settings: &config::Resolver,
@@ -221,7 +233,7 @@ impl Membership {
 
 impl Found {
     /// Who tells of an endpoint, by the id that it was told with.
-    pub(super) fn origin_of(&self, id: &str) -> Option<&Origin> {
+    pub(in crate::control) fn origin_of(&self, id: &str) -> Option<&Origin> {
         self.told.get(id)
     }
 
@@ -251,7 +263,7 @@ impl SourceKey {
         Self { cluster: cluster.name.as_str().into(), from: from.clone(), max_connections: cluster.max_connections }
     }
 
-    pub(super) fn source(&self, resolver: &Arc<Resolver>) -> Box<dyn Source> {
+    pub(in crate::control) fn source(&self, resolver: &Arc<Resolver>) -> Box<dyn Source> {
         match &self.from {
             Discover::File(path) => Box::new(FileSource::new(path, self.max_connections)),
             Discover::Srv(name) => Box::new(ServiceSource::new(resolver.clone(), name, self.max_connections)),
@@ -277,7 +289,7 @@ impl<T> Default for Said<T> {
 
 impl<T: PartialEq> Said<T> {
     /// True when that changes something.
-    pub(super) fn note(&mut self, what: &str, answer: Result<Vec<T>, String>) -> bool {
+    pub(in crate::control) fn note(&mut self, what: &str, answer: Result<Vec<T>, String>) -> bool {
         match answer {
             Ok(found) => {
                 let changed = self.last != found || self.error.is_some();

@@ -10,7 +10,7 @@ use crate::net::{self, BoundSocket};
 
 /// The sockets that the workers accept from, each of the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sockets {
+pub(in crate::control) struct Sockets {
     live: HashMap<SocketKey, ListeningSocket>,
     /// Those that the configuration no longer names, and that stay for others or give way to them.
     spare: HashMap<SocketKey, Spare>,
@@ -18,11 +18,11 @@ pub(super) struct Sockets {
 
 /// An address that is listened on.
 #[derive(Clone, Debug)]
-pub(super) struct ListeningSocket {
+pub(in crate::control) struct ListeningSocket {
     /// The address in force: with the port that the system chose, where the configuration says 0.
-    pub(super) address: SocketAddr,
+    pub(in crate::control) address: SocketAddr,
     /// Connections open on all workers.
-    pub(super) connections: Arc<AtomicUsize>,
+    pub(in crate::control) connections: Arc<AtomicUsize>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub(super) type NewSockets = HashMap<SocketKey, Vec<TcpListener>>;
 pub(super) const GIVE_WAY: Duration = Duration::from_secs(1);
 
 impl Sockets {
-    pub(super) fn get(&self, key: &SocketKey) -> Option<&ListeningSocket> {
+    pub(in crate::control) fn get(&self, key: &SocketKey) -> Option<&ListeningSocket> {
         self.live.get(key)
     }
 

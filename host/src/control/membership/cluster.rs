@@ -3,28 +3,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::membership::{Found, FoundEndpoint, Membership, Origin};
 use super::warmth::{Circumstances, Warmth};
+use super::{Found, FoundEndpoint, Membership, Origin};
 use crate::config;
 use crate::plugin::Evidence;
 use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap, Waiting};
 
 /// A cluster's membership, with all that makes an endpoint available or not.
 #[derive(Clone, Debug)]
-pub(super) struct ClusterState {
-    pub(super) config: Arc<config::Cluster>,
-    pub(super) members: Vec<Member>,
+pub(in crate::control) struct ClusterState {
+    pub(in crate::control) config: Arc<config::Cluster>,
+    pub(in crate::control) members: Vec<Member>,
     /// What sources say, of which the members are made.
-    pub(super) found: Found,
-    pub(super) set: Arc<EndpointSet>,
+    pub(in crate::control) found: Found,
+    pub(in crate::control) set: Arc<EndpointSet>,
     /// Who waits for room at the endpoints; shared by all generations.
-    pub(super) waiting: Arc<Waiting>,
+    pub(in crate::control) waiting: Arc<Waiting>,
     /// Whether its balancer prepares for endpoints before the workers hear of them.
-    pub(super) prepares: bool,
+    pub(in crate::control) prepares: bool,
     /// Generation that its balancer has prepared for last, or is about to.
-    pub(super) prepared: u64,
+    pub(in crate::control) prepared: u64,
     /// Generation that the workers were told last.
-    pub(super) told: u64,
+    pub(in crate::control) told: u64,
     /// Whether new members serve only once probes speak for them.
     holds_new: bool,
     /// When it came into being.
@@ -38,7 +38,7 @@ pub struct Member {
     pub config: config::Endpoint,
     pub address: SocketAddr,
     /// Who tells of it.
-    pub(super) origin: Origin,
+    pub(in crate::control) origin: Origin,
     pub slot: u32,
     pub counters: Arc<EndpointCounters>,
     pub health: HealthState,
@@ -129,7 +129,7 @@ impl Member {
 impl ClusterState {
     /// The cluster of a configuration, with the members that its sources tell of. Those who were members `before` keep their
     /// slot, counters, health and what the operator said; others may have been made already for the one in `making`.
-    pub(super) fn next(
+    pub(in crate::control) fn next(
         config: Arc<config::Cluster>,
         membership: &Membership,
         before: Option<&Self>,
@@ -183,7 +183,7 @@ impl ClusterState {
     }
 
     /// Takes new members out of service until probes speak for them, if that is wanted, now and from now on.
-    pub(super) fn hold_new_members(&mut self, holds: bool) {
+    pub(in crate::control) fn hold_new_members(&mut self, holds: bool) {
         self.holds_new = holds;
         if holds {
             self.members.iter_mut().filter(|member| member.fresh).for_each(Member::hold);
@@ -193,7 +193,7 @@ impl ClusterState {
 
     /// Goes live in the place of `current`, with what happened to it while this state was being prepared. Where the workers'
     /// balancer `stays` and prepares for endpoints, it does so for these before they hear of them.
-    pub(super) fn go_live(&mut self, membership: &Membership, current: Option<&Self>, stays: bool) {
+    pub(in crate::control) fn go_live(&mut self, membership: &Membership, current: Option<&Self>, stays: bool) {
         let prepares = self.prepares;
         let mut live = Self::next(self.config.clone(), membership, current, Some(&*self), 0);
         for member in &mut live.members {
@@ -218,7 +218,7 @@ impl ClusterState {
     }
 
     /// Takes over what sources say by now. True when that changes something.
-    pub(super) fn renew(&mut self, membership: &Membership) -> bool {
+    pub(in crate::control) fn renew(&mut self, membership: &Membership) -> bool {
         if membership.of(&self.config) == self.found {
             return false;
         }
@@ -231,7 +231,7 @@ impl ClusterState {
     }
 
     /// Lets everyone serve whom live traffic has put out of service: the evaluator that would have ended that is gone.
-    pub(super) fn forgive_traffic(&mut self) {
+    pub(in crate::control) fn forgive_traffic(&mut self) {
         for member in &mut self.members {
             if member.is_ejected() {
                 member.health = HealthState::Healthy;
@@ -241,7 +241,7 @@ impl ClusterState {
     }
 
     /// Makes the next generation of the set from the members, unless it is that of the members already.
-    pub(super) fn refresh(&mut self) {
+    pub(in crate::control) fn refresh(&mut self) {
         self.warm_up();
         let endpoints = self.endpoints_like(&self.set);
         if !holds(&self.set, &endpoints) {
@@ -263,7 +263,7 @@ impl ClusterState {
     }
 
     /// Lets the members become as warm as they should be by now. True when that changed the weight of one.
-    pub(super) fn warm_up(&mut self) -> bool {
+    pub(in crate::control) fn warm_up(&mut self) -> bool {
         let (now, began) = (Instant::now(), self.began);
         let slow_start = self.config.slow_start.as_ref();
         let mut changed = false;
@@ -277,18 +277,18 @@ impl ClusterState {
         changed
     }
 
-    pub(super) fn member_mut(&mut self, slot: u32) -> Option<&mut Member> {
+    pub(in crate::control) fn member_mut(&mut self, slot: u32) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.slot == slot)
     }
 
     /// Endpoints that live traffic has put out of service.
-    pub(super) fn ejected(&self) -> usize {
+    pub(in crate::control) fn ejected(&self) -> usize {
         self.members.iter().filter(|member| member.is_ejected()).count()
     }
 
     /// How many endpoints live traffic may put out of service at once: the configured share, but at least one where
     /// there is another to go to.
-    pub(super) fn ejectable(&self) -> usize {
+    pub(in crate::control) fn ejectable(&self) -> usize {
         let members = self.members.len();
         let share = members * self.config.health.max_ejected_percent as usize / 100;
         if self.config.health.max_ejected_percent > 0 && members > 1 { share.max(1) } else { share }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{self, read_bounded};
+use crate::control::file::{self, read_bounded};
 use crate::plugin::{Limits, Plugin};
 
 const MANIFEST: &str = "manifest.json";
@@ -18,7 +18,7 @@ const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 
 /// The directory that uploads are kept in.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(in crate::control) struct Store {
     directory: PathBuf,
     /// The operator asked for it: what cannot be kept is not taken.
     pub(super) is_asked_for: bool,

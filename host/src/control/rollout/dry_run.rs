@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::apply::{ApplyError, fail_with};
 use super::build::Uses;
-use super::plugins::PluginEntries;
-use super::state::Control;
 use crate::config::{self, Cluster, Config, Destination, Listener, PluginUse};
+use crate::control::beside::beside;
+use crate::control::desired::ApplyError;
+use crate::control::plugins::PluginEntries;
+use crate::control::state::Control;
 
 /// What a configuration would change of the one that is live, by names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -55,8 +56,7 @@ impl Control {
             return Err(ApplyError::Outdated { live });
         }
         let control = self.clone();
-        let judging = tokio::task::spawn_blocking(move || control.would_change(config));
-        let changes = judging.await.map_err(|_| ApplyError::WorkerGone)?;
+        let changes = beside("judging the configuration", move || control.would_change(config)).await?;
         Ok((live, changes.inspect_err(|error| tracing::info!("a configuration would be refused:\n{error}"))?))
     }
 
@@ -67,9 +67,9 @@ impl Control {
             let (mut aside, live) = (aside.lock(), self.lock());
             aside.plugins = live.plugins.clone();
             aside.clusters = live.clusters.clone();
-            (live.versions.back().map(|version| version.config.clone()), live.uses.clone(), live.plugins.clone())
+            (live.versions.live().map(|version| version.config.clone()), live.uses.clone(), live.plugins.clone())
         };
-        fail_with(&config, aside.look_at(&config, "dry run"))?;
+        ApplyError::if_any(&config, aside.look_at(&config, "dry run"))?;
         let prepared = aside.prepare(config)?;
         let after = &prepared.wanted.config;
         let sockets = self.lock().sockets.clone();

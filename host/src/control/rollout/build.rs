@@ -5,51 +5,45 @@ use std::sync::Arc;
 
 use super::placement::{New, Use};
 use crate::config::{self, Config, PluginUse};
+use crate::control::mistake::Mistake;
 use crate::plugin::{CreateError, Instance, KnownClusters, Plugin, PolicyConfig, Role, Services};
 use crate::snapshot::EndpointSet;
 
 /// The number by which the control plane's instances are told from those of workers.
-pub(super) const CONTROL: u32 = u32::MAX;
+pub(in crate::control) const CONTROL: u32 = u32::MAX;
 
 /// Which policies a configuration takes, by plugin.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Uses {
+pub(in crate::control) struct Uses {
     /// On every worker: routers, balancers, partitioners, affinities.
-    pub(super) data: BTreeMap<Arc<str>, Vec<PolicyConfig>>,
+    pub(in crate::control) data: BTreeMap<Arc<str>, Vec<PolicyConfig>>,
     /// In the control plane: health evaluators, probers.
-    pub(super) control: BTreeMap<Arc<str>, Vec<PolicyConfig>>,
-    pub(super) clusters: Vec<ClusterUses>,
+    pub(in crate::control) control: BTreeMap<Arc<str>, Vec<PolicyConfig>>,
+    pub(in crate::control) clusters: Vec<ClusterUses>,
     /// Where each listener leads, in their order.
-    pub(super) destinations: Vec<Leads>,
+    pub(in crate::control) destinations: Vec<Leads>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct ClusterUses {
-    pub(super) name: Arc<str>,
-    pub(super) balancer: Use,
-    pub(super) partitioners: Vec<Use>,
-    pub(super) affinity: Option<Use>,
-    pub(super) evaluator: Use,
-    pub(super) prober: Option<Use>,
+pub(in crate::control) struct ClusterUses {
+    pub(in crate::control) name: Arc<str>,
+    pub(in crate::control) balancer: Use,
+    pub(in crate::control) partitioners: Vec<Use>,
+    pub(in crate::control) affinity: Option<Use>,
+    pub(in crate::control) evaluator: Use,
+    pub(in crate::control) prober: Option<Use>,
 }
 
 /// Where a listener leads.
 #[derive(Clone, Debug)]
-pub(super) enum Leads {
+pub(in crate::control) enum Leads {
     /// Position of a cluster.
     To(usize),
     By(Use),
 }
 
-/// A mistake that a plugin found, with its JSON Pointer in the operator's file.
-#[derive(Debug)]
-pub(super) struct Mistake {
-    pub(super) pointer: String,
-    pub(super) message: String,
-}
-
 impl Uses {
-    pub(super) fn of(config: &Config) -> Self {
+    pub(in crate::control) fn of(config: &Config) -> Self {
         let known: KnownClusters = Arc::new(
             config
                 .clusters
@@ -87,7 +81,7 @@ impl Uses {
     }
 
     /// Names of the plugins, each with the roles it is used in and where the configuration says so.
-    pub(super) fn plugins(&self) -> BTreeMap<Arc<str>, Vec<(Role, String)>> {
+    pub(in crate::control) fn plugins(&self) -> BTreeMap<Arc<str>, Vec<(Role, String)>> {
         let mut plugins: BTreeMap<Arc<str>, Vec<(Role, String)>> = BTreeMap::new();
         for (name, policies) in self.data.iter().chain(&self.control) {
             let roles = plugins.entry(name.clone()).or_default();
@@ -124,14 +118,14 @@ fn add_policy(
 }
 
 /// What instances are made from.
-pub(super) struct Builder<'a> {
-    pub(super) services: &'a Arc<Services>,
-    pub(super) endpoints: &'a HashMap<Arc<str>, Arc<EndpointSet>>,
+pub(in crate::control) struct Builder<'a> {
+    pub(in crate::control) services: &'a Arc<Services>,
+    pub(in crate::control) endpoints: &'a HashMap<Arc<str>, Arc<EndpointSet>>,
 }
 
 impl Builder<'_> {
     /// The instances that have to be made for a worker.
-    pub(super) fn instances(&self, new: &[New], worker: u32) -> Result<Vec<(u64, Instance)>, Vec<Mistake>> {
+    pub(in crate::control) fn instances(&self, new: &[New], worker: u32) -> Result<Vec<(u64, Instance)>, Vec<Mistake>> {
         let mut instances = Vec::new();
         let mut mistakes = Vec::new();
         for New { number, plugin, policies } in new {
@@ -163,7 +157,7 @@ impl Builder<'_> {
 }
 
 /// Mistakes of all policies against the schemas of their plugins: cheaper than asking, and it finds all at once.
-pub(super) fn check_schemas(plugin: &Plugin, policies: &[PolicyConfig]) -> Vec<Mistake> {
+pub(in crate::control) fn check_schemas(plugin: &Plugin, policies: &[PolicyConfig]) -> Vec<Mistake> {
     policies
         .iter()
         .flat_map(|policy| {

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::cluster::{ClusterState, Member};
-use super::task::Task;
 use crate::config;
+use crate::control::task::Task;
 use crate::health::{self, Evaluation, Probed, probe};
 use crate::plugin::Target;
 

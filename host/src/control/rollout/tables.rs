@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::build::CONTROL;
-use super::state::Control;
+use crate::control::membership::ClusterState;
+use crate::control::state::Control;
 use crate::plugin::{self, Instance, Plugin, PolicyConfig, Services};
 use crate::snapshot::EndpointSet;
 
@@ -25,7 +26,7 @@ struct Unprepared {
 
 /// Prepares for the endpoints of one cluster after the other, for as long as there is a control plane. What changes again
 /// meanwhile is prepared for once.
-pub(super) async fn prepare_endpoints(control: Weak<Control>, changed: Arc<Notify>) {
+pub(in crate::control) async fn prepare_endpoints(control: Weak<Control>, changed: Arc<Notify>) {
     loop {
         changed.notified().await;
         let Some(control) = control.upgrade() else { return };
@@ -78,7 +79,7 @@ impl Control {
     fn next_unprepared(&self) -> Option<Unprepared> {
         let mut state = self.lock();
         let state = &mut *state;
-        let waits = |(name, cluster): (&Arc<str>, &super::cluster::ClusterState)| {
+        let waits = |(name, cluster): (&Arc<str>, &ClusterState)| {
             (cluster.prepares && cluster.prepared < cluster.set.generation()).then(|| name.clone())
         };
         let name = state.clusters.iter().find_map(waits)?;

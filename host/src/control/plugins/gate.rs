@@ -39,10 +39,10 @@ pub struct Judgement {
     /// Properties that nothing can be said about.
     pub skipped: Vec<Skipped>,
     #[serde(skip)]
-    pub(super) broken: Vec<Broken>,
+    pub(in crate::control) broken: Vec<Broken>,
     /// Time ran out before everything had been looked at.
     #[serde(skip)]
-    pub(super) is_cut_short: bool,
+    pub(in crate::control) is_cut_short: bool,
 }
 
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -53,7 +53,7 @@ pub struct Skipped {
 
 /// Judgements of this process, by digest and configuration.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(in crate::control) struct Gate {
     known: Mutex<LruCache<String, Arc<Judgement>>>,
     /// Digests of versions that the operator wanted all the same.
     exempt: Mutex<BTreeSet<String>>,
@@ -68,7 +68,7 @@ impl Default for Gate {
 impl Gate {
     /// Holds a version against the suite, once with each configuration that it is used with. Takes seconds of processor
     /// time: not for a thread that anything waits for.
-    pub(super) fn judge(
+    pub(in crate::control) fn judge(
         &self,
         engine: &Engine,
         plugin: &Arc<Plugin>,
@@ -106,22 +106,22 @@ impl Gate {
     }
 
     /// From now on the version is not judged, whatever uses it.
-    pub(super) fn exempt(&self, digest: &str) {
+    pub(in crate::control) fn exempt(&self, digest: &str) {
         self.exempt.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.to_owned());
     }
 
-    pub(super) fn is_exempt(&self, digest: &str) -> bool {
+    pub(in crate::control) fn is_exempt(&self, digest: &str) -> bool {
         self.exempt.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
     }
 
     /// What need not be looked at again: judgements of what is sound.
-    pub(super) fn sound(&self) -> Vec<String> {
+    pub(in crate::control) fn sound(&self) -> Vec<String> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.iter().filter(|(_, judgement)| judgement.broken.is_empty()).map(|(key, _)| key.clone()).collect()
     }
 
     /// Takes over what [`Self::sound`] gave, of an earlier process.
-    pub(super) fn remember(&self, sound: impl IntoIterator<Item = String>) {
+    pub(in crate::control) fn remember(&self, sound: impl IntoIterator<Item = String>) {
         for key in sound {
             let judgement = Judgement { conformance: "earlier".into(), ..Judgement::default() };
             self.keep(key, Arc::new(judgement));
@@ -213,7 +213,7 @@ fn key(digest: &str, conformance: Conformance, round: &[PolicyConfig]) -> String
 
 impl Judgement {
     /// Properties that there was no time for.
-    pub(super) fn left_out(&self) -> String {
+    pub(in crate::control) fn left_out(&self) -> String {
         let left = self.skipped.iter().filter(|skipped| skipped.why == NO_TIME).flat_map(|skipped| &skipped.properties);
         let left: Vec<&str> = left.map(String::as_str).collect();
         if left.is_empty() { "further configurations".to_owned() } else { left.join(", ") }

@@ -14,14 +14,23 @@ const MOST_INSTANCES: usize = 4;
 
 /// One policy among those of its plugin.
 #[derive(Clone, Debug)]
-pub(super) struct Use {
-    pub(super) plugin: Arc<str>,
-    pub(super) position: usize,
+pub(in crate::control) struct Use {
+    pub(in crate::control) plugin: Arc<str>,
+    pub(in crate::control) position: usize,
 }
 
 /// Where the policies of a configuration are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Placement(BTreeMap<Arc<str>, Placed>);
+
+/// Where the policies are that a configuration takes.
+#[derive(Clone, Debug, Default)]
+pub(in crate::control) struct Placements {
+    /// Those on every worker.
+    pub(super) data: Placement,
+    /// Those in the control plane.
+    pub(super) control: Placement,
+}
 
 /// The policies of one plugin, in the order of the configuration.
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
 use super::cluster::{ClusterState, HealthState, Member};
-use super::state::Control;
+use crate::control::state::Control;
 use crate::plugin::{Evidence, Transition, Verdict};
 use crate::snapshot::{Availability, LoadReport};
 use crate::telemetry::EndpointSample;
@@ -51,7 +51,7 @@ impl Control {
     }
 
     /// Puts the opinions of a cluster's health evaluator into effect, as far as the operator's bounds allow.
-    pub(super) fn judge(&self, cluster: &str, transitions: Vec<Transition>) {
+    pub(in crate::control) fn judge(&self, cluster: &str, transitions: Vec<Transition>) {
         if transitions.is_empty() {
             return;
         }
@@ -65,7 +65,7 @@ impl Control {
     }
 
     /// Shows balancers what an endpoint said of its load to a probe.
-    pub(super) fn note_load(&self, cluster: &str, slot: u32, report: LoadReport) {
+    pub(in crate::control) fn note_load(&self, cluster: &str, slot: u32, report: LoadReport) {
         let mut state = self.lock();
         if let Some(member) = state.clusters.get_mut(cluster).and_then(|cluster| cluster.member_mut(slot)) {
             member.counters.report_load(report, timer::now_ms());
@@ -73,7 +73,7 @@ impl Control {
     }
 
     /// Tells everyone of members that have warmed up.
-    pub(super) fn warm_up(&self, cluster: &str) {
+    pub(in crate::control) fn warm_up(&self, cluster: &str) {
         let mut state = self.lock();
         let Some(cluster) = state.clusters.get_mut(cluster) else { return };
         if cluster.warm_up() {
@@ -82,7 +82,7 @@ impl Control {
         }
     }
 
-    pub(super) fn endpoint_samples(&self) -> Vec<EndpointSample> {
+    pub(in crate::control) fn endpoint_samples(&self) -> Vec<EndpointSample> {
         let state = self.lock();
         let sample = |cluster: &ClusterState, member: &Member| EndpointSample {
             cluster: cluster.config.name.as_str().into(),

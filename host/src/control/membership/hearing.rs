@@ -3,10 +3,10 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::membership::{Membership, Said, SourceKey, Watch};
-use super::state::{Control, State};
-use super::task::Task;
+use super::{Membership, Said, SourceKey, Watch};
 use crate::config::{self, Config};
+use crate::control::state::{Control, State};
+use crate::control::task::Task;
 use crate::discovery::{Name, Resolver, Source};
 
 /// How long a configuration waits for the first answers of its sources and names. Who is slower joins later.
@@ -15,13 +15,13 @@ const FIRST_ANSWERS: Duration = Duration::from_secs(3);
 impl Control {
     /// Begins to listen to what a configuration needs that is not live yet, and waits for the first answers. None is needed
     /// for it to go live.
-    pub(super) async fn hear_first(self: &Arc<Self>, config: &Config) {
+    pub(in crate::control) async fn hear_first(self: &Arc<Self>, config: &Config) {
         let clusters: Vec<&config::Cluster> = config.clusters.iter().collect();
         self.first_answers(&clusters, || self.listen(Some(config))).await;
     }
 
     /// The same for the live cluster of a name, after an endpoint was added.
-    pub(super) async fn hear_names_of(self: &Arc<Self>, cluster: &str) {
+    pub(in crate::control) async fn hear_names_of(self: &Arc<Self>, cluster: &str) {
         let Some(config) = self.lock().clusters.get(cluster).map(|cluster| cluster.config.clone()) else { return };
         self.first_answers(&[&*config], || self.listen(None)).await;
     }
@@ -47,10 +47,10 @@ impl Control {
     }
 
     /// Listens to what the live clusters need, and those of a configuration that is to be live.
-    pub(super) fn listen(self: &Arc<Self>, coming: Option<&Config>) {
+    pub(in crate::control) fn listen(self: &Arc<Self>, coming: Option<&Config>) {
         let mut state = self.lock();
         let State { membership, clusters, versions, .. } = &mut *state;
-        let live = versions.back().map(|version| version.config.clone());
+        let live = versions.live().map(|version| version.config.clone());
         let Some(settings) = coming.or(live.as_deref()).map(|config| &config.resolver) else { return };
         let wanted: Vec<&config::Cluster> = clusters
             .values()
@@ -76,7 +76,7 @@ impl Control {
     }
 
     /// Puts into effect what sources say by now, and tells everyone what that changes.
-    pub(super) fn renew_clusters(self: &Arc<Self>) {
+    pub(in crate::control) fn renew_clusters(self: &Arc<Self>) {
         let mut changed = false;
         {
             let mut state = self.lock();

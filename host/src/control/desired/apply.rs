@@ -1,0 +1,63 @@
+use std::sync::Arc;
+
+use super::error::ApplyError;
+use crate::config::{self, Config};
+use crate::control::beside::beside;
+use crate::control::state::Control;
+use crate::telemetry::ReloadResult;
+
+impl Control {
+    /// Makes a configuration live on all workers, or on none. Answers its version.
+    pub async fn apply(self: &Arc<Self>, config: Config, origin: &'static str) -> Result<u64, ApplyError> {
+        self.apply_after(None, config, origin).await
+    }
+
+    /// The same, but only if the version `made_from` is live: nothing that somebody else has changed in between is undone.
+    pub async fn apply_after(
+        self: &Arc<Self>,
+        made_from: Option<u64>,
+        config: Config,
+        origin: &'static str,
+    ) -> Result<u64, ApplyError> {
+        // Before anybody waits: it may take long, and what it has compiled is at hand when the configuration is prepared.
+        let looking = {
+            let (control, config) = (self.clone(), config.clone());
+            beside("looking at the configuration", move || {
+                ApplyError::if_any(&config, control.look_at(&config, origin))
+            })
+        };
+        looking.await.map_err(ApplyError::from).flatten().inspect_err(|error| self.refused(origin, error))?;
+        let _one_at_a_time = self.changing.lock().await;
+        let live = self.config_version();
+        if made_from.is_some_and(|made_from| made_from != live) {
+            return Err(ApplyError::Outdated { live });
+        }
+        self.hear_first(&config).await;
+        let control = self.clone();
+        let preparing = beside("preparing the configuration", move || control.prepare_with_sockets(config));
+        let prepared = preparing.await.map_err(ApplyError::from).flatten().inspect_err(|error| {
+            self.refused(origin, error);
+            self.listen(None);
+        })?;
+        let version = self.commit(prepared, Some(origin)).await?;
+        self.registry.config_reloaded(ReloadResult::Success);
+        self.registry.set_config_version(version);
+        tracing::info!(target: "audit", origin, version, "configuration is live");
+        Ok(version)
+    }
+
+    /// Reads the configuration's file again and makes it live.
+    pub async fn reload(self: &Arc<Self>) -> Result<u64, ApplyError> {
+        let Some(path) = &self.config_file else {
+            let config = self.config().ok_or(ApplyError::WorkerGone)?;
+            return self.apply((*config).clone(), "reload").await;
+        };
+        let config = config::load(path).map_err(ApplyError::from).inspect_err(|error| self.refused("file", error))?;
+        self.apply(config, "file").await
+    }
+
+    pub(super) fn refused(&self, origin: &str, error: &ApplyError) {
+        self.registry.config_reloaded(ReloadResult::Failure);
+        tracing::error!(origin, "configuration refused, nothing changed:\n{error}");
+    }
+}

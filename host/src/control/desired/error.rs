@@ -1,0 +1,46 @@
+use std::net::SocketAddr;
+
+use crate::config::{Config, ConfigErrors};
+use crate::control::beside::Panicked;
+use crate::control::mistake::Mistake;
+
+/// Why a configuration did not become live. The one that was live still is.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    #[error("listening on {address} failed: {error}")]
+    Bind { address: SocketAddr, error: std::io::Error },
+    #[error("the engine does not start: {0}")]
+    Engine(anyhow::Error),
+    #[error("the proxy was started without a configuration file, so there is none to save to")]
+    NoFile,
+    #[error(
+        "the uploaded version of {0} would not be there after a restart: `plugins_dir` says where uploads are kept, or name \
+         a file under `plugins`"
+    )]
+    NotKept(String),
+    #[error("it is live, but writing {path} failed: {error}")]
+    Save { path: String, error: std::io::Error },
+    #[error("there is no version {0} to go back to")]
+    NoSuchVersion(u64),
+    #[error("version {live} is live by now, which is not what this change was made from")]
+    Outdated { live: u64 },
+    #[error("a worker has ended")]
+    WorkerGone,
+    #[error("{0}")]
+    Panicked(#[from] Panicked),
+}
+
+impl ApplyError {
+    /// What plugins, and what the configuration uses of them, have found.
+    pub(in crate::control) fn of(config: &Config, mistakes: Vec<Mistake>) -> Self {
+        let mistakes = mistakes.into_iter().map(|mistake| (mistake.pointer, mistake.message));
+        Self::Config(config.source.errors(mistakes))
+    }
+
+    /// An error if there are mistakes.
+    pub(in crate::control) fn if_any(config: &Config, mistakes: Vec<Mistake>) -> Result<(), Self> {
+        if mistakes.is_empty() { Ok(()) } else { Err(Self::of(config, mistakes)) }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the control plane does for the members of clusters while nothing else changes.
+
+use std::sync::{Arc, Weak};
+
+use tokio::sync::mpsc;
+
+use super::probing::Prober;
+use super::tasks::Caretaker;
+use crate::control::state::{Control, State};
+use crate::health::{Evaluation, Probed};
+use crate::proxy::OutcomeBatch;
+
+/// Hears from the workers what became of attempts, for as long as there is a control plane.
+pub(in crate::control) async fn hear_outcomes(control: Weak<Control>, mut outcomes: mpsc::Receiver<OutcomeBatch>) {
+    while let Some(batch) = outcomes.recv().await {
+        let Some(control) = control.upgrade() else { return };
+        let transitions = control.evaluation.outcomes(&batch.cluster, &batch.outcomes);
+        control.judge(&batch.cluster, transitions);
+    }
+}
+
+impl Control {
+    /// Sees to it that the probes and the recurring tasks are those of the clusters as they are: starts what is new, ends
+    /// what has nothing left to do, and leaves the rest alone.
+    pub(in crate::control) fn renew_tasks(self: &Arc<Self>) {
+        self.listen(None);
+        let mut state = self.lock();
+        let State { tasks, clusters, .. } = &mut *state;
+        tasks.renew(self, clusters, |cluster| self.evaluation.plan(cluster)?.tick);
+    }
+}
+
+impl Prober for Control {
+    fn evaluation(&self) -> Arc<Evaluation> {
+        self.evaluation.clone()
+    }
+
+    fn heard(&self, cluster: &str, slot: u32, probed: Probed) {
+        if let Some(report) = probed.report {
+            self.note_load(cluster, slot, report);
+        }
+        if let Some(result) = probed.result {
+            let transitions = self.evaluation.probed(cluster, &result);
+            self.judge(cluster, transitions);
+        }
+    }
+}
+
+impl Caretaker for Control {
+    fn tick(&self, cluster: &str) {
+        let transitions = self.evaluation.tick(cluster);
+        self.judge(cluster, transitions);
+    }
+
+    fn warm_up(&self, cluster: &str) {
+        Self::warm_up(self, cluster);
+    }
+}

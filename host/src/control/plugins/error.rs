@@ -1,0 +1,78 @@
+use super::gate::Broken;
+use super::store::StoreError;
+use crate::control::beside::Panicked;
+use crate::control::mistake::Mistake;
+use crate::plugin::LoadError;
+
+/// Why a version of a plugin did not become live. The one that was live still is.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    #[error("{0}")]
+    Load(#[from] LoadError),
+    #[error("plugin name must be of the form [a-z][a-z0-9-]{{0,63}}")]
+    BadName,
+    #[error("{} of its uses in the configuration do not work with it", .0.len())]
+    Refused(Vec<Refusal>),
+    #[error("it is not sound, by {}", .0.iter().map(|broken| broken.id).collect::<Vec<_>>().join(", "))]
+    Unsound(Vec<Broken>),
+    #[error("it could not be looked at whole in time, without {0}; `conformance=off` takes it all the same")]
+    OutOfTime(String),
+    #[error("{0}, so it would be gone at the next start; `plugins_dir` says where uploads are kept")]
+    NotKept(String),
+    #[error("the configuration changes all the time; nothing has changed here, try again")]
+    Busy,
+    #[error("no plugin of the name `{0}`")]
+    Unknown(String),
+    #[error("plugin `{0}` has no earlier version")]
+    NothingEarlier(String),
+    #[error("no configuration is live yet")]
+    NotStarted,
+    #[error("plugin `{name}` has no version `{version}` to go back to")]
+    NoSuchVersion { name: String, version: String },
+    #[error("a worker has ended")]
+    WorkerGone,
+    #[error("{0}")]
+    Panicked(#[from] Panicked),
+}
+
+impl From<StoreError> for PluginError {
+    fn from(error: StoreError) -> Self {
+        Self::NotKept(error.to_string())
+    }
+}
+
+/// A use of a plugin that a new version of it does not serve.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct Refusal {
+    /// JSON Pointer into the configuration.
+    pub path: String,
+    pub message: String,
+}
+
+impl PluginError {
+    /// Short name for the admin API.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Load(error) => error.code(),
+            Self::BadName => "bad_name",
+            Self::Refused(_) => "refused",
+            Self::Unsound(_) => "unsound",
+            Self::OutOfTime(_) => "out_of_time",
+            Self::NotKept(_) => "not_kept",
+            Self::Busy => "busy",
+            Self::Unknown(_) => "unknown_plugin",
+            Self::NothingEarlier(_) => "nothing_earlier",
+            Self::NotStarted => "not_started",
+            Self::NoSuchVersion { .. } => "no_such_version",
+            Self::WorkerGone => "worker_gone",
+            Self::Panicked(_) => "internal",
+        }
+    }
+}
+
+impl From<Vec<Mistake>> for PluginError {
+    fn from(mistakes: Vec<Mistake>) -> Self {
+        let refusal = |mistake: Mistake| Refusal { path: mistake.pointer, message: mistake.message };
+        Self::Refused(mistakes.into_iter().map(refusal).collect())
+    }
+}

@@ -1,0 +1,23 @@
+//! The plugins that there are, by name: their versions, what is kept of them on disk, and how another version takes the place
+//! of the live one.
+
+mod entry;
+mod error;
+mod gate;
+mod keeping;
+mod loader;
+mod look;
+mod rollback;
+mod rollout;
+mod store;
+mod upload;
+mod version;
+
+pub(super) use entry::{PluginEntries, PluginEntry, built_in};
+pub use error::{PluginError, Refusal};
+pub(super) use gate::Gate;
+pub use gate::{Broken, Judgement, Skipped};
+pub(super) use loader::Loader;
+pub(super) use store::Store;
+pub use upload::Upload;
+pub(super) use version::Earlier;

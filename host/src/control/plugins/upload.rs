@@ -1,0 +1,133 @@
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::entry::PluginEntry;
+use super::error::PluginError;
+use super::gate::Judgement;
+use super::store::KeptVersion;
+use super::version::is_version;
+use crate::config::Conformance;
+use crate::control::beside::beside;
+use crate::control::state::Control;
+use crate::plugin::{Plugin, PolicyConfig, Source};
+
+/// How often an upload is looked at anew when the configuration changes meanwhile.
+const TRIES: usize = 3;
+
+/// A version that is to become live.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    pub name: String,
+    pub bytes: Arc<[u8]>,
+    pub conformance: Conformance,
+    /// Who sent it, for the store.
+    pub by: String,
+}
+
+impl Control {
+    /// Makes a version of a plugin live wherever its name is used: on all workers, or on none. Looking at it takes as long
+    /// as it takes, and holds nobody up.
+    pub async fn load_plugin(self: &Arc<Self>, upload: Upload) -> Result<(), PluginError> {
+        if !Plugin::is_name(&upload.name) {
+            return Err(PluginError::BadName);
+        }
+        for _ in 0..TRIES {
+            let looking = {
+                let (control, upload) = (self.clone(), upload.clone());
+                beside("looking at the plugin", move || control.look_at_upload(&upload))
+            };
+            let looked_at = looking.await??;
+            let _one_at_a_time = self.changing.lock().await;
+            if self.is_outdated(&looked_at) {
+                continue;
+            }
+            return self.go_live(&upload, looked_at).await;
+        }
+        Err(PluginError::Busy)
+    }
+
+    /// Everything that takes long about an upload. Nothing is changed.
+    fn look_at_upload(&self, upload: &Upload) -> Result<LookedAt, PluginError> {
+        let entry = self.lock().plugins.get(&*upload.name).cloned().unwrap_or_default();
+        let Upload { name, bytes, conformance, .. } = upload;
+        let plugin = self.loader.load(name, bytes, Source::Upload, entry.grants.clone(), entry.limits.clone())?;
+        let uses = self.uses_of(&plugin.name);
+        // Whether it can be created as it is used; what is made here is not kept, since much may change meanwhile.
+        let mut tried = entry.clone();
+        tried.put(plugin.clone());
+        self.prepare_plugin(&plugin, tried)?;
+        let judgement = self.gate.judge(&self.engine, &plugin, &uses.concat(), *conformance);
+        if !judgement.broken.is_empty() {
+            return Err(PluginError::Unsound(judgement.broken));
+        }
+        if judgement.is_cut_short {
+            return Err(PluginError::OutOfTime(judgement.left_out()));
+        }
+        Ok(LookedAt { entry, plugin, judgement, uses })
+    }
+
+    /// What a plugin is used for by the configuration that is live, on workers and in the control plane.
+    fn uses_of(&self, name: &str) -> [Vec<PolicyConfig>; 2] {
+        let state = self.lock();
+        [&state.uses.data, &state.uses.control].map(|uses| uses.get(name).cloned().unwrap_or_default())
+    }
+
+    /// Whether the configuration has changed something meanwhile that the version was looked at with.
+    fn is_outdated(&self, looked_at: &LookedAt) -> bool {
+        let LookedAt { entry, plugin, uses, .. } = looked_at;
+        let now = self.lock().plugins.get(&plugin.name).cloned().unwrap_or_default();
+        (&now.grants, &now.limits) != (&entry.grants, &entry.limits) || self.uses_of(&plugin.name) != *uses
+    }
+
+    async fn go_live(self: &Arc<Self>, upload: &Upload, looked_at: LookedAt) -> Result<(), PluginError> {
+        let LookedAt { plugin, judgement, .. } = looked_at;
+        let mut entry = self.lock().plugins.get(&plugin.name).cloned().unwrap_or_default();
+        if upload.conformance == Conformance::Off {
+            self.gate.exempt(&plugin.digest);
+        }
+        let is_live = entry.live.as_ref().is_some_and(|live| is_version(live, &plugin.digest));
+        if !is_live {
+            entry.put(plugin.clone());
+        }
+        entry.judgement = Some(Arc::new(judgement));
+        entry.uploads.insert(plugin.digest.clone(), kept_version(&plugin, upload));
+        if is_live {
+            self.keep(&plugin.name, &entry, Some(upload.bytes.clone())).await?;
+            self.lock().plugins.insert(plugin.name.clone(), entry);
+        } else {
+            self.roll_out(&plugin, entry, Some(upload.bytes.clone())).await?;
+        }
+        tracing::info!(
+            target: "audit",
+            plugin = &*plugin.name,
+            version = plugin.version,
+            digest = plugin.digest,
+            by = upload.by,
+            "plugin is live"
+        );
+        Ok(())
+    }
+}
+
+/// A version that was looked at, and what it was looked at with.
+struct LookedAt {
+    entry: PluginEntry,
+    plugin: Arc<Plugin>,
+    judgement: Judgement,
+    /// What it is used for, on workers and in the control plane.
+    uses: [Vec<PolicyConfig>; 2],
+}
+
+fn kept_version(plugin: &Plugin, upload: &Upload) -> KeptVersion {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    KeptVersion {
+        digest: plugin.digest.clone(),
+        version: plugin.version.clone(),
+        size_bytes: plugin.size_bytes,
+        loaded_unix_seconds: now.as_secs(),
+        by: upload.by.clone(),
+        grants: plugin.grants.names(),
+        memory_bytes: plugin.limits.memory_bytes,
+        conformance: upload.conformance.as_str().to_owned(),
+    }
+}

@@ -1,0 +1,188 @@
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::build::{Builder, CONTROL, Uses, check_schemas};
+use super::placement::{Placement, Placements};
+use super::sockets::NewSockets;
+use crate::config::{self, Config};
+use crate::control::desired::ApplyError;
+use crate::control::membership::ClusterState;
+use crate::control::mistake::Mistake;
+use crate::control::plugins::PluginEntries;
+use crate::control::state::Control;
+use crate::plugin::{Evaluator, Instance, Plugin, Role};
+use crate::snapshot::EndpointSet;
+use crate::worker::{InstanceNumber, PolicyRef};
+
+/// What is to be live: a configuration with the plugins that it uses and its clusters.
+pub(in crate::control) struct Wanted {
+    pub(in crate::control) config: Arc<Config>,
+    pub(in crate::control) uses: Uses,
+    pub(in crate::control) plugins: PluginEntries,
+    /// The live version of every plugin that is used.
+    pub(in crate::control) live: BTreeMap<Arc<str>, Arc<Plugin>>,
+    pub(in crate::control) clusters: BTreeMap<Arc<str>, ClusterState>,
+}
+
+/// Everything that it needs, made before anything of it is live.
+pub(in crate::control) struct Prepared {
+    pub(super) wanted: Wanted,
+    /// Of the policies of workers, and of those of the control plane.
+    pub(super) placed: Placements,
+    pub(super) workers: Vec<Vec<(InstanceNumber, Instance)>>,
+    pub(super) health: Vec<(InstanceNumber, Instance)>,
+    /// The instances that are made for it.
+    pub(super) new: HashSet<InstanceNumber>,
+    pub(super) sockets: NewSockets,
+}
+
+impl Control {
+    /// Makes everything that a configuration needs, but for its sockets. Nothing of it is live yet.
+    pub(in crate::control) fn prepare(&self, config: Config) -> Result<Prepared, ApplyError> {
+        let config = Arc::new(config);
+        let uses = Uses::of(&config);
+        let mut mistakes = Vec::new();
+        let (plugins, live) = self.plugins_for(&config, &uses, &mut mistakes);
+        let clusters = self.clusters_for(&config);
+        for (name, policies) in uses.data.iter().chain(&uses.control) {
+            if let Some(plugin) = live.get(name) {
+                mistakes.extend(check_schemas(plugin, policies));
+            }
+        }
+        ApplyError::if_any(&config, mistakes)?;
+        let wanted = Wanted { config: config.clone(), uses, plugins, live, clusters };
+        self.make(wanted).map_err(|mistakes| ApplyError::of(&config, mistakes))
+    }
+
+    /// The same with the sockets that it needs, so that nothing can fail any more.
+    pub(in crate::control) fn prepare_with_sockets(&self, config: Config) -> Result<Prepared, ApplyError> {
+        let mut prepared = self.prepare(config)?;
+        prepared.sockets = self.sockets_for(&prepared.wanted.config)?;
+        Ok(prepared)
+    }
+
+    /// Makes what a configuration needs and is not there yet.
+    pub(in crate::control) fn make(&self, mut wanted: Wanted) -> Result<Prepared, Vec<Mistake>> {
+        let before = self.lock().placed.clone();
+        let number = || self.instances.fetch_add(1, Ordering::Relaxed);
+        let (data, for_workers) = before.data.next(&wanted.live, &wanted.uses.data, number);
+        let (control, for_control) = before.control.next(&wanted.live, &wanted.uses.control, number);
+        let placed = Placements { data, control };
+        let new: HashSet<_> = for_workers.iter().chain(&for_control).map(|new| new.number).collect();
+
+        let endpoints = sets(&wanted.clusters);
+        let builder = Builder { services: &self.services, endpoints: &endpoints };
+        let health = builder.instances(&for_control, CONTROL)?;
+        self.hold_until_probed(&mut wanted, &placed.control, &health);
+        let endpoints = sets(&wanted.clusters);
+        let builder = Builder { services: &self.services, endpoints: &endpoints };
+        let mut workers = Vec::with_capacity(self.workers.len());
+        // A check has no workers, but wants to hear of every mistake.
+        for worker in 0..self.workers.len().max(1) as u32 {
+            workers.push(builder.instances(&for_workers, worker)?);
+        }
+        for uses in &wanted.uses.clusters {
+            let balancer = placed.data.of(&uses.balancer);
+            let made = balancer.and_then(|place| Some((instance(workers.first()?, place)?, place)));
+            if let (Some((instance, place)), Some(cluster)) = (made, wanted.clusters.get_mut(&uses.name)) {
+                cluster.prepares = instance.prepares(place.policy);
+            }
+        }
+        Ok(Prepared { wanted, placed, workers, health, new, sockets: HashMap::new() })
+    }
+
+    /// Keeps new endpoints out of service where the evaluator wants to see good probes first.
+    fn hold_until_probed(&self, wanted: &mut Wanted, placed: &Placement, made: &[(InstanceNumber, Instance)]) {
+        for uses in &wanted.uses.clusters {
+            let Some(cluster) = wanted.clusters.get_mut(&uses.name) else { continue };
+            let Some(place) = placed.of(&uses.evaluator) else { continue };
+            let plan = match instance(made, place) {
+                Some(instance) => Evaluator::new(place.policy).plan(instance),
+                None => self.evaluation.plan(&uses.name),
+            };
+            let wants_probes = plan.is_some_and(|plan| plan.initial_probes > 0);
+            cluster.hold_new_members(wants_probes && uses.prober.is_some());
+        }
+    }
+
+    /// The live version of every plugin that is used, loaded if it was not yet.
+    pub(in crate::control) fn plugins_for(
+        &self,
+        config: &Config,
+        uses: &Uses,
+        mistakes: &mut Vec<Mistake>,
+    ) -> (PluginEntries, BTreeMap<Arc<str>, Arc<Plugin>>) {
+        let mut plugins = self.lock().plugins.clone();
+        for (index, declared) in config.plugins.iter().enumerate() {
+            let entry = plugins.entry(declared.name.as_str().into()).or_default();
+            if let Err(message) = entry.declare(&self.loader, declared) {
+                mistakes.push(Mistake { pointer: format!("/plugins/{index}"), message });
+            }
+        }
+        let mut live = BTreeMap::new();
+        for (name, roles) in uses.plugins() {
+            let Some(entry) = plugins.get_mut(&name) else {
+                let message = unknown_plugin(&name, self.lock().plugins.keys());
+                mistakes.extend(roles.into_iter().map(|(_, pointer)| Mistake { pointer, message: message.clone() }));
+                continue;
+            };
+            match entry.live(&self.loader, &name) {
+                Ok(plugin) => {
+                    mistakes.extend(missing_roles(&plugin, &roles));
+                    live.insert(name, plugin);
+                }
+                Err(message) => {
+                    mistakes.extend(
+                        roles.into_iter().take(1).map(|(_, pointer)| Mistake { pointer, message: message.clone() }),
+                    );
+                }
+            }
+        }
+        (plugins, live)
+    }
+
+    fn clusters_for(&self, config: &Config) -> BTreeMap<Arc<str>, ClusterState> {
+        let state = self.lock();
+        let next = |cluster: &config::Cluster| {
+            let name: Arc<str> = cluster.name.as_str().into();
+            let before = state.clusters.get(&name);
+            let config = Arc::new(cluster.clone());
+            (name, ClusterState::next(config, &state.membership, before, None, self.workers.len()))
+        };
+        config.clusters.iter().map(next).collect()
+    }
+
+    /// Sockets for the addresses that nobody listens on yet, one for each worker.
+    fn sockets_for(&self, config: &Config) -> Result<NewSockets, ApplyError> {
+        // Beside the lock: binding asks the system.
+        let known = self.lock().sockets.clone();
+        known.bind(config, self.workers.len()).map_err(|(address, error)| ApplyError::Bind { address, error })
+    }
+}
+
+/// The one of these instances that has a policy.
+fn instance(instances: &[(InstanceNumber, Instance)], place: PolicyRef) -> Option<&Instance> {
+    instances.iter().find(|(number, _)| *number == place.instance).map(|(_, instance)| instance)
+}
+
+fn sets(clusters: &BTreeMap<Arc<str>, ClusterState>) -> HashMap<Arc<str>, Arc<EndpointSet>> {
+    clusters.iter().map(|(name, cluster)| (name.clone(), cluster.set.clone())).collect()
+}
+
+pub(in crate::control) fn missing_roles(plugin: &Plugin, roles: &[(Role, String)]) -> Vec<Mistake> {
+    let have: Vec<&str> = plugin.roles.iter().map(|role| role.as_str()).collect();
+    roles
+        .iter()
+        .filter(|(role, _)| !plugin.roles.contains(role))
+        .map(|(role, pointer)| Mistake {
+            pointer: pointer.clone(),
+            message: format!("plugin `{}` is no {role}; its roles: {}", plugin.name, have.join(", ")),
+        })
+        .collect()
+}
+
+fn unknown_plugin<'a>(name: &str, known: impl Iterator<Item = &'a Arc<str>>) -> String {
+    let known: Vec<&str> = known.map(|name| &**name).collect();
+    format!("plugin `{name}` is not known; known are: {}", known.join(", "))
+}

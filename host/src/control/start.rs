@@ -1,0 +1,22 @@
+use std::sync::Arc;
+
+use super::membership::hear_outcomes;
+use super::rollout::prepare_endpoints;
+use super::state::{Control, Settings};
+
+impl Control {
+    /// Starts the control plane's tasks. Nothing is served before a configuration is applied.
+    pub fn start(settings: Settings) -> Arc<Self> {
+        let mut control = Self::for_checking(settings.engine, settings.services);
+        control.workers = settings.workers;
+        control.config_file = settings.config_file;
+        let control = Arc::new(control);
+        let source = Arc::downgrade(&control);
+        control.registry.set_endpoint_source(Box::new(move || {
+            source.upgrade().map(|control| control.endpoint_samples()).unwrap_or_default()
+        }));
+        tokio::spawn(hear_outcomes(Arc::downgrade(&control), settings.outcomes));
+        tokio::spawn(prepare_endpoints(Arc::downgrade(&control), control.unprepared.clone()));
+        control
+    }
+}
