@@ -86,6 +86,7 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
     });
     if let Some((directory, is_asked_for)) = config.plugins_dir.of(file.as_deref(), "plugins") {
         control.open_store(&directory, is_asked_for);
+        control.tidy_store();
     }
     if let Some((path, _)) = config.endpoints_file.of(file.as_deref(), "endpoints.json") {
         control.open_amendments(&path);

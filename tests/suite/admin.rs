@@ -7,6 +7,7 @@ mod document;
 mod endpoints;
 mod health;
 mod metrics;
+mod plugins;
 
 use plimsoll_tests::Response;
 use serde_json::Value;

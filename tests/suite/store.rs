@@ -160,7 +160,59 @@ fn a_damaged_manifest_is_told_and_the_proxy_starts() {
     let (directory, endpoints) = (Directory::named("manifest"), a_and_b());
     std::fs::create_dir_all(&directory.0).expect("a directory");
     std::fs::write(directory.0.join("manifest.json"), b"{ \"format\": 1, ").expect("half a manifest");
-    let proxy = Proxy::start(PLIMSOLL, &config(Some(&directory.0), &endpoints, "round-robin"));
+    let config = config(Some(&directory.0), &endpoints, "round-robin");
+    let proxy = Proxy::start(PLIMSOLL, &config);
     proxy.wait_for_log("manifest.json is damaged", "ERROR");
     assert_eq!(served_by(&proxy), ["a", "b"]);
+    assert!(directory.0.join("manifest.json.damaged").exists());
+    // The store is in use all the same.
+    let loaded = proxy.admin_json("PUT", "/v1/plugins/round-robin?conformance=off", Some(guest("first")));
+    assert_eq!(loaded["kept"], true, "{loaded}");
+    drop(proxy);
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    assert_eq!(served_by(&proxy), ["a"]);
+}
+
+#[test]
+fn the_copy_of_a_damaged_manifest_brings_every_plugin_back() {
+    let (directory, endpoints) = (Directory::named("copy"), a_and_b());
+    let config = config(Some(&directory.0), &endpoints, "round-robin");
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    proxy.admin_json("PUT", "/v1/plugins/round-robin?conformance=off", Some(guest("first")));
+    let loaded = proxy.admin_json("PUT", "/v1/plugins/round-robin?conformance=off", Some(guest("last")));
+    drop(proxy);
+    std::fs::write(directory.0.join("manifest.json"), b"").expect("damaged");
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    proxy.wait_for_log("its copy, manifest.copy.json, stands in for it", "ERROR");
+    assert_eq!(served_by(&proxy), ["b"]);
+    let again = plugin(&proxy, "round-robin");
+    assert_eq!((&again["digest"], &again["kept"]), (&loaded["digest"], &true.into()));
+    assert_eq!(again["earlier"].as_array().map(Vec::len), Some(2), "{again}");
+}
+
+#[test]
+fn a_refused_upload_leaves_no_component() {
+    let (directory, endpoints) = (Directory::named("orphan"), a_and_b());
+    // No manifest can take its place.
+    std::fs::create_dir_all(directory.0.join("manifest.copy.json")).expect("a directory");
+    let config = config(Some(&directory.0), &endpoints, "round-robin");
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    std::fs::create_dir_all(directory.0.join("manifest.json")).expect("a directory");
+    let refused = proxy.admin("PUT", "/v1/plugins/mine?conformance=off", Some(guest("first")));
+    let body: Value = serde_json::from_slice(&refused.body).expect("JSON");
+    assert_eq!((refused.status, body["code"].as_str()), (500, Some("not_kept")), "{body}");
+    let left = || {
+        let entries = std::fs::read_dir(&directory.0).expect("the directory").flatten();
+        entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "wasm")).count()
+    };
+    assert_eq!(left(), 0);
+    drop(proxy);
+    // What a crash has cut off goes at the next start.
+    for manifest in ["manifest.json", "manifest.copy.json"] {
+        std::fs::remove_dir(directory.0.join(manifest)).expect("it was there");
+    }
+    std::fs::write(directory.0.join(format!("{}.wasm", "ab".repeat(32))), b"half").expect("written");
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    proxy.wait_for_log("belonged to no plugin", "store");
+    assert_eq!(left(), 0);
 }

@@ -19,8 +19,8 @@ use super::peer::Peer;
 use super::query::{self, Known};
 use crate::config::{self, Conformance};
 use crate::control::{
-    ClusterReport, ConfigChanges, ConfigVersion, Control, EndpointChange, EndpointPatch, EndpointReport, PluginReport,
-    Status, Upload,
+    ClusterReport, ConfigChanges, ConfigVersion, Control, EndpointChange, EndpointPatch, EndpointReport, PluginDetail,
+    PluginReport, Status, Upload,
 };
 use crate::telemetry;
 
@@ -52,7 +52,7 @@ pub(super) fn router(control: Arc<Control>, token: Token, hosts: Option<Hosts>) 
         .routes(routes!(add_endpoint))
         .routes(routes!(patch_endpoint, remove_endpoint))
         .routes(routes!(plugins))
-        .routes(routes!(put_plugin))
+        .routes(routes!(plugin, put_plugin, remove_plugin))
         .routes(routes!(roll_back_plugin))
         .routes(routes!(release_plugin))
         .routes(routes!(metrics))
@@ -318,10 +318,46 @@ struct PutPlugin {
     #[serde(default)]
     #[param(inline)]
     conformance: Conformance,
+    /// Only say whether it could become live, and how the plugin would be.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// One plugin: its versions, what it is configured with, where it is used, and what went wrong with it.
+#[utoipa::path(get, path = "/v1/plugins/{name}", params(("name" = String, Path)), responses(
+    (status = 200, body = PluginDetail), (status = 404, body = ErrorBody),
+    (status = 422, body = ErrorBody, description = "Its component does not load"),
+    (status = 500, body = ErrorBody)
+))]
+async fn plugin(State(control): Shared, Path(name): Path<String>) -> Result<Json<PluginDetail>, ApiError> {
+    Ok(Json(control.plugin_detail(&name).await?))
+}
+
+/// Forgets everything that was uploaded under a name, also on disk. A built-in plugin, or one from a file of the configuration,
+/// is there again.
+#[utoipa::path(delete, path = "/v1/plugins/{name}", params(("name" = String, Path)), responses(
+    (status = 200, body = Removed),
+    (status = 404, body = ErrorBody),
+    (status = 409, body = ErrorBody, description = "It is used, or nothing was uploaded; nothing has changed"),
+    (status = 500, body = ErrorBody)
+))]
+async fn remove_plugin(State(control): Shared, Path(name): Path<String>) -> Result<Json<Removed>, ApiError> {
+    control.remove_plugin(&name).await?;
+    let left = control.plugin(&name).map(|plugin| plugin.source);
+    Ok(Json(Removed { name, left }))
+}
+
+/// A plugin that was removed.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+struct Removed {
+    name: String,
+    /// Where the one comes from that the name stands for now; none when it stands for nothing.
+    left: Option<String>,
 }
 
 /// Makes a version of a plugin live wherever its name is used, on all workers or on none. The body is the component.
-/// Before that it is held against the conformance suite, with the configuration that it is used with.
+/// Before that it is held against the conformance suite, with the configuration that it is used with. A dry run changes
+/// nothing.
 #[utoipa::path(put, path = "/v1/plugins/{name}", params(("name" = String, Path), PutPlugin),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses((status = 200, body = PluginReport), (status = 400, body = ErrorBody),
@@ -335,7 +371,11 @@ async fn put_plugin(
     body: BoundedBytes<PLUGIN_BYTES>,
 ) -> Result<Json<PluginReport>, ApiError> {
     let by = peer.0.map_or_else(|| "unix socket".to_owned(), |peer| peer.to_string());
-    control.load_plugin(Upload { name: name.clone(), bytes: body.0.into(), conformance: how.conformance, by }).await?;
+    let upload = Upload { name: name.clone(), bytes: body.0.into(), conformance: how.conformance, by };
+    if how.dry_run {
+        return Ok(Json(control.dry_run_plugin(upload).await?));
+    }
+    control.load_plugin(upload).await?;
     plugin_report(&control, &name)
 }
 
@@ -371,7 +411,7 @@ async fn release_plugin(State(control): Shared, Path(name): Path<String>) -> Res
 }
 
 fn plugin_report(control: &Control, name: &str) -> Result<Json<PluginReport>, ApiError> {
-    let report = control.plugins().into_iter().find(|plugin| plugin.name == name);
+    let report = control.plugin(name);
     report.map(Json).ok_or_else(|| ApiError::not_found(format!("no plugin of the name `{name}`")))
 }
 

@@ -75,7 +75,11 @@ impl From<PluginError> for ApiError {
             }
             PluginError::BadName => StatusCode::BAD_REQUEST,
             PluginError::Unknown(_) | PluginError::NoSuchVersion { .. } => StatusCode::NOT_FOUND,
-            PluginError::NothingEarlier(_) | PluginError::Busy | PluginError::NotStarted => StatusCode::CONFLICT,
+            PluginError::NothingEarlier(_)
+            | PluginError::InUse { .. }
+            | PluginError::NothingUploaded { .. }
+            | PluginError::Busy
+            | PluginError::NotStarted => StatusCode::CONFLICT,
             PluginError::WorkerGone | PluginError::Panicked(_) | PluginError::NotKept(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -1,4 +1,4 @@
-//! `plimsoll plugin`: begin a plugin, build it, look into one.
+//! `plimsoll plugin`: begin a plugin, build it, look into one, export one.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,6 +10,7 @@ use plimsoll_componentize::{Build, build_guest};
 use plimsoll_conformance::{Selection, Settings};
 
 use super::Failure;
+use crate::builtin;
 use crate::conformance::Component;
 use crate::plugin::{Inspection, inspect};
 use crate::telemetry::printable_lines;
@@ -23,6 +24,8 @@ pub(super) enum PluginCommand {
     Build(BuildArgs),
     /// Show what a component is: roles, imports, size, digest and configuration.
     Inspect(Inspect),
+    /// Write the component of a plugin that ships with the proxy to a file, to look into it or to build upon it.
+    Export(Export),
     /// Hold a component against the conformance suite: what must be true of every plugin of its roles.
     Test(Test),
 }
@@ -59,6 +62,15 @@ pub(super) struct Inspect {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// Name of a built-in plugin, such as `rules`.
+    name: String,
+    /// Where to write it; `-` is standard output. `NAME.wasm` unless given.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -116,6 +128,7 @@ impl PluginCommand {
             Self::New(new) => new.execute(),
             Self::Build(build) => Ok(build.execute()?),
             Self::Inspect(inspect) => Ok(inspect.execute()?),
+            Self::Export(export) => export.execute(),
             Self::Test(test) => test.execute(),
         }
     }
@@ -190,6 +203,25 @@ impl Inspect {
             describe(&inspection)
         };
         print(&text)
+    }
+}
+
+impl Export {
+    fn execute(self) -> Result<(), Failure> {
+        let found = builtin::PLUGINS.iter().find(|(name, _)| *name == self.name);
+        let Some((name, bytes)) = found else {
+            let known: Vec<&str> = builtin::PLUGINS.iter().map(|(name, _)| *name).collect();
+            let text =
+                format!("error: no built-in plugin of the name `{}`; there are: {}", self.name, known.join(", "));
+            return Err(Failure::Usage(text));
+        };
+        let path = self.output.unwrap_or_else(|| PathBuf::from(format!("{name}.wasm")));
+        if path.as_os_str() == "-" {
+            return Ok(std::io::stdout().write_all(bytes).context("write to standard output")?);
+        }
+        fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))?;
+        println!("{} ({} bytes)", path.display(), bytes.len());
+        Ok(())
     }
 }
 

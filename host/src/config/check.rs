@@ -24,6 +24,7 @@ use super::structure::Mistake;
 /// Bounds of sizes, which a schema cannot hold since they may be written with units.
 const HEADER_BYTES: std::ops::RangeInclusive<u64> = 8 << 10..=1 << 20;
 const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
+const TABLE_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 30;
 const SECRET_BYTES: usize = 16;
 const SECRET_FILE_BYTES: u64 = 64 << 10;
 
@@ -40,6 +41,7 @@ pub(super) fn check(
     let access_log = checker.access_log(file.access_log);
     let resolver = checker.resolver(file.resolver);
     let plugins = checker.plugins(file.plugins);
+    let plugin_table_bytes = checker.table_bytes(&file.plugin_tables);
     let plugins_dir = checker.state_path("/plugins_dir", file.plugins_dir.as_deref());
     let endpoints_file = checker.state_path("/endpoints_file", file.endpoints_file.as_deref());
     let clusters = checker.clusters(file.clusters);
@@ -62,6 +64,7 @@ pub(super) fn check(
         shutdown_grace: file.shutdown.grace.0,
         resolver,
         plugins,
+        plugin_table_bytes,
         plugins_dir,
         endpoints_file,
         listeners,
@@ -113,6 +116,13 @@ impl Checker<'_> {
             self.mistake("/secret_file", format!("expected at least {SECRET_BYTES} characters, found {}", text.len()));
         }
         Some(text.into_bytes())
+    }
+
+    fn table_bytes(&mut self, bytes: &Size) -> usize {
+        if !TABLE_BYTES.contains(&bytes.0) {
+            self.mistake("/plugin_tables", format!("expected 1MiB to 64GiB, found {} bytes", bytes.0));
+        }
+        usize::try_from(bytes.0).unwrap_or(usize::MAX)
     }
 
     fn state_path(&mut self, path: &str, given: Option<&str>) -> StatePath {

@@ -23,6 +23,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     pub resolver: Resolver,
     pub plugins: Vec<Plugin>,
+    /// Of all tables of plugins.
+    pub plugin_table_bytes: usize,
     /// Where uploaded plugins are kept.
     pub plugins_dir: StatePath,
     /// Where endpoints are kept that the admin API has added or removed.

@@ -41,6 +41,10 @@ pub(super) struct File {
     /// The directory that uploaded plugins are kept in, so that they are there after a restart; relative to this file. `off`
     /// keeps none. Default: beside this file, with its name and the ending `plugins`, as in `config.plugins`.
     pub(super) plugins_dir: Option<String>,
+    /// What all plugins together may have the proxy remember (`host::table`); each has its own `limits.memory` besides. Who finds
+    /// no room loses what it has used least recently. From 1MiB to 64GiB. Default: 256MiB.
+    #[serde(default = "tables")]
+    pub(super) plugin_tables: Size,
     /// The file that endpoints are kept in which the admin API has added or removed with `persist=true`, so that they are
     /// so after a restart; relative to this file. `off` keeps none. Default: beside this file, with its name and the ending
     /// `endpoints.json`, as in `config.endpoints.json`.
@@ -51,6 +55,10 @@ pub(super) struct File {
     /// Where requests go.
     #[serde(default)]
     pub(super) clusters: Vec<Cluster>,
+}
+
+fn tables() -> Size {
+    Size(256 << 20)
 }
 
 /// The admin API.

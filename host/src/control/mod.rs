@@ -17,6 +17,9 @@ mod task;
 pub use desired::ApplyError;
 pub use membership::{AmendError, EndpointChange, EndpointPatch, HealthState, Member, PatchError, SourceReport};
 pub use plugins::{Broken, Judgement, PluginError, Refusal, Skipped, Upload};
-pub use report::{ClusterReport, ConfigVersion, EndpointReport, PluginReport, Status, UnresolvedReport};
+pub use report::{
+    ClusterReport, ConfigVersion, EndpointReport, PluginDetail, PluginReport, PluginUse, PluginVersion, Status,
+    UnresolvedReport, UploadReport,
+};
 pub use rollout::{Changes, ConfigChanges, check};
 pub use state::{Control, Settings};

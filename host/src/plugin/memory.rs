@@ -59,6 +59,11 @@ impl Services {
         Self::new(&self.secret, Arc::default())
     }
 
+    /// What plugins remember in tables has so many bytes together, from now on.
+    pub fn limit_tables(&self, bytes: usize) {
+        self.tables.limit(bytes);
+    }
+
     /// Whether nobody is served by what uses these.
     pub(super) fn is_for_trial(&self) -> bool {
         matches!(self.clock, Clock::Set(_))

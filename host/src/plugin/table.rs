@@ -18,9 +18,6 @@ const MAX_VALUE_BYTES: usize = 4096;
 const ENTRY_BYTES: usize = 160;
 /// What a table takes with nothing in it.
 const EMPTY_BYTES: usize = 4096;
-/// Of all tables of the process.
-const PROCESS_BYTES: usize = 256 << 20;
-
 /// Plugin, role and scope: what a policy keeps is its own.
 type TableKey = (Arc<str>, &'static str, Arc<str>);
 
@@ -65,7 +62,13 @@ impl Account {
 
 impl Tables {
     pub(super) fn new(registry: Arc<Registry>) -> Self {
-        Self { known: Mutex::default(), process: Account::of(PROCESS_BYTES), registry }
+        // Whoever serves says how much it is.
+        Self { known: Mutex::default(), process: Account::of(usize::MAX), registry }
+    }
+
+    /// All tables have so many bytes together, from now on.
+    pub(super) fn limit(&self, bytes: usize) {
+        self.process.limit.store(bytes, Ordering::Relaxed);
     }
 
     /// The table of a policy, the same one as long as somebody has it. All tables of the plugin have `limit_bytes`
@@ -337,6 +340,24 @@ mod tests {
         }
         assert!(table.get(0, &1999_u32.to_le_bytes()).is_some());
         assert!(table.get(0, &0_u32.to_le_bytes()).is_none());
+    }
+
+    #[test]
+    fn all_plugins_have_their_limit_together() {
+        let tables = tables();
+        tables.limit(1 << 20);
+        let (one, two) =
+            (table_of(&tables, "one", 64 << 20), tables.of(&"other".into(), "balancer", &"app".into(), 64 << 20));
+        for number in 0..200_u32 {
+            assert!(one.put(0, &number.to_le_bytes(), &[7; 4096], 1000));
+            two.put(0, &number.to_le_bytes(), &[7; 4096], 1000);
+            assert!(used(&tables) <= 1 << 20);
+        }
+        tables.limit(2 << 20);
+        for number in 0..200_u32 {
+            assert!(two.put(0, &number.to_le_bytes(), &[7; 4096], 1000));
+        }
+        assert!(used(&tables) > 1 << 20);
     }
 
     #[test]

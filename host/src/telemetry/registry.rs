@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::cell::{SharedCounter, SharedGauge, Writers};
 use super::families::Scrape;
-use super::label::{AdminRefusal, ReloadResult};
+use super::label::{AdminRefusal, ReloadResult, TrapKind};
 use super::shard::{ClusterShard, ListenerShard, PluginShard, PluginTotals, WorkerShard};
 
 /// What a request without a route is counted under. A cluster of this name would be counted together with those.
@@ -203,6 +203,17 @@ impl Registry {
     /// Lines that the access log lost; for its [`LineWriter`](super::LineWriter).
     pub fn access_log_dropped(&self) -> Arc<SharedCounter> {
         self.access_log_dropped.clone()
+    }
+
+    /// What went wrong with a plugin since the process began: calls that it did not survive, by kind, and answers that were not
+    /// valid, over all threads and roles. None that did not happen.
+    pub fn plugin_faults(&self, plugin: &str) -> Vec<(&'static str, u64)> {
+        let shards = lock(&self.shards);
+        let of_plugin = || shards.plugins.get(plugin).into_iter().flat_map(BTreeMap::values);
+        let traps = TrapKind::ALL
+            .map(|kind| (kind.as_str(), of_plugin().map(|shard| shard.traps[kind as usize].get()).sum::<u64>()));
+        let invalid = ("invalid_answer", of_plugin().map(|shard| shard.invalid_answers.get()).sum());
+        traps.into_iter().chain([invalid]).filter(|(_, count)| *count > 0).collect()
     }
 
     /// All families as text, in the format of [`CONTENT_TYPE`](super::CONTENT_TYPE).

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use crate::in_front_of;
 
 /// What the API has. A route that comes or goes is entered here as well, so that nobody changes the API by accident.
-const OPERATIONS: [&str; 18] = [
+const OPERATIONS: [&str; 20] = [
     "DELETE /v1/clusters/{cluster}/endpoints/{endpoint}",
+    "DELETE /v1/plugins/{name}",
     "GET /healthz",
     "GET /metrics",
     "GET /readyz",
@@ -19,6 +20,7 @@ const OPERATIONS: [&str; 18] = [
     "GET /v1/config/versions",
     "GET /v1/openapi.json",
     "GET /v1/plugins",
+    "GET /v1/plugins/{name}",
     "GET /v1/status",
     "PATCH /v1/clusters/{cluster}/endpoints/{endpoint}",
     "POST /v1/clusters/{cluster}/endpoints",
@@ -145,6 +147,9 @@ fn answers_to_what_is_not_there_are_as_it_says() {
         ("POST /v1/config/rollback", "/v1/config/rollback?version=x", None, 400),
         ("PUT /v1/config", "/v1/config?save=perhaps", Some("{}"), 400),
         ("PUT /v1/config", "/v1/config", Some("{}"), 422),
+        ("GET /v1/plugins/{name}", "/v1/plugins/none", None, 404),
+        ("DELETE /v1/plugins/{name}", "/v1/plugins/none", None, 404),
+        ("DELETE /v1/plugins/{name}", "/v1/plugins/least-request", None, 409),
         ("POST /v1/plugins/{name}/rollback", "/v1/plugins/none/rollback", None, 404),
         ("POST /v1/plugins/{name}/rollback", "/v1/plugins/least-request/rollback", None, 409),
         ("POST /v1/plugins/{name}/release", "/v1/plugins/none/release", None, 404),

@@ -152,3 +152,19 @@ fn names_are_checked_and_nothing_is_overwritten() {
     assert!(stderr(&output).contains("mine exists already"), "{}", stderr(&output));
     assert_eq!(std::fs::read_dir(&directory).expect("the directory").count(), 1);
 }
+
+#[test]
+fn what_is_shipped_can_be_exported() {
+    let directory = scratch("export");
+    let output = plimsoll(&directory, &["plugin", "export", "rules"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let component = std::fs::read(directory.join("rules.wasm")).expect("the component");
+    let shown = plimsoll(&directory, &["plugin", "inspect", "--json", "rules.wasm"]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    assert_eq!((&shown["name"], &shown["roles"][0]), (&"rules".into(), &"router".into()));
+    let output = plimsoll(&directory, &["plugin", "export", "rules", "--output", "-"]);
+    assert!(output.stdout == component, "standard output has the same");
+    let output = plimsoll(&directory, &["plugin", "export", "ruels"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("there are: ") && stderr(&output).contains("maglev"), "{}", stderr(&output));
+}

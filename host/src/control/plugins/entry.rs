@@ -106,6 +106,43 @@ impl PluginEntry {
         self.judgement = None;
     }
 
+    pub(super) fn is_built_in(&self) -> bool {
+        self.built_in.is_some()
+    }
+
+    pub(super) fn has_uploads(&self) -> bool {
+        !self.uploads.is_empty()
+    }
+
+    /// What is left of it without anything that was uploaded. A file of the configuration is loaded again when it is needed.
+    pub(super) fn without_uploads(mut self) -> Self {
+        let is_live = self.uploaded().is_some();
+        self.stored = None;
+        self.uploads.clear();
+        self.earlier.retain(|earlier| !earlier.is_upload());
+        if is_live {
+            (self.live, self.judgement) = (None, None);
+            // One of these is the live one again.
+            self.earlier.clear();
+        }
+        self
+    }
+
+    /// All versions, the live one first, then newest first.
+    pub(in crate::control) fn versions(&self) -> Vec<Earlier> {
+        let live = match (&self.live, &self.stored, self.built_in) {
+            (Some(live), _, _) => Some(Earlier::Loaded(live.clone())),
+            (None, Some(stored), _) => Some(Earlier::Stored(stored.clone())),
+            (None, None, bytes) => bytes.map(Earlier::BuiltIn),
+        };
+        live.into_iter().chain(self.earlier.iter().rev().cloned()).collect()
+    }
+
+    /// What is kept of a version, where it was uploaded.
+    pub(in crate::control) fn upload(&self, digest: &str) -> Option<&KeptVersion> {
+        self.uploads.get(digest)
+    }
+
     /// What the store is to keep of it.
     pub(super) fn kept(&self) -> Kept {
         let earlier = self.earlier.iter().filter_map(|earlier| match earlier {

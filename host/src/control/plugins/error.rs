@@ -25,6 +25,13 @@ pub enum PluginError {
     Unknown(String),
     #[error("plugin `{0}` has no earlier version")]
     NothingEarlier(String),
+    #[error(
+        "plugin `{name}` is used ({uses}): take it out of the configuration first, or go back to another version by \
+         `POST /v1/plugins/{name}/rollback`"
+    )]
+    InUse { name: String, uses: String },
+    #[error("nothing was uploaded as plugin `{name}`, which comes {from}")]
+    NothingUploaded { name: String, from: &'static str },
     #[error("no configuration is live yet")]
     NotStarted,
     #[error("plugin `{name}` has no version `{version}` to go back to")]
@@ -62,6 +69,8 @@ impl PluginError {
             Self::Busy => "busy",
             Self::Unknown(_) => "unknown_plugin",
             Self::NothingEarlier(_) => "nothing_earlier",
+            Self::InUse { .. } => "in_use",
+            Self::NothingUploaded { .. } => "nothing_uploaded",
             Self::NotStarted => "not_started",
             Self::NoSuchVersion { .. } => "no_such_version",
             Self::WorkerGone => "worker_gone",

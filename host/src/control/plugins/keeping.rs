@@ -21,11 +21,11 @@ impl Control {
         let keeping = beside("keeping the plugin", move || {
             let mut store = control.store.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(store) = &mut *store else { return Ok(()) };
-            let written = match (&kept.live, &bytes) {
-                (Some(digest), Some(bytes)) => Store::write(store.directory(), digest, bytes),
-                _ => Ok(()),
+            let sound = control.gate.sound();
+            let done = match (kept.live.clone(), &bytes) {
+                (Some(digest), Some(bytes)) => store.add((&digest, bytes), &name, kept, sound),
+                _ => store.keep(&name, Some(kept), sound),
             };
-            let done = written.and_then(|()| store.keep(&name, Some(kept), control.gate.sound()));
             match done {
                 Err(error) if !store.is_asked_for => {
                     tracing::warn!(plugin = name, "the uploaded plugin is live, but gone at the next start: {error}");
@@ -46,6 +46,9 @@ impl Control {
                 return;
             }
         };
+        if let Some(trouble) = store.trouble() {
+            tracing::error!("{trouble}");
+        }
         self.gate.remember(store.judged().iter().cloned());
         {
             let mut state = self.lock();
@@ -63,6 +66,14 @@ impl Control {
             }
         }
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
+    }
+
+    /// Puts the store in order, for the process that serves.
+    pub fn tidy_store(&self) {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        for done in store.iter_mut().flat_map(Store::tidy) {
+            tracing::warn!("plugin store: {done}");
+        }
     }
 
     /// Plugins that a configuration uses in a version that would not be there after a restart.

@@ -7,6 +7,7 @@ mod gate;
 mod keeping;
 mod loader;
 mod look;
+mod removal;
 mod rollback;
 mod rollout;
 mod store;

@@ -12,6 +12,8 @@ use crate::control::file::{self, read_bounded};
 use crate::plugin::{Limits, Plugin};
 
 const MANIFEST: &str = "manifest.json";
+/// The same once more, for when the first is damaged.
+const COPY: &str = "manifest.copy.json";
 /// Version of the manifest's shape.
 const FORMAT: u32 = 1;
 const MAX_MANIFEST_BYTES: u64 = 16 << 20;
@@ -23,6 +25,17 @@ pub(in crate::control) struct Store {
     /// The operator asked for it: what cannot be kept is not taken.
     pub(super) is_asked_for: bool,
     manifest: Manifest,
+    condition: Condition,
+}
+
+/// What was found of the manifest.
+#[derive(Debug)]
+enum Condition {
+    Whole,
+    /// The copy stands in for it.
+    Copied(StoreError),
+    /// What it said is not known.
+    Lost(StoreError),
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -49,17 +62,17 @@ pub(super) struct Kept {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct KeptVersion {
+pub(in crate::control) struct KeptVersion {
     pub(super) digest: String,
     pub(super) version: String,
-    pub(super) size_bytes: usize,
-    pub(super) loaded_unix_seconds: u64,
+    pub(in crate::control) size_bytes: usize,
+    pub(in crate::control) loaded_unix_seconds: u64,
     /// Who sent it, as far as that is known.
-    pub(super) by: String,
-    pub(super) grants: Vec<String>,
+    pub(in crate::control) by: String,
+    pub(in crate::control) grants: Vec<String>,
     pub(super) memory_bytes: usize,
     /// What it was held against: `off` when the operator wanted it whatever it does.
-    pub(super) conformance: String,
+    pub(in crate::control) conformance: String,
 }
 
 /// Why a store cannot be used, or a component not be had from it.
@@ -73,21 +86,60 @@ pub(super) enum StoreError {
 
 impl Store {
     /// A store that is there, or a new one, which is made with the first upload.
+    /// When its manifest is damaged, it has what the copy says, or nothing. Nothing is written.
     pub(super) fn open(directory: &Path, is_asked_for: bool) -> Result<Self, StoreError> {
-        let path = directory.join(MANIFEST);
-        let manifest = match read_bounded(&path, MAX_MANIFEST_BYTES) {
-            Ok(text) => serde_json::from_slice::<Manifest>(&text)
-                .map_err(|error| error.to_string())
-                .and_then(|manifest| manifest.checked())
-                .map_err(|why| StoreError::Damaged { path: path.display().to_string(), why })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Manifest { format: FORMAT, ..Manifest::default() },
-            Err(error) => return Err(StoreError::Io { path: path.display().to_string(), error }),
+        let (manifest, condition) = match Manifest::read(&directory.join(MANIFEST)) {
+            Ok(manifest) => (manifest, Condition::Whole),
+            Err(error @ StoreError::Io { .. }) => return Err(error),
+            Err(error) => match Manifest::read(&directory.join(COPY)) {
+                Ok(copy) if !copy.plugins.is_empty() => (copy, Condition::Copied(error)),
+                _ => (Manifest::empty(), Condition::Lost(error)),
+            },
         };
-        Ok(Self { directory: directory.to_owned(), is_asked_for, manifest })
+        Ok(Self { directory: directory.to_owned(), is_asked_for, manifest, condition })
     }
 
-    pub(super) fn directory(&self) -> &Path {
-        &self.directory
+    /// What was wrong with it, for people.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match &self.condition {
+            Condition::Whole => None,
+            Condition::Copied(error) => Some(format!("{error}; its copy, {COPY}, stands in for it")),
+            Condition::Lost(error) => {
+                Some(format!("{error}, and so is its copy: plugins that were uploaded are missing, upload them again"))
+            }
+        }
+    }
+
+    /// Puts a damaged manifest aside and writes it anew, and removes components that no manifest names: those of uploads that
+    /// a crash has cut off. Only for the process that serves. Answers what it did, for people.
+    pub(super) fn tidy(&mut self) -> Vec<String> {
+        let mut done = Vec::new();
+        if !matches!(self.condition, Condition::Whole) {
+            done.push(format!("the damaged manifest: {}", file::put_aside(&self.directory.join(MANIFEST))));
+        }
+        if matches!(self.condition, Condition::Copied(_)) {
+            done.extend(self.write_manifest(&self.manifest).err().map(|error| error.to_string()));
+        }
+        // Whose components they are is to be found out while nobody knows what the manifest said.
+        if !matches!(self.condition, Condition::Lost(_)) {
+            for orphan in self.orphans() {
+                if fs::remove_file(&orphan).is_ok() {
+                    done.push(format!("{} belonged to no plugin, and is removed", orphan.display()));
+                }
+            }
+        }
+        done
+    }
+
+    fn orphans(&self) -> Vec<PathBuf> {
+        let named = self.manifest.digests();
+        let is_orphan = |path: &PathBuf| {
+            let digest = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            path.extension().is_some_and(|ending| ending == "wasm") && is_digest(digest) && !named.contains(digest)
+        };
+        // There is no directory before the first upload.
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(is_orphan).collect()
     }
 
     pub(super) fn plugins(&self) -> &BTreeMap<String, Kept> {
@@ -115,14 +167,45 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Writes a component, unless it is there already.
-    pub(super) fn write(directory: &Path, digest: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    /// Writes a component, and says what is kept under a name from now on. Nothing has changed when it fails.
+    pub(super) fn add(
+        &mut self,
+        component: (&str, &[u8]),
+        name: &str,
+        kept: Kept,
+        judged: Vec<String>,
+    ) -> Result<(), StoreError> {
+        let (digest, bytes) = component;
+        let is_new = Self::write(&self.directory, digest, bytes)?;
+        let done = self.keep(name, Some(kept), judged);
+        if done.is_err() && is_new {
+            // Should that fail, too, the next start removes it.
+            let _ = fs::remove_file(self.directory.join(format!("{digest}.wasm")));
+        }
+        done
+    }
+
+    /// Writes a component. False when it is there already.
+    fn write(directory: &Path, digest: &str, bytes: &[u8]) -> Result<bool, StoreError> {
         if Self::read(directory, digest).is_ok() {
-            return Ok(());
+            return Ok(false);
         }
         let path = directory.join(format!("{digest}.wasm"));
         let written = fs::create_dir_all(directory).and_then(|()| file::replace(&path, bytes));
-        written.map_err(|error| StoreError::Io { path: path.display().to_string(), error })
+        written.map(|()| true).map_err(|error| StoreError::Io { path: path.display().to_string(), error })
+    }
+
+    /// The copy is written last, so that there is always one that is whole.
+    fn write_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let path = self.directory.join(MANIFEST);
+        let io = |error| StoreError::Io { path: path.display().to_string(), error };
+        let text = serde_json::to_vec_pretty(manifest).map_err(|error| io(error.into()))?;
+        fs::create_dir_all(&self.directory).map_err(io)?;
+        file::replace(&path, &text).map_err(io)?;
+        if let Err(error) = file::replace(&self.directory.join(COPY), &text) {
+            tracing::warn!("the plugin store's {COPY} could not be written: {error}");
+        }
+        Ok(())
     }
 
     /// Says what is kept under a name from now on; components that nothing names any more are removed. Nothing has changed
@@ -135,11 +218,7 @@ impl Store {
         };
         let digests = manifest.digests();
         manifest.judged = judged.into_iter().filter(|key| digests.iter().any(|digest| key.contains(*digest))).collect();
-        let path = self.directory.join(MANIFEST);
-        let io = |error| StoreError::Io { path: path.display().to_string(), error };
-        let text = serde_json::to_vec_pretty(&manifest).map_err(|error| io(error.into()))?;
-        fs::create_dir_all(&self.directory).map_err(io)?;
-        file::replace(&path, &text).map_err(io)?;
+        self.write_manifest(&manifest)?;
         let gone: Vec<String> = {
             let before = self.manifest.digests();
             let digests = manifest.digests();
@@ -155,6 +234,20 @@ impl Store {
 }
 
 impl Manifest {
+    fn empty() -> Self {
+        Self { format: FORMAT, ..Self::default() }
+    }
+
+    fn read(path: &Path) -> Result<Self, StoreError> {
+        let text = match read_bounded(path, MAX_MANIFEST_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::empty()),
+            text => text.map_err(|error| StoreError::Io { path: path.display().to_string(), error })?,
+        };
+        let manifest: Result<Self, String> = serde_json::from_slice(&text).map_err(|error| error.to_string());
+        let checked = manifest.and_then(Self::checked);
+        checked.map_err(|why| StoreError::Damaged { path: path.display().to_string(), why })
+    }
+
     fn digests(&self) -> BTreeSet<&str> {
         self.plugins.values().flat_map(|kept| &kept.versions).map(|version| version.digest.as_str()).collect()
     }
@@ -167,14 +260,15 @@ impl Manifest {
         if let Some(name) = self.plugins.keys().find(|name| !Plugin::is_name(name)) {
             return Err(format!("{name:?} is no name of a plugin"));
         }
-        let is_digest = |digest: &&str| {
-            digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        };
         if let Some(digest) = self.digests().into_iter().find(|digest| !is_digest(digest)) {
             return Err(format!("{digest:?} is no digest"));
         }
         Ok(self)
     }
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 #[cfg(test)]
@@ -220,7 +314,7 @@ mod tests {
         assert!(Store::read(&directory, &a.digest).is_err());
         assert_eq!(Store::read(&directory, &b.digest).expect("still there"), b"b");
         store.keep("mine", None, Vec::new()).expect("kept");
-        assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 1, "only the manifest");
+        assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 2, "only the manifest and its copy");
         fs::remove_dir_all(&directory).expect("cleaned up");
     }
 
@@ -242,8 +336,45 @@ mod tests {
             r#"{"format":1,"plugins":{},"more":1}"#,
         ] {
             fs::write(directory.join(MANIFEST), manifest).expect("a manifest");
-            assert!(matches!(Store::open(&directory, false), Err(StoreError::Damaged { .. })), "{manifest}");
+            let mut store = Store::open(&directory, false).expect("a store all the same");
+            assert!(store.trouble().is_some_and(|trouble| trouble.contains("so is its copy")), "{manifest}");
+            store.tidy();
+            assert_eq!(fs::read_to_string(directory.join("manifest.json.damaged")).expect("aside"), manifest);
+            assert!(Store::read(&directory, &version.digest).is_ok(), "whose it is may be found out");
         }
+        fs::remove_dir_all(&directory).expect("cleaned up");
+    }
+
+    #[test]
+    fn the_copy_stands_in_for_a_damaged_manifest_and_orphans_go() {
+        let directory = directory("copy");
+        let (a, orphan) = (version(b"a"), version(b"orphan"));
+        let mut store = Store::open(&directory, false).expect("a new one");
+        let kept = Kept { live: Some(a.digest.clone()), over_file: None, versions: vec![a.clone()] };
+        store.add((&a.digest, b"a"), "mine", kept, Vec::new()).expect("kept");
+        Store::write(&directory, &orphan.digest, b"orphan").expect("written");
+        fs::write(directory.join("notes.wasm"), "not ours").expect("written");
+        fs::write(directory.join(MANIFEST), "{").expect("damaged");
+        let mut store = Store::open(&directory, false).expect("a store all the same");
+        assert!(store.keeps_live("mine", &a.digest) && store.trouble().is_some());
+        assert_eq!(store.tidy().len(), 2);
+        let store = Store::open(&directory, false).expect("the same");
+        assert!(store.keeps_live("mine", &a.digest) && store.trouble().is_none());
+        assert!(Store::read(&directory, &orphan.digest).is_err() && directory.join("notes.wasm").exists());
+        fs::remove_dir_all(&directory).expect("cleaned up");
+    }
+
+    #[test]
+    fn what_cannot_be_kept_leaves_no_component() {
+        let directory = directory("refused");
+        let mut store = Store::open(&directory, true).expect("a new one");
+        // Nothing can take its place.
+        fs::create_dir_all(directory.join(MANIFEST)).expect("a directory");
+        let a = version(b"a");
+        let kept = Kept { live: Some(a.digest.clone()), over_file: None, versions: vec![a.clone()] };
+        assert!(store.add((&a.digest, b"a"), "mine", kept, Vec::new()).is_err());
+        assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 1);
+        assert!(!store.keeps_live("mine", &a.digest));
         fs::remove_dir_all(&directory).expect("cleaned up");
     }
 }

@@ -8,6 +8,7 @@ use super::store::KeptVersion;
 use super::version::is_version;
 use crate::config::Conformance;
 use crate::control::beside::beside;
+use crate::control::report::PluginReport;
 use crate::control::state::Control;
 use crate::plugin::{Plugin, PolicyConfig, Source};
 
@@ -44,6 +45,19 @@ impl Control {
             return self.go_live(&upload, looked_at).await;
         }
         Err(PluginError::Busy)
+    }
+
+    /// Looks at a version as [`Self::load_plugin`] does, and changes nothing. Answers how the plugin would be.
+    pub async fn dry_run_plugin(self: &Arc<Self>, upload: Upload) -> Result<PluginReport, PluginError> {
+        if !Plugin::is_name(&upload.name) {
+            return Err(PluginError::BadName);
+        }
+        let control = self.clone();
+        let looking = beside("looking at the plugin", move || control.look_at_upload(&upload));
+        let LookedAt { mut entry, plugin, judgement, .. } = looking.await??;
+        entry.put(plugin.clone());
+        entry.judgement = Some(Arc::new(judgement));
+        Ok(self.plugin_report(&plugin.name, &entry))
     }
 
     /// Everything that takes long about an upload. Nothing is changed.

@@ -31,6 +31,31 @@ impl Earlier {
         }
     }
 
+    pub(super) fn is_upload(&self) -> bool {
+        match self {
+            Self::BuiltIn(_) => false,
+            Self::Loaded(plugin) => plugin.source == Source::Upload,
+            Self::Stored(_) => true,
+        }
+    }
+
+    pub(in crate::control) fn digest(&self) -> String {
+        match self {
+            Self::BuiltIn(bytes) => Plugin::digest_of(bytes),
+            Self::Loaded(plugin) => plugin.digest.clone(),
+            Self::Stored(stored) => stored.version.digest.clone(),
+        }
+    }
+
+    /// Where it came from: `built-in`, `upload`, or a path.
+    pub(in crate::control) fn source(&self) -> String {
+        match self {
+            Self::BuiltIn(_) => Source::BuiltIn.to_string(),
+            Self::Loaded(plugin) => plugin.source.to_string(),
+            Self::Stored(_) => Source::Upload.to_string(),
+        }
+    }
+
     pub(super) fn is(&self, wanted: &str) -> bool {
         match self {
             Self::BuiltIn(bytes) => wanted == "builtin" || Plugin::digest_of(bytes) == wanted,
@@ -39,7 +64,7 @@ impl Earlier {
         }
     }
 
-    pub(super) fn load(self, loader: &Loader, name: &str) -> Result<Arc<Plugin>, PluginError> {
+    pub(in crate::control) fn load(self, loader: &Loader, name: &str) -> Result<Arc<Plugin>, PluginError> {
         match self {
             Self::BuiltIn(bytes) => Ok(loader.built_in(name, bytes)?),
             Self::Loaded(plugin) => Ok(plugin),

@@ -38,6 +38,7 @@ impl Control {
             state.clusters = prepared.wanted.clusters;
             (number, installs, gives_way)
         };
+        self.services.limit_tables(prepared.wanted.config.plugin_table_bytes);
         self.install_on_workers(installs).await?;
         if gives_way {
             self.close_given_way();

@@ -1,9 +1,9 @@
 use std::time::{Duration, SystemTime};
 
-use super::desired::Version;
-use super::membership::{ClusterState, HealthState, Member, SourceReport};
-use super::plugins::{Earlier, Judgement, PluginEntry};
-use super::state::Control;
+use crate::control::desired::Version;
+use crate::control::membership::{ClusterState, HealthState, Member, SourceReport};
+use crate::control::plugins::PluginEntry;
+use crate::control::state::Control;
 use crate::plugin::BreakerState;
 use crate::snapshot::{Availability, LoadReport};
 
@@ -90,29 +90,6 @@ pub struct EndpointReport {
 }
 
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
-pub struct PluginReport {
-    pub name: String,
-    pub version: String,
-    pub summary: String,
-    /// SHA-256 of the component.
-    pub digest: String,
-    pub size_bytes: usize,
-    /// `built-in`, `upload`, or the file's path.
-    pub source: String,
-    pub roles: Vec<String>,
-    pub imports: Vec<String>,
-    pub state: BreakerState,
-    /// Where the configuration uses it: `cluster api: balancer`.
-    pub used_by: Vec<String>,
-    /// Versions that a rollback can go back to, newest first.
-    pub earlier: Vec<String>,
-    /// Whether the live version is there after a restart.
-    pub kept: bool,
-    /// What came of looking at the live version when it was uploaded.
-    pub judgement: Option<Judgement>,
-}
-
-#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct ConfigVersion {
     pub version: u64,
     pub origin: String,
@@ -172,31 +149,6 @@ impl Control {
 
     pub fn cluster(&self, name: &str) -> Option<ClusterReport> {
         self.lock().clusters.get(name).map(cluster_report)
-    }
-
-    pub fn plugins(&self) -> Vec<PluginReport> {
-        let state = self.lock();
-        let now_ms = self.services.now_ms();
-        let report = |name: &str, entry: &PluginEntry| {
-            let live = entry.live.as_ref();
-            let used_by = state.uses.data.get(name).into_iter().chain(state.uses.control.get(name)).flatten();
-            PluginReport {
-                name: name.to_owned(),
-                version: live.map(|live| live.version.clone()).unwrap_or_default(),
-                summary: live.map(|live| live.summary.clone()).unwrap_or_default(),
-                digest: live.map(|live| live.digest.clone()).unwrap_or_default(),
-                size_bytes: live.map_or(0, |live| live.size_bytes),
-                source: live.map_or_else(|| "built-in".to_owned(), |live| live.source.to_string()),
-                roles: live.map(|live| live.roles.iter().map(ToString::to_string).collect()).unwrap_or_default(),
-                imports: live.map(|live| live.imports.clone()).unwrap_or_default(),
-                state: live.map_or(BreakerState::Healthy, |live| live.breaker.state(now_ms)),
-                used_by: used_by.map(|policy| format!("{} {}", policy.role, policy.scope)).collect(),
-                earlier: entry.earlier.iter().rev().map(Earlier::version).collect(),
-                kept: self.is_kept(name, entry),
-                judgement: entry.judgement.as_deref().cloned(),
-            }
-        };
-        state.plugins.iter().map(|(name, entry)| report(name, entry)).collect()
     }
 
     /// Metrics for Prometheus. A quarantine ends by itself or by another version, so it is looked up when it is asked for.
