@@ -37,6 +37,12 @@ fn quickstart_balances_two_to_one_and_answers_by_itself() {
     assert_eq!(get(web, "/ping").text(), "pong\n");
     let moved = get(web, "/old");
     assert_eq!((moved.status, moved.header("location")), (301, Some("/new")));
+    let three = Endpoint::named("three");
+    let added = format!("{{\"id\": \"three\", \"address\": \"{}\"}}", three.address());
+    assert_eq!(proxy.admin("POST", "/v1/clusters/app/endpoints", Some(added.as_bytes())).status, 201);
+    wait_for("the third", || (get(web, "/").text() == "three").then_some(()));
+    proxy.admin_json("DELETE", "/v1/clusters/app/endpoints/three", None);
+    wait_for("the third to go", || (0..10).all(|_| get(web, "/").text() != "three").then_some(()));
     drop(two);
     wait_for("the probes to find out", || {
         let report = proxy.admin_json("GET", "/v1/clusters/app", None);

@@ -49,7 +49,7 @@ pub(super) fn router(control: Arc<Control>, token: Token, hosts: Option<Hosts>) 
         .routes(routes!(roll_back_config))
         .routes(routes!(clusters))
         .routes(routes!(cluster))
-        .routes(routes!(add_endpoint))
+        .routes(routes!(endpoints, add_endpoint))
         .routes(routes!(patch_endpoint, remove_endpoint))
         .routes(routes!(plugins))
         .routes(routes!(plugin, put_plugin, remove_plugin))
@@ -212,8 +212,20 @@ async fn clusters(State(control): Shared) -> Json<Vec<ClusterReport>> {
     (status = 200, body = ClusterReport), (status = 404, body = ErrorBody)
 ))]
 async fn cluster(State(control): Shared, Path(name): Path<String>) -> Result<Json<ClusterReport>, ApiError> {
-    let found = control.cluster(&name);
-    found.map(Json).ok_or_else(|| ApiError::not_found(format!("no cluster of the name `{name}`")))
+    control.cluster(&name).map(Json).ok_or_else(|| no_cluster(&name))
+}
+
+fn no_cluster(name: &str) -> ApiError {
+    ApiError::not_found(format!("no cluster of the name `{name}`"))
+}
+
+/// The endpoints of a cluster, from all its sources.
+#[utoipa::path(get, path = "/v1/clusters/{cluster}/endpoints", params(("cluster" = String, Path)), responses(
+    (status = 200, body = Vec<EndpointReport>), (status = 404, body = ErrorBody)
+))]
+async fn endpoints(State(control): Shared, Path(name): Path<String>) -> Result<Json<Vec<EndpointReport>>, ApiError> {
+    let found = control.cluster(&name).ok_or_else(|| no_cluster(&name))?;
+    Ok(Json(found.endpoints))
 }
 
 /// An endpoint as it stands in a cluster of the configuration. Just its address, as text, will do as well.

@@ -45,7 +45,7 @@ pub struct Control {
     /// Changes of configuration and plugins, which take time, come one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Amendments of membership that outlive the process. They come one after the other.
-    pub(super) kept: tokio::sync::Mutex<KeptAmendments>,
+    pub(super) kept_amendments: tokio::sync::Mutex<KeptAmendments>,
     /// Number of the next instance.
     pub(super) instances: AtomicU64,
     /// Endpoints have changed for which a balancer has to prepare.
@@ -86,7 +86,7 @@ impl Control {
             services,
             config_file: None,
             changing: tokio::sync::Mutex::new(()),
-            kept: tokio::sync::Mutex::default(),
+            kept_amendments: tokio::sync::Mutex::default(),
             instances: AtomicU64::new(1),
             unprepared: Arc::default(),
             told: Notify::new(),

@@ -91,7 +91,7 @@ fn a_unix_socket_is_for_its_owner_only_and_goes_with_the_proxy() {
 fn unknown_paths_and_wrong_methods_get_json() {
     let one = Endpoint::named("one");
     let proxy = in_front_of(&[&one], "", "");
-    for path in ["/", "/v1", "/v2/status", "/v1/status/", "/v1/clusters/app/endpoints", "/v1/clusters/a%2Fb/c"] {
+    for path in ["/", "/v1", "/v2/status", "/v1/status/", "/v1/clusters/app/members", "/v1/clusters/a%2Fb/c"] {
         let response = proxy.admin("GET", path, None);
         assert_eq!(response.status, 404, "{path}");
         assert_eq!(json(&response)["code"], "not_found", "{path}");

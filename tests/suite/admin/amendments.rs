@@ -1,6 +1,7 @@
 //! Endpoints that come and go by the admin API.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use plimsoll_tests::{Connection, Endpoint, Gate, Proxy, Signal, get, read_request, wait_for};
 use serde_json::{Value, json};
@@ -75,23 +76,30 @@ fn served_by(proxy: &Proxy) -> Vec<String> {
     names
 }
 
+/// Waits until these answer, and no others. The workers hear of a change a moment after the API has answered.
+fn is_served_by(proxy: &Proxy, names: &[&str]) {
+    wait_for(&format!("{names:?} to serve"), || (served_by(proxy) == names).then_some(()));
+    assert_eq!(served_by(proxy), names);
+}
+
 #[test]
 fn an_added_endpoint_serves_and_a_removed_one_gets_nothing_new() {
     let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
     let proxy = in_front_of(&[&one], "", "balancer: { plugin: round-robin }, max_connections: 9");
     let added = add(&proxy, "", json!({ "address": two.address(), "id": "second", "weight": 2, "zone": "b" }));
     assert_eq!((&added["id"], &added["persisted"]), (&json!("second"), &json!(false)));
-    // The workers know it when the answer is there.
-    assert_eq!(served_by(&proxy), ["one", "two"]);
+    is_served_by(&proxy, &["one", "two"]);
     let expected = [(one.address().to_string(), "configuration".to_owned()), ("second".to_owned(), "api".to_owned())];
     assert_eq!(known(&proxy), expected);
     let report = report(&proxy);
+    assert_eq!(proxy.admin_json("GET", ENDPOINTS, None)[1]["id"], "second");
     let second = &report["endpoints"][1];
     assert_eq!((&second["weight"], &second["max_connections"]), (&json!(2), &json!(9)), "{second}");
     assert_eq!(report["sources"], json!([{ "source": "api", "endpoints": 1, "error": null }]));
     remove(&proxy, "second", "");
+    is_served_by(&proxy, &["one"]);
     let before = two.requests().len();
-    assert_eq!(served_by(&proxy), ["one"]);
+    is_served_by(&proxy, &["one"]);
     assert_eq!(two.requests().len(), before);
     assert_eq!(proxy.admin_json("GET", "/v1/config/versions", None).as_array().map(Vec::len), Some(1), "no reload");
 }
@@ -106,7 +114,8 @@ fn an_address_alone_will_do_and_a_name_is_looked_up() {
     // Nobody listens on the other address of localhost.
     wait_for("the name to serve", || served_by(&proxy).contains(&"two".to_owned()).then_some(()));
     remove(&proxy, &name, "");
-    assert_eq!((known(&proxy).len(), served_by(&proxy)), (1, vec!["one".to_owned()]));
+    is_served_by(&proxy, &["one"]);
+    assert_eq!(known(&proxy).len(), 1);
 }
 
 #[test]
@@ -128,12 +137,58 @@ fn requests_under_way_at_a_removed_endpoint_finish() {
     gate.wait_for_arrivals(1);
     add(&proxy, "", json!(other.address()));
     remove(&proxy, slow.address(), "");
-    assert_eq!(served_by(&proxy), ["other"]);
+    is_served_by(&proxy, &["other"]);
     assert_eq!(report(&proxy)["removed"], json!([slow.address()]));
     gate.open();
     let response = client.response().expect("an answer");
     assert_eq!((response.status, response.text().as_str()), (200, "slow"));
     assert_eq!(proxy.metric("plimsoll_requests_total{cluster=\"app\",class=\"5xx\"}"), 0.0);
+}
+
+#[test]
+fn no_request_fails_while_endpoints_come_and_go() {
+    let [one, two, three] = ["one", "two", "three"].map(Endpoint::named);
+    let proxy = in_front_of(&[&one, &two], "", "balancer: { plugin: round-robin }");
+    let web = proxy.address("web");
+    let enough = AtomicBool::new(false);
+    let client = || {
+        let mut connection = Connection::open(web);
+        while !enough.load(Ordering::Relaxed) {
+            connection.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+            let response = connection.response().expect("an answer on the same connection");
+            assert_eq!(response.status, 200, "{}", response.text());
+        }
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(client)).collect();
+        for _ in 0..20 {
+            add(&proxy, "", json!(three.address()));
+            let before = three.requests().len();
+            wait_for("traffic at the third", || (three.requests().len() > before).then_some(()));
+            remove(&proxy, three.address(), "");
+            remove(&proxy, one.address(), "");
+            add(&proxy, "", json!(one.address()));
+        }
+        enough.store(true, Ordering::Relaxed);
+        clients.into_iter().for_each(|client| client.join().expect("no request failed"));
+    });
+}
+
+#[test]
+fn an_added_endpoint_serves_once_probes_speak_for_it() {
+    let [one, two] = ["one", "two"].map(Endpoint::named);
+    let ill = Endpoint::answering("HTTP/1.1 500 Ill\r\ncontent-length: 3\r\n\r\nill");
+    let health = "health: { evaluator: { plugin: thresholds, config: { initial: 1 } }, probe: { plugin: http, interval: 50ms } }";
+    let proxy = in_front_of(&[&one], "", &format!("balancer: {{ plugin: round-robin }}, {health}"));
+    wait_for("the first", || (get(proxy.address("web"), "/").text() == "one").then_some(()));
+    add(&proxy, "", json!({ "id": "ill", "address": ill.address() }));
+    add(&proxy, "", json!({ "id": "two", "address": two.address() }));
+    is_served_by(&proxy, &["one", "two"]);
+    let report = report(&proxy);
+    assert_eq!(
+        (&report["endpoints"][1]["id"], &report["endpoints"][1]["availability"]),
+        (&json!("ill"), &json!("unavailable"))
+    );
 }
 
 #[test]
@@ -147,10 +202,10 @@ fn what_is_persisted_is_so_after_a_restart_and_the_rest_is_not() {
     add(&proxy, "", json!(four.address()));
     remove(&proxy, one.address(), "?persist=true");
     remove(&proxy, two.address(), "");
-    assert_eq!(served_by(&proxy), ["four", "three"]);
+    is_served_by(&proxy, &["four", "three"]);
     drop(proxy);
     let proxy = Proxy::start(PLIMSOLL, &config);
-    assert_eq!(served_by(&proxy), ["three", "two"]);
+    is_served_by(&proxy, &["three", "two"]);
     assert_eq!(report(&proxy)["endpoints"][1]["weight"], 3);
     assert_eq!(report(&proxy)["removed"], json!([one.address()]));
     // The one that was removed comes back when it is added as it was.
@@ -158,7 +213,7 @@ fn what_is_persisted_is_so_after_a_restart_and_the_rest_is_not() {
     remove(&proxy, three.address(), "?persist=true");
     drop(proxy);
     let proxy = Proxy::start(PLIMSOLL, &config);
-    assert_eq!(served_by(&proxy), ["one", "two"]);
+    is_served_by(&proxy, &["one", "two"]);
     assert!(known(&proxy).iter().all(|(_, source)| source == "configuration"));
 }
 
@@ -177,7 +232,7 @@ fn what_was_changed_outlives_a_reload_until_the_configuration_takes_it_over() {
     add(&proxy, "?persist=true", json!(three.address()));
     remove(&proxy, one.address(), "?persist=true");
     reload(&directory.config(&[&one, &two]).replace("workers: 1", "workers: 1\nshutdown: { grace: 1s }"));
-    assert_eq!(served_by(&proxy), ["three", "two"]);
+    is_served_by(&proxy, &["three", "two"]);
     // From now on the file says who is there.
     reload(&directory.config(&[&two, &three]));
     assert!(known(&proxy).iter().all(|(_, source)| source == "configuration"), "{:?}", known(&proxy));
@@ -186,7 +241,7 @@ fn what_was_changed_outlives_a_reload_until_the_configuration_takes_it_over() {
         (kept["clusters"] == json!({})).then_some(())
     });
     reload(&directory.config(&[&one]));
-    assert_eq!(served_by(&proxy), ["one"]);
+    is_served_by(&proxy, &["one"]);
 }
 
 #[test]
@@ -260,5 +315,33 @@ fn a_damaged_file_is_put_aside_and_the_proxy_starts() {
     proxy.wait_for_log("endpoints.json is damaged", "kept as");
     assert_eq!(std::fs::read(directory.0.join("endpoints.json.damaged")).expect("it is aside"), b"{ \"format\": 1,");
     add(&proxy, "?persist=true", json!(two.address()));
-    assert_eq!(served_by(&proxy), ["one", "two"]);
+    is_served_by(&proxy, &["one", "two"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_and_not_written_over() {
+    let directory = Directory::named("unreadable");
+    // Even root cannot read this.
+    std::fs::create_dir(directory.file()).expect("a directory in the place of the file");
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = Proxy::start(PLIMSOLL, &directory.config(&[&one]));
+    proxy.wait_for_log("endpoints that were kept there are missing", "reading");
+    let refused =
+        proxy.admin("POST", &format!("{ENDPOINTS}?persist=true"), Some(json!(two.address()).to_string().as_bytes()));
+    assert_eq!((refused.status, json(&refused)["code"].as_str()), (409, Some("not_kept")));
+    assert!(directory.file().is_dir());
+    add(&proxy, "", json!(two.address()));
+    is_served_by(&proxy, &["one", "two"]);
+}
+
+#[test]
+fn the_directory_of_the_file_is_made_with_the_first_that_is_kept() {
+    let directory = Directory::named("made");
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let file = directory.0.join("state/of/endpoints.json");
+    let config = directory.config(&[&one]).replace(&format!("{:?}", directory.file()), &format!("{file:?}"));
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    add(&proxy, "?persist=true", json!(two.address()));
+    drop(proxy);
+    assert_eq!(served_by(&Proxy::start(PLIMSOLL, &config)), ["one", "two"]);
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::in_front_of;
 
 /// What the API has. A route that comes or goes is entered here as well, so that nobody changes the API by accident.
-const OPERATIONS: [&str; 20] = [
+const OPERATIONS: [&str; 21] = [
     "DELETE /v1/clusters/{cluster}/endpoints/{endpoint}",
     "DELETE /v1/plugins/{name}",
     "GET /healthz",
@@ -16,6 +16,7 @@ const OPERATIONS: [&str; 20] = [
     "GET /readyz",
     "GET /v1/clusters",
     "GET /v1/clusters/{cluster}",
+    "GET /v1/clusters/{cluster}/endpoints",
     "GET /v1/config",
     "GET /v1/config/versions",
     "GET /v1/openapi.json",
@@ -135,6 +136,7 @@ fn answers_to_what_is_not_there_are_as_it_says() {
     let operations = document.operations();
     for (name, path, body, status) in [
         ("GET /v1/clusters/{cluster}", "/v1/clusters/none", None, 404),
+        ("GET /v1/clusters/{cluster}/endpoints", "/v1/clusters/none/endpoints", None, 404),
         ("PATCH /v1/clusters/{cluster}/endpoints/{endpoint}", "/v1/clusters/none/endpoints/x", Some("{}"), 404),
         ("PATCH /v1/clusters/{cluster}/endpoints/{endpoint}", "/v1/clusters/app/endpoints/x", Some("{}"), 404),
         ("PATCH /v1/clusters/{cluster}/endpoints/{endpoint}", "/v1/clusters/app/endpoints/x", Some("{"), 400),

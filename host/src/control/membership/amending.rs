@@ -27,12 +27,12 @@ impl Control {
         let opened = KeptAmendments::open(path);
         self.lock().membership.amend(|live| live.clone_from(opened.amendments()));
         // Nothing else runs yet, so nobody has it.
-        if let Ok(mut kept) = self.kept.try_lock() {
+        if let Ok(mut kept) = self.kept_amendments.try_lock() {
             *kept = opened;
         }
     }
 
-    /// Adds an endpoint to a cluster, and answers when the workers know it. With `persist` it is there after a restart.
+    /// Adds an endpoint to a cluster, and answers when the workers have been told. With `persist` it is there after a restart.
     pub async fn add_endpoint(
         self: &Arc<Self>,
         cluster: &str,
@@ -53,7 +53,7 @@ impl Control {
         Ok(EndpointChange { id: given.id().to_owned(), persisted: persist, generation })
     }
 
-    /// Removes an endpoint from a cluster, and answers when the workers know it. Requests under way there finish, as after a
+    /// Removes an endpoint from a cluster, and answers when the workers have been told. Requests under way there finish, as after a
     /// reload. With `persist` it is gone after a restart, too.
     pub async fn remove_endpoint(
         self: &Arc<Self>,
@@ -77,7 +77,7 @@ impl Control {
         change: impl Fn(&mut Amendments, &Cluster),
     ) -> Result<u64, AmendError> {
         // One change after the other, so that none is judged by what another is about to change.
-        let mut kept = self.kept.lock().await;
+        let mut kept = self.kept_amendments.lock().await;
         let config = {
             let state = self.lock();
             let known = state.clusters.get(cluster).ok_or_else(|| AmendError::UnknownCluster(cluster.to_owned()))?;
@@ -100,7 +100,7 @@ impl Control {
 
     /// Forgets amendments that the configuration which has gone live makes needless, also in the file.
     pub(in crate::control) async fn settle_amendments(&self, config: &Config) {
-        let mut kept = self.kept.lock().await;
+        let mut kept = self.kept_amendments.lock().await;
         self.lock().membership.amend(|live| live.settle(config));
         let mut amendments = kept.amendments().clone();
         if amendments.settle(config)

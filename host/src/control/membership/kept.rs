@@ -1,3 +1,4 @@
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::amendments::Amendments;
@@ -16,9 +17,22 @@ pub(in crate::control) struct KeptAmendments {
 }
 
 impl KeptAmendments {
-    /// What a file keeps. One that cannot be used is told and put aside.
+    /// What a file keeps. One that is damaged is told and put aside; one that cannot be read is told, and not written either.
     pub(super) fn open(path: &Path) -> Self {
-        Self { path: Some(path.to_owned()), amendments: read(path) }
+        let shown = path.display();
+        let amendments = match file::read_bounded(path, FILE_BYTES) {
+            Ok(text) => Amendments::from_json(&text).unwrap_or_else(|error| {
+                let aside = file::put_aside(path);
+                tracing::error!("{shown} is damaged, endpoints that were kept there are missing; {aside}: {error}");
+                Amendments::default()
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Amendments::default(),
+            Err(error) => {
+                tracing::error!("reading {shown} failed, endpoints that were kept there are missing: {error}");
+                return Self::default();
+            }
+        };
+        Self { path: Some(path.to_owned()), amendments }
     }
 
     pub(super) fn amendments(&self) -> &Amendments {
@@ -30,7 +44,7 @@ impl KeptAmendments {
         let path = self.path.clone().ok_or(AmendError::NotKept)?;
         let text = format!("{:#}\n", amendments.to_json());
         let shown = path.display().to_string();
-        let written = beside("writing the amendments", move || file::replace(&path, text.as_bytes())).await?;
+        let written = beside("writing the amendments", move || write(&path, &text)).await?;
         written.map_err(|error| AmendError::Save { path: shown, error })?;
         self.amendments = amendments;
         Ok(())
@@ -57,29 +71,23 @@ pub enum AmendError {
     )]
     Discovered { id: String, origin: String },
     #[error(
-        "there is no file to keep it in: start the proxy with a configuration file, or say with `endpoints_file` where; \
-         without `persist=true` it holds until the next start"
+        "there is no file to keep it in, or it could not be read when the proxy started: start it with a configuration file, or \
+         say with `endpoints_file` where; without `persist=true` it holds until the next start"
     )]
     NotKept,
     #[error("keeping it in {path} failed, so nothing has changed: {error}")]
-    Save { path: String, error: std::io::Error },
+    Save { path: String, error: io::Error },
     #[error("{0}")]
     Panicked(#[from] Panicked),
 }
 
-fn read(path: &Path) -> Amendments {
-    let shown = path.display();
-    let text = match file::read_bounded(path, FILE_BYTES) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Amendments::default(),
-        Err(error) => {
-            tracing::error!("reading {shown} failed, endpoints that were kept there are missing: {error}");
-            return Amendments::default();
-        }
-    };
-    Amendments::from_json(&text).unwrap_or_else(|error| {
-        let aside = file::put_aside(path);
-        tracing::error!("{shown} is damaged, endpoints that were kept there are missing; {aside}: {error}");
-        Amendments::default()
-    })
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if text.len() as u64 > FILE_BYTES {
+        // It could not be read again.
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it would have more than {FILE_BYTES} bytes")));
+    }
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    file::replace(path, text.as_bytes())
 }
