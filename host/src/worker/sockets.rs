@@ -53,17 +53,24 @@ impl Sockets {
     }
 
     /// Goes over to those that a configuration names. What is `left` of others does what can still be done without losing a
-    /// connection.
-    pub(super) fn go_over_to(&mut self, live: HashMap<SocketKey, Accepting>, left: HashMap<SocketKey, Accepting>) {
+    /// connection. True when some have ended.
+    pub(super) fn go_over_to(
+        &mut self,
+        live: HashMap<SocketKey, Accepting>,
+        left: HashMap<SocketKey, Accepting>,
+    ) -> bool {
         self.live = live;
         let named: Vec<SocketKey> = self.live.keys().cloned().collect();
+        let mut some_ended = false;
         for (key, accepting) in left {
             if self.finds_use_for(&accepting, key.afterlife(&named)) {
                 self.spare.insert(key, accepting);
             } else {
                 accepting.acceptor.retire();
+                some_ended = true;
             }
         }
+        some_ended
     }
 
     /// False when nothing is left for the socket to do.

@@ -55,8 +55,9 @@ impl State {
         let mut before = self.sockets.take();
         let listeners = install.listeners.into_iter();
         let live = listeners.filter_map(|listener| self.listener(listener, &clusters, &mut before)).collect();
-        self.sockets.go_over_to(live, before);
-        self.open.drain_orphans();
+        if self.sockets.go_over_to(live, before) {
+            self.open.drain_orphans();
+        }
         self.instances.retain(|number, _| used.contains(number));
     }
 
