@@ -208,7 +208,7 @@ impl Default for PluginLimits {
 pub(super) struct PluginUse {
     /// Name of a built-in plugin, or of one under `plugins`.
     pub(super) plugin: String,
-    /// What the plugin is configured with; see its README, or `GET /v1/plugins`.
+    /// What the plugin is configured with; see its README, or `GET /v1/plugins/{name}`.
     #[serde(default)]
     pub(super) config: Value,
 }

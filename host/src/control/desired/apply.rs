@@ -49,7 +49,8 @@ impl Control {
     /// Reads the configuration's file again and makes it live.
     pub async fn reload(self: &Arc<Self>) -> Result<u64, ApplyError> {
         let Some(path) = &self.config_file else {
-            let config = self.config().ok_or(ApplyError::WorkerGone)?;
+            // Before anything is live there is nothing that could be so again.
+            let Some(config) = self.config() else { return Ok(0) };
             return self.apply((*config).clone(), "reload").await;
         };
         let config = config::load(path).map_err(ApplyError::from).inspect_err(|error| self.refused("file", error))?;
