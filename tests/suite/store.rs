@@ -140,6 +140,11 @@ fn a_damaged_component_is_told_and_stops_only_who_needs_it() {
     std::fs::write(&file, bytes).expect("damaged");
     let proxy = Proxy::start(PLIMSOLL, &unused);
     proxy.wait_for_log("its bytes are not those of its digest", "plugin=");
+    let known = proxy.admin_json("GET", "/v1/plugins/mine", None);
+    assert_eq!(
+        (&known["versions"][0]["digest"], &known["plugin"]["roles"]),
+        (&loaded["digest"], &serde_json::json!([]))
+    );
     assert_eq!(served_by(&proxy), ["a", "b"]);
     let refused = proxy.admin("PUT", "/v1/config", Some(config(None, &endpoints, "mine").as_bytes()));
     assert!(refused.status == 422 && refused.text().contains("damaged"), "{}", refused.text());

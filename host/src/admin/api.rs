@@ -337,9 +337,7 @@ struct PutPlugin {
 
 /// One plugin: its versions, what it is configured with, where it is used, and what went wrong with it.
 #[utoipa::path(get, path = "/v1/plugins/{name}", params(("name" = String, Path)), responses(
-    (status = 200, body = PluginDetail), (status = 404, body = ErrorBody),
-    (status = 422, body = ErrorBody, description = "Its component does not load"),
-    (status = 500, body = ErrorBody)
+    (status = 200, body = PluginDetail), (status = 404, body = ErrorBody), (status = 500, body = ErrorBody)
 ))]
 async fn plugin(State(control): Shared, Path(name): Path<String>) -> Result<Json<PluginDetail>, ApiError> {
     Ok(Json(control.plugin_detail(&name).await?))

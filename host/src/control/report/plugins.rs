@@ -92,13 +92,18 @@ impl Control {
         entry.map(|entry| self.plugin_report(name, &entry))
     }
 
-    /// Everything about a plugin. One that nothing has used yet is compiled for it, and stays unused.
+    /// Everything about a plugin. One that nothing has used yet is compiled for it, and stays unused; of one that does not load,
+    /// only what is kept of it is told.
     pub async fn plugin_detail(self: &Arc<Self>, name: &str) -> Result<PluginDetail, PluginError> {
         let entry = self.lock().plugins.get(name).cloned().ok_or_else(|| PluginError::Unknown(name.to_owned()))?;
         let mut shown = entry.clone();
         if let (None, Some(first)) = (&entry.live, entry.versions().into_iter().next()) {
             let (loader, owned) = (self.loader.clone(), name.to_owned());
-            shown.live = Some(beside("loading the plugin", move || first.load(&loader, &owned)).await??);
+            match beside("loading the plugin", move || first.load(&loader, &owned)).await? {
+                Ok(plugin) => shown.live = Some(plugin),
+                // Its versions are known all the same.
+                Err(error) => tracing::warn!(plugin = name, "only what is kept of the plugin can be told: {error}"),
+            }
         }
         let live = shown.live.as_ref();
         let schemas = live.into_iter().flat_map(|live| &live.config_schemas);
