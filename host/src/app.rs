@@ -12,7 +12,7 @@ use crate::admin;
 use crate::config::{self, Config};
 use crate::control::{ApplyError, Control, Settings};
 use crate::discovery::Watched;
-use crate::plugin::{Engine, Services};
+use crate::plugin::{Engine, Node, Services};
 use crate::telemetry::{AccessLog, Format, LineWriter, Output, Registry};
 use crate::worker::{Spawn, Worker};
 
@@ -79,7 +79,7 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
     drop(outcomes);
     let control = Control::start(Settings {
         engine: Engine::new()?,
-        services: Arc::new(Services::new(&secret(&config), registry)),
+        services: Arc::new(Services::new(&secret(&config), registry).with_node(Node::of_machine(config.workers))),
         workers: workers.iter().map(|worker| worker.commands.clone()).collect(),
         outcomes: heard,
         config_file: file.clone(),

@@ -9,15 +9,15 @@ mod tests {
 
     use super::PLUGINS;
 
-    /// In KiB. All others have 64; what reads many settings and signs has more, and `rules` has an engine for regular
+    /// In KiB. All others have 72; what reads many settings and signs has more, and `rules` has an engine for regular
     /// expressions.
     const LARGER: [(&str, usize); 5] =
-        [("cookie", 81), ("cookie-prefix", 72), ("cookie-rewrite", 70), ("header", 76), ("rules", 198)];
+        [("cookie", 84), ("cookie-prefix", 75), ("cookie-rewrite", 74), ("header", 79), ("rules", 218)];
 
     #[test]
     fn plugins_stay_small() {
         let larger = || LARGER.into_iter();
-        let allowed = |name: &str| larger().find(|(larger, _)| *larger == name).map_or(64, |(_, kib)| kib);
+        let allowed = |name: &str| larger().find(|(larger, _)| *larger == name).map_or(72, |(_, kib)| kib);
         let grown: Vec<String> = PLUGINS
             .iter()
             .filter(|(name, component)| component.len() > allowed(name) * 1024)

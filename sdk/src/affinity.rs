@@ -4,7 +4,9 @@ pub use crate::wit::affinity::{Binding, Edit as HeaderEdit};
 
 use crate::policies::Policies;
 use crate::wit::affinity::Plan;
-use crate::{Attribute, Change, ConfigError, ConfigErrors, Endpoint, Endpoints, Header, JsonSchema, Request, config};
+use crate::{
+    Attribute, Change, ConfigError, ConfigErrors, Duration, Endpoint, Endpoints, Header, JsonSchema, Request, config,
+};
 
 /// Decides which endpoint a client is bound to, and what the client is given to remember it by.
 pub trait Affinity: Sized + 'static {
@@ -26,6 +28,14 @@ pub trait Affinity: Sized + 'static {
     fn rewrites_requests(&self) -> bool {
         false
     }
+
+    /// Interval of [`Self::tick`], 100 ms at the least; none for no ticks. Asked once.
+    fn tick_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Time passed. `now_ms` is monotonic.
+    fn tick(&mut self, _now_ms: u64, _endpoints: &Endpoints) {}
 
     /// The endpoints are now these.
     fn endpoints(&mut self, _endpoints: &Endpoints) {}
@@ -111,6 +121,8 @@ impl<T: Affinity> Exports<T> {
                 attributes: attributes.clone(),
                 response_headers: affinity.response_headers(),
                 rewrites_requests: affinity.rewrites_requests(),
+                tick_ms: affinity.tick_interval().map(Duration::as_tick_ms),
+                more: Vec::new(),
             };
             self.policies.insert(policy, Policy { affinity, attributes, endpoints: Endpoints::default() })?;
             Ok(plan)
@@ -151,6 +163,10 @@ impl<T: Affinity> Exports<T> {
     pub fn bind(&self, policy: u32, values: &[Option<Vec<u8>>], slot: u32, fields: &[Vec<Vec<u8>>]) -> Vec<HeaderEdit> {
         let answer = Answer { slot, fields };
         self.policies.call(policy, |p| p.affinity.bind(&Request::new(&p.attributes, values), &answer, &p.endpoints))
+    }
+
+    pub fn tick(&self, policy: u32, now_ms: u64) {
+        self.policies.call(policy, |p| p.affinity.tick(now_ms, &p.endpoints));
     }
 
     pub fn save(&self, policy: u32) -> Vec<u8> {

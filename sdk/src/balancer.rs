@@ -3,8 +3,10 @@ use serde::de::DeserializeOwned;
 pub use crate::wit::balancer::Choice;
 
 use crate::policies::Policies;
-use crate::wit::balancer::Plan;
-use crate::{Change, ConfigError, ConfigErrors, Endpoint, Endpoints, JsonSchema, Outcome, config};
+use crate::wit::balancer::{Plan, Question};
+use crate::{
+    Attribute, Change, ConfigError, ConfigErrors, Duration, Endpoint, Endpoints, JsonSchema, Outcome, Request, config,
+};
 
 /// Decides which endpoint gets an attempt.
 pub trait Balancer: Sized + 'static {
@@ -22,6 +24,25 @@ pub trait Balancer: Sized + 'static {
     fn wants_outcomes(&self) -> bool {
         false
     }
+
+    /// What [`Pick::request`] is to show. A pick costs more with any. Asked once.
+    fn attributes(&self) -> Vec<Attribute> {
+        Vec::new()
+    }
+
+    /// Whether [`Pick::keys`] is to have a hash of everything that the configuration hashes on, and not of the first that
+    /// a request has. A pick costs more then. Asked once.
+    fn wants_keys(&self) -> bool {
+        false
+    }
+
+    /// Interval of [`Self::tick`], 100 ms at the least; none for no ticks. Asked once.
+    fn tick_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Time passed. `now_ms` is monotonic.
+    fn tick(&mut self, _now_ms: u64, _endpoints: &Endpoints) {}
 
     /// The endpoints are now these. Build here whatever makes [`Self::pick`] fast.
     fn endpoints(&mut self, _endpoints: &Endpoints) {}
@@ -70,6 +91,10 @@ pub trait Balancer: Sized + 'static {
 pub struct Pick<'a> {
     /// Hash of what the configuration hashes on, if it does.
     pub key: Option<u64>,
+    /// Hashes of all that it hashes on, in that order, where [`Balancer::wants_keys`]; otherwise just [`Self::key`].
+    pub keys: &'a [Option<u64>],
+    /// Values of [`Balancer::attributes`].
+    pub request: Request<'a>,
     /// Counts from 1.
     pub attempt: u32,
     /// Slots that failed this request already, or were full. Choose one of them only when there is no other.
@@ -101,6 +126,7 @@ pub struct Exports<T> {
 
 struct Policy<T> {
     balancer: T,
+    attributes: Vec<Attribute>,
     endpoints: Endpoints,
 }
 
@@ -117,8 +143,13 @@ impl<T: Balancer> Exports<T> {
                 outcomes: balancer.wants_outcomes(),
                 reasons: balancer.reasons(),
                 prepares: balancer.prepares(),
+                attributes: balancer.attributes(),
+                keys: balancer.wants_keys(),
+                tick_ms: balancer.tick_interval().map(Duration::as_tick_ms),
+                more: Vec::new(),
             };
-            self.policies.insert(policy, Policy { balancer, endpoints: Endpoints::default() })?;
+            let attributes = plan.attributes.clone();
+            self.policies.insert(policy, Policy { balancer, attributes, endpoints: Endpoints::default() })?;
             Ok(plan)
         };
         create().map_err(ConfigErrors::into_vec)
@@ -155,7 +186,24 @@ impl<T: Balancer> Exports<T> {
 
     #[inline]
     pub fn pick(&self, policy: u32, key: Option<u64>, attempt: u32, tried: &[u32]) -> Option<Choice> {
-        self.policies.call(policy, |p| p.balancer.pick(&Pick { key, attempt, tried, endpoints: &p.endpoints }))
+        self.policies.call(policy, |p| {
+            let keys = std::slice::from_ref(&key);
+            let request = Request::new(&[], &[]);
+            p.balancer.pick(&Pick { key, keys, request, attempt, tried, endpoints: &p.endpoints })
+        })
+    }
+
+    pub fn pick_for(&self, policy: u32, question: &Question) -> Option<Choice> {
+        self.policies.call(policy, |p| {
+            let Question { attributes, keys, attempt, tried } = question;
+            let request = Request::new(&p.attributes, attributes);
+            let key = keys.iter().copied().flatten().next();
+            p.balancer.pick(&Pick { key, keys, request, attempt: *attempt, tried, endpoints: &p.endpoints })
+        })
+    }
+
+    pub fn tick(&self, policy: u32, now_ms: u64) {
+        self.policies.call(policy, |p| p.balancer.tick(now_ms, &p.endpoints));
     }
 
     pub fn outcomes(&self, policy: u32, batch: &[Outcome]) {

@@ -118,7 +118,9 @@ mod tests {
     }
 
     fn choose(bounded: &mut BoundedLoad, endpoints: &Endpoints, tried: &[u32], order: &[u32]) -> Option<u32> {
-        bounded.choose(&Pick { key: None, attempt: 1, tried, endpoints }, order.iter().copied())
+        let request = crate::Request::new(&[], &[]);
+        let pick = Pick { key: None, keys: &[], request, attempt: 1, tried, endpoints };
+        bounded.choose(&pick, order.iter().copied())
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Duration {
         self.millis
     }
 
+    /// As the interval of ticks in a plan, 100 ms at the least.
+    pub(crate) fn as_tick_ms(self) -> u32 {
+        u32::try_from(self.millis).unwrap_or(u32::MAX).max(100)
+    }
+
     /// Whole seconds, rounded down.
     pub const fn as_secs(self) -> u64 {
         self.millis / 1000

@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 
-pub use crate::wit::filter::{ChunkVerdict, Edit, Ending, Phases, Reply, Verdict};
+pub use crate::wit::filter::{Answer, Call, CallError, ChunkVerdict, Edit, Ending, Phases, Reply, Verdict};
 
 use crate::policies::Policies;
 use crate::wit::filter::Plan;
-use crate::{Attribute, ConfigError, ConfigErrors, JsonSchema, Request, config};
+use crate::{Attribute, ConfigError, ConfigErrors, Header, JsonSchema, Request, config};
 
 /// Changes requests and responses on their way. One exchange is one request with its response.
 pub trait Filter: Sized + 'static {
@@ -29,6 +29,11 @@ pub trait Filter: Sized + 'static {
         ChunkVerdict::Keep
     }
 
+    /// Fields behind the body of the request, if there are any.
+    fn request_trailers(&mut self, _exchange: &mut Self::Exchange, _trailers: &[Header]) -> Verdict {
+        Verdict::Proceed(Vec::new())
+    }
+
     fn response_head(&mut self, _exchange: &mut Self::Exchange, _response: &Response<'_>) -> Verdict {
         Verdict::Proceed(Vec::new())
     }
@@ -36,6 +41,16 @@ pub trait Filter: Sized + 'static {
     /// `last` marks the end of the body; the chunk may be empty then.
     fn response_body(&mut self, _exchange: &mut Self::Exchange, _chunk: &[u8], _last: bool) -> ChunkVerdict {
         ChunkVerdict::Keep
+    }
+
+    /// Fields behind the body of the response, if there are any.
+    fn response_trailers(&mut self, _exchange: &mut Self::Exchange, _trailers: &[Header]) -> Verdict {
+        Verdict::Proceed(Vec::new())
+    }
+
+    /// What came of a [`Verdict::Call`]; the verdict takes the place of that one.
+    fn answered(&mut self, _exchange: &mut Self::Exchange, _answer: Result<Answer, CallError>) -> Verdict {
+        Verdict::Proceed(Vec::new())
     }
 
     /// Last call of an exchange in any case.
@@ -62,12 +77,14 @@ pub struct FilterPlan {
     pub response_headers: Vec<String>,
     /// The most that [`ChunkVerdict::Wait`] may hold back of a body, in bytes.
     pub buffer_bytes: u32,
+    /// Names of the clusters that [`Call::cluster`] counts in.
+    pub clusters: Vec<String>,
 }
 
 impl FilterPlan {
     /// Takes part in these phases, and sees nothing of the heads yet.
     pub const fn new(phases: Phases) -> Self {
-        Self { phases, attributes: Vec::new(), response_headers: Vec::new(), buffer_bytes: 0 }
+        Self { phases, attributes: Vec::new(), response_headers: Vec::new(), buffer_bytes: 0, clusters: Vec::new() }
     }
 }
 
@@ -128,7 +145,7 @@ impl<T: Filter> Exports<T> {
     pub fn create(&self, policy: u32, config: &str) -> Result<Plan, Vec<ConfigError>> {
         let create = || {
             let filter = T::new(config::parse(config)?)?;
-            let FilterPlan { mut phases, attributes, response_headers, buffer_bytes } = filter.plan();
+            let FilterPlan { mut phases, attributes, response_headers, buffer_bytes, clusters } = filter.plan();
             if Policy::<T>::KEEPS {
                 // Without the last call nothing would ever be forgotten.
                 phases = phases | Phases::END;
@@ -138,6 +155,8 @@ impl<T: Filter> Exports<T> {
                 attributes: attributes.clone(),
                 response_headers: response_headers.clone(),
                 buffer_bytes,
+                clusters,
+                more: Vec::new(),
             };
             let exchanges = BTreeMap::new();
             self.policies.insert(policy, Policy { filter, attributes, response_headers, exchanges })?;
@@ -173,6 +192,24 @@ impl<T: Filter> Exports<T> {
     pub fn response_body(&self, policy: u32, exchange: u64, chunk: &[u8], last: bool) -> ChunkVerdict {
         self.policies.call_or(policy, ChunkVerdict::Keep, |p| {
             p.with_exchange(exchange, |p, state| p.filter.response_body(state, chunk, last))
+        })
+    }
+
+    pub fn request_trailers(&self, policy: u32, exchange: u64, trailers: &[Header]) -> Verdict {
+        self.policies.call_or(policy, Verdict::Proceed(Vec::new()), |p| {
+            p.with_exchange(exchange, |p, state| p.filter.request_trailers(state, trailers))
+        })
+    }
+
+    pub fn response_trailers(&self, policy: u32, exchange: u64, trailers: &[Header]) -> Verdict {
+        self.policies.call_or(policy, Verdict::Proceed(Vec::new()), |p| {
+            p.with_exchange(exchange, |p, state| p.filter.response_trailers(state, trailers))
+        })
+    }
+
+    pub fn answered(&self, policy: u32, exchange: u64, answer: Result<Answer, CallError>) -> Verdict {
+        self.policies.call_or(policy, Verdict::Proceed(Vec::new()), |p| {
+            p.with_exchange(exchange, |p, state| p.filter.answered(state, answer))
         })
     }
 

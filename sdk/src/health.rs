@@ -57,8 +57,8 @@ pub struct HealthPlan {
 
 impl From<HealthPlan> for Plan {
     fn from(plan: HealthPlan) -> Self {
-        let tick_ms = plan.tick.map(|tick| u32::try_from(tick.as_millis()).unwrap_or(u32::MAX).max(100));
-        Self { outcomes: plan.outcomes, tick_ms, initial_probes: plan.initial_probes }
+        let tick_ms = plan.tick.map(Duration::as_tick_ms);
+        Self { outcomes: plan.outcomes, tick_ms, initial_probes: plan.initial_probes, more: Vec::new() }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::wit::imports as backend;
 use crate::testing::imports as backend;
 
 pub use crate::wit::imports::counters::LoadReport;
+pub use crate::wit::imports::node::Node;
 
 /// The next random number. The host seeds it: each worker and policy has its own sequence, and a replay gets it again.
 #[inline]
@@ -77,9 +78,24 @@ pub fn reported_load(slot: u32) -> Option<LoadReport> {
     backend::counters::reported_load(slot)
 }
 
+/// What the endpoint last said under a name of its own, in thousandths.
+pub fn reported_metric(slot: u32, name: &str) -> Option<u64> {
+    backend::counters::reported_metric(slot, name)
+}
+
 /// Adds to a counter of the plugin's own, shown at `/metrics`. At most 64 names a plugin.
 pub fn count(name: &str, amount: u64) {
     backend::metrics::add(name, amount);
+}
+
+/// Sets a gauge of the plugin's own, shown at `/metrics`: the last value of any worker is what is shown.
+pub fn gauge(name: &str, value: f64) {
+    backend::metrics::set(name, value);
+}
+
+/// Which proxy this is, and which part of it.
+pub fn node() -> Node {
+    backend::node::this()
 }
 
 /// 32 bytes for signing what clients are handed, derived from the operator's secret and bound to the plugin's name and
@@ -133,5 +149,30 @@ pub mod table {
     /// where [`put`] would answer false.
     pub fn add(key: &[u8], amount: i64, ttl: Duration) -> i64 {
         table::add(key, amount, ttl.as_millis())
+    }
+}
+
+/// [`table`], one for all policies of the plugin that work for the same listener or cluster, whatever their roles.
+pub mod shared_table {
+    use super::backend::shared_table;
+    use crate::Duration;
+
+    pub fn get(key: &[u8]) -> Option<Vec<u8>> {
+        shared_table::get(key)
+    }
+
+    /// Answers false when a bound was passed, and stores nothing then.
+    pub fn put(key: &[u8], value: &[u8], ttl: Duration) -> bool {
+        shared_table::put(key, value, ttl.as_millis())
+    }
+
+    pub fn remove(key: &[u8]) {
+        shared_table::remove(key);
+    }
+
+    /// Adds to a counter that begins at 0 and lives for `ttl` from its first use; answers the sum, or 0
+    /// where [`put`] would answer false.
+    pub fn add(key: &[u8], amount: i64, ttl: Duration) -> i64 {
+        shared_table::add(key, amount, ttl.as_millis())
     }
 }

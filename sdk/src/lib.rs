@@ -79,17 +79,24 @@ pub use config::{ConfigErrors, NoConfig, pointer};
 pub use draw::Draw;
 pub use duration::Duration;
 pub use endpoints::{Endpoints, Ready};
-pub use filter::{ChunkVerdict, Edit, Ending, Filter, FilterPlan, Phases, Reply, Response, Verdict};
+pub use filter::{
+    Answer as CallAnswer, Call, CallError, ChunkVerdict, Edit, Ending, Filter, FilterPlan, Phases, Reply, Response,
+    Verdict,
+};
 pub use health::{Evidence, Health, HealthPlan, ProbeResult, Transition, Verdict as HealthVerdict};
 pub use partitioner::{Choose, Group, Partitioner};
 pub use prober::{
-    ProbeAction, ProbeEvent, ProbeLoad, ProbeRequest, ProbeResponse, ProbeVerdict, Prober, Target, Transport,
+    Handshake, ProbeAction, ProbeEvent, ProbeLoad, ProbeRequest, ProbeResponse, ProbeVerdict, Prober, Target, Tls,
+    Transport,
 };
 pub use request::Request;
-pub use router::{Action, Decision, Redirect, Response as DirectResponse, Router};
+pub use router::{
+    Action, Decision, Mirror, PathRewrite, Redirect, Response as DirectResponse, Retry, Rewrite, Route, RouteAffinity,
+    RouteEdit, Router, Timeouts,
+};
 pub use turns::Turns;
 pub use wit::imports::types::{
-    Attribute, Availability, Change, ConfigError, Endpoint, Header, Outcome, OutcomeClass, Role,
+    Attribute, Availability, Change, Claim, ConfigError, Endpoint, Header, Outcome, OutcomeClass, Policy,
 };
 
 pub use plimsoll_sdk_macros::{JsonSchema, json_schema};
@@ -103,7 +110,7 @@ pub mod prelude {
     pub use crate::{
         Action, Affinity, Answer, Attribute, Availability, Balancer, Binding, Change, Choice, ConfigErrors, Decision,
         Duration, Endpoint, Endpoints, Filter, Header, HeaderEdit, Health, JsonSchema, NoConfig, Outcome, OutcomeClass,
-        Partitioner, Pick, Prober, Ready, Request, Router, host,
+        Partitioner, Pick, Prober, Ready, Request, Route, Router, host,
     };
     pub use serde::Deserialize;
 }
@@ -115,7 +122,7 @@ pub mod __private {
     pub use crate::balancer::Exports as BalancerExports;
     pub use crate::filter::Exports as FilterExports;
     pub use crate::health::Exports as HealthExports;
-    pub use crate::lifecycle::{manifest, schema};
+    pub use crate::lifecycle::{manifest, named, schema};
     pub use crate::partitioner::Exports as PartitionerExports;
     pub use crate::prober::Exports as ProberExports;
     pub use crate::router::Exports as RouterExports;

@@ -1,9 +1,20 @@
+use crate::JsonSchema;
 use crate::schema::document;
 use crate::wit::lifecycle::Manifest;
-use crate::{JsonSchema, Role};
 
-pub fn manifest(name: &str, version: &str, summary: &str, config_schemas: Vec<(Role, String)>) -> Manifest {
-    Manifest { name: name.to_owned(), version: version.to_owned(), summary: summary.to_owned(), config_schemas }
+pub fn manifest(name: &str, version: &str, summary: &str, config_schemas: Vec<(String, String)>) -> Manifest {
+    Manifest {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        summary: summary.to_owned(),
+        config_schemas,
+        more: Vec::new(),
+    }
+}
+
+/// The name of a role.
+pub fn named(role: &str) -> String {
+    role.to_owned()
 }
 
 /// JSON Schema (draft 2020-12) of a configuration.
@@ -66,15 +77,15 @@ macro_rules! __plugin {
                     $crate::__private::manifest($name, $version, $summary, schemas)
                 }
 
-                fn save(role: $crate::Role, policy: u32) -> ::std::vec::Vec<u8> {
-                    $( if role == $crate::__plugin!(@tag $role) {
+                fn save(role: ::std::string::String, policy: u32) -> ::std::vec::Vec<u8> {
+                    $( if role == ::std::stringify!($role) {
                         return $crate::__plugin!(@static $role).with(|exports| exports.save(policy));
                     } )+
                     ::std::vec::Vec::new()
                 }
 
-                fn restore(role: $crate::Role, policy: u32, state: ::std::vec::Vec<u8>) -> bool {
-                    $( if role == $crate::__plugin!(@tag $role) {
+                fn restore(role: ::std::string::String, policy: u32, state: ::std::vec::Vec<u8>) -> bool {
+                    $( if role == ::std::stringify!($role) {
                         return $crate::__plugin!(@static $role).with(|exports| exports.restore(policy, &state));
                     } )+
                     false
@@ -92,14 +103,6 @@ macro_rules! __plugin {
         };
     };
 
-    (@tag router) => { $crate::Role::Router };
-    (@tag balancer) => { $crate::Role::Balancer };
-    (@tag affinity) => { $crate::Role::Affinity };
-    (@tag health) => { $crate::Role::Health };
-    (@tag prober) => { $crate::Role::Prober };
-    (@tag partitioner) => { $crate::Role::Partitioner };
-    (@tag filter) => { $crate::Role::Filter };
-
     (@static router) => { ROUTER };
     (@static balancer) => { BALANCER };
     (@static affinity) => { AFFINITY };
@@ -109,25 +112,25 @@ macro_rules! __plugin {
     (@static filter) => { FILTER };
 
     (@schema router $type:ty) => {
-        ($crate::Role::Router, $crate::__private::schema::<<$type as $crate::Router>::Config>())
+        ($crate::__private::named("router"), $crate::__private::schema::<<$type as $crate::Router>::Config>())
     };
     (@schema balancer $type:ty) => {
-        ($crate::Role::Balancer, $crate::__private::schema::<<$type as $crate::Balancer>::Config>())
+        ($crate::__private::named("balancer"), $crate::__private::schema::<<$type as $crate::Balancer>::Config>())
     };
     (@schema affinity $type:ty) => {
-        ($crate::Role::Affinity, $crate::__private::schema::<<$type as $crate::Affinity>::Config>())
+        ($crate::__private::named("affinity"), $crate::__private::schema::<<$type as $crate::Affinity>::Config>())
     };
     (@schema health $type:ty) => {
-        ($crate::Role::Health, $crate::__private::schema::<<$type as $crate::Health>::Config>())
+        ($crate::__private::named("health"), $crate::__private::schema::<<$type as $crate::Health>::Config>())
     };
     (@schema prober $type:ty) => {
-        ($crate::Role::Prober, $crate::__private::schema::<<$type as $crate::Prober>::Config>())
+        ($crate::__private::named("prober"), $crate::__private::schema::<<$type as $crate::Prober>::Config>())
     };
     (@schema partitioner $type:ty) => {
-        ($crate::Role::Partitioner, $crate::__private::schema::<<$type as $crate::Partitioner>::Config>())
+        ($crate::__private::named("partitioner"), $crate::__private::schema::<<$type as $crate::Partitioner>::Config>())
     };
     (@schema filter $type:ty) => {
-        ($crate::Role::Filter, $crate::__private::schema::<<$type as $crate::Filter>::Config>())
+        ($crate::__private::named("filter"), $crate::__private::schema::<<$type as $crate::Filter>::Config>())
     };
 
     (@export router) => {
@@ -184,6 +187,12 @@ macro_rules! __plugin {
                 pick_again(policy: u32, key: Option<u64>, attempt: u32, tried: Vec<u32>) -> Option<balancer::Choice> {
                     |it| it.pick(policy, key, attempt, &tried)
                 }
+                pick_for(policy: u32, question: balancer::Question) -> Option<balancer::Choice> {
+                    |it| it.pick_for(policy, &question)
+                }
+                tick(policy: u32, now_ms: u64) -> () {
+                    |it| it.tick(policy, now_ms)
+                }
                 outcomes(policy: u32, batch: Vec<types::Outcome>) -> () {
                     |it| it.outcomes(policy, &batch)
                 }
@@ -225,6 +234,9 @@ macro_rules! __plugin {
                     policy: u32, attributes: Vec<Option<Vec<u8>>>, slot: u32, response: Vec<Vec<Vec<u8>>>
                 ) -> Vec<affinity::Edit> {
                     |it| it.bind(policy, &attributes, slot, &response)
+                }
+                tick(policy: u32, now_ms: u64) -> () {
+                    |it| it.tick(policy, now_ms)
                 }
             }
         }
@@ -278,6 +290,17 @@ macro_rules! __plugin {
                 }
                 response_body(policy: u32, exchange: u64, chunk: Vec<u8>, last: bool) -> filter::ChunkVerdict {
                     |it| it.response_body(policy, exchange, &chunk, last)
+                }
+                request_trailers(policy: u32, exchange: u64, trailers: Vec<types::Header>) -> filter::Verdict {
+                    |it| it.request_trailers(policy, exchange, &trailers)
+                }
+                response_trailers(policy: u32, exchange: u64, trailers: Vec<types::Header>) -> filter::Verdict {
+                    |it| it.response_trailers(policy, exchange, &trailers)
+                }
+                answered(
+                    policy: u32, exchange: u64, answer: Result<filter::Answer, filter::CallError>
+                ) -> filter::Verdict {
+                    |it| it.answered(policy, exchange, answer)
                 }
                 end(policy: u32, exchange: u64, ending: filter::Ending) -> () {
                     |it| it.end(policy, exchange, ending)

@@ -85,7 +85,7 @@ impl<T: Partitioner> Exports<T> {
         let create = || {
             let partitioner = T::new(config::parse(config)?)?;
             let attributes = partitioner.attributes();
-            let plan = Plan { attributes: attributes.clone(), strict: partitioner.is_strict() };
+            let plan = Plan { attributes: attributes.clone(), strict: partitioner.is_strict(), more: Vec::new() };
             self.policies.insert(policy, Policy { partitioner, attributes, endpoints: Endpoints::default() })?;
             Ok(plan)
         };

@@ -1,8 +1,8 @@
 use serde::de::DeserializeOwned;
 
 pub use crate::wit::prober::{
-    Action as ProbeAction, Event as ProbeEvent, HttpRequest as ProbeRequest, HttpResponse as ProbeResponse,
-    Load as ProbeLoad, Target, Transport, Verdict as ProbeVerdict,
+    Action as ProbeAction, Event as ProbeEvent, Handshake, HttpRequest as ProbeRequest, HttpResponse as ProbeResponse,
+    Load as ProbeLoad, Target, Tls, Transport, Verdict as ProbeVerdict,
 };
 
 use crate::policies::Policies;
@@ -19,6 +19,11 @@ pub trait Prober: Sized + 'static {
     fn new(config: Self::Config) -> Result<Self, ConfigErrors>;
 
     fn transport(&self) -> Transport;
+
+    /// How TLS is spoken, where it is. Asked once.
+    fn tls(&self) -> Option<Tls> {
+        None
+    }
 
     /// A probe begins.
     fn open(&mut self, target: &Target) -> (Self::Session, Vec<ProbeAction>);
@@ -69,7 +74,7 @@ impl<T: Prober> Exports<T> {
     pub fn create(&self, policy: u32, config: &str) -> Result<Plan, Vec<ConfigError>> {
         let create = || {
             let prober = T::new(config::parse(config)?)?;
-            let plan = Plan { transport: prober.transport() };
+            let plan = Plan { transport: prober.transport(), tls: prober.tls(), more: Vec::new() };
             self.policies.insert(policy, Policy { prober, sessions: Sorted::new() })?;
             Ok(plan)
         };

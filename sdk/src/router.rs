@@ -1,6 +1,9 @@
 use serde::de::DeserializeOwned;
 
-pub use crate::wit::router::{Action, Decision, Redirect, Response};
+pub use crate::wit::router::{
+    Action, Affinity as RouteAffinity, Decision, Edit as RouteEdit, Mirror, PathRewrite, Redirect, Response, Retry,
+    Rewrite, RouteSettings as Route, Timeouts,
+};
 
 use crate::policies::Policies;
 use crate::wit::router::Plan;
@@ -21,8 +24,8 @@ pub trait Router: Sized + 'static {
     /// Names of the clusters that [`Action::Forward`] counts in. Asked once.
     fn clusters(&self) -> Vec<String>;
 
-    /// Labels of the routes that [`Decision::route`] counts in, for logs and metrics. Asked once.
-    fn routes(&self) -> Vec<String> {
+    /// The routes that [`Decision::route`] counts in, with what holds for their requests. Asked once.
+    fn routes(&self) -> Vec<Route> {
         Vec::new()
     }
 
@@ -52,6 +55,22 @@ impl Decision {
     }
 }
 
+impl Route {
+    /// A route for whose requests nothing in particular holds. The label is for logs and metrics.
+    pub fn new(label: impl Into<String>) -> Self {
+        Self {
+            label: label.into(),
+            timeouts: Timeouts { request_ms: None, first_byte_ms: None },
+            retry: None,
+            affinity: None,
+            filters: Vec::new(),
+            rewrite: None,
+            mirrors: Vec::new(),
+            more: Vec::new(),
+        }
+    }
+}
+
 /// The exported functions of the role, over all policies of the instance.
 #[expect(missing_debug_implementations, reason = "a static that nobody prints")]
 pub struct Exports<T> {
@@ -78,6 +97,7 @@ impl<T: Router> Exports<T> {
                 clusters: router.clusters(),
                 routes: router.routes(),
                 fallback: router.fallback(),
+                more: Vec::new(),
             };
             self.policies.insert(policy, Policy { router, attributes })?;
             Ok(plan)

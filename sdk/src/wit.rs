@@ -16,14 +16,16 @@ pub mod imports {
         inline: "
             package plimsoll:sdk;
             world imports {
-                import plimsoll:plugin/types@0.1.0;
-                import plimsoll:plugin/log@0.1.0;
-                import plimsoll:plugin/metrics@0.1.0;
-                import plimsoll:plugin/clock@0.1.0;
-                import plimsoll:plugin/random@0.1.0;
-                import plimsoll:plugin/counters@0.1.0;
-                import plimsoll:plugin/keys@0.1.0;
-                import plimsoll:plugin/table@0.1.0;
+                import plimsoll:plugin/types@0.2.0;
+                import plimsoll:plugin/log@0.2.0;
+                import plimsoll:plugin/metrics@0.2.0;
+                import plimsoll:plugin/clock@0.2.0;
+                import plimsoll:plugin/random@0.2.0;
+                import plimsoll:plugin/counters@0.2.0;
+                import plimsoll:plugin/keys@0.2.0;
+                import plimsoll:plugin/table@0.2.0;
+                import plimsoll:plugin/shared-table@0.2.0;
+                import plimsoll:plugin/node@0.2.0;
             }
         ",
         path: "wit",
@@ -37,10 +39,10 @@ pub mod imports {
 
 pub mod lifecycle {
     wit_bindgen::generate!({
-        inline: "package plimsoll:sdk; world lifecycle { export plimsoll:plugin/lifecycle@0.1.0; }",
+        inline: "package plimsoll:sdk; world lifecycle { export plimsoll:plugin/lifecycle@0.2.0; }",
         path: "wit",
         world: "plimsoll:sdk/lifecycle",
-        with: { "plimsoll:plugin/types@0.1.0": crate::wit::imports::plimsoll::plugin::types },
+        with: { "plimsoll:plugin/types@0.2.0": crate::wit::imports::plimsoll::plugin::types },
         generate_unused_types: true,
         additional_derives: [PartialEq, Eq],
         pub_export_macro: true,
@@ -52,10 +54,10 @@ pub mod lifecycle {
 
 pub mod router {
     wit_bindgen::generate!({
-        inline: "package plimsoll:sdk; world router { export plimsoll:plugin/router@0.1.0; }",
+        inline: "package plimsoll:sdk; world router { export plimsoll:plugin/router@0.2.0; }",
         path: "wit",
         world: "plimsoll:sdk/router",
-        with: { "plimsoll:plugin/types@0.1.0": crate::wit::imports::plimsoll::plugin::types },
+        with: { "plimsoll:plugin/types@0.2.0": crate::wit::imports::plimsoll::plugin::types },
         generate_unused_types: true,
         additional_derives: [PartialEq, Eq],
         pub_export_macro: true,
@@ -67,10 +69,10 @@ pub mod router {
 
 pub mod balancer {
     wit_bindgen::generate!({
-        inline: "package plimsoll:sdk; world balancer { export plimsoll:plugin/balancer@0.1.0; }",
+        inline: "package plimsoll:sdk; world balancer { export plimsoll:plugin/balancer@0.2.0; }",
         path: "wit",
         world: "plimsoll:sdk/balancer",
-        with: { "plimsoll:plugin/types@0.1.0": crate::wit::imports::plimsoll::plugin::types },
+        with: { "plimsoll:plugin/types@0.2.0": crate::wit::imports::plimsoll::plugin::types },
         generate_unused_types: true,
         additional_derives: [PartialEq, Eq],
         pub_export_macro: true,
@@ -82,10 +84,10 @@ pub mod balancer {
 
 pub mod affinity {
     wit_bindgen::generate!({
-        inline: "package plimsoll:sdk; world affinity { export plimsoll:plugin/affinity@0.1.0; }",
+        inline: "package plimsoll:sdk; world affinity { export plimsoll:plugin/affinity@0.2.0; }",
         path: "wit",
         world: "plimsoll:sdk/affinity",
-        with: { "plimsoll:plugin/types@0.1.0": crate::wit::imports::plimsoll::plugin::types },
+        with: { "plimsoll:plugin/types@0.2.0": crate::wit::imports::plimsoll::plugin::types },
         generate_unused_types: true,
         additional_derives: [PartialEq, Eq],
         pub_export_macro: true,
@@ -97,10 +99,10 @@ pub mod affinity {
 
 pub mod health {
     wit_bindgen::generate!({
-        inline: "package plimsoll:sdk; world health { export plimsoll:plugin/health@0.1.0; }",
+        inline: "package plimsoll:sdk; world health { export plimsoll:plugin/health@0.2.0; }",
         path: "wit",
         world: "plimsoll:sdk/health",
-        with: { "plimsoll:plugin/types@0.1.0": crate::wit::imports::plimsoll::plugin::types },
+        with: { "plimsoll:plugin/types@0.2.0": crate::wit::imports::plimsoll::plugin::types },
         generate_unused_types: true,
         additional_derives: [PartialEq, Eq],
         pub_export_macro: true,
@@ -112,10 +114,10 @@ pub mod health {
 
 pub mod prober {
     wit_bindgen::generate!({
-        inline: "package plimsoll:sdk; world prober { export plimsoll:plugin/prober@0.1.0; }",
+        inline: "package plimsoll:sdk; world prober { export plimsoll:plugin/prober@0.2.0; }",
         path: "wit",
         world: "plimsoll:sdk/prober",
-        with: { "plimsoll:plugin/types@0.1.0": crate::wit::imports::plimsoll::plugin::types },
+        with: { "plimsoll:plugin/types@0.2.0": crate::wit::imports::plimsoll::plugin::types },
         generate_unused_types: true,
         additional_derives: [PartialEq, Eq],
         pub_export_macro: true,
@@ -127,10 +129,10 @@ pub mod prober {
 
 pub mod filter {
     wit_bindgen::generate!({
-        inline: "package plimsoll:sdk; world filter { export plimsoll:plugin/filter@0.1.0; }",
+        inline: "package plimsoll:sdk; world filter { export plimsoll:plugin/filter@0.2.0; }",
         path: "wit",
         world: "plimsoll:sdk/filter",
-        with: { "plimsoll:plugin/types@0.1.0": crate::wit::imports::plimsoll::plugin::types },
+        with: { "plimsoll:plugin/types@0.2.0": crate::wit::imports::plimsoll::plugin::types },
         generate_unused_types: true,
         additional_derives: [PartialEq, Eq],
         pub_export_macro: true,
@@ -142,10 +144,10 @@ pub mod filter {
 
 pub mod partitioner {
     wit_bindgen::generate!({
-        inline: "package plimsoll:sdk; world partitioner { export plimsoll:plugin/partitioner@0.1.0; }",
+        inline: "package plimsoll:sdk; world partitioner { export plimsoll:plugin/partitioner@0.2.0; }",
         path: "wit",
         world: "plimsoll:sdk/partitioner",
-        with: { "plimsoll:plugin/types@0.1.0": crate::wit::imports::plimsoll::plugin::types },
+        with: { "plimsoll:plugin/types@0.2.0": crate::wit::imports::plimsoll::plugin::types },
         generate_unused_types: true,
         additional_derives: [PartialEq, Eq],
         pub_export_macro: true,

@@ -22,6 +22,7 @@ mod partitions;
 mod plugins;
 mod queue;
 mod retries;
+mod routes;
 mod slow_start;
 mod store;
 mod tcp;

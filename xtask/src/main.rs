@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is done to this repository, in Rust.
 
 mod bench;
+mod contract;
 mod demo;
 mod dependencies;
 mod fuzz;

@@ -15,6 +15,8 @@ pub enum Attribute {
     ServerName,
     ApplicationProtocol,
     Listener,
+    /// Label of the route that was taken.
+    Route,
     Header(String),
     Cookie(String),
     QueryParameter(String),
@@ -91,6 +93,7 @@ impl Vocabulary {
             Attribute::SourceAddress => of(ADDRESSES),
             Attribute::SourcePort => of(&["1", "40000", "65535"]),
             Attribute::ApplicationProtocol => of(&["h2", "http/1.1"]),
+            Attribute::Route => of(&["web", "/api", ""]),
             Attribute::Query => of(&["", "a=1", "a=1&b=2&a=3", "%", "a"]),
             Attribute::Authority | Attribute::ServerName if !own => of(HOSTS),
             Attribute::Path if !own => of(PATHS),

@@ -19,7 +19,7 @@ pub trait Subject {
     /// What a fresh instance says of itself.
     fn describe(&self) -> Result<Description, String>;
 
-    /// Interfaces that it imports, such as `plimsoll:plugin/log@0.1.0`.
+    /// Interfaces that it imports, such as `plimsoll:plugin/log@0.2.0`.
     fn imports(&self) -> Vec<String> {
         Vec::new()
     }

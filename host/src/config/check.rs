@@ -557,6 +557,8 @@ fn grant(grant: schema::Grant) -> &'static str {
         schema::Grant::Counters => "counters",
         schema::Grant::Keys => "keys",
         schema::Grant::Table => "table",
+        schema::Grant::SharedTable => "shared-table",
+        schema::Grant::Node => "node",
         schema::Grant::Wasi => "wasi",
     }
 }

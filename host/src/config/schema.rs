@@ -163,7 +163,7 @@ pub(super) struct Plugin {
     pub(super) name: String,
     /// The component; relative to the configuration file.
     pub(super) path: String,
-    /// What it may import: log, metrics, clock, random, counters, keys, table, wasi. Default: all but wasi.
+    /// What it may import: log, metrics, clock, random, counters, keys, table, shared-table, node, wasi. Default: all but wasi.
     pub(super) grants: Option<Vec<Grant>>,
     /// What it may use.
     #[serde(default)]
@@ -175,7 +175,7 @@ pub(super) struct Plugin {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub(super) enum Grant {
     Log,
@@ -185,6 +185,8 @@ pub(super) enum Grant {
     Counters,
     Keys,
     Table,
+    SharedTable,
+    Node,
     Wasi,
 }
 

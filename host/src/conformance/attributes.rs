@@ -19,6 +19,7 @@ fn attribute(attribute: &Attribute) -> suite::Attribute {
         Attribute::ServerName => suite::Attribute::ServerName,
         Attribute::ApplicationProtocol => suite::Attribute::ApplicationProtocol,
         Attribute::Listener => suite::Attribute::Listener,
+        Attribute::Route => suite::Attribute::Route,
         Attribute::Header(name) => suite::Attribute::Header(name.to_string()),
         Attribute::Cookie(name) => suite::Attribute::Cookie(name.clone()),
         Attribute::QueryParameter(name) => suite::Attribute::QueryParameter(name.clone()),

@@ -178,12 +178,11 @@ impl Subject for OnTrial<'_> {
 
     fn describe(&self) -> Result<suite::Description, String> {
         let manifest = describe(&self.component.plugin, &Arc::new(Services::for_trial(self.seed)))?;
-        let schemas = manifest.config_schemas.into_iter().map(|(role, schema)| (role.to_string(), schema));
         Ok(suite::Description {
             name: manifest.name,
             version: manifest.version,
             summary: manifest.summary,
-            config_schemas: schemas.collect(),
+            config_schemas: manifest.config_schemas,
         })
     }
 

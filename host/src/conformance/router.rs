@@ -15,7 +15,7 @@ impl Router {
         Self(suite::RouterPlan {
             attributes: attributes(&plan.attributes),
             clusters,
-            routes: plan.routes.iter().map(ToString::to_string).collect(),
+            routes: plan.routes.iter().map(|route| route.label.to_string()).collect(),
         })
     }
 }

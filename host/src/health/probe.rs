@@ -9,7 +9,7 @@ use super::evaluation::{Evaluation, Session};
 use super::exchange::{Answer, Request, exchange};
 use crate::config::UpstreamProtocol;
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
-use crate::snapshot::LoadReport;
+use crate::snapshot::Reported;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -23,7 +23,7 @@ pub struct Probed {
     /// None when the prober itself failed, which says nothing about the endpoint.
     pub result: Option<ProbeResult>,
     /// What the endpoint said of its load.
-    pub report: Option<LoadReport>,
+    pub report: Option<Reported>,
 }
 
 /// What is probed, and how.
@@ -44,7 +44,8 @@ pub async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration)
     let started = Instant::now();
     let (session, transport, actions) = evaluation.open(cluster, &target)?;
     let open = Open { evaluation, session };
-    let mut run = Run { open, address, protocol, pending: actions.into(), report: None, moved: 0, steps: 0 };
+    let mut run =
+        Run { open, address, protocol, pending: actions.into(), report: None, wait_until: None, moved: 0, steps: 0 };
     let finished = match transport {
         Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp()).await,
         Transport::Http => tokio::time::timeout(timeout, run.over_http()).await,
@@ -92,7 +93,9 @@ struct Run<'a> {
     address: SocketAddr,
     protocol: UpstreamProtocol,
     pending: VecDeque<ProbeAction>,
-    report: Option<LoadReport>,
+    report: Option<Reported>,
+    /// When the prober is to hear that it has waited.
+    wait_until: Option<Instant>,
     moved: usize,
     steps: usize,
 }
@@ -111,14 +114,27 @@ impl Run<'_> {
                         stream.write_all(&bytes).await.map_err(|error| failed("sending", &error))?;
                     }
                     ProbeAction::Report(report) => self.report = Some(report),
+                    ProbeAction::Wait(time) => self.wait_until = Some(Instant::now() + time),
                     ProbeAction::Exchange { .. } => return Err(no_such_action("exchange", "tcp")),
+                    ProbeAction::StartTls => return Err(no_tls()),
                     ProbeAction::Finish { passed, detail } => return Ok((passed, detail)),
                 }
             }
             if closed {
                 return Err(End::Failed("the endpoint closed the connection before a verdict".into()));
             }
-            let read = stream.read(&mut buffer).await.map_err(|error| failed("receiving", &error))?;
+            let read = match self.wait_until {
+                None => stream.read(&mut buffer).await,
+                Some(until) => match tokio::time::timeout_at(until.into(), stream.read(&mut buffer)).await {
+                    Ok(read) => read,
+                    Err(_elapsed) => {
+                        self.wait_until = None;
+                        self.advance(ProbeEvent::Waited)?;
+                        continue;
+                    }
+                },
+            };
+            let read = read.map_err(|error| failed("receiving", &error))?;
             self.count(read)?;
             closed = read == 0;
             self.advance(if closed { ProbeEvent::Closed } else { ProbeEvent::Received(buffer[..read].to_vec()) })?;
@@ -134,7 +150,12 @@ impl Run<'_> {
                     self.advance(answered)?;
                 }
                 Some(ProbeAction::Report(report)) => self.report = Some(report),
+                Some(ProbeAction::Wait(time)) => {
+                    tokio::time::sleep(time).await;
+                    self.advance(ProbeEvent::Waited)?;
+                }
                 Some(ProbeAction::Send(_)) => return Err(no_such_action("send", "http")),
+                Some(ProbeAction::StartTls) => return Err(no_tls()),
                 None => return Err(End::Failed("the prober asked for nothing more and gave no verdict".into())),
             }
         }
@@ -176,4 +197,8 @@ fn failed(doing: &str, error: &dyn std::error::Error) -> End {
 
 fn no_such_action(action: &str, transport: &str) -> End {
     End::Failed(format!("the prober asked for `{action}`, which transport `{transport}` does not have"))
+}
+
+fn no_tls() -> End {
+    End::Failed("the prober asked for TLS, which this proxy does not speak to endpoints".into())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use wasmtime::component::InstancePre;
 
-use super::api::v0_1::exports::plimsoll::plugin::lifecycle;
+use super::api::v0_2::exports::plimsoll::plugin::lifecycle;
 use super::breaker::Breaker;
 use super::engine::Limits;
 use super::grants::Grants;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::api::v0_1::plimsoll::plugin::types as wit;
+use super::api::v0_2::plimsoll::plugin::types as wit;
 use super::create_error::CreateError;
 use super::policy::ConfigMistake;
 use crate::snapshot::{Availability, Change, Endpoint, EndpointSet, Outcome, OutcomeClass};
@@ -21,6 +21,8 @@ pub enum Attribute {
     ServerName,
     ApplicationProtocol,
     Listener,
+    /// Label of the route that was taken.
+    Route,
     Header(http::HeaderName),
     Cookie(String),
     QueryParameter(String),
@@ -31,28 +33,46 @@ pub enum Attribute {
 /// Values of declared attributes, in the order of the declaration.
 pub type Values = Vec<Option<Vec<u8>>>;
 
-impl From<wit::Attribute> for Attribute {
-    fn from(attribute: wit::Attribute) -> Self {
-        match attribute {
-            wit::Attribute::Method => Self::Method,
-            wit::Attribute::Scheme => Self::Scheme,
-            wit::Attribute::Authority => Self::Authority,
-            wit::Attribute::Path => Self::Path,
-            wit::Attribute::Query => Self::Query,
-            wit::Attribute::SourceAddress => Self::SourceAddress,
-            wit::Attribute::SourcePort => Self::SourcePort,
-            wit::Attribute::ServerName => Self::ServerName,
-            wit::Attribute::ApplicationProtocol => Self::ApplicationProtocol,
-            wit::Attribute::Listener => Self::Listener,
-            wit::Attribute::Header(name) => name.parse().map_or(Self::Never, Self::Header),
-            wit::Attribute::Cookie(name) => Self::Cookie(name),
-            wit::Attribute::QueryParameter(name) => Self::QueryParameter(name),
-        }
+/// What a policy wants to see, or the name of what the host cannot show.
+fn attribute(attribute: wit::Attribute) -> Result<Attribute, String> {
+    Ok(match attribute {
+        wit::Attribute::Method => Attribute::Method,
+        wit::Attribute::Scheme => Attribute::Scheme,
+        wit::Attribute::Authority => Attribute::Authority,
+        wit::Attribute::Path => Attribute::Path,
+        wit::Attribute::Query => Attribute::Query,
+        wit::Attribute::SourceAddress => Attribute::SourceAddress,
+        wit::Attribute::SourcePort => Attribute::SourcePort,
+        wit::Attribute::ServerName => Attribute::ServerName,
+        wit::Attribute::ApplicationProtocol => Attribute::ApplicationProtocol,
+        wit::Attribute::Listener => Attribute::Listener,
+        wit::Attribute::Header(name) => name.parse().map_or(Attribute::Never, Attribute::Header),
+        wit::Attribute::Cookie(name) => Attribute::Cookie(name),
+        wit::Attribute::QueryParameter(name) => Attribute::QueryParameter(name),
+        wit::Attribute::Route => Attribute::Route,
+        wit::Attribute::Claim(_) => return Err("claim".into()),
+        wit::Attribute::BodyPrefix(_) => return Err("body-prefix".into()),
+        wit::Attribute::Named(name) => return Err(name),
+    })
+}
+
+/// What a policy wants to see; a mistake for what the host cannot show.
+pub(super) fn attributes(declared: Vec<wit::Attribute>) -> Result<Arc<[Attribute]>, CreateError> {
+    let attributes: Result<_, String> = declared.into_iter().map(attribute).collect();
+    attributes.map_err(|name| refused(&format!("this proxy does not show policies the attribute `{name}`")))
+}
+
+/// Refuses settings that came after this host.
+pub(super) fn nothing_more(more: &wit::More) -> Result<(), CreateError> {
+    match more.first() {
+        None => Ok(()),
+        Some((name, _)) => Err(refused(&format!("this proxy does not know `{name}` in a plan"))),
     }
 }
 
-pub(super) fn attributes(declared: Vec<wit::Attribute>) -> Arc<[Attribute]> {
-    declared.into_iter().map(Attribute::from).collect()
+/// The host does not do what the plugin wants by its configuration.
+pub(super) fn refused(message: &str) -> CreateError {
+    CreateError::Refused(vec![ConfigMistake { path: String::new(), message: text(message) }])
 }
 
 pub(super) fn endpoints(set: &EndpointSet) -> Vec<wit::Endpoint> {
@@ -146,7 +166,12 @@ pub(super) fn text(text: &str) -> String {
 
 /// Words for the access log.
 pub(super) fn labels(labels: &[String]) -> Arc<[Arc<str>]> {
-    labels.iter().map(|label| printable_within(label, MAX_LABEL_BYTES).into()).collect()
+    labels.iter().map(|text| label(text)).collect()
+}
+
+/// A word for the access log.
+pub(super) fn label(label: &str) -> Arc<str> {
+    printable_within(label, MAX_LABEL_BYTES).into()
 }
 
 /// A header field as a plugin gave it; none if it cannot go over the wire.

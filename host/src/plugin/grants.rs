@@ -6,7 +6,8 @@ pub struct Grants(BTreeSet<String>);
 
 impl Grants {
     /// Names of all grants; `wasi` is the only one that must be asked for.
-    pub const ALL: [&'static str; 8] = ["log", "metrics", "clock", "random", "counters", "keys", "table", "wasi"];
+    pub const ALL: [&'static str; 10] =
+        ["log", "metrics", "clock", "random", "counters", "keys", "table", "shared-table", "node", "wasi"];
 
     pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self(names.into_iter().map(Into::into).collect())

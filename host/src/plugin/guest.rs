@@ -7,6 +7,7 @@ use super::deadline::{Overdue, ticks};
 use super::engine::Limits;
 use super::memory::Services;
 use super::messages::Messages;
+use super::shared_table::SharedTable;
 use super::table::Table;
 use super::wasi::{HasWasi, WasiGuest};
 use crate::snapshot::{EndpointCounters, EndpointSet};
@@ -37,6 +38,10 @@ pub(super) struct PolicyContext {
     pub(super) endpoints: Arc<EndpointSet>,
     pub(super) random: u64,
     pub(super) table: Arc<Table>,
+    /// Made when it is asked for first.
+    pub(super) shared: SharedTable,
+    /// None in the control plane.
+    pub(super) worker: Option<u32>,
 }
 
 impl Guest {
@@ -92,6 +97,11 @@ impl Guest {
 
     pub(super) fn current_mut(&mut self) -> Option<&mut PolicyContext> {
         self.policies.get_mut(self.current)?.as_mut()
+    }
+
+    /// The table that it shares with others.
+    pub(super) fn shared_table(&self) -> Option<Arc<Table>> {
+        Some(self.current()?.shared.get(&self.services))
     }
 
     /// What is counted about an endpoint of that policy.

@@ -2,7 +2,9 @@
 
 use wasmtime::component::HasSelf;
 
-use super::api::v0_1::plimsoll::plugin::{clock, counters, keys, log, metrics, random, table, types};
+use super::api::v0_2::plimsoll::plugin::{
+    clock, counters, keys, log, metrics, node, random, shared_table, table, types,
+};
 use super::grants::Grants;
 use super::guest::Guest;
 use super::memory::splitmix;
@@ -36,6 +38,12 @@ pub(super) fn link(linker: &mut wasmtime::component::Linker<Guest>, grants: &Gra
     if grants.has("table") {
         table::add_to_linker::<_, Own>(linker, itself)?;
     }
+    if grants.has("shared-table") {
+        shared_table::add_to_linker::<_, Own>(linker, itself)?;
+    }
+    if grants.has("node") {
+        node::add_to_linker::<_, Own>(linker, itself)?;
+    }
     if grants.has("wasi") {
         super::wasi::link(linker)?;
     }
@@ -53,6 +61,10 @@ impl log::Host for Guest {
 impl metrics::Host for Guest {
     fn add(&mut self, name: String, amount: u64) {
         self.services.registry().add_plugin_counter(&self.plugin, &name, amount);
+    }
+
+    fn set(&mut self, name: String, value: f64) {
+        self.services.registry().set_plugin_gauge(&self.plugin, &name, value);
     }
 }
 
@@ -110,6 +122,10 @@ impl counters::Host for Guest {
         })
     }
 
+    fn reported_metric(&mut self, slot: u32, name: String) -> Option<u64> {
+        self.counter(slot, |counters| counters.reported_metric(&name))
+    }
+
     fn in_flight_many(&mut self, slots: Vec<u32>) -> Vec<u32> {
         slots.into_iter().map(|slot| self.counter(slot, EndpointCounters::in_flight)).collect()
     }
@@ -138,5 +154,33 @@ impl table::Host for Guest {
 
     fn add(&mut self, key: Vec<u8>, amount: i64, ttl_ms: u64) -> i64 {
         self.current().map_or(0, |policy| policy.table.add(self.services.now_ms(), &key, amount, ttl_ms))
+    }
+}
+
+impl shared_table::Host for Guest {
+    fn get(&mut self, key: Vec<u8>) -> Option<Vec<u8>> {
+        self.shared_table()?.get(self.services.now_ms(), &key)
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>, ttl_ms: u64) -> bool {
+        self.shared_table().is_some_and(|table| table.put(self.services.now_ms(), &key, &value, ttl_ms))
+    }
+
+    fn remove(&mut self, key: Vec<u8>) {
+        if let Some(table) = self.shared_table() {
+            table.remove(&key);
+        }
+    }
+
+    fn add(&mut self, key: Vec<u8>, amount: i64, ttl_ms: u64) -> i64 {
+        self.shared_table().map_or(0, |table| table.add(self.services.now_ms(), &key, amount, ttl_ms))
+    }
+}
+
+impl node::Host for Guest {
+    fn this(&mut self) -> node::Node {
+        let node = self.services.node();
+        let worker = self.current().and_then(|policy| policy.worker);
+        node::Node { id: node.id.clone(), zone: node.zone.clone(), worker, workers: node.workers }
     }
 }

@@ -13,6 +13,7 @@ use super::live::Live;
 use super::memory::Services;
 use super::policy::{PolicyConfig, Role};
 use super::role::{AnyPlan, GuestRole};
+use super::shared_table::SharedTable;
 use super::table::Table;
 use crate::snapshot::EndpointSet;
 use crate::telemetry::{LivePolicy, PluginShard};
@@ -49,8 +50,14 @@ struct Policy {
     plan: AnyPlan,
     shard: Arc<PluginShard>,
     /// Kept here too, since the guest and what it holds end with a fault.
-    table: Arc<Table>,
+    tables: Tables,
     _counted: LivePolicy,
+}
+
+/// What is remembered for a policy, and goes with it.
+struct Tables {
+    own: Arc<Table>,
+    shared: SharedTable,
 }
 
 impl Instance {
@@ -85,14 +92,14 @@ impl Instance {
     pub fn add_policy(&mut self, config: PolicyConfig, endpoints: Arc<EndpointSet>) -> Result<u32, CreateError> {
         let free = self.policies.iter().position(Option::is_none).unwrap_or(self.policies.len());
         let number = u32::try_from(free).unwrap_or(u32::MAX);
+        let tables = Tables::of(&self.services, &self.plugin, &config);
+        let context = context_of(&self.services, self.worker, number, &endpoints, &tables);
         let Some(live) = &mut self.live else { return Err(CreateError::Failed("the instance is broken".into())) };
-        let table = table_of(&self.services, &self.plugin, &config);
-        let context = context_of(&self.services, self.worker, number, &endpoints, &table);
         let plan = live.create(number, &config, context)?;
         let worker = (self.worker != u32::MAX).then_some(self.worker as usize);
         let shard = self.services.registry().plugin(worker, &self.plugin.name, config.role.as_str());
         let counted = shard.policy();
-        let policy = Policy { config, endpoints, plan, shard, table, _counted: counted };
+        let policy = Policy { config, endpoints, plan, shard, tables, _counted: counted };
         if free == self.policies.len() {
             self.policies.push(Some(policy));
         } else {
@@ -121,7 +128,7 @@ impl Instance {
 
     /// What the host remembers for a policy, in bytes.
     pub(super) fn table_bytes(&self, policy: u32) -> Option<u64> {
-        Some(self.policy(policy)?.table.bytes() as u64)
+        Some(self.policy(policy)?.tables.own.bytes() as u64)
     }
 
     /// Creates another policy of the configuration that `policy` has, for a part of its cluster. Answers its number.
@@ -354,7 +361,7 @@ impl Instance {
         let mut live = Live::start(&self.plugin, &self.services).map_err(|error| describe_error(&error))?;
         for (number, record) in (0..).zip(&mut self.policies) {
             let Some(record) = record else { continue };
-            let context = context_of(&self.services, self.worker, number, &record.endpoints, &record.table);
+            let context = context_of(&self.services, self.worker, number, &record.endpoints, &record.tables);
             let plan = live.create(number, &record.config, context).map_err(|error| error.to_string())?;
             let before = std::mem::replace(&mut record.plan, Box::new(()));
             record.plan = live.inherit(record.config.role, plan, before);
@@ -368,11 +375,23 @@ fn context_of(
     worker: u32,
     number: u32,
     endpoints: &Arc<EndpointSet>,
-    table: &Arc<Table>,
+    tables: &Tables,
 ) -> PolicyContext {
-    PolicyContext { endpoints: endpoints.clone(), random: services.seed(worker, number), table: table.clone() }
+    PolicyContext {
+        endpoints: endpoints.clone(),
+        random: services.seed(worker, number),
+        table: tables.own.clone(),
+        shared: tables.shared.clone(),
+        worker: (worker != u32::MAX).then_some(worker),
+    }
 }
 
-fn table_of(services: &Services, plugin: &Plugin, config: &PolicyConfig) -> Arc<Table> {
-    services.table(&plugin.name, config.role.as_str(), &config.scope, plugin.limits.memory_bytes)
+impl Tables {
+    fn of(services: &Services, plugin: &Plugin, config: &PolicyConfig) -> Self {
+        let limit_bytes = plugin.limits.memory_bytes;
+        Self {
+            own: services.table(&plugin.name, config.role.as_str(), &config.scope, limit_bytes),
+            shared: SharedTable::of(plugin.name.clone(), &config.scope, limit_bytes),
+        }
+    }
 }

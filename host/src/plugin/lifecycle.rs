@@ -1,5 +1,4 @@
-use super::api::v0_1::plimsoll::plugin::types as wit;
-use super::policy::Role;
+use super::api::v0_2::exports::plimsoll::plugin::lifecycle as wit;
 
 /// What a plugin says of itself.
 #[derive(Debug)]
@@ -7,44 +6,20 @@ pub struct Manifest {
     pub name: String,
     pub version: String,
     pub summary: String,
-    pub config_schemas: Vec<(Role, String)>,
+    /// By the names of roles.
+    pub config_schemas: Vec<(String, String)>,
+    /// Names of what it says besides, none of which the host knows.
+    pub(super) more: Vec<String>,
 }
 
-impl From<super::api::v0_1::exports::plimsoll::plugin::lifecycle::Manifest> for Manifest {
-    fn from(manifest: super::api::v0_1::exports::plimsoll::plugin::lifecycle::Manifest) -> Self {
+impl From<wit::Manifest> for Manifest {
+    fn from(manifest: wit::Manifest) -> Self {
         Self {
             name: manifest.name,
             version: manifest.version,
             summary: manifest.summary,
-            config_schemas: manifest.config_schemas.into_iter().map(|(role, schema)| (role.into(), schema)).collect(),
-        }
-    }
-}
-
-impl From<wit::Role> for Role {
-    fn from(role: wit::Role) -> Self {
-        match role {
-            wit::Role::Router => Self::Router,
-            wit::Role::Balancer => Self::Balancer,
-            wit::Role::Affinity => Self::Affinity,
-            wit::Role::Health => Self::Health,
-            wit::Role::Prober => Self::Prober,
-            wit::Role::Filter => Self::Filter,
-            wit::Role::Partitioner => Self::Partitioner,
-        }
-    }
-}
-
-impl From<Role> for wit::Role {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Router => Self::Router,
-            Role::Balancer => Self::Balancer,
-            Role::Affinity => Self::Affinity,
-            Role::Health => Self::Health,
-            Role::Prober => Self::Prober,
-            Role::Filter => Self::Filter,
-            Role::Partitioner => Self::Partitioner,
+            config_schemas: manifest.config_schemas,
+            more: manifest.more.into_iter().map(|(name, _)| name).collect(),
         }
     }
 }

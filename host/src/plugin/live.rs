@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, Store, Trap};
 
-use super::api::v0_1::exports::plimsoll::plugin::lifecycle;
+use super::api::v0_2::exports::plimsoll::plugin::lifecycle;
 use super::component::Plugin;
 use super::create_error::{CreateError, describe_error};
 use super::deadline::AT_START;
@@ -79,11 +79,11 @@ impl Live {
     }
 
     pub(super) fn save(&mut self, role: Role, policy: u32) -> wasmtime::Result<Vec<u8>> {
-        self.lifecycle.call_save(&mut self.store, role.into(), policy)
+        self.lifecycle.call_save(&mut self.store, role.as_str(), policy)
     }
 
     pub(super) fn restore(&mut self, role: Role, policy: u32, state: &[u8]) -> wasmtime::Result<bool> {
-        self.lifecycle.call_restore(&mut self.store, role.into(), policy, state)
+        self.lifecycle.call_restore(&mut self.store, role.as_str(), policy, state)
     }
 
     /// Creates a policy and tells it the endpoints, if its role hears of any.

@@ -1,24 +1,18 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::component::{Component, Linker};
 
-use super::api::v0_1::exports::plimsoll::plugin::lifecycle;
 use super::breaker::Breaker;
-use super::component::{Exports, Plugin, Source};
+use super::component::{Plugin, Source};
+use super::contract::{self, Contract, PACKAGE, SERVED, Spoken};
 use super::engine::{Engine, Limits};
 use super::grants::Grants;
-use super::guest::Guest;
-use super::imports;
 use super::live;
 use super::memory::Services;
 use super::policy::Role;
-use super::roles::ROLES;
 use crate::telemetry::{is_unprintable, printable_within};
-
-/// Package and version of the contract that this host serves.
-const CONTRACT: &str = "plimsoll:plugin/";
-const CONTRACT_VERSION: &str = "0.1";
 
 /// Why bytes did not become a plugin. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +27,14 @@ pub enum LoadError {
     CoreModule,
     #[error("not a valid component: {0}")]
     Invalid(String),
-    #[error(
-        "it exports no `{CONTRACT}lifecycle@{CONTRACT_VERSION}.x`, so it is not a plugin of this proxy; its exports: {0}"
-    )]
+    #[error("it exports no `{PACKAGE}lifecycle`, so it is not a plugin of this proxy; its exports: {0}")]
     NotAPlugin(String),
+    #[error(
+        "it speaks version {spoken} of the plugin contract, and this proxy speaks {served}: build it with an SDK of that version"
+    )]
+    OtherContract { spoken: String, served: String },
+    #[error("its `{0}` is not that of the plugin contract: it was built for a draft, or for a later version")]
+    Unfit(String),
     #[error("it exports none of the roles: {}", Role::ALL.map(Role::as_str).join(", "))]
     NoRole,
     #[error("it imports `{interface}`, which is not granted: add `{grant}` to the plugin's `grants`")]
@@ -58,6 +56,8 @@ impl LoadError {
             Self::CoreModule => "core_module",
             Self::Invalid(_) => "invalid_component",
             Self::NotAPlugin(_) => "not_a_plugin",
+            Self::OtherContract { .. } => "other_contract",
+            Self::Unfit(_) => "unfit_interface",
             Self::NoRole => "no_role",
             Self::NotGranted { .. } => "not_granted",
             Self::UnknownImport(_) => "unknown_import",
@@ -82,15 +82,16 @@ impl Plugin {
         check_preamble(bytes, &limits)?;
         let component =
             Component::new(&engine.wasmtime, bytes).map_err(|error| LoadError::Invalid(first_line(&error)))?;
+        let contract = check_contract(engine, &component)?;
         let imports = check_imports(engine, &component, &grants)?;
+        let not_a_plugin = || LoadError::NotAPlugin(export_names(engine, &component));
+        let contract = contract.ok_or_else(not_a_plugin)?;
         let mut linker = Linker::new(&engine.wasmtime);
-        imports::link(&mut linker, &grants).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        (contract.link)(&mut linker, &grants).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         let pre = linker.instantiate_pre(&component).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
-        let exports = Exports::find(&pre).ok_or_else(|| LoadError::NotAPlugin(export_names(engine, &component)))?;
+        let exports = (contract.find)(&pre).ok_or_else(not_a_plugin)?;
         let roles: Vec<Role> = exports.roles.iter().map(|role| role.role()).collect();
-        if roles.is_empty() {
-            return Err(LoadError::NoRole);
-        }
+        check_roles(engine, &component, &roles)?;
         let mut plugin = Self {
             name: "unnamed".into(),
             version: String::new(),
@@ -130,21 +131,12 @@ impl Plugin {
             let summary = printable_within(&manifest.summary, 64);
             return Err(LoadError::Manifest(format!("summary `{summary}` is not one line of at most 1024 bytes")));
         }
+        if let Some(name) = manifest.more.first() {
+            let name = printable_within(name, 64);
+            return Err(LoadError::Manifest(format!("this proxy does not know `{name}` in it")));
+        }
         for (role, text) in manifest.config_schemas {
-            let schema: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-                LoadError::Manifest(format!(
-                    "config schema of {} is not JSON: {}",
-                    role.as_str(),
-                    printable_within(&error.to_string(), 256)
-                ))
-            })?;
-            jsonschema::validator_for(&schema).map_err(|error| {
-                LoadError::Manifest(format!(
-                    "config schema of {} is not a JSON Schema: {}",
-                    role.as_str(),
-                    printable_within(&error.to_string(), 256)
-                ))
-            })?;
+            let (role, schema) = schema(&role, &text).map_err(LoadError::Manifest)?;
             self.config_schemas.insert(role, schema);
         }
         self.name = manifest.name.into();
@@ -154,11 +146,19 @@ impl Plugin {
     }
 }
 
-impl Exports {
-    fn find(pre: &InstancePre<Guest>) -> Option<Self> {
-        let lifecycle = lifecycle::GuestIndices::new(pre).ok()?;
-        Some(Self { lifecycle, roles: ROLES.iter().filter_map(|find| find(pre)).collect() })
-    }
+/// The schema of a role's configuration.
+fn schema(role: &str, text: &str) -> Result<(Role, serde_json::Value), String> {
+    let of = |what: &str, error: &dyn fmt::Display| {
+        format!(
+            "config schema of {} is {what}: {}",
+            printable_within(role, 64),
+            printable_within(&error.to_string(), 256)
+        )
+    };
+    let known = Role::named(role).ok_or_else(|| of("for no role", &"expected the name of one"))?;
+    let schema = serde_json::from_str(text).map_err(|error| of("not JSON", &error))?;
+    jsonschema::validator_for(&schema).map_err(|error| of("not a JSON Schema", &error))?;
+    Ok((known, schema))
 }
 
 fn check_preamble(bytes: &[u8], limits: &Limits) -> Result<(), LoadError> {
@@ -172,6 +172,31 @@ fn check_preamble(bytes: &[u8], limits: &Limits) -> Result<(), LoadError> {
     }
 }
 
+/// The version of the contract that serves a component; none when it speaks of the contract nowhere.
+fn check_contract(engine: &Engine, component: &Component) -> Result<Option<&'static Contract>, LoadError> {
+    let ty = component.component_type();
+    let imports = ty.imports(&engine.wasmtime).map(|(name, _)| name);
+    let exports = ty.exports(&engine.wasmtime).map(|(name, _)| name);
+    match contract::spoken(&SERVED, imports.chain(exports)) {
+        Spoken::Served(place) => Ok(SERVED.get(place)),
+        Spoken::Other(spoken) => Err(LoadError::OtherContract { spoken, served: contract::served() }),
+        Spoken::None => Ok(None),
+    }
+}
+
+/// A role that a component exports, and that the host does not find in it, has other functions than the host would call.
+fn check_roles(engine: &Engine, component: &Component, found: &[Role]) -> Result<(), LoadError> {
+    for (name, _) in component.component_type().exports(&engine.wasmtime) {
+        let interface = name.strip_prefix(PACKAGE).and_then(|rest| rest.split('@').next());
+        if let Some(role) = interface.and_then(Role::named)
+            && !found.contains(&role)
+        {
+            return Err(LoadError::Unfit(name.to_owned()));
+        }
+    }
+    if found.is_empty() { Err(LoadError::NoRole) } else { Ok(()) }
+}
+
 /// Packages of WASI 0.2 that there are for toolchains that cannot do without; see `super::wasi` for what is in them.
 const WASI: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
 
@@ -180,7 +205,7 @@ fn check_imports(engine: &Engine, component: &Component, grants: &Grants) -> Res
     let mut imports = Vec::new();
     for (name, _) in ty.imports(&engine.wasmtime) {
         imports.push(name.to_owned());
-        let grant = if let Some(rest) = name.strip_prefix(CONTRACT) {
+        let grant = if let Some(rest) = name.strip_prefix(PACKAGE) {
             let interface = rest.split('@').next().unwrap_or(rest);
             if interface == "types" {
                 continue;

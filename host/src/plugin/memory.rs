@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::node::Node;
 use super::table::{Table, Tables};
 use crate::timer;
 
@@ -19,6 +20,7 @@ pub struct Services {
     seed: u64,
     tables: Tables,
     registry: Arc<crate::telemetry::Registry>,
+    node: Node,
     /// When a trial ends, whatever it is about.
     until: Option<Instant>,
 }
@@ -39,6 +41,7 @@ impl Services {
             secret: secret.into(),
             seed: RandomState::new().hash_one(Instant::now()),
             tables: Tables::new(registry.clone()),
+            node: Node::default(),
             until: None,
             registry,
         }
@@ -54,9 +57,18 @@ impl Services {
         Self { clock: Clock::Set(AtomicU64::new(0)), seed, ..Self::new(secret, Arc::default()) }
     }
 
-    /// The same secret, with nothing else in common: for trying what is not to change anything.
+    /// With what plugins are told of the proxy.
+    pub fn with_node(self, node: Node) -> Self {
+        Self { node, ..self }
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The same secret and node, with nothing else in common: for trying what is not to change anything.
     pub fn apart(&self) -> Self {
-        Self::new(&self.secret, Arc::default())
+        Self::new(&self.secret, Arc::default()).with_node(self.node.clone())
     }
 
     /// What plugins remember in tables has so many bytes together, from now on.

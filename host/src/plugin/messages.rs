@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::api::v0_1::plimsoll::plugin::log::Level;
+use super::api::v0_2::plimsoll::plugin::log::Level;
 use super::memory::Services;
 use crate::telemetry::printable_within;
 

@@ -10,6 +10,9 @@
 mod api;
 mod breaker;
 mod component;
+mod contract;
+#[cfg(test)]
+mod contract_tests;
 mod convert;
 mod create_error;
 mod deadline;
@@ -26,9 +29,12 @@ mod live;
 mod loader;
 mod memory;
 mod messages;
+mod node;
 mod policy;
 mod role;
 mod roles;
+mod route;
+mod shared_table;
 mod table;
 mod trial;
 mod values;
@@ -47,12 +53,14 @@ pub use lifecycle::Manifest;
 pub use live::describe;
 pub use loader::LoadError;
 pub use memory::Services;
+pub use node::Node;
 pub use policy::{ConfigMistake, KnownClusters, PolicyConfig, Role};
 pub use roles::{
     Action, Affinity, AffinityPlan, Balancer, BalancerPlan, Binding, Choice, Decision, Edits, Evaluator, Evidence,
     Group, HeaderEdit, HealthPlan, Partitioner, PartitionerPlan, ProbeAction, ProbeEvent, ProbeResult, Prober,
     Redirect, Request as PickRequest, Response, Router, RouterPlan, Target, Transition, Transport, Verdict, prepare,
 };
+pub use route::{Limit, RouteSettings};
 pub use trial::{
     ActionOnTrial, AffinityOnTrial, BalancerOnTrial, DecisionOnTrial, EvaluatorOnTrial, PolicyOnTrial, named_clusters,
 };

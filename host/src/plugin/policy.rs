@@ -14,6 +14,12 @@ macro_rules! roles {
         impl Role {
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$role),+];
 
+            /// The role of that name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|role| role.as_str() == name)
+            }
+
+            /// Its name, which is that of its interface, too.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$role => $name,)+

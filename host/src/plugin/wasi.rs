@@ -20,7 +20,7 @@ use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
-use super::api::v0_1::plimsoll::plugin::log::Level;
+use super::api::v0_2::plimsoll::plugin::log::Level;
 use super::messages::Messages;
 
 /// Streams, pollables and the like that a guest may have open at once; one more is a trap.

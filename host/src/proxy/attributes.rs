@@ -17,16 +17,18 @@ pub(super) struct Visible<'a> {
     pub first_bytes: &'a [u8],
     /// That a TLS client has asked for.
     pub server_name: Option<&'a str>,
+    /// Label of the route that was taken, once there is one.
+    pub route: Option<&'a str>,
 }
 
 impl<'a> Visible<'a> {
     pub(super) fn of_request(listener: &'a str, source: &'a Source, head: &'a Parts) -> Self {
-        Self { listener, source, head: Some(head), first_bytes: b"", server_name: None }
+        Self { listener, source, head: Some(head), first_bytes: b"", server_name: None, route: None }
     }
 
     pub(super) fn of_connection(listener: &'a str, source: &'a Source, first_bytes: &'a FirstBytes) -> Self {
         let server_name = first_bytes.server_name();
-        Self { listener, source, head: None, first_bytes: first_bytes.as_slice(), server_name }
+        Self { listener, source, head: None, first_bytes: first_bytes.as_slice(), server_name, route: None }
     }
 
     /// Writes the values of `attributes` in their order.
@@ -46,6 +48,7 @@ impl<'a> Visible<'a> {
                 port => values.push(Some(port.to_string().as_bytes())),
             },
             Attribute::ServerName => values.push(self.server_name.map(str::as_bytes)),
+            Attribute::Route => values.push(self.route.map(str::as_bytes)),
             // Known once TLS is terminated here.
             Attribute::ApplicationProtocol | Attribute::Never => values.push(None),
             of_head => match self.head {
@@ -80,6 +83,7 @@ fn push_from_head(head: &Parts, source: &Source, attribute: &Attribute, values: 
         | Attribute::ServerName
         | Attribute::ApplicationProtocol
         | Attribute::Listener
+        | Attribute::Route
         | Attribute::Never => values.push(None),
     }
 }

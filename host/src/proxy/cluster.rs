@@ -338,7 +338,7 @@ impl Cluster {
         match load_report::take(headers) {
             Ok(None) => {}
             Ok(Some(report)) => {
-                local.endpoint.counters.report_load(report, now_ms());
+                local.endpoint.counters.report(report, now_ms());
                 self.shard.load_report(LoadReportResult::Taken);
             }
             Err(load_report::Malformed) => self.shard.load_report(LoadReportResult::Malformed),

@@ -14,6 +14,7 @@ use super::listener::Listener;
 use super::reply::{bad_request, status_and_flag};
 use super::source::Source;
 use crate::error::ErrorKind;
+use crate::plugin::RouteSettings;
 use crate::telemetry::{Direction, Entry, Flag};
 
 /// The account of one request: what is known of it so far. It is closed exactly once, whatever happens, when it is
@@ -43,7 +44,7 @@ struct LogRecord {
     version: http::Version,
     user_agent: Option<HeaderValue>,
     referer: Option<HeaderValue>,
-    route: Option<Arc<str>>,
+    route: Option<Arc<RouteSettings>>,
     picked: Option<Picked>,
     request_bytes: u64,
     response_bytes: u64,
@@ -159,9 +160,9 @@ impl Exchange {
         }
     }
 
-    pub(super) fn routed(&mut self, label: Option<Arc<str>>) {
+    pub(super) fn routed(&mut self, route: Option<&Arc<RouteSettings>>) {
         if let Some(log) = &mut self.log {
-            log.route = label;
+            log.route = route.cloned();
         }
     }
 
@@ -239,7 +240,7 @@ impl Drop for Exchange {
             attempts: self.attempts,
             flag: self.flag.or(fallback),
             reason: reason.as_deref().unwrap_or_default(),
-            route: record.route.as_deref().unwrap_or_default(),
+            route: record.route.as_ref().map_or("", |route| &*route.label),
             user_agent: record.user_agent.as_ref().map(HeaderValue::as_bytes),
             referer: record.referer.as_ref().map(HeaderValue::as_bytes),
             request_id: None,

@@ -7,7 +7,7 @@ use super::cluster::Cluster;
 use super::context::Context;
 use super::first_bytes::Interest;
 use crate::config;
-use crate::plugin::{Action, Decision, Fault, Router};
+use crate::plugin::{Action, Decision, Fault, RouteSettings, Router};
 use crate::telemetry::ListenerShard;
 
 /// A listener of one configuration as a worker sees it, with the clusters that it can lead to. A request holds it from
@@ -71,7 +71,8 @@ impl ListenerSlot {
 /// Where one request goes.
 pub(super) struct Route {
     pub(super) target: Target,
-    pub(super) label: Option<Arc<str>>,
+    /// What holds for its requests; none when no route took part.
+    pub(super) settings: Option<Arc<RouteSettings>>,
     /// The router gave no answer, and the host knew where else to go.
     pub(super) by_fallback: bool,
 }
@@ -97,7 +98,7 @@ impl Listener {
     pub(super) fn route(&self, context: &Context, visible: Visible<'_>) -> Result<Route, Fault> {
         let router = match &self.destination {
             Destination::Cluster(index) => {
-                return Ok(Route { target: self.cluster(*index), label: None, by_fallback: false });
+                return Ok(Route { target: self.cluster(*index), settings: None, by_fallback: false });
             }
             Destination::Router(router) => router,
         };
@@ -114,7 +115,7 @@ impl Listener {
             Action::Respond(response) => Target::Respond(response),
             Action::NoRoute => Target::Nowhere,
         };
-        Ok(Route { target, label: route, by_fallback })
+        Ok(Route { target, settings: route, by_fallback })
     }
 
     fn cluster(&self, index: usize) -> Target {

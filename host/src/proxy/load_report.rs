@@ -5,7 +5,7 @@
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
-use crate::snapshot::LoadReport;
+use crate::snapshot::{LoadReport, Reported};
 
 /// `TEXT name:value,…`, `JSON {…}` or `BIN base64`; without a word before it, as `TEXT`.
 const ANY: HeaderName = HeaderName::from_static("endpoint-load-metrics");
@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 4096;
 pub(super) struct Malformed;
 
 /// Takes the report out of the fields of an answer, which is not the client's business.
-pub(super) fn take(headers: &mut HeaderMap) -> Result<Option<LoadReport>, Malformed> {
+pub(super) fn take(headers: &mut HeaderMap) -> Result<Option<Reported>, Malformed> {
     let fields = [ANY, JSON, BINARY].map(|name| headers.remove(name));
     let read: fn(&[u8]) -> Result<Parts, Malformed>;
     let value = match fields {
@@ -47,7 +47,7 @@ pub(super) fn take(headers: &mut HeaderMap) -> Result<Option<LoadReport>, Malfor
     }
     let report = read(value)?.check()?;
     // One of which we know nothing says nothing.
-    Ok((report != LoadReport::default()).then_some(report))
+    Ok((report != Reported::default()).then_some(report))
 }
 
 /// The parts of a report that we know, as sent; 0 is what is not said.
@@ -58,7 +58,16 @@ struct Parts {
     utilization: f64,
     requests_per_second: f64,
     errors_per_second: f64,
+    /// Under names of the endpoint's own, as the text format has them.
+    named: Vec<(Box<str>, f64)>,
 }
+
+/// What such names begin with: the maps of the message, each with its key there.
+const MAPS: [(u64, &str, &str); 3] = [
+    (0x22, "request_cost", "requestCost"),
+    (0x2a, "utilization", "utilization"),
+    (0x42, "named_metrics", "namedMetrics"),
+];
 
 impl Parts {
     fn by_name(&mut self, name: &str) -> Option<&mut f64> {
@@ -72,14 +81,20 @@ impl Parts {
         })
     }
 
-    fn check(&self) -> Result<LoadReport, Malformed> {
-        Ok(LoadReport {
+    fn check(self) -> Result<Reported, Malformed> {
+        let load = LoadReport {
             cpu: thousandths(self.cpu)?,
             memory: thousandths(self.memory)?,
             utilization: thousandths(self.utilization)?,
             requests_per_second: thousandths(self.requests_per_second)?,
             errors_per_second: thousandths(self.errors_per_second)?,
-        })
+        };
+        let named = self.named.into_iter().map(|(name, value)| Ok((name, thousandths_of_any(value)?)));
+        Ok(Reported { load, named: named.collect::<Result<_, _>>()? })
+    }
+
+    fn name(&mut self, map: &str, key: &str, value: f64) {
+        self.named.push((format!("{map}.{key}").into(), value));
     }
 }
 
@@ -90,6 +105,13 @@ fn thousandths(value: f64) -> Result<u32, Malformed> {
     // Casts of floats saturate; and little is not nothing.
     let least = u32::from(value > 0.0);
     Ok(((value * 1000.0).round() as u32).max(least))
+}
+
+fn thousandths_of_any(value: f64) -> Result<u64, Malformed> {
+    if !value.is_finite() || value < 0.0 {
+        return Err(Malformed);
+    }
+    Ok(((value * 1000.0).round() as u64).max(u64::from(value > 0.0)))
 }
 
 fn prefixed(value: &[u8]) -> Result<Parts, Malformed> {
@@ -110,8 +132,13 @@ fn text(value: &[u8]) -> Result<Parts, Malformed> {
     for entry in value.split(',') {
         // Both separators are in use.
         let (name, number) = entry.split_once([':', '=']).ok_or(Malformed)?;
-        if let Some(part) = parts.by_name(name.trim()) {
-            *part = number.trim().parse().map_err(|_| Malformed)?;
+        let (name, number) = (name.trim(), number.trim());
+        if let Some(part) = parts.by_name(name) {
+            *part = number.parse().map_err(|_| Malformed)?;
+        } else if let Some((map, key)) = name.split_once('.')
+            && MAPS.iter().any(|(_, known, _)| *known == map)
+        {
+            parts.name(map, key, number.parse().map_err(|_| Malformed)?);
         }
     }
     Ok(parts)
@@ -123,6 +150,10 @@ fn json(value: &[u8]) -> Result<Parts, Malformed> {
     for (name, value) in &object {
         if let Some(part) = parts.by_name(name) {
             *part = value.as_f64().ok_or(Malformed)?;
+        } else if let Some((_, map, _)) = MAPS.iter().find(|(_, snake, camel)| name == snake || name == camel) {
+            for (key, value) in value.as_object().ok_or(Malformed)? {
+                parts.name(map, key, value.as_f64().ok_or(Malformed)?);
+            }
         }
     }
     Ok(parts)
@@ -157,7 +188,13 @@ fn binary(value: &[u8]) -> Result<Parts, Malformed> {
             0x31 => &mut parts.requests_per_second,
             0x39 => &mut parts.errors_per_second,
             0x49 => &mut parts.utilization,
-            _ => continue,
+            _ => {
+                if let Some((_, map, _)) = MAPS.iter().find(|(known, _, _)| *known == tag) {
+                    let (key, value) = map_entry(value)?;
+                    parts.name(map, key, value);
+                }
+                continue;
+            }
         };
         *part = f64::from_le_bytes(value.try_into().map_err(|_| Malformed)?);
     }
@@ -165,6 +202,26 @@ fn binary(value: &[u8]) -> Result<Parts, Malformed> {
         parts.requests_per_second = requests.unwrap_or(0.0);
     }
     Ok(parts)
+}
+
+/// An entry of a map from texts to numbers: the key is field 1 in it, the value field 2.
+fn map_entry(mut entry: &[u8]) -> Result<(&str, f64), Malformed> {
+    let (mut key, mut value) = ("", 0.0);
+    while !entry.is_empty() {
+        let tag = varint(&mut entry)?;
+        let length = match tag {
+            0x0a => usize::try_from(varint(&mut entry)?).map_err(|_| Malformed)?,
+            0x11 => 8,
+            _ => return Err(Malformed),
+        };
+        let (field, rest) = entry.split_at_checked(length).ok_or(Malformed)?;
+        entry = rest;
+        match tag {
+            0x0a => key = std::str::from_utf8(field).map_err(|_| Malformed)?,
+            _ => value = f64::from_le_bytes(field.try_into().map_err(|_| Malformed)?),
+        }
+    }
+    Ok((key, value))
 }
 
 /// A number of protocol buffers: seven bits a byte, the lowest first.
@@ -213,13 +270,17 @@ mod tests {
 
     use super::*;
 
-    fn taken(name: HeaderName, value: &[u8]) -> Result<Option<LoadReport>, Malformed> {
+    fn reported(name: HeaderName, value: &[u8]) -> Result<Option<Reported>, Malformed> {
         let mut headers = HeaderMap::new();
         headers.insert("x", HeaderValue::from_static("1"));
         headers.insert(name, HeaderValue::from_bytes(value).expect("a value of a field"));
         let report = take(&mut headers);
         assert_eq!(headers.len(), 1, "the report is taken out, whatever it is");
         report
+    }
+
+    fn taken(name: HeaderName, value: &[u8]) -> Result<Option<LoadReport>, Malformed> {
+        reported(name, value).map(|reported| reported.map(|reported| reported.load))
     }
 
     const REPORT: LoadReport =
@@ -289,20 +350,40 @@ mod tests {
     fn values_too_large_become_the_largest() {
         let report = taken(ANY, b"rps_fractional:1e30").expect("a report").expect("a report");
         assert_eq!(report.requests_per_second, u32::MAX);
-        assert_eq!(taken(ANY, b"named_metrics.queue:7"), Ok(None));
+        assert_eq!(taken(ANY, b"something_else:7"), Ok(None));
+    }
+
+    #[test]
+    fn names_of_their_own_are_the_same_in_every_format() {
+        let expected = vec![("named_metrics.a".into(), 1000), ("request_cost.tokens".into(), 12_500)];
+        // 8: {"a": 1.0}, 4: {"tokens": 12.5}
+        let message = "QgwKAWERAAAAAAAA8D8iEQoGdG9rZW5zEQAAAAAAAClA";
+        for (name, text) in [
+            (ANY, "named_metrics.a:1,request_cost.tokens=12.5,other.a:x"),
+            (JSON, r#"{"named_metrics":{"a":1},"requestCost":{"tokens":12.5}}"#),
+            (BINARY, message),
+        ] {
+            let report = reported(name, text.as_bytes()).expect("a report").expect("a report");
+            let mut named = report.named;
+            named.sort();
+            assert_eq!(named, expected, "{text}");
+        }
+        for text in ["named_metrics.a:", "named_metrics.a:-1", "utilization.gpu:inf", r#"JSON {"utilization":1}"#] {
+            assert_eq!(reported(ANY, text.as_bytes()), Err(Malformed), "{text}");
+        }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             for read in [prefixed, text, json, binary] {
-                let _ = read(&bytes).map(|parts| parts.check());
+                let _ = read(&bytes).map(Parts::check);
             }
         }
 
         #[test]
         fn any_message_is_survived(bytes in "[A-Za-z0-9+/]{0,200}") {
-            let _ = binary(bytes.as_bytes()).map(|parts| parts.check());
+            let _ = binary(bytes.as_bytes()).map(Parts::check);
         }
     }
 }

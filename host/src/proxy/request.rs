@@ -1,5 +1,5 @@
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::{Method, Response, response};
@@ -21,7 +21,7 @@ use super::reply;
 use super::response_body::{ResponseBody, Transfer};
 use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
-use crate::plugin::Values;
+use crate::plugin::{Limit, RouteSettings, Values};
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::telemetry::{ConnectResult, Flag};
 use crate::upstream::{Answer, Attempt, InFlight, RequestBody, UploadState};
@@ -36,13 +36,18 @@ pub async fn serve(
     body: ClientBody,
     link: &dyn Link,
 ) -> Response<ResponseBody> {
-    let limit = listener.config.timeouts.request;
     let mut exchange = Some(Exchange::begin(context.clone(), listener, client, head));
-    let answered = context
-        .timers
-        .bound(limit, forward(&mut exchange, head, body, link))
-        .await
-        .unwrap_or_else(|_elapsed| Err(ErrorKind::RequestTimeout.into()));
+    let decided = exchange.as_mut().map(|account| decide(account, head, link));
+    let answered = match decided {
+        Some(Ok(Decision::Forward(wanted))) => context
+            .timers
+            .bound(wanted.timeout, forward(&mut exchange, &wanted, head, body, link))
+            .await
+            .unwrap_or_else(|_elapsed| Err(ErrorKind::RequestTimeout.into())),
+        Some(Ok(Decision::Answer(response))) => Ok(response),
+        Some(Err(error)) => Err(error),
+        None => Err(ErrorKind::ClientAbort.into()),
+    };
     let mut response = match answered {
         Ok(response) => response,
         Err(error) => {
@@ -76,21 +81,18 @@ pub fn refuse(
     response
 }
 
-/// The story: find the route, find whom the client is bound to, pick, try, maybe try another, answer.
+/// The story, after [`decide`] has found the route and whom the client is bound to: pick, try, maybe try another, answer.
 async fn forward(
     exchange: &mut Option<Exchange>,
+    wanted: &Forwarding,
     head: &mut Parts,
     body: ClientBody,
     link: &dyn Link,
 ) -> Result<Response<ResponseBody>, Error> {
     let Some(account) = exchange.as_mut() else { return Err(ErrorKind::ClientAbort.into()) };
-    let wanted = match decide(account, head, link)? {
-        Decision::Answer(response) => return Ok(response),
-        Decision::Forward(wanted) => wanted,
-    };
-    let Forwarding { cluster, affinity, key, visible, by_fallback } = wanted;
+    let Forwarding { cluster, affinity, .. } = wanted;
     let context = account.context.clone();
-    let attempts = Attempts { context: &context, cluster: &cluster, key, visible, bound: affinity.bound(), link };
+    let attempts = Attempts { context: &context, cluster, wanted, bound: affinity.bound(), link };
     let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
 
     let Answer { mut head, body, first_byte, .. } = answer;
@@ -98,11 +100,11 @@ async fn forward(
         cluster.note_load(&picked.endpoint, &mut head.headers);
     }
     headers::prepare_response(&mut head.headers);
-    affinity.remember(&cluster, &picked, &mut head.headers);
-    let flag = (by_fallback || picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
+    affinity.remember(cluster, &picked, &mut head.headers);
+    let flag = (wanted.by_fallback || picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
     account.answered(head.status, flag);
     let Some(account) = exchange.take() else { return Err(ErrorKind::ClientAbort.into()) };
-    let transfer = Transfer::new(account, cluster, flight, upload, head.status, first_byte, started);
+    let transfer = Transfer::new(account, cluster.clone(), flight, upload, head.status, first_byte, started);
     let mut body = ResponseBody::upstream(body, transfer);
     body.begin()?;
     Ok(Response::from_parts(head, body))
@@ -117,6 +119,10 @@ enum Decision {
 /// How a request goes on to a cluster.
 struct Forwarding {
     cluster: Rc<Cluster>,
+    /// From now to the head of the answer.
+    timeout: Option<Duration>,
+    first_byte_timeout: Option<Duration>,
+    max_attempts: usize,
     affinity: Affine,
     key: Option<u64>,
     visible: Vec<Values>,
@@ -134,7 +140,8 @@ fn decide(account: &mut Exchange, head: &mut Parts, link: &dyn Link) -> Result<D
     }
     let visible = Visible::of_request(&listener.name, &source, head);
     let route = listener.route(&context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
-    account.routed(route.label);
+    let settings = route.settings;
+    account.routed(settings.as_ref());
     let cluster = match route.target {
         Target::Cluster(cluster) => cluster,
         Target::Redirect(redirect) => return Ok(answer_ourselves(account, reply::redirect(&redirect))),
@@ -143,12 +150,27 @@ fn decide(account: &mut Exchange, head: &mut Parts, link: &dyn Link) -> Result<D
     };
     account.cluster = Some(cluster.clone());
 
-    let affinity = Affine::find(&context, &cluster, visible);
+    let visible = Visible { route: settings.as_ref().map(|settings| &*settings.label), ..visible };
+    let affinity = match &settings {
+        Some(settings) if !settings.binds_clients => Affine::default(),
+        _ => Affine::find(&context, &cluster, visible),
+    };
     let key = cluster.key(visible, &mut context.values.borrow_mut());
     let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
     headers::prepare_request(head, &client, &source, &listener.config);
     affinity.prepare(&cluster, &mut head.headers);
-    Ok(Decision::Forward(Forwarding { cluster, affinity, key, visible: grouping, by_fallback: route.by_fallback }))
+    let settings = settings.as_deref();
+    let limit = |of: fn(&RouteSettings) -> Limit| settings.map(of).unwrap_or_default();
+    Ok(Decision::Forward(Forwarding {
+        timeout: limit(|settings| settings.request_timeout).over(listener.config.timeouts.request),
+        first_byte_timeout: limit(|settings| settings.first_byte_timeout).over(cluster.config.timeouts.first_byte),
+        max_attempts: settings.and_then(|settings| settings.max_attempts).unwrap_or(cluster.config.max_attempts),
+        cluster,
+        affinity,
+        key,
+        visible: grouping,
+        by_fallback: route.by_fallback,
+    }))
 }
 
 fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Decision {
@@ -160,8 +182,7 @@ fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) ->
 struct Attempts<'a> {
     context: &'a Context,
     cluster: &'a Rc<Cluster>,
-    key: Option<u64>,
-    visible: Vec<Values>,
+    wanted: &'a Forwarding,
     bound: Option<Picked>,
     link: &'a dyn Link,
 }
@@ -179,25 +200,28 @@ impl Attempts<'_> {
     /// Tries until an endpoint answers. A request goes to another endpoint only when nothing of it was sent, or when
     /// sending it twice does no harm.
     async fn run(mut self, account: &mut Exchange, head: &Parts, body: ClientBody) -> Result<Tried, Error> {
-        let config = &self.cluster.config;
         let timer = Rc::new(self.context.timers.timer());
         let repeatable = body.is_end_stream() && is_idempotent(&head.method);
         let (mut body, upload) = if body.is_end_stream() {
             (RequestBody::empty(), None)
         } else {
             let limit = account.listener.config.limits.body_bytes;
-            let (body, upload) = RequestBody::upload(body, limit, timer.clone(), config.timeouts.first_byte)?;
+            let (body, upload) = RequestBody::upload(body, limit, timer.clone(), self.wanted.first_byte_timeout)?;
             (body, Some(upload))
         };
-        let mut attempts = resilience::Attempts::new(config.max_attempts, repeatable);
+        let mut attempts = resilience::Attempts::new(self.wanted.max_attempts, repeatable);
         let link = self.link;
         let pass_on = |mut head: response::Parts| {
             headers::prepare_response(&mut head.headers);
             link.informational(head);
         };
         loop {
-            let wanted =
-                Wanted { bound: self.bound.take(), key: self.key, visible: &self.visible, tried: attempts.tried() };
+            let wanted = Wanted {
+                bound: self.bound.take(),
+                key: self.wanted.key,
+                visible: &self.wanted.visible,
+                tried: attempts.tried(),
+            };
             let (picked, flight) = match self.cluster.claim(&wanted) {
                 Claim::Begun(begun) => begun,
                 // In a box: it is rare, and would make the future of every request larger.
@@ -217,7 +241,7 @@ impl Attempts<'_> {
                 timer: &timer,
                 head,
                 repeatable,
-                first_byte_timeout: config.timeouts.first_byte,
+                first_byte_timeout: self.wanted.first_byte_timeout,
                 started,
             };
             let failed = match attempt.send(body, &pass_on).await {

@@ -15,7 +15,7 @@ use super::listener::{Listener, Target};
 use super::relay::{Relay, Side, Silence};
 use super::tunnel_record::TunnelRecord;
 use crate::error::{Error, ErrorKind};
-use crate::plugin::Values;
+use crate::plugin::{RouteSettings, Values};
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::telemetry::ConnectResult;
 use crate::upstream::{self, InFlight};
@@ -45,18 +45,23 @@ async fn carry(
     account.server_name = first_bytes.server_name().map(Into::into);
     let visible = Visible::of_connection(&listener.name, &client.source, &first_bytes);
     let route = listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
-    account.route = route.label;
+    account.route = route.settings.as_ref().map(|settings| settings.label.clone());
     let Target::Cluster(cluster) = route.target else { return Err(ErrorKind::NoRoute.into()) };
     account.cluster = Some(cluster.clone());
     first_bytes.read(context, &mut stream, cluster.interest()).await;
     account.server_name = first_bytes.server_name().map(Into::into);
+    let settings = route.settings.as_deref();
     let visible = Visible::of_connection(&listener.name, &client.source, &first_bytes);
+    let visible = Visible { route: settings.map(|settings| &*settings.label), ..visible };
     let key = cluster.key(visible, &mut context.values.borrow_mut());
     let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
 
-    let affinity = Affine::find(context, &cluster, visible);
+    let affinity = match settings {
+        Some(settings) if !settings.binds_clients => Affine::default(),
+        _ => Affine::find(context, &cluster, visible),
+    };
     let Connected { picked, flight, stream: upstream, started, after } =
-        connect(context, &cluster, key, &grouping, affinity.bound(), account).await?;
+        connect(context, &cluster, (key, &grouping), settings, affinity.bound(), account).await?;
     account.connect = Some(after);
     // There is no head to give the client anything in.
     affinity.remember(&cluster, &picked, &mut HeaderMap::new());
@@ -86,13 +91,14 @@ struct Connected {
 async fn connect(
     context: &Context,
     cluster: &Rc<Cluster>,
-    key: Option<u64>,
-    visible: &[Values],
+    (key, visible): (Option<u64>, &[Values]),
+    settings: Option<&RouteSettings>,
     mut bound: Option<Picked>,
     account: &mut TunnelRecord<'_>,
 ) -> Result<Connected, Error> {
     // Nothing of a connection that failed to come about was sent.
-    let mut attempts = Attempts::new(cluster.config.max_attempts, false);
+    let most = settings.and_then(|settings| settings.max_attempts).unwrap_or(cluster.config.max_attempts);
+    let mut attempts = Attempts::new(most, false);
     loop {
         let wanted = Wanted { bound: bound.take(), key, visible, tried: attempts.tried() };
         let (picked, flight) = match cluster.claim(&wanted) {

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::load::{LastReport, LoadReport};
+use super::load::{LastReport, LoadReport, NamedMetrics, Reported};
 use super::waiting::Waiting;
 
 /// Whether an endpoint may get traffic.
@@ -72,6 +72,7 @@ pub struct EndpointCounters {
     requests: AtomicU64,
     failures: AtomicU64,
     load: LastReport,
+    named: NamedMetrics,
     /// Who waits for room here, or elsewhere in the cluster.
     waiting: Arc<Waiting>,
 }
@@ -110,6 +111,17 @@ impl EndpointCounters {
     /// `now_ms` is the time of [`crate::timer::now_ms`].
     pub(crate) fn report_load(&self, report: LoadReport, now_ms: u64) {
         self.load.store(report, now_ms);
+    }
+
+    /// What the endpoint last said under a name of its own, in thousandths.
+    pub(crate) fn reported_metric(&self, name: &str) -> Option<u64> {
+        self.named.get(name)
+    }
+
+    /// All that the endpoint says; `now_ms` is the time of [`crate::timer::now_ms`].
+    pub(crate) fn report(&self, reported: Reported, now_ms: u64) {
+        self.load.store(reported.load, now_ms);
+        self.named.store(reported.named);
     }
 
     /// Begins an attempt, unless `bound` of them are under way; 0 is no bound. Never more, whoever else begins one.

@@ -1,4 +1,7 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
 
 /// What an endpoint says of its load, in thousandths; 0 for what it does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -48,5 +51,36 @@ impl LastReport {
             errors_per_second: self.errors_per_second.load(Ordering::Relaxed),
         };
         Some((report, at_ms))
+    }
+}
+
+/// All that an endpoint says with an answer, or to a probe.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reported {
+    pub load: LoadReport,
+    /// Whatever else, in thousandths by its name.
+    pub named: Vec<(Box<str>, u64)>,
+}
+
+/// What an endpoint said last under names of its own. Those of one report take the place of those before. Readers wait for
+/// nobody.
+#[derive(Debug, Default)]
+pub(super) struct NamedMetrics(ArcSwapOption<Vec<(Box<str>, u64)>>);
+
+/// Most names of an endpoint; further ones are left out.
+const MOST_NAMED_METRICS: usize = 32;
+
+impl NamedMetrics {
+    pub(super) fn store(&self, mut metrics: Vec<(Box<str>, u64)>) {
+        if metrics.is_empty() && self.0.load().is_none() {
+            return;
+        }
+        metrics.truncate(MOST_NAMED_METRICS);
+        self.0.store((!metrics.is_empty()).then(|| Arc::new(metrics)));
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<u64> {
+        let metrics = self.0.load();
+        metrics.as_ref()?.iter().find(|(known, _)| **known == *name).map(|(_, value)| *value)
     }
 }

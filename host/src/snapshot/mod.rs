@@ -9,6 +9,6 @@ mod waiting;
 
 pub use endpoint::{Availability, Endpoint, EndpointCounters};
 pub use endpoint_set::{Change, EndpointSet, SlotMap};
-pub use load::LoadReport;
+pub use load::{LoadReport, Reported};
 pub use outcome::{Outcome, OutcomeClass};
 pub use waiting::Waiting;

@@ -45,6 +45,7 @@ fn small_registry() -> Registry {
     registry.plugin(None, "least-request", "filter").call(None);
     registry.plugin_rebuilt("least-request");
     registry.add_plugin_counter("least-request", "ties", 7);
+    registry.set_plugin_gauge("least-request", "level", 0.25);
     registry.set_config_version(4);
     registry.config_reloaded(ReloadResult::Failure);
     let sample = EndpointSample {

@@ -348,13 +348,19 @@ impl Scrape {
         }
         let mut family = out.counter("plimsoll_plugin_counter_total", "What plugins count themselves.")?;
         for (plugin, totals) in &*self.plugins {
-            for (name, count) in totals.own.read() {
+            for (name, count) in totals.own.counters() {
                 family.sample([("plugin", plugin), ("name", name)], count)?;
+            }
+        }
+        let mut family = out.gauge("plimsoll_plugin_gauge", "Levels that plugins set themselves.")?;
+        for (plugin, totals) in &*self.plugins {
+            for (name, value) in totals.own.gauges() {
+                family.sample([("plugin", plugin), ("name", name)], value)?;
             }
         }
         let mut family = out.counter(
             "plimsoll_plugin_adds_refused_total",
-            "Adds to counters that a plugin may not have: a 65th name, or one that is empty, too long or unprintable.",
+            "Changes of numbers that a plugin may not have: a 65th name, or one that is empty, too long or unprintable.",
         )?;
         for (plugin, totals) in &*self.plugins {
             family.sample([("plugin", plugin)], totals.own.refused())?;

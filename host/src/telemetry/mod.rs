@@ -12,7 +12,7 @@ mod families;
 mod histogram;
 mod label;
 mod line_writer;
-mod plugin_counters;
+mod plugin_numbers;
 mod printable;
 mod process;
 mod registry;

@@ -179,6 +179,11 @@ impl Registry {
         self.with_plugin(plugin, |totals| totals.own.add(name, amount));
     }
 
+    /// Sets one of the gauges that a plugin keeps for itself. Takes no lock once the plugin is known.
+    pub fn set_plugin_gauge(&self, plugin: &str, name: &str, value: f64) {
+        self.with_plugin(plugin, |totals| totals.own.set(name, value));
+    }
+
     /// The version of the configuration in force.
     pub fn set_config_version(&self, version: u64) {
         self.config_version.set(version);

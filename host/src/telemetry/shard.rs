@@ -263,5 +263,5 @@ pub(super) struct PluginTotals {
     pub(super) table_bytes: super::cell::SharedGauge,
     pub(super) table_evicted: SharedCounter,
     pub(super) table_refused: SharedCounter,
-    pub(super) own: super::plugin_counters::PluginCounters,
+    pub(super) own: super::plugin_numbers::PluginNumbers,
 }

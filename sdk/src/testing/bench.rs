@@ -3,7 +3,7 @@ use std::fmt;
 use crate::{
     Action, Affinity, Attribute, Balancer, Binding, Change, Choice, ChunkVerdict, ConfigError, Decision, Ending,
     Endpoint, Filter, Group, HeaderEdit, Health, HealthPlan, Outcome, Partitioner, ProbeAction, ProbeEvent,
-    ProbeResult, Prober, Router, Target, Transition, Transport, Verdict, affinity, balancer, filter, health,
+    ProbeResult, Prober, Route, Router, Target, Transition, Transport, Verdict, affinity, balancer, filter, health,
     partitioner, prober, router,
 };
 
@@ -106,6 +106,21 @@ impl<T: Balancer> BalancerBench<T> {
 
     pub fn pick(&mut self, key: Option<u64>) -> Option<Choice> {
         self.exports.pick(POLICY, key, 1, &[])
+    }
+
+    /// For a request with these attributes; what the policy did not declare is left out.
+    pub fn pick_for(&mut self, attributes: &[(Attribute, &str)], keys: &[Option<u64>]) -> Option<Choice> {
+        let question = crate::wit::balancer::Question {
+            attributes: values_of(&self.plan.attributes, attributes),
+            keys: keys.to_vec(),
+            attempt: 1,
+            tried: Vec::new(),
+        };
+        self.exports.pick_for(POLICY, &question)
+    }
+
+    pub fn tick(&mut self, now_ms: u64) {
+        self.exports.tick(POLICY, now_ms);
     }
 
     /// The slot of [`Self::pick`].
@@ -227,7 +242,7 @@ impl<T: Router> RouterBench<T> {
 
     /// The label of the route that took part in a decision.
     pub fn label(&self, decision: &Decision) -> Option<&str> {
-        self.plan.routes.get(decision.route? as usize).map(String::as_str)
+        self.settings(decision).map(|route| route.label.as_str())
     }
 
     pub fn attributes(&self) -> &[Attribute] {
@@ -238,8 +253,18 @@ impl<T: Router> RouterBench<T> {
         &self.plan.clusters
     }
 
-    pub fn routes(&self) -> &[String] {
+    /// The route that took part in a decision.
+    pub fn settings(&self, decision: &Decision) -> Option<&Route> {
+        self.plan.routes.get(decision.route? as usize)
+    }
+
+    pub fn routes(&self) -> &[Route] {
         &self.plan.routes
+    }
+
+    /// Labels of the routes.
+    pub fn labels(&self) -> Vec<&str> {
+        self.plan.routes.iter().map(|route| route.label.as_str()).collect()
     }
 
     /// The cluster that requests go to while the plugin cannot be asked.

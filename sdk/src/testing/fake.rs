@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::Duration;
-use crate::host::LoadReport;
+use crate::host::{LoadReport, Node};
 pub use crate::wit::imports::log::Level;
 
 thread_local! {
@@ -10,7 +10,6 @@ thread_local! {
 }
 
 /// The host as one test sees it.
-#[derive(Default)]
 pub(super) struct FakeHost {
     random: u64,
     draws: u64,
@@ -21,6 +20,9 @@ pub(super) struct FakeHost {
     pub(super) counted: BTreeMap<String, u64>,
     pub(super) secret: Vec<u8>,
     pub(super) table: HashMap<Vec<u8>, Entry>,
+    pub(super) metrics: HashMap<(u32, String), u64>,
+    pub(super) gauges: BTreeMap<String, f64>,
+    pub(super) node: Node,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -36,6 +38,25 @@ pub(super) struct Counters {
 pub(super) struct Entry {
     pub(super) value: Vec<u8>,
     pub(super) until_ms: u64,
+}
+
+impl Default for FakeHost {
+    fn default() -> Self {
+        Self {
+            random: 0,
+            draws: 0,
+            now_ms: 0,
+            unix_ms: 0,
+            counters: HashMap::new(),
+            logs: Vec::new(),
+            counted: BTreeMap::new(),
+            secret: Vec::new(),
+            table: HashMap::new(),
+            metrics: HashMap::new(),
+            gauges: BTreeMap::new(),
+            node: Node { id: "test".into(), zone: String::new(), worker: Some(0), workers: 1 },
+        }
+    }
 }
 
 impl FakeHost {
@@ -131,4 +152,19 @@ pub fn logs() -> Vec<(Level, String)> {
 /// Sum of a counter that the plugin keeps.
 pub fn counted(name: &str) -> u64 {
     with(|host| host.counted.get(name).copied().unwrap_or_default())
+}
+
+/// The endpoint says this under a name of its own, in thousandths.
+pub fn report_metric(slot: u32, name: &str, thousandths: u64) {
+    with(|host| host.metrics.insert((slot, name.to_owned()), thousandths));
+}
+
+/// What [`crate::host::node`] answers.
+pub fn set_node(node: Node) {
+    with(|host| host.node = node);
+}
+
+/// Value of a gauge that the plugin has set.
+pub fn gauge(name: &str) -> Option<f64> {
+    with(|host| host.gauges.get(name).copied())
 }

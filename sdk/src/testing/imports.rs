@@ -53,6 +53,10 @@ pub(crate) mod counters {
         })
     }
 
+    pub(crate) fn reported_metric(slot: u32, name: &str) -> Option<u64> {
+        with(|host| host.metrics.get(&(slot, name.to_owned())).copied())
+    }
+
     pub(crate) fn failures(slot: u32) -> u64 {
         with(|host| host.counters(slot).failures)
     }
@@ -73,6 +77,10 @@ pub(crate) mod metrics {
 
     pub(crate) fn add(name: &str, amount: u64) {
         with(|host| *host.counted.entry(name.to_owned()).or_default() += amount);
+    }
+
+    pub(crate) fn set(name: &str, value: f64) {
+        with(|host| host.gauges.insert(name.to_owned(), value));
     }
 }
 
@@ -122,5 +130,40 @@ pub(crate) mod table {
             host.table.insert(key.to_vec(), Entry { value: amount.to_le_bytes().to_vec(), until_ms });
             amount
         })
+    }
+}
+
+pub(crate) mod node {
+    use crate::host::Node;
+    use crate::testing::fake::with;
+
+    pub(crate) fn this() -> Node {
+        with(|host| host.node.clone())
+    }
+}
+
+/// One thread runs one plugin, whose policies all work for one cluster here: keys of the shared table begin with a byte
+/// that those of policies do not have.
+pub(crate) mod shared_table {
+    use super::table;
+
+    fn shared(key: &[u8]) -> Vec<u8> {
+        [&[0xff], key].concat()
+    }
+
+    pub(crate) fn get(key: &[u8]) -> Option<Vec<u8>> {
+        table::get(&shared(key))
+    }
+
+    pub(crate) fn put(key: &[u8], value: &[u8], ttl_ms: u64) -> bool {
+        table::put(&shared(key), value, ttl_ms)
+    }
+
+    pub(crate) fn remove(key: &[u8]) {
+        table::remove(&shared(key));
+    }
+
+    pub(crate) fn add(key: &[u8], amount: i64, ttl_ms: u64) -> i64 {
+        table::add(&shared(key), amount, ttl_ms)
     }
 }

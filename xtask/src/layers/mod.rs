@@ -32,7 +32,7 @@ const LEVELS: [&[&str]; 12] = [
 /// What only some modules may name, with those that may.
 const RESERVED: [(&str, &[&str], &str); 4] = [
     ("wasmtime", &["plugin"], "only `plugin` knows the engine"),
-    ("api::v0_1", &["plugin"], "only `plugin` knows generated code"),
+    ("api::v0_2", &["plugin"], "only `plugin` knows generated code"),
     (
         "TcpStream::connect",
         &["upstream", "health", "discovery", "admin"],

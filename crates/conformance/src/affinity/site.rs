@@ -225,6 +225,7 @@ impl Site {
             Attribute::SourcePort => "40001",
             Attribute::ApplicationProtocol => "h2",
             Attribute::Listener => "web",
+            Attribute::Route => "all",
             Attribute::SourceAddress => return Some(client.address().to_string().into_bytes()),
             Attribute::Cookie(name) => {
                 return client.cookies.get(name).cloned().or_else(|| self.own(client, attribute));

@@ -66,7 +66,7 @@ impl Asked {
             Attribute::Header(name) if name == "host" => Some(self.host.clone()),
             Attribute::Header(name) => named(&self.headers, name),
             Attribute::QueryParameter(name) => named(&self.query, name),
-            Attribute::ServerName | Attribute::ApplicationProtocol | Attribute::Cookie(_) => None,
+            Attribute::ServerName | Attribute::ApplicationProtocol | Attribute::Route | Attribute::Cookie(_) => None,
         };
         Values(plan.attributes.iter().map(value).collect())
     }

@@ -1,7 +1,7 @@
 use super::cluster::{ClusterState, HealthState, Member};
 use crate::control::state::Control;
 use crate::plugin::{Evidence, Transition, Verdict};
-use crate::snapshot::{Availability, LoadReport};
+use crate::snapshot::{Availability, Reported};
 use crate::telemetry::EndpointSample;
 use crate::timer;
 
@@ -65,10 +65,10 @@ impl Control {
     }
 
     /// Shows balancers what an endpoint said of its load to a probe.
-    pub(in crate::control) fn note_load(&self, cluster: &str, slot: u32, report: LoadReport) {
+    pub(in crate::control) fn note_load(&self, cluster: &str, slot: u32, report: Reported) {
         let mut state = self.lock();
         if let Some(member) = state.clusters.get_mut(cluster).and_then(|cluster| cluster.member_mut(slot)) {
-            member.counters.report_load(report, timer::now_ms());
+            member.counters.report(report, timer::now_ms());
         }
     }
 

@@ -1,3 +1,3 @@
 //! Generated code of the contract, one file per version, and the host's side of its imports.
 
-pub(super) mod v0_1;
+pub(super) mod v0_2;

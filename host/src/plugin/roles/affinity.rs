@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::plugin::api::v0_1::exports::plimsoll::plugin::affinity as wit;
+use crate::plugin::api::v0_2::exports::plimsoll::plugin::affinity as wit;
 use crate::plugin::convert::{self, Attribute, Values};
 use crate::plugin::create_error::CreateError;
 use crate::plugin::deadline::ON_REQUEST_PATH;
@@ -21,7 +21,7 @@ use crate::snapshot::{Endpoint, EndpointSet};
 /// What an affinity policy said when it was created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AffinityPlan {
-    pub attributes: Box<[Attribute]>,
+    pub attributes: Arc<[Attribute]>,
     /// Headers of the answer that [`Affinity::bind`] is called for; none for a name that cannot be.
     pub response_headers: Box<[Option<HeaderName>]>,
     /// Whether [`Affinity::prepare`] is to be called.
@@ -155,8 +155,12 @@ impl GuestRole for AffinityGuest {
         config: &PolicyConfig,
     ) -> Result<Arc<AffinityPlan>, CreateError> {
         let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
+        convert::nothing_more(&plan.more)?;
+        if plan.tick_ms.is_some() {
+            return Err(convert::refused("this proxy does not call `tick` of affinities"));
+        }
         Ok(Arc::new(AffinityPlan {
-            attributes: plan.attributes.into_iter().map(Attribute::from).collect(),
+            attributes: convert::attributes(plan.attributes)?,
             response_headers: plan.response_headers.iter().map(|name| name.parse().ok()).collect(),
             rewrites_requests: plan.rewrites_requests,
         }))

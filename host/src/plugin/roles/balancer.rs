@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::plugin::api::v0_1::exports::plimsoll::plugin::balancer as wit;
+use crate::plugin::api::v0_2::exports::plimsoll::plugin::balancer as wit;
 use crate::plugin::convert;
 use crate::plugin::create_error::CreateError;
 use crate::plugin::deadline::{AT_START, OFF_REQUEST_PATH, ON_REQUEST_PATH};
@@ -124,6 +124,15 @@ impl GuestRole for BalancerGuest {
         config: &PolicyConfig,
     ) -> Result<BalancerPlan, CreateError> {
         let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
+        convert::nothing_more(&plan.more)?;
+        if !plan.attributes.is_empty() || plan.keys {
+            return Err(convert::refused(
+                "this proxy does not show balancers `attributes` or more than one of the `keys`",
+            ));
+        }
+        if plan.tick_ms.is_some() {
+            return Err(convert::refused("this proxy does not call `tick` of balancers"));
+        }
         let reasons = convert::labels(&plan.reasons);
         Ok(BalancerPlan { outcomes: plan.outcomes, reasons, prepares: plan.prepares })
     }

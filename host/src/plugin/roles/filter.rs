@@ -1,7 +1,7 @@
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
-use crate::plugin::api::v0_1::exports::plimsoll::plugin::filter as wit;
+use crate::plugin::api::v0_2::exports::plimsoll::plugin::filter as wit;
 use crate::plugin::convert;
 use crate::plugin::create_error::CreateError;
 use crate::plugin::guest::Guest;
@@ -26,7 +26,9 @@ impl GuestRole for FilterGuest {
     }
 
     fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<(), CreateError> {
-        convert::created(self.0.call_create(store, policy, &config.config)).map(drop)
+        let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
+        convert::nothing_more(&plan.more)?;
+        convert::attributes(plan.attributes).map(drop)
     }
 
     fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {

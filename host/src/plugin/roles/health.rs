@@ -4,7 +4,7 @@ use std::time::Duration;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::plugin::api::v0_1::exports::plimsoll::plugin::health as wit;
+use crate::plugin::api::v0_2::exports::plimsoll::plugin::health as wit;
 use crate::plugin::convert;
 use crate::plugin::create_error::CreateError;
 use crate::plugin::deadline::OFF_REQUEST_PATH;
@@ -133,6 +133,7 @@ impl GuestRole for HealthGuest {
 
     fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<HealthPlan, CreateError> {
         let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
+        convert::nothing_more(&plan.more)?;
         Ok(HealthPlan {
             outcomes: plan.outcomes,
             tick: plan.tick_ms.map(|tick| Duration::from_millis(tick.into()).max(MIN_TICK)),

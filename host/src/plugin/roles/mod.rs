@@ -22,11 +22,16 @@ pub use prober::{ProbeAction, ProbeEvent, Prober, Target, Transport};
 pub(super) use router::RouterGuest;
 pub use router::{Action, Decision, Redirect, Response, Router, RouterPlan};
 
+use wasmtime::component::InstancePre;
+
+use super::api::v0_2::exports::plimsoll::plugin::lifecycle;
+use super::component::Exports;
+use super::guest::Guest;
 use super::policy::Role;
 use super::role::{Find, find};
 
 /// Every role that the host serves.
-pub(super) const ROLES: [Find; Role::ALL.len()] = [
+const ROLES: [Find; Role::ALL.len()] = [
     find::<RouterGuest>,
     find::<BalancerGuest>,
     find::<PartitionerGuest>,
@@ -35,3 +40,9 @@ pub(super) const ROLES: [Find; Role::ALL.len()] = [
     find::<ProberGuest>,
     find::<filter::FilterGuest>,
 ];
+
+/// What a component has for the host to call; none when it is no plugin.
+pub(super) fn find_all(component: &InstancePre<Guest>) -> Option<Exports> {
+    let lifecycle = lifecycle::GuestIndices::new(component).ok()?;
+    Some(Exports { lifecycle, roles: ROLES.iter().filter_map(|find| find(component)).collect() })
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::plugin::api::v0_1::exports::plimsoll::plugin::partitioner as wit;
+use crate::plugin::api::v0_2::exports::plimsoll::plugin::partitioner as wit;
 use crate::plugin::convert::{self, Attribute, Values};
 use crate::plugin::create_error::CreateError;
 use crate::plugin::deadline::{AT_CHANGE, ON_REQUEST_PATH};
@@ -108,7 +108,8 @@ impl GuestRole for PartitionerGuest {
         config: &PolicyConfig,
     ) -> Result<PartitionerPlan, CreateError> {
         let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
-        Ok(PartitionerPlan { attributes: convert::attributes(plan.attributes), is_strict: plan.strict })
+        convert::nothing_more(&plan.more)?;
+        Ok(PartitionerPlan { attributes: convert::attributes(plan.attributes)?, is_strict: plan.strict })
     }
 
     fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {

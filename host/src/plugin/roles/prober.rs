@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::plugin::api::v0_1::exports::plimsoll::plugin::prober as wit;
+use crate::plugin::api::v0_2::exports::plimsoll::plugin::prober as wit;
 use crate::plugin::convert;
 use crate::plugin::create_error::CreateError;
 use crate::plugin::deadline::OFF_REQUEST_PATH;
@@ -11,7 +13,7 @@ use crate::plugin::guest::Guest;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{PolicyConfig, Role};
 use crate::plugin::role::GuestRole;
-use crate::snapshot::LoadReport;
+use crate::snapshot::{LoadReport, Reported};
 
 /// How the host carries a prober's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +37,27 @@ pub enum ProbeEvent {
     Received(Vec<u8>),
     Closed,
     Answered { status: u16, headers: Vec<(String, Vec<u8>)>, body: Vec<u8> },
+    Waited,
 }
 
 /// What a prober wants done.
 #[derive(Clone, Debug)]
 pub enum ProbeAction {
     Send(Bytes),
-    Exchange { method: String, path: String, headers: Vec<(String, Vec<u8>)>, body: Bytes },
-    Report(LoadReport),
-    Finish { passed: bool, detail: String },
+    Exchange {
+        method: String,
+        path: String,
+        headers: Vec<(String, Vec<u8>)>,
+        body: Bytes,
+    },
+    Report(Reported),
+    Finish {
+        passed: bool,
+        detail: String,
+    },
+    StartTls,
+    /// [`ProbeEvent::Waited`] is to come after so long.
+    Wait(Duration),
 }
 
 /// A prober policy in the control plane.
@@ -103,10 +117,18 @@ impl GuestRole for ProberGuest {
 
     fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<Transport, CreateError> {
         let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
-        Ok(match plan.transport {
-            wit::Transport::Tcp => Transport::Tcp,
-            wit::Transport::Http => Transport::Http,
-        })
+        convert::nothing_more(&plan.more)?;
+        let unserved = |name: &str| Err(convert::refused(&format!("this proxy does not probe over `{name}`")));
+        if plan.tls.is_some() {
+            return unserved("tls");
+        }
+        match plan.transport {
+            wit::Transport::Tcp => Ok(Transport::Tcp),
+            wit::Transport::Http => Ok(Transport::Http),
+            wit::Transport::Tls => unserved("tls"),
+            wit::Transport::Grpc => unserved("grpc"),
+            wit::Transport::Udp => unserved("udp"),
+        }
     }
 
     fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
@@ -141,6 +163,17 @@ impl ProberGuest {
     }
 }
 
+fn reported(told: wit::Load) -> Reported {
+    let load = LoadReport {
+        cpu: told.cpu,
+        memory: told.memory,
+        utilization: told.utilization,
+        requests_per_second: told.requests_per_second,
+        errors_per_second: told.errors_per_second,
+    };
+    Reported { load, named: told.named.into_iter().map(|(name, value)| (convert::text(&name).into(), value)).collect() }
+}
+
 fn actions(wanted: Vec<wit::Action>) -> Vec<ProbeAction> {
     wanted.into_iter().map(ProbeAction::from).collect()
 }
@@ -151,9 +184,10 @@ impl From<ProbeEvent> for wit::Event {
             ProbeEvent::Connected => Self::Connected,
             ProbeEvent::Received(bytes) => Self::Received(bytes),
             ProbeEvent::Closed => Self::Closed,
+            ProbeEvent::Waited => Self::Waited,
             ProbeEvent::Answered { status, headers, body } => {
                 let headers = headers.into_iter().map(|(name, value)| wit::Header { name, value }).collect();
-                Self::Answered(wit::HttpResponse { status, headers, body })
+                Self::Answered(wit::HttpResponse { status, headers, body, trailers: Vec::new() })
             }
         }
     }
@@ -169,16 +203,12 @@ impl From<wit::Action> for ProbeAction {
                 headers: request.headers.into_iter().map(|header| (header.name, header.value)).collect(),
                 body: request.body.into(),
             },
-            wit::Action::Report(load) => Self::Report(LoadReport {
-                cpu: load.cpu,
-                memory: load.memory,
-                utilization: load.utilization,
-                requests_per_second: load.requests_per_second,
-                errors_per_second: load.errors_per_second,
-            }),
+            wit::Action::Report(load) => Self::Report(reported(load)),
             wit::Action::Finish(verdict) => {
                 Self::Finish { passed: verdict.passed, detail: convert::text(&verdict.detail) }
             }
+            wit::Action::StartTls => Self::StartTls,
+            wit::Action::Wait(ms) => Self::Wait(Duration::from_millis(ms.into())),
         }
     }
 }

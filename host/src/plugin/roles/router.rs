@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-use crate::plugin::api::v0_1::exports::plimsoll::plugin::router as wit;
+use crate::plugin::api::v0_2::exports::plimsoll::plugin::router as wit;
 use crate::plugin::convert::{self, Attribute, Values};
 use crate::plugin::create_error::CreateError;
 use crate::plugin::deadline::ON_REQUEST_PATH;
@@ -16,14 +16,14 @@ use crate::plugin::handle::Handle;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{ConfigMistake, PolicyConfig, Role};
 use crate::plugin::role::GuestRole;
+use crate::plugin::route::RouteSettings;
 use crate::plugin::values::AttributeValues;
 
 /// What a router policy said when it was created.
 #[derive(Clone, Debug)]
 pub struct RouterPlan {
     pub attributes: Arc<[Attribute]>,
-    /// Labels of its routes.
-    pub routes: Arc<[Arc<str>]>,
+    pub routes: Arc<[Arc<RouteSettings>]>,
 }
 
 /// Where a request goes.
@@ -52,8 +52,8 @@ pub struct Response {
 #[derive(Clone, Debug)]
 pub struct Decision {
     pub action: Action,
-    /// Label of the route that took part.
-    pub route: Option<Arc<str>>,
+    /// The route that took part.
+    pub route: Option<Arc<RouteSettings>>,
 }
 
 /// The functions of a router.
@@ -200,8 +200,12 @@ impl RouterState {
             Some(None) => return Err(CreateError::Failed("its fallback is none of its clusters".into())),
             fallback => fallback.flatten(),
         };
-        let attributes = convert::attributes(plan.attributes);
-        let plan = RouterPlan { attributes, routes: convert::labels(&plan.routes) };
+        convert::nothing_more(&plan.more)?;
+        let attributes = convert::attributes(plan.attributes)?;
+        if attributes.contains(&Attribute::Route) {
+            return Err(convert::refused("a router cannot see the attribute `route`, which it decides"));
+        }
+        let plan = RouterPlan { attributes, routes: routes(&plan.routes, &config.config)? };
         Ok(Self { plan, clusters, fallback, memo: Memo::default() })
     }
 
@@ -241,6 +245,24 @@ impl RouterState {
         };
         Some(Decision { action, route })
     }
+}
+
+/// What the host holds to for each route.
+fn routes(told: &[wit::RouteSettings], config: &str) -> Result<Arc<[Arc<RouteSettings>]>, CreateError> {
+    let mut mistakes = Vec::new();
+    let mut routes = Vec::with_capacity(told.len());
+    for route in told {
+        match RouteSettings::of(route) {
+            Ok(settings) => routes.push(Arc::new(settings)),
+            Err(message) => {
+                mistakes.push(ConfigMistake {
+                    path: place_of_name(config, &route.label),
+                    message: convert::text(&message),
+                });
+            }
+        }
+    }
+    if mistakes.is_empty() { Ok(routes.into()) } else { Err(CreateError::Refused(mistakes)) }
 }
 
 /// JSON Pointer of the first text of a configuration that is a name, since the host does not know the plugin's language; of

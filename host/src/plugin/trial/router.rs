@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::policy::PolicyOnTrial;
-use crate::plugin::api::v0_1::exports::plimsoll::plugin::router as wit;
+use crate::plugin::api::v0_2::exports::plimsoll::plugin::router as wit;
 use crate::plugin::component::Plugin;
 use crate::plugin::convert::Values;
 use crate::plugin::create_error::CreateError;
@@ -12,6 +12,7 @@ use crate::plugin::live::Live;
 use crate::plugin::memory::Services;
 use crate::plugin::policy::Role;
 use crate::plugin::roles::RouterGuest;
+use crate::plugin::shared_table::SharedTable;
 
 /// A router's answer before the host has looked at it.
 #[derive(Debug)]
@@ -40,9 +41,15 @@ pub enum ActionOnTrial {
 /// Names of the clusters that a router of this configuration may choose.
 pub fn named_clusters(plugin: &Plugin, services: &Arc<Services>, config: &str) -> Result<Vec<String>, CreateError> {
     let mut live = Live::start(plugin, services).map_err(|error| CreateError::trapped(&error))?;
-    let scope = "conformance".into();
-    let table = services.table(&plugin.name, Role::Router.as_str(), &scope, plugin.limits.memory_bytes);
-    let context = PolicyContext { endpoints: Arc::default(), random: services.seed(0, 0), table };
+    let scope: Arc<str> = "conformance".into();
+    let limit_bytes = plugin.limits.memory_bytes;
+    let context = PolicyContext {
+        endpoints: Arc::default(),
+        random: services.seed(0, 0),
+        table: services.table(&plugin.name, Role::Router.as_str(), &scope, limit_bytes),
+        shared: SharedTable::of(plugin.name.clone(), &scope, limit_bytes),
+        worker: Some(0),
+    };
     live.guest_mut().put_policy(0, context);
     live.arm(0, AT_START);
     let (router, store) = live.of::<RouterGuest>().map_err(|_| CreateError::MissingRole)?;

@@ -58,7 +58,7 @@ impl Prober for Agent {
             }
             // What else it would have said is not known.
             ProbeEvent::Closed => vec![ProbeAction::fail("closed before the end of the agent's line")],
-            ProbeEvent::Answered(_) => vec![ProbeAction::fail("an HTTP answer to a TCP probe")],
+            _ => vec![ProbeAction::fail("something else than bytes came to a TCP probe")],
         }
     }
 }

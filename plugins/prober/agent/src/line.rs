@@ -48,8 +48,14 @@ impl Line {
     }
 
     fn load(&mut self) -> &mut ProbeLoad {
-        let none = ProbeLoad { cpu: 0, memory: 0, utilization: 0, requests_per_second: 0, errors_per_second: 0 };
-        self.load.get_or_insert(none)
+        self.load.get_or_insert(ProbeLoad {
+            cpu: 0,
+            memory: 0,
+            utilization: 0,
+            requests_per_second: 0,
+            errors_per_second: 0,
+            named: Vec::new(),
+        })
     }
 }
 

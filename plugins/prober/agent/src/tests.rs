@@ -25,7 +25,7 @@ fn said(line: &str) -> (Option<ProbeLoad>, Option<bool>) {
 }
 
 const NOTHING: ProbeLoad =
-    ProbeLoad { cpu: 0, memory: 0, utilization: 0, requests_per_second: 0, errors_per_second: 0 };
+    ProbeLoad { cpu: 0, memory: 0, utilization: 0, requests_per_second: 0, errors_per_second: 0, named: Vec::new() };
 
 #[test]
 fn the_words_of_haproxys_agents_mean_what_they_mean_there() {

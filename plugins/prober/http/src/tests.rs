@@ -6,7 +6,7 @@ use crate::Http;
 fn verdict(config: &str, status: u16, body: &str) -> (bool, String) {
     let mut bench = ProberBench::<Http>::new(config).unwrap();
     bench.open(1);
-    let answer = ProbeResponse { status, headers: vec![], body: body.into() };
+    let answer = ProbeResponse { status, headers: vec![], body: body.into(), trailers: vec![] };
     match bench.advance(1, ProbeEvent::Answered(answer)).remove(0) {
         ProbeAction::Finish(verdict) => (verdict.passed, verdict.detail),
         other => panic!("{other:?}"),

@@ -76,7 +76,7 @@ impl Prober for Tcp {
                 self.judge(received).into_iter().collect()
             }
             ProbeEvent::Closed => vec![ProbeAction::fail("closed before the expected answer")],
-            ProbeEvent::Answered(_) => vec![ProbeAction::fail("an HTTP answer to a TCP probe")],
+            _ => vec![ProbeAction::fail("something else than bytes came to a TCP probe")],
         }
     }
 }

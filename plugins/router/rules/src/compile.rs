@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::{DirectResponse, Redirect, pointer, sort_by};
+use plimsoll_sdk::{DirectResponse, Redirect, Retry, RouteAffinity, pointer, sort_by};
 use regex_lite::{Regex, RegexBuilder};
 
 use crate::action::{Replace, Split, Target};
@@ -27,7 +27,8 @@ pub(crate) struct Compiled {
 
 #[derive(Debug)]
 pub(crate) struct Route {
-    pub(crate) label: String,
+    /// What the host is to hold to.
+    pub(crate) told: plimsoll_sdk::Route,
     pub(crate) rule: Rule,
     pub(crate) target: Target,
     /// It asks for nothing.
@@ -57,10 +58,11 @@ impl Compiled {
             let label = compiler.label(&route, &at);
             let takes_all = route.matches == Match::default();
             let (place, rule) = compiler.rule(route.matches, &format!("{at}/match"));
+            let told = settings(label, &route.timeouts, route.max_attempts, route.affinity.as_ref());
             let actions = (route.cluster, route.clusters, route.redirect, route.respond);
             let target = compiler.target(actions, &at);
             places.extend(place);
-            routes.extend(target.map(|target| Route { label, rule, target, takes_all }));
+            routes.extend(target.map(|target| Route { told, rule, target, takes_all }));
         }
         let fallback = match config.fallback {
             Some(cluster) => compiler.cluster(cluster, "/fallback"),
@@ -81,6 +83,20 @@ impl Compiled {
         }
         Ok(Self { wanted, clusters, routes, index, fallback })
     }
+}
+
+fn settings(
+    label: String,
+    timeouts: &config::Timeouts,
+    max_attempts: Option<u32>,
+    affinity: Option<&config::Affinity>,
+) -> plimsoll_sdk::Route {
+    let mut route = plimsoll_sdk::Route::new(label);
+    route.timeouts.request_ms = timeouts.request.map(Duration::as_millis);
+    route.timeouts.first_byte_ms = timeouts.first_byte.map(Duration::as_millis);
+    route.retry = max_attempts.map(|attempts| Retry { attempts, statuses: Vec::new(), unsafe_methods: false });
+    route.affinity = affinity.map(|config::Affinity::None| RouteAffinity::Off);
+    route
 }
 
 /// The cluster that every request goes to, whatever it is like: all routes lead to it, and one of them takes everything.

@@ -33,6 +33,31 @@ pub struct Route {
     pub redirect: Option<Redirect>,
     /// Answer in place of a cluster.
     pub respond: Option<Respond>,
+    /// How long requests of this route may take.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// How often a request of this route may be tried, the first time counted, in the place of the cluster's `max_attempts`.
+    #[schemars(range(min = 1, max = 16))]
+    pub max_attempts: Option<u32>,
+    /// `none` leaves clients of this route unbound, whatever affinity the cluster has.
+    pub affinity: Option<Affinity>,
+}
+
+/// In the place of what listener and cluster have under the same names; 0 is no limit.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// From the head of a request to the head of its answer.
+    pub request: Option<Duration>,
+    /// From sending a request to the first byte of its answer, for each attempt.
+    pub first_byte: Option<Duration>,
+}
+
+/// What a route has to say of affinity.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Affinity {
+    None,
 }
 
 /// What a request must be like. At most one of `path_exact`, `path_prefix` and `path_regex`.

@@ -36,8 +36,8 @@ impl Router for Rules {
         self.compiled.clusters.clone()
     }
 
-    fn routes(&self) -> Vec<String> {
-        self.compiled.routes.iter().map(|route| route.label.clone()).collect()
+    fn routes(&self) -> Vec<plimsoll_sdk::Route> {
+        self.compiled.routes.iter().map(|route| route.told.clone()).collect()
     }
 
     fn fallback(&self) -> Option<u32> {

@@ -36,7 +36,7 @@ fn the_shortest_configurations_work() {
     assert_eq!(to(&mut bench, "x", "/api/users"), "api");
     assert_eq!(to(&mut bench, "x", "/"), "web");
     assert_eq!(bench.clusters(), ["api", "web"]);
-    assert_eq!(bench.routes(), ["/api", "*"]);
+    assert_eq!(bench.labels(), ["/api", "*"]);
     assert_eq!(bench.attributes(), [Attribute::Path]);
     let decision = bench.route(&get("x", "/api"));
     assert_eq!((decision.route, decision.repeatable), (Some(0), true));
@@ -288,4 +288,19 @@ proptest! {
         let expected = prefixes.iter().filter(covers).max_by_key(|p| p.len()).map_or("-", String::as_str);
         prop_assert_eq!(to(&mut bench, "x", &path), expected);
     }
+}
+
+#[test]
+fn what_holds_for_a_route_is_told_with_its_plan() {
+    let mut bench = bench(
+        r#"[{"match":{"path_prefix":"/slow"},"cluster":"web","timeouts":{"request":"90s","first_byte":"0s"},
+            "max_attempts":1,"affinity":"none"},{"cluster":"web"}]"#,
+    );
+    let decision = bench.route(&get("x", "/slow"));
+    let slow = bench.settings(&decision).expect("a route takes part").clone();
+    assert_eq!((slow.timeouts.request_ms, slow.timeouts.first_byte_ms), (Some(90_000), Some(0)));
+    assert_eq!(slow.retry.map(|retry| retry.attempts), Some(1));
+    assert_eq!(slow.affinity, Some(plimsoll_sdk::RouteAffinity::Off));
+    let decision = bench.route(&get("x", "/"));
+    assert_eq!(bench.settings(&decision), Some(&plimsoll_sdk::Route::new("*")));
 }

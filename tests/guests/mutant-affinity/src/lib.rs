@@ -49,7 +49,7 @@ impl Guest for Component {
             })?;
             let suite::AffinityPlan { attributes, response_headers, rewrites_requests } = affinity.plan();
             let attributes = attributes.into_iter().map(mutant::attribute).collect();
-            Ok(Plan { attributes, response_headers, rewrites_requests })
+            Ok(Plan { attributes, response_headers, rewrites_requests, tick_ms: None, more: Vec::new() })
         })
     }
 
@@ -88,6 +88,8 @@ impl Guest for Component {
     fn bind(policy: u32, values: Vec<Option<Vec<u8>>>, slot: u32, response: Vec<Vec<Vec<u8>>>) -> Vec<Edit> {
         edits(call(policy, |p| p.living.bind(&values, slot, &response)))
     }
+
+    fn tick(_: u32, _: u64) {}
 }
 
 fn edits(edits: Vec<suite::Edit>) -> Vec<Edit> {
@@ -102,4 +104,4 @@ fn edits(edits: Vec<suite::Edit>) -> Vec<Edit> {
     edits.into_iter().map(edit).collect()
 }
 
-mutant::component!(Component, AFFINITIES, affinity, Affinity, export_affinity);
+mutant::component!(Component, AFFINITIES, affinity, export_affinity);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use mutant::suite::{self, Balancer};
 use mutant::{Policies, mutants};
-use plimsoll_sdk::__private::wit::balancer::{Choice, Guest, Plan};
+use plimsoll_sdk::__private::wit::balancer::{Choice, Guest, Plan, Question};
 use plimsoll_sdk::{Change, ConfigError, Endpoint, Outcome, host};
 
 struct Component;
@@ -21,7 +21,15 @@ impl Guest for Component {
     fn create(policy: u32, config: String) -> Result<Plan, Vec<ConfigError>> {
         BALANCERS.with_borrow_mut(|policies| {
             let balancer = policies.create(policy, &config, |instance| Ok(instance.balancer(host::random())))?;
-            Ok(Plan { outcomes: balancer.wants_outcomes(), reasons: Vec::new(), prepares: balancer.prepares() })
+            Ok(Plan {
+                outcomes: balancer.wants_outcomes(),
+                reasons: Vec::new(),
+                prepares: balancer.prepares(),
+                attributes: Vec::new(),
+                keys: false,
+                tick_ms: None,
+                more: Vec::new(),
+            })
         })
     }
 
@@ -75,10 +83,17 @@ impl Guest for Component {
         })
     }
 
+    fn pick_for(policy: u32, question: Question) -> Option<Choice> {
+        let key = question.keys.into_iter().flatten().next();
+        Self::pick_again(policy, key, question.attempt, question.tried)
+    }
+
+    fn tick(_: u32, _: u64) {}
+
     fn outcomes(policy: u32, batch: Vec<Outcome>) {
         let batch: Vec<suite::Outcome> = batch.iter().map(mutant::outcome).collect();
         call(policy, |p| p.living.outcomes(&batch));
     }
 }
 
-mutant::component!(Component, BALANCERS, balancer, Balancer, export_balancer);
+mutant::component!(Component, BALANCERS, balancer, export_balancer);

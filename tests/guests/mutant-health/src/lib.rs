@@ -22,7 +22,7 @@ impl Guest for Component {
         EVALUATORS.with_borrow_mut(|policies| {
             let health = policies.create(policy, &config, |instance| Ok(instance.health()))?;
             let suite::HealthPlan { outcomes, tick_ms, initial_probes } = health.plan();
-            Ok(Plan { outcomes, tick_ms, initial_probes })
+            Ok(Plan { outcomes, tick_ms, initial_probes, more: Vec::new() })
         })
     }
 
@@ -64,4 +64,4 @@ fn transitions(transitions: Vec<suite::Transition>) -> Vec<Transition> {
     transitions.into_iter().map(transition).collect()
 }
 
-mutant::component!(Component, EVALUATORS, health, Health, export_health);
+mutant::component!(Component, EVALUATORS, health, export_health);

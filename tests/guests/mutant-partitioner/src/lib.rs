@@ -24,7 +24,7 @@ impl Guest for Component {
             let make = |instance: &mutants::partitioner::Instance| instance.partitioner(&config, host::random());
             let partitioner = policies.create(policy, &config, make)?;
             let attributes = partitioner.attributes().into_iter().map(mutant::attribute).collect();
-            Ok(Plan { attributes, strict: false })
+            Ok(Plan { attributes, strict: false, more: Vec::new() })
         })
     }
 
@@ -44,4 +44,4 @@ impl Guest for Component {
     }
 }
 
-mutant::component!(Component, PARTITIONERS, partitioner, Partitioner, export_partitioner);
+mutant::component!(Component, PARTITIONERS, partitioner, export_partitioner);

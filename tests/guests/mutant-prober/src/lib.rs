@@ -25,7 +25,7 @@ impl Guest for Component {
                 suite::Transport::Tcp => Transport::Tcp,
                 suite::Transport::Http => Transport::Http,
             };
-            Ok(Plan { transport })
+            Ok(Plan { transport, tls: None, more: Vec::new() })
         })
     }
 
@@ -42,6 +42,8 @@ impl Guest for Component {
             Event::Connected => ProbeEvent::Connected,
             Event::Received(bytes) => ProbeEvent::Received(bytes),
             Event::Closed => ProbeEvent::Closed,
+            // Nobody asked for it.
+            Event::Secured(_) | Event::Waited => return Vec::new(),
             Event::Answered(answer) => {
                 let headers = answer.headers.into_iter().map(|header| (header.name, header.value)).collect();
                 ProbeEvent::Answered(ProbeResponse { status: answer.status, headers, body: answer.body })
@@ -66,4 +68,4 @@ fn actions(actions: Vec<ProbeAction>) -> Vec<Action> {
     actions.into_iter().map(action).collect()
 }
 
-mutant::component!(Component, PROBERS, prober, Prober, export_prober);
+mutant::component!(Component, PROBERS, prober, export_prober);

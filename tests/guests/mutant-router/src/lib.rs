@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use mutant::suite::{self, Router, Values};
 use mutant::{Policies, mutants};
 use plimsoll_sdk::__private::wit::router::{Action, Decision, Guest, Plan, Redirect, Response};
-use plimsoll_sdk::{ConfigError, host};
+use plimsoll_sdk::{ConfigError, Route, host};
 
 struct Component;
 
@@ -23,7 +23,8 @@ impl Guest for Component {
             let router = policies.create(policy, &config, |instance| instance.router(&config, host::random()))?;
             let suite::RouterPlan { attributes, clusters, routes } = router.plan();
             let attributes = attributes.into_iter().map(mutant::attribute).collect();
-            Ok(Plan { attributes, clusters, routes, fallback: None })
+            let routes = routes.into_iter().map(Route::new).collect();
+            Ok(Plan { attributes, clusters, routes, fallback: None, more: Vec::new() })
         })
     }
 
@@ -52,4 +53,4 @@ impl Guest for Component {
     }
 }
 
-mutant::component!(Component, ROUTERS, router, Router, export_router);
+mutant::component!(Component, ROUTERS, router, export_router);

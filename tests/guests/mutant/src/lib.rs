@@ -31,21 +31,21 @@ pub fn name() -> &'static str {
 /// Exports a component: its role, and what is the same for all roles.
 #[macro_export]
 macro_rules! component {
-    ($component:ident, $policies:ident, $role:ident, $tag:ident, $export:ident) => {
+    ($component:ident, $policies:ident, $role:ident, $export:ident) => {
         impl ::plimsoll_sdk::__private::wit::lifecycle::Guest for $component {
             fn describe() -> ::plimsoll_sdk::__private::wit::lifecycle::Manifest {
                 let about = $policies.with_borrow($crate::Policies::describe);
                 let schemas = about.config_schemas.into_iter();
-                let schemas = schemas.map(|(_, schema)| (::plimsoll_sdk::Role::$tag, schema)).collect();
+                let schemas = schemas.map(|(_, schema)| (stringify!($role).to_owned(), schema)).collect();
                 let name = concat!("mutant-", stringify!($role));
                 ::plimsoll_sdk::__private::manifest(name, &about.version, &about.summary, schemas)
             }
 
-            fn save(_: ::plimsoll_sdk::Role, policy: u32) -> Vec<u8> {
+            fn save(_: String, policy: u32) -> Vec<u8> {
                 $policies.with_borrow_mut(|policies| policies.call(policy, |p| p.living.save()))
             }
 
-            fn restore(_: ::plimsoll_sdk::Role, policy: u32, state: Vec<u8>) -> bool {
+            fn restore(_: String, policy: u32, state: Vec<u8>) -> bool {
                 $policies.with_borrow_mut(|policies| policies.call(policy, |p| p.living.restore(&state)))
             }
         }

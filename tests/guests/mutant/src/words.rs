@@ -26,6 +26,7 @@ pub fn attribute(attribute: suite::Attribute) -> Attribute {
         suite::Attribute::ServerName => Attribute::ServerName,
         suite::Attribute::ApplicationProtocol => Attribute::ApplicationProtocol,
         suite::Attribute::Listener => Attribute::Listener,
+        suite::Attribute::Route => Attribute::Route,
         suite::Attribute::Header(name) => Attribute::Header(name),
         suite::Attribute::Cookie(name) => Attribute::Cookie(name),
         suite::Attribute::QueryParameter(name) => Attribute::QueryParameter(name),

@@ -29,8 +29,8 @@ impl Router for PluginType {
         vec![self.config.beta.clone(), self.config.stable.clone()]
     }
 
-    fn routes(&self) -> Vec<String> {
-        vec!["beta".to_owned(), "stable".to_owned()]
+    fn routes(&self) -> Vec<Route> {
+        vec![Route::new("beta"), Route::new("stable")]
     }
 
     /// While the plugin cannot be asked, everybody is served by the cluster for everybody.

@@ -1,4 +1,4 @@
-//! Bindings of `plimsoll:plugin@0.1.0`. Nothing else is in this file.
+//! Bindings of `plimsoll:plugin@0.2.0`. Nothing else is in this file.
 #![allow(unsafe_code, reason = "wasmtime's generated code calls functions whose types it has checked before")]
 #![allow(
     unreachable_pub,

@@ -1,0 +1,139 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::api::v0_2::exports::plimsoll::plugin::router as wit;
+use super::convert;
+
+/// What holds for the requests of a route, before what the configuration of listener and cluster says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteSettings {
+    /// For logs and metrics.
+    pub label: Arc<str>,
+    /// From the head of the request to that of the answer.
+    pub request_timeout: Limit,
+    /// Of an attempt, from sending to the first byte of the answer.
+    pub first_byte_timeout: Limit,
+    /// How often a request may be tried, the first time counted.
+    pub max_attempts: Option<usize>,
+    /// Whether clients are bound to endpoints, where the cluster binds them.
+    pub binds_clients: bool,
+}
+
+/// A limit that may take the place of a configured one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Limit {
+    #[default]
+    AsConfigured,
+    Unlimited,
+    At(Duration),
+}
+
+impl Limit {
+    /// The limit that holds.
+    pub fn over(self, configured: Option<Duration>) -> Option<Duration> {
+        match self {
+            Self::AsConfigured => configured,
+            Self::Unlimited => None,
+            Self::At(limit) => Some(limit),
+        }
+    }
+
+    fn of_ms(ms: Option<u64>) -> Self {
+        match ms {
+            None => Self::AsConfigured,
+            Some(0) => Self::Unlimited,
+            Some(ms) => Self::At(Duration::from_millis(ms)),
+        }
+    }
+}
+
+/// As many as a cluster may have, too.
+const MOST_ATTEMPTS: u32 = 16;
+
+impl RouteSettings {
+    /// The settings as the host acts on them, or what it does not act on.
+    pub(super) fn of(route: &wit::RouteSettings) -> Result<Self, String> {
+        if let Some(setting) = unserved(route) {
+            return Err(format!("route `{}`: this proxy does not act on {setting}", route.label));
+        }
+        let attempts = route.retry.as_ref().map(|retry| retry.attempts);
+        if let Some(attempts) = attempts.filter(|attempts| !(1..=MOST_ATTEMPTS).contains(attempts)) {
+            let label = &route.label;
+            return Err(format!("route `{label}`: expected from 1 to {MOST_ATTEMPTS} attempts, not {attempts}"));
+        }
+        Ok(Self {
+            label: convert::label(&route.label),
+            request_timeout: Limit::of_ms(route.timeouts.request_ms),
+            first_byte_timeout: Limit::of_ms(route.timeouts.first_byte_ms),
+            max_attempts: attempts.map(|attempts| attempts as usize),
+            binds_clients: !matches!(route.affinity, Some(wit::Affinity::Off)),
+        })
+    }
+}
+
+/// A setting of a route that the host cannot do yet: to leave it out would be to do something else than was asked for.
+fn unserved(route: &wit::RouteSettings) -> Option<String> {
+    let retry = route.retry.as_ref();
+    let fields = [
+        ("`retry.statuses`", retry.is_some_and(|retry| !retry.statuses.is_empty())),
+        ("`retry.unsafe-methods`", retry.is_some_and(|retry| retry.unsafe_methods)),
+        ("`affinity.policy`", matches!(route.affinity, Some(wit::Affinity::Policy(_)))),
+        ("`filters`", !route.filters.is_empty()),
+        ("`rewrite`", route.rewrite.is_some()),
+        ("`mirrors`", !route.mirrors.is_empty()),
+    ];
+    let field = fields.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name.to_owned());
+    field.or_else(|| route.more.first().map(|(name, _)| format!("`{name}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::api::v0_2::plimsoll::plugin::types::Policy;
+    use super::*;
+
+    fn route() -> wit::RouteSettings {
+        wit::RouteSettings {
+            label: "api".into(),
+            timeouts: wit::Timeouts { request_ms: None, first_byte_ms: None },
+            retry: None,
+            affinity: None,
+            filters: Vec::new(),
+            rewrite: None,
+            mirrors: Vec::new(),
+            more: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_limit_takes_the_place_of_the_configured_one() {
+        let second = Duration::from_secs(1);
+        let timeouts = wit::Timeouts { request_ms: Some(0), first_byte_ms: Some(1000) };
+        let settings = RouteSettings::of(&wit::RouteSettings { timeouts, ..route() }).expect("settings");
+        assert_eq!(settings.request_timeout.over(Some(second)), None);
+        assert_eq!(settings.first_byte_timeout.over(None), Some(second));
+        let settings = RouteSettings::of(&route()).expect("settings");
+        assert_eq!(settings.request_timeout.over(Some(second)), Some(second));
+        assert!(settings.binds_clients && settings.max_attempts.is_none());
+    }
+
+    #[test]
+    fn what_the_host_does_not_act_on_is_refused_by_name() {
+        let retry = |statuses, unsafe_methods| Some(wit::Retry { attempts: 2, statuses, unsafe_methods });
+        let policy = || Policy { plugin: "p".into(), config: String::new() };
+        let rewrite = wit::Rewrite { path: None, authority: None, request: Vec::new(), response: Vec::new() };
+        for (refused, route) in [
+            ("`retry.statuses`", wit::RouteSettings { retry: retry(vec![503], false), ..route() }),
+            ("`retry.unsafe-methods`", wit::RouteSettings { retry: retry(Vec::new(), true), ..route() }),
+            ("`affinity.policy`", wit::RouteSettings { affinity: Some(wit::Affinity::Policy(policy())), ..route() }),
+            ("`filters`", wit::RouteSettings { filters: vec![policy()], ..route() }),
+            ("`rewrite`", wit::RouteSettings { rewrite: Some(rewrite), ..route() }),
+            ("`mirrors`", wit::RouteSettings { mirrors: vec![wit::Mirror { cluster: 0, share: 1 }], ..route() }),
+            ("`hedge`", wit::RouteSettings { more: vec![("hedge".into(), "1".into())], ..route() }),
+        ] {
+            let error = RouteSettings::of(&route).expect_err("it is refused");
+            assert_eq!(error, format!("route `api`: this proxy does not act on {refused}"));
+        }
+        let retry = Some(wit::Retry { attempts: 0, statuses: Vec::new(), unsafe_methods: false });
+        assert!(RouteSettings::of(&wit::RouteSettings { retry, ..route() }).is_err());
+    }
+}
