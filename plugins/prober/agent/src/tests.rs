@@ -14,7 +14,7 @@ fn said(line: &str) -> (Option<ProbeLoad>, Option<bool>) {
         actions.extend(bench.advance(1, ProbeEvent::Closed));
     }
     let report = actions.iter().find_map(|action| match action {
-        ProbeAction::Report(load) => Some(*load),
+        ProbeAction::Report(load) => Some(load.clone()),
         _ => None,
     });
     let verdict = actions.iter().find_map(|action| match action {
