@@ -27,5 +27,6 @@ pub mod simulate;
 pub mod snapshot;
 pub mod telemetry;
 pub mod timer;
+pub mod tls;
 pub mod upstream;
 pub mod worker;

@@ -91,7 +91,7 @@ pub fn self_signed(name: &str) -> (Vec<u8>, Vec<u8>) {
     let key = std::env::temp_dir().join(format!("plimsoll-key-{}-{number}.pem", std::process::id()));
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-        .args(["-subj", &format!("/CN={name}"), "-keyout"])
+        .args(["-subj", &format!("/CN={name}"), "-addext", &format!("subjectAltName=DNS:{name}"), "-keyout"])
         .arg(&key)
         .output()
         .expect("openssl starts; `apt-get install openssl` brings it");

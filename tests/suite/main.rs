@@ -27,6 +27,7 @@ mod slow_start;
 mod store;
 mod tcp;
 mod timeouts;
+mod tls;
 
 use plimsoll_tests::{Endpoint, Proxy};
 

@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 use super::errors::ConfigErrors;
 use super::file::read_at_most;
 use super::model::{
-    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterLimits, ClusterTimeouts, Config, Destination,
-    Discover, Endpoint, Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput,
-    NetworkPrefixes, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver, SlowStart, StatePath,
-    Underscores, UpstreamProtocol,
+    AccessLog, AccessLogFormat, Admin, AdminBind, Certificate, Cluster, ClusterLimits, ClusterTimeouts, Config,
+    Destination, Discover, Endpoint, Forwarded, HashKey, Health, Listener, ListenerLimits, ListenerTimeouts, LogOutput,
+    NetworkPrefixes, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver, SlowStart, StatePath, Tls,
+    TlsPolicy, Underscores, UpstreamProtocol,
 };
 use super::network::{Network, Networks};
 use super::quantity::{Size, Span, SpanOrOff};
@@ -431,6 +431,7 @@ impl Checker<'_> {
             let destination = self.destination(&path, listener.router, listener.cluster, clusters);
             let limits = self.listener_limits(&path, listener.limits);
             let timeouts = self.listener_timeouts(&path, &listener.timeouts);
+            let tls = listener.tls.and_then(|tls| self.tls(&format!("{path}/tls"), &tls, listener.protocol));
             let trusted = self.trusted(&path, listener.trusted, listener.protocol);
             let (Some(bind), Some(destination)) = (bind, destination) else { continue };
             checked.push(Listener {
@@ -441,6 +442,7 @@ impl Checker<'_> {
                     schema::Protocol::Tcp => Protocol::Tcp,
                 },
                 destination,
+                tls,
                 forwarded: match listener.forwarded {
                     Some(schema::Forwarded::Append) => Forwarded::Append,
                     Some(schema::Forwarded::Replace) => Forwarded::Replace,
@@ -459,6 +461,29 @@ impl Checker<'_> {
             });
         }
         checked
+    }
+
+    fn tls(&mut self, path: &str, tls: &schema::Tls, protocol: schema::Protocol) -> Option<Tls> {
+        if matches!(protocol, schema::Protocol::Tcp) {
+            self.mistake(path, "TCP listeners pass TLS through; only `protocol: http` ends it");
+        }
+        let mut certificates = Vec::new();
+        for (index, files) in tls.certificates.iter().enumerate() {
+            let pointer = format!("{path}/certificates/{index}");
+            let chain = self.read(&format!("{pointer}/cert_file"), &files.cert_file);
+            let key = self.read(&format!("{pointer}/key_file"), &files.key_file);
+            if let (Some(chain), Some(key)) = (chain, key) {
+                certificates.push(Certificate { chain, key, pointer });
+            }
+        }
+        let policy = match tls.policy {
+            schema::TlsPolicy::Intermediate
+            | schema::TlsPolicy::Elb12Of2021
+            | schema::TlsPolicy::ElbRestricted12Of2021 => TlsPolicy::Intermediate,
+            schema::TlsPolicy::Modern | schema::TlsPolicy::Elb13Of2021 => TlsPolicy::Modern,
+        };
+        let is_whole = !certificates.is_empty() && certificates.len() == tls.certificates.len();
+        is_whole.then(|| Tls { certificates, policy, pointer: path.to_owned() })
     }
 
     fn trusted(&mut self, path: &str, networks: Option<Vec<String>>, protocol: schema::Protocol) -> Option<Networks> {
@@ -524,6 +549,7 @@ impl Checker<'_> {
     fn listener_timeouts(&mut self, path: &str, timeouts: &schema::ListenerTimeouts) -> ListenerTimeouts {
         let mut timeout = |name: &str, span| self.timeout(&format!("{path}/timeouts/{name}"), span);
         ListenerTimeouts {
+            tls_handshake: timeout("tls_handshake", timeouts.tls_handshake),
             client_header: timeout("client_header", timeouts.client_header),
             keep_alive: timeout("keep_alive", timeouts.keep_alive),
             request: timeout("request", timeouts.request),

@@ -30,10 +30,10 @@ pub use errors::{ConfigError, ConfigErrors};
 use file::MAX_BYTES;
 pub(crate) use file::read_file;
 pub use model::{
-    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, ClusterLimits, ClusterTimeouts, Config, Conformance,
-    Destination, Discover, Endpoint, Forwarded, GivenEndpoint, HashKey, Health, Listener, ListenerLimits,
+    AccessLog, AccessLogFormat, Admin, AdminBind, Certificate, Cluster, ClusterLimits, ClusterTimeouts, Config,
+    Conformance, Destination, Discover, Endpoint, Forwarded, GivenEndpoint, HashKey, Health, Listener, ListenerLimits,
     ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver,
-    SlowStart, StatePath, Underscores, UpstreamProtocol,
+    SlowStart, StatePath, Tls, TlsPolicy, Underscores, UpstreamProtocol,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;

@@ -148,12 +148,47 @@ pub struct Listener {
     pub bind: SocketAddr,
     pub protocol: Protocol,
     pub destination: Destination,
+    pub tls: Option<Tls>,
     /// Whose forwarding headers are believed. None: nobody's, and none was named.
     pub trusted: Option<Networks>,
     pub forwarded: Forwarded,
     pub underscores: Underscores,
     pub timeouts: ListenerTimeouts,
     pub limits: ListenerLimits,
+}
+
+/// How a listener speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// At least one.
+    pub certificates: Vec<Certificate>,
+    pub policy: TlsPolicy,
+    /// JSON Pointer to it in the source.
+    pub pointer: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsPolicy {
+    /// TLS 1.2 and 1.3.
+    Intermediate,
+    /// TLS 1.3.
+    Modern,
+}
+
+/// A certificate with its key, as the files had them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certificate {
+    pub chain: String,
+    pub key: String,
+    /// JSON Pointer to it in the source.
+    pub pointer: String,
+}
+
+/// Without the key.
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").field("pointer", &self.pointer).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,6 +248,7 @@ impl Listener {
 /// None is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerTimeouts {
+    pub tls_handshake: Option<Duration>,
     pub client_header: Option<Duration>,
     pub keep_alive: Option<Duration>,
     pub request: Option<Duration>,

@@ -86,14 +86,16 @@ impl Default for Admin {
 
 /// A line for every request, and for every TCP connection when it has ended. What went other than planned is told by a
 /// flag: `NR` no route; `UH` no endpoint that may take it; `UO` every endpoint full; `UF` no connection to an endpoint;
-/// `UT` the endpoint did not answer in time; `UC` it closed or reset the connection; `DC` the client went away; `RT` the
-/// request took too long; `IT` a TCP connection was silent for too long; `BL` the body was too long; `BR` malformed; `DR`
-/// still open when the proxy had to end; `IE` the proxy failed; `PF` a plugin failed and the host decided; `PR` a plugin
-/// answered. The line of a TCP connection says `"protocol":"tcp"` (in `combined`, its request line begins with `TCP`), has
-/// no method, path or status, and tells the server name that a TLS client asked for, the bytes from and to the client, how
-/// long it lasted, how long connecting to the endpoint took, and by `end` why it ended: `client_closed` or
-/// `endpoint_closed` (who ended its side first), `client_reset`, `endpoint_reset`, `idle_timeout`, `no_route`,
-/// `no_endpoint`, `overflow`, `connect_failure`, `drain`, `internal`. `plimsoll_tcp_connections_total` counts by the same.
+/// `UT` the endpoint did not answer in time; `UC` it closed or reset the connection; `DC` the client went away; `RT`
+/// the request took too long; `IT` a TCP connection was silent for too long; `BL` the body was too long; `BR` malformed
+/// (over HTTP/2 the stream is reset, and the line says 400 without method and path); `DR` still open when the proxy had
+/// to end; `IE` the proxy failed; `PF` a plugin failed and the host decided; `PR` a plugin answered. A line in JSON of
+/// a request that came over TLS also has `tls_version`, `tls_cipher` and `server_name`. The line of a TCP connection
+/// says `"protocol":"tcp"` (in `combined`, its request line begins with `TCP`), has no method, path or status, and
+/// tells the server name that a TLS client asked for, the bytes from and to the client, how long it lasted, how long
+/// connecting to the endpoint took, and by `end` why it ended: `client_closed` or `endpoint_closed` (who ended its side
+/// first), `client_reset`, `endpoint_reset`, `idle_timeout`, `no_route`, `no_endpoint`, `overflow`, `connect_failure`,
+/// `drain`, `internal`. `plimsoll_tcp_connections_total` counts by the same.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AccessLog {
@@ -230,6 +232,8 @@ pub(super) struct Listener {
     pub(super) router: Option<PluginUse>,
     /// The cluster that everything goes to. Either this or `router`.
     pub(super) cluster: Option<String>,
+    /// Speaks TLS to the clients of an `http` listener: HTTP/2 or HTTP/1.1, as they can (ALPN).
+    pub(super) tls: Option<Tls>,
     /// Networks of the proxies in front of us (CIDR, or addresses alone), whose forwarding headers are believed; see below.
     /// Default: none.
     #[schemars(length(max = 1024))]
@@ -248,6 +252,46 @@ pub(super) struct Listener {
     /// How much clients may ask for.
     #[serde(default)]
     pub(super) limits: ListenerLimits,
+}
+
+/// How a listener speaks TLS.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    /// A client gets the one for the name that it asks for (SNI): the exact name, then the wildcard, then the first of the
+    /// list. The files are read at every reload.
+    #[schemars(length(min = 1, max = 1024))]
+    pub(super) certificates: Vec<Certificate>,
+    /// `intermediate` (TLS 1.2 and 1.3) or `modern` (TLS 1.3 alone), both with forward secrecy and authenticated encryption
+    /// only. Policies of AWS for the same versions may be named in their place. Default: intermediate.
+    #[serde(default)]
+    pub(super) policy: TlsPolicy,
+}
+
+/// A certificate with its key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Certificate {
+    /// The certificate and those that lead from it to its root, in PEM.
+    pub(super) cert_file: String,
+    /// Its private key, in PEM.
+    pub(super) key_file: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) enum TlsPolicy {
+    #[default]
+    #[serde(rename = "intermediate")]
+    Intermediate,
+    #[serde(rename = "modern")]
+    Modern,
+    #[serde(rename = "ELBSecurityPolicy-TLS13-1-2-2021-06")]
+    Elb12Of2021,
+    #[serde(rename = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06")]
+    ElbRestricted12Of2021,
+    #[serde(rename = "ELBSecurityPolicy-TLS13-1-3-2021-06")]
+    Elb13Of2021,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
@@ -291,6 +335,8 @@ pub(super) enum Underscores {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ListenerTimeouts {
+    /// For a TLS handshake. Default: 10s.
+    pub(super) tls_handshake: SpanOrOff,
     /// From the first byte of a request's head to its end. Default: 10s.
     pub(super) client_header: SpanOrOff,
     /// Between requests on one connection. Default: 75s.
@@ -306,6 +352,7 @@ pub(super) struct ListenerTimeouts {
 impl Default for ListenerTimeouts {
     fn default() -> Self {
         Self {
+            tls_handshake: seconds(10),
             client_header: seconds(10),
             keep_alive: seconds(75),
             request: SpanOrOff(None),

@@ -16,6 +16,7 @@ use crate::plugin::{Engine, Services};
 use crate::proxy::OutcomeBatch;
 use crate::snapshot::EndpointSet;
 use crate::telemetry::Registry;
+use crate::tls::Tickets;
 use crate::worker::Command;
 
 /// What the control plane is started with.
@@ -41,6 +42,8 @@ pub struct Control {
     pub(super) registry: Arc<Registry>,
     pub(super) workers: Vec<mpsc::Sender<Command>>,
     pub(super) evaluation: Arc<Evaluation>,
+    /// None when there are none to be made: clients then make a whole handshake each time.
+    pub(super) tickets: Option<Tickets>,
     pub(super) config_file: Option<PathBuf>,
     /// Changes of configuration and plugins, which take time, come one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
@@ -84,6 +87,7 @@ impl Control {
             workers: Vec::new(),
             evaluation: Arc::new(Evaluation::new(services.clone())),
             services,
+            tickets: None,
             config_file: None,
             changing: tokio::sync::Mutex::new(()),
             kept_amendments: tokio::sync::Mutex::default(),

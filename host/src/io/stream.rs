@@ -5,11 +5,14 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 /// A connection with somebody outside, whatever carries its bytes. A small head and body go out in one plain call.
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
+    /// With a client that we speak TLS to.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// What is copied together rather than handed to the kernel in pieces: up to here the copy costs less than what `writev`
@@ -21,40 +24,48 @@ impl Stream {
     pub fn poll_readable(&self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(task),
+            Self::Tls(stream) => {
+                let (socket, session) = stream.get_ref();
+                // What is decrypted already is not in the socket any more.
+                if session.wants_read() { socket.poll_read_ready(task) } else { Poll::Ready(Ok(())) }
+            }
         }
     }
 
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.local_addr(),
-        }
+        self.socket().local_addr()
     }
 
     /// Makes closing it a reset, for an answer whose end only the end of the connection would tell: so its client does not
     /// take what it has for all there is.
     pub fn abort_on_close(&self) {
-        match self {
-            // A socket that cannot be set up is broken already.
-            Self::Tcp(stream) => drop(socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO))),
-        }
+        // A socket that cannot be set up is broken already.
+        drop(socket2::SockRef::from(self.socket()).set_linger(Some(std::time::Duration::ZERO)));
     }
 
-    fn tcp(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream),
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
         }
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.tcp().poll_read(task, buffer)
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(task, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(task, buffer),
+        }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.tcp().poll_write(task, bytes)
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(task, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(task, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -62,11 +73,15 @@ impl AsyncWrite for Stream {
         task: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let stream = match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream),
+            Self::Tls(stream) => return Pin::new(stream).poll_write_vectored(task, slices),
+        };
         if let [one] = slices {
-            return self.tcp().poll_write(task, one);
+            return stream.poll_write(task, one);
         }
         if slices.iter().map(|slice| slice.len()).sum::<usize>() > SMALL {
-            return self.tcp().poll_write_vectored(task, slices);
+            return stream.poll_write_vectored(task, slices);
         }
         let mut together = [0; SMALL];
         let mut length = 0;
@@ -74,7 +89,7 @@ impl AsyncWrite for Stream {
             together[length..length + slice.len()].copy_from_slice(slice);
             length += slice.len();
         }
-        self.tcp().poll_write(task, &together[..length])
+        stream.poll_write(task, &together[..length])
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -82,10 +97,16 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp().poll_flush(task)
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(task),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(task),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp().poll_shutdown(task)
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(task),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(task),
+        }
     }
 }

@@ -26,5 +26,6 @@ pub fn poll_write_all<W: AsyncWrite + Unpin>(
         *began = true;
         message.advance(written);
     }
-    Poll::Ready(Ok(()))
+    // What is encrypted may still be on its way to the socket.
+    Pin::new(to).poll_flush(task)
 }

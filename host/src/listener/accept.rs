@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{Connection, Patience};
+use super::handshake::{described, shake_hands};
 use super::http;
 use super::session::Session;
 use crate::config::{self, Protocol};
@@ -164,28 +165,41 @@ impl Acceptor {
         let Some(listener) = self.slot.current() else { return };
         let Some(counted) = OpenConnection::begin(&self, &listener, local) else {
             listener.shard.refused(Refusal::Limit);
-            if listener.config.protocol == Protocol::Http {
+            if listener.config.protocol == Protocol::Http && listener.tls.is_none() {
                 tokio::task::spawn_local(refuse(stream));
             }
             return;
         };
         // A socket that cannot be set up is already broken, and ends at its first read.
         let _ = stream.set_nodelay(true);
-        let client = Client::new(address, false);
         tokio::task::spawn_local(async move {
-            let connection = counted.connection.clone();
-            match listener.config.protocol {
-                Protocol::Http => {
+            match (listener.config.protocol, listener.tls.clone()) {
+                (Protocol::Http, None) => {
                     drop(listener);
-                    let (context, slot) = (self.context.clone(), self.slot.clone());
-                    if let Some(session) = Session::begin(context, slot, client, connection) {
-                        http::serve(session, Stream::Tcp(stream)).await;
+                    self.serve_http(Stream::Tcp(stream), Client::new(address, None), &counted).await;
+                }
+                (Protocol::Http, Some(tls)) => {
+                    // In a box, so that connections in the clear keep no room for it.
+                    let shaking = Box::pin(shake_hands(&self.context, listener, tls, stream, &counted.connection));
+                    if let Some(stream) = shaking.await {
+                        let client = Client::new(address, Some(described(&stream)));
+                        self.serve_http(Stream::Tls(Box::new(stream)), client, &counted).await;
                     }
                 }
-                Protocol::Tcp => proxy::tunnel(self.context.clone(), listener, Rc::new(client), stream).await,
+                (Protocol::Tcp, _) => {
+                    let client = Rc::new(Client::new(address, None));
+                    proxy::tunnel(self.context.clone(), listener, client, stream).await;
+                }
             }
             drop(counted);
         });
+    }
+
+    async fn serve_http(&self, stream: Stream, client: Client, counted: &OpenConnection) {
+        let (context, slot) = (self.context.clone(), self.slot.clone());
+        if let Some(session) = Session::begin(context, slot, client, counted.connection.clone()) {
+            http::serve(session, stream).await;
+        }
     }
 }
 

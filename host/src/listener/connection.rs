@@ -64,6 +64,11 @@ impl Connection {
         &self.listener
     }
 
+    /// The handshake is over: the first head has its whole time.
+    pub(super) fn established(&self) {
+        self.arm(self.patience.head);
+    }
+
     /// Bytes came from the client.
     pub(super) fn received(&self) {
         if self.phase.get() == Phase::Idle {

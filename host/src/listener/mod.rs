@@ -2,6 +2,7 @@
 
 mod accept;
 mod connection;
+mod handshake;
 mod http;
 mod http1;
 mod http2;

@@ -207,7 +207,7 @@ mod tests {
     fn seen(headers: &HeaderMap) -> Vec<Option<Vec<u8>>> {
         let (mut head, ()) = http::Request::new(()).into_parts();
         head.headers.clone_from(headers);
-        let client = super::super::client::Client::new(([192, 0, 2, 7], 4711).into(), false);
+        let client = super::super::client::Client::new(([192, 0, 2, 7], 4711).into(), None);
         let mut values = crate::plugin::AttributeValues::default();
         let wanted = ["a", "b"].map(|name| crate::plugin::Attribute::Cookie(name.into()));
         Visible::of_request("web", &client.source, &head).fill(&wanted, &mut values);

@@ -128,7 +128,7 @@ mod tests {
 
     fn values(request: http::request::Builder, attributes: &[Attribute]) -> Vec<Option<String>> {
         let (head, ()) = request.body(()).expect("the request is valid").into_parts();
-        let client = Client::new(([192, 0, 2, 7], 4711).into(), false);
+        let client = Client::new(([192, 0, 2, 7], 4711).into(), None);
         let mut values = AttributeValues::default();
         Visible::of_request("web", &client.source, &head).fill(attributes, &mut values);
         values.iter().map(|value| value.map(|value| String::from_utf8_lossy(value).into_owned())).collect()

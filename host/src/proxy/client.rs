@@ -4,6 +4,7 @@ use std::rc::Rc;
 use http::HeaderValue;
 
 use super::source::Source;
+use crate::telemetry::ClientTls;
 
 /// Who is at the other end of a downstream connection.
 #[derive(Debug)]
@@ -13,15 +14,17 @@ pub struct Client {
     pub ip: HeaderValue,
     /// What requests come from that nobody forwarded for another.
     pub(super) source: Rc<Source>,
+    /// None in the clear.
+    pub(super) tls: Option<ClientTls>,
 }
 
 impl Client {
-    /// `secure`: whether the client speaks TLS to us.
-    pub fn new(address: SocketAddr, secure: bool) -> Self {
+    /// `tls`: how the client speaks TLS to us, if it does.
+    pub fn new(address: SocketAddr, tls: Option<ClientTls>) -> Self {
         let ip = ip_text(address.ip());
-        let scheme = if secure { "https" } else { "http" };
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let source = Rc::new(Source { address, ip: ip.clone(), scheme, by_trusted_hop: false });
-        Self { address, ip, source }
+        Self { address, ip, source, tls }
     }
 
     pub fn scheme(&self) -> &'static str {

@@ -244,6 +244,7 @@ impl Drop for Exchange {
             user_agent: record.user_agent.as_ref().map(HeaderValue::as_bytes),
             referer: record.referer.as_ref().map(HeaderValue::as_bytes),
             request_id: None,
+            tls: self.client.tls.as_ref(),
         });
     }
 }

@@ -147,7 +147,7 @@ clusters: [{{ name: a, endpoints: [ 127.0.0.1:1 ] }}]"
 
     fn told_by(peer: &str, request: http::request::Builder, forwarded: &str) -> HeaderMap {
         let (mut head, ()) = request.body(()).expect("the request is valid").into_parts();
-        let client = Client::new(peer.parse().expect("an address"), false);
+        let client = Client::new(peer.parse().expect("an address"), None);
         let listener = listener(forwarded);
         let source = Source::of_request(&client, listener.trusted.as_ref(), &head.headers);
         let received = head.version;

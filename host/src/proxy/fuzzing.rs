@@ -62,7 +62,7 @@ pub fn read_forwarding(bytes: &[u8]) {
     let listeners = &LISTENERS.listeners;
     let listener = &listeners[usize::from(*choice) % listeners.len()];
     let fields = || lines.split(|byte| *byte == b'\n').filter_map(field);
-    let client = Client::new(([127, 0, 0, 1], 4711).into(), false);
+    let client = Client::new(([127, 0, 0, 1], 4711).into(), None);
     let (head, source) = forwarded(fields().collect(), &client, listener);
     let told: Vec<&HeaderValue> = head.headers.get_all(&X_FORWARDED_FOR).iter().collect();
     match listener.name.as_str() {

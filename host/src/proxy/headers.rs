@@ -145,7 +145,7 @@ mod tests {
 
     fn prepared(request: http::request::Builder) -> Parts {
         let (mut head, ()) = request.body(()).expect("the request is valid").into_parts();
-        let client = Client::new(([192, 0, 2, 7], 4711).into(), false);
+        let client = Client::new(([192, 0, 2, 7], 4711).into(), None);
         let text = "listeners: [ { name: web, bind: 127.0.0.1:0, cluster: a, forwarded: off } ]
 clusters: [ { name: a, endpoints: [ 127.0.0.1:1 ] } ]";
         let listener = crate::config::parse(text, "test").expect("the configuration is valid").listeners.remove(0);

@@ -9,6 +9,7 @@ use super::first_bytes::Interest;
 use crate::config;
 use crate::plugin::{Action, Decision, Fault, RouteSettings, Router};
 use crate::telemetry::ListenerShard;
+use crate::tls::ServerTls;
 
 /// A listener of one configuration as a worker sees it, with the clusters that it can lead to. A request holds it from
 /// its first to its last byte.
@@ -18,6 +19,7 @@ pub struct Listener {
     pub config: Arc<config::Listener>,
     pub shard: Arc<ListenerShard>,
     pub destination: Destination,
+    pub tls: Option<ServerTls>,
     /// All clusters in the order of the configuration.
     pub clusters: Rc<[Rc<Cluster>]>,
 }

@@ -3,6 +3,7 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
+use super::client_tls::ClientTls;
 use super::escape::{push_json, push_quoted};
 use super::label::Flag;
 use super::line_writer::LineSender;
@@ -55,6 +56,8 @@ pub struct Entry<'a> {
     pub user_agent: Option<&'a [u8]>,
     pub referer: Option<&'a [u8]>,
     pub request_id: Option<&'a [u8]>,
+    /// None in the clear.
+    pub tls: Option<&'a ClientTls>,
 }
 
 /// One worker's end of the access log: formats lines into a buffer of its own and hands them on many at a time.
@@ -163,6 +166,11 @@ impl Entry<'_> {
         json_string(out, ",\"user_agent\":", self.user_agent);
         json_string(out, ",\"referer\":", self.referer);
         json_string(out, ",\"request_id\":", self.request_id);
+        if let Some(tls) = self.tls {
+            json_string(out, ",\"tls_version\":", Some(tls.version.as_bytes()));
+            json_string(out, ",\"tls_cipher\":", Some(tls.cipher.as_bytes()));
+            json_string(out, ",\"server_name\":", tls.server_name.as_deref().map(str::as_bytes));
+        }
         out.extend_from_slice(b"}\n");
     }
 
@@ -318,6 +326,7 @@ mod tests {
             user_agent: Some(b"curl/8 \"x\""),
             referer: None,
             request_id: None,
+            tls: None,
         }
     }
 
@@ -417,6 +426,7 @@ mod tests {
                 user_agent: Some(&values[7]),
                 referer: Some(&values[6]),
                 request_id: Some(&values[5]),
+                tls: None,
                 ..entry()
             };
             for format in [Format::Json, Format::Combined] {

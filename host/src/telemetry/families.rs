@@ -16,7 +16,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use super::histogram::{CALL, HistogramTotal, LASTING, LATENCY};
 use super::label::{
     AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult,
-    QueueResult, Refusal, ReloadResult, TrapKind, TunnelEnd,
+    QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
 };
 use super::process;
 use super::registry::{EndpointSample, PluginKey, Shards};
@@ -75,6 +75,14 @@ impl Scrape {
             for reason in Refusal::ALL {
                 let count: u64 = shards.values().map(|shard| shard.refused[reason as usize].get()).sum();
                 family.sample([("listener", listener), ("reason", reason.as_str())], count)?;
+            }
+        }
+        let mut family =
+            out.counter("plimsoll_tls_handshakes_total", "TLS handshakes with clients, by what came of them.")?;
+        for (listener, shards) in listeners {
+            for result in TlsHandshake::ALL {
+                let count: u64 = shards.values().map(|shard| shard.tls_handshakes[result as usize].get()).sum();
+                family.sample([("listener", listener), ("result", result.as_str())], count)?;
             }
         }
         let mut family =

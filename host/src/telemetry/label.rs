@@ -105,6 +105,19 @@ labels! {
 }
 
 labels! {
+    /// What came of a TLS handshake.
+    TlsHandshake {
+        Full = "full",
+        /// An earlier session went on.
+        Resumed = "resumed",
+        /// The client went away in the midst of it.
+        Closed = "closed",
+        Failed = "failed",
+        Timeout = "timeout",
+    }
+}
+
+labels! {
     /// Why a request was refused before it was routed.
     BadRequest {
         Parse = "parse",

@@ -7,6 +7,7 @@
 
 mod access_log;
 mod cell;
+mod client_tls;
 mod escape;
 mod families;
 mod histogram;
@@ -26,11 +27,12 @@ mod exposition_tests;
 
 pub use access_log::{AccessLog, Entry, Format};
 pub use cell::{Counter, Gauge, SharedCounter, SharedGauge};
+pub use client_tls::ClientTls;
 pub use families::CONTENT_TYPE;
 pub use histogram::Histogram;
 pub use label::{
     AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult,
-    QueueResult, Refusal, ReloadResult, TrapKind, TunnelEnd,
+    QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
 };
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
 pub use printable::{is_unprintable, printable, printable_lines, printable_within};

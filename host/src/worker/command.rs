@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use crate::config::{self, SocketKey};
 use crate::plugin::Instance;
 use crate::snapshot::{EndpointSet, Waiting};
+use crate::tls::ServerTls;
 
 /// What the control plane wants of a worker. Everything that could fail has been done before a command is sent.
 #[derive(Debug)]
@@ -57,6 +58,7 @@ pub struct ClusterInstall {
 pub struct ListenerInstall {
     pub config: Arc<config::Listener>,
     pub destination: Destined,
+    pub tls: Option<ServerTls>,
     /// A socket of the worker's own, if it has none for this address yet.
     pub socket: Option<std::net::TcpListener>,
     /// Connections of this address on all workers.

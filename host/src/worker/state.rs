@@ -151,6 +151,7 @@ impl State {
             shard: self.context.registry.listener(self.number, &install.config.name),
             config: install.config,
             destination,
+            tls: install.tls,
             clusters: clusters.clone(),
         });
         if let Some(accepting) = before.remove(&key) {

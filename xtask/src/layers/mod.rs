@@ -17,7 +17,7 @@ use self::tokens::tokens;
 const LEVELS: [&[&str]; 12] = [
     &["error", "io", "net", "timer", "telemetry", "builtin"],
     &["config"],
-    &["snapshot"],
+    &["snapshot", "tls"],
     &["plugin"],
     &["downstream"],
     &["upstream", "health", "discovery", "conformance", "simulate"],

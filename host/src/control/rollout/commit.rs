@@ -149,7 +149,7 @@ impl Prepared {
         instances: Vec<(InstanceNumber, Instance)>,
         tells_health: impl Fn(&str) -> bool,
     ) -> Install {
-        let Self { wanted, placed, sockets: bound, .. } = self;
+        let Self { wanted, placed, sockets: bound, tls, .. } = self;
         let clusters = wanted.uses.clusters.iter().filter_map(|uses| {
             let state = wanted.clusters.get(&uses.name)?;
             Some(ClusterInstall {
@@ -172,6 +172,7 @@ impl Prepared {
                         Leads::To(cluster) => Destined::Cluster(*cluster),
                         Leads::By(router) => Destined::Router(placed.data.of(router)?),
                     },
+                    tls: tls.get(&listener.name).cloned(),
                     socket: bound.get_mut(&listener.socket()).and_then(Vec::pop),
                     count: sockets.get(&listener.socket()).map(|socket| socket.connections.clone()).unwrap_or_default(),
                 })

@@ -13,6 +13,7 @@ use crate::control::plugins::PluginEntries;
 use crate::control::state::Control;
 use crate::plugin::{Evaluator, Instance, Plugin, Role};
 use crate::snapshot::EndpointSet;
+use crate::tls::ServerTls;
 use crate::worker::{InstanceNumber, PolicyRef};
 
 /// What is to be live: a configuration with the plugins that it uses and its clusters.
@@ -35,6 +36,8 @@ pub(in crate::control) struct Prepared {
     /// The instances that are made for it.
     pub(super) new: HashSet<InstanceNumber>,
     pub(super) sockets: NewSockets,
+    /// Of the listeners that speak it, by their names.
+    pub(super) tls: HashMap<String, ServerTls>,
 }
 
 impl Control {
@@ -64,6 +67,7 @@ impl Control {
 
     /// Makes what a configuration needs and is not there yet.
     pub(in crate::control) fn make(&self, mut wanted: Wanted) -> Result<Prepared, Vec<Mistake>> {
+        let tls = self.tls_for(&wanted.config)?;
         let before = self.lock().placed.clone();
         let number = || self.instances.fetch_add(1, Ordering::Relaxed);
         let (data, for_workers) = before.data.next(&wanted.live, &wanted.uses.data, number);
@@ -89,7 +93,7 @@ impl Control {
                 cluster.prepares = instance.prepares(place.policy);
             }
         }
-        Ok(Prepared { wanted, placed, workers, health, new, sockets: HashMap::new() })
+        Ok(Prepared { wanted, placed, workers, health, new, sockets: HashMap::new(), tls })
     }
 
     /// Keeps new endpoints out of service where the evaluator wants to see good probes first.
@@ -140,6 +144,21 @@ impl Control {
             }
         }
         (plugins, live)
+    }
+
+    /// How listeners speak TLS, with the certificates read.
+    fn tls_for(&self, config: &Config) -> Result<HashMap<String, ServerTls>, Vec<Mistake>> {
+        let (mut made, mut mistakes) = (HashMap::new(), Vec::new());
+        for listener in &config.listeners {
+            let Some(tls) = &listener.tls else { continue };
+            match ServerTls::new(tls, self.tickets.as_ref()) {
+                Ok(tls) => drop(made.insert(listener.name.clone(), tls)),
+                Err(wrong) => {
+                    mistakes.extend(wrong.into_iter().map(|(pointer, message)| Mistake { pointer, message }));
+                }
+            }
+        }
+        if mistakes.is_empty() { Ok(made) } else { Err(mistakes) }
     }
 
     fn clusters_for(&self, config: &Config) -> BTreeMap<Arc<str>, ClusterState> {
