@@ -109,7 +109,7 @@ fn what_imports_more_than_there_is_is_not_loaded() {
     let output = test(&component, "imports", &[]);
     assert_eq!(output.status.code(), Some(1));
     let told = stderr(&output);
-    assert!(told.contains("it imports `plimsoll:plugin/socket@0.1.0`, which this proxy does not offer"), "{told}");
+    assert!(told.contains("it imports `plimsoll:plugin/socket@0.2.0`, which this proxy does not offer"), "{told}");
 }
 
 #[test]
