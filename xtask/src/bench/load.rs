@@ -9,6 +9,14 @@ pub(super) enum Protocol {
     Http1,
     /// 8 connections with 8 streams each, without TLS.
     Http2,
+    /// 64 clients that connect anew for each request.
+    NewConnections,
+    /// As `Http1`, over TLS.
+    Https1,
+    /// As `Http2`, over TLS.
+    Https2,
+    /// As `NewConnections`, with a whole TLS handshake each.
+    Handshakes,
 }
 
 /// What a client saw.
@@ -19,27 +27,39 @@ pub(super) struct Load {
 }
 
 impl Protocol {
-    pub(super) const ALL: [Self; 2] = [Self::Http1, Self::Http2];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Http1, Self::Http2, Self::NewConnections, Self::Https1, Self::Https2, Self::Handshakes];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Http1 => "HTTP/1.1",
             Self::Http2 => "HTTP/2",
+            Self::NewConnections => "HTTP/1.1, a connection each",
+            Self::Https1 => "TLS, HTTP/1.1",
+            Self::Https2 => "TLS, HTTP/2",
+            Self::Handshakes => "TLS, a handshake each",
         }
     }
 
     /// Loads a port for some seconds from core 1. An answer that is not 200 fails the measurement.
     pub(super) fn load(self, port: u16, seconds: u64) -> Result<Load> {
-        let url = format!("http://127.0.0.1:{port}/");
+        let scheme = if self.is_secure() { "https" } else { "http" };
+        let url = format!("{scheme}://127.0.0.1:{port}/");
         match self {
-            Self::Http1 => wrk(&url, seconds),
-            Self::Http2 => h2load(&url, seconds),
+            Self::Http1 | Self::Https1 => wrk(&url, seconds, &[]),
+            Self::NewConnections | Self::Handshakes => wrk(&url, seconds, &["-H", "Connection: close"]),
+            Self::Http2 | Self::Https2 => h2load(&url, seconds),
         }
+    }
+
+    pub(super) fn is_secure(self) -> bool {
+        matches!(self, Self::Https1 | Self::Https2 | Self::Handshakes)
     }
 }
 
-fn wrk(url: &str, seconds: u64) -> Result<Load> {
-    let text = on_core_1("wrk", &["-t1", "-c64", "--latency", &format!("-d{seconds}s"), url])?;
+fn wrk(url: &str, seconds: u64, more: &[&str]) -> Result<Load> {
+    let duration = format!("-d{seconds}s");
+    let text = on_core_1("wrk", &[&["-t1", "-c64", "--latency", &duration], more, &[url]].concat())?;
     if text.contains("Non-2xx") || text.contains("Socket errors") {
         bail!("wrk saw errors:\n{text}");
     }

@@ -32,6 +32,9 @@ pub(crate) struct ProxyBench {
     /// Measure the release build that is there, instead of building first.
     #[arg(long)]
     pub(crate) no_build: bool,
+    /// Only the loads whose names contain this, such as `TLS`.
+    #[arg(long, default_value = "")]
+    pub(crate) only: String,
     /// Print the table for a README.
     #[arg(long)]
     pub(crate) md: bool,

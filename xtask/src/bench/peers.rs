@@ -16,16 +16,26 @@ use crate::root;
 pub(super) struct Peer {
     pub(super) name: &'static str,
     pub(super) version: String,
-    http1: u16,
-    http2: u16,
+    ports: Ports,
     child: Child,
 }
 
+/// Where a proxy listens.
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    http1: u16,
+    http2: u16,
+    /// TLS, with both versions.
+    https: Option<u16>,
+}
+
 impl Peer {
-    pub(super) fn port(&self, protocol: Protocol) -> u16 {
+    /// None where it is not set up for this.
+    pub(super) fn port(&self, protocol: Protocol) -> Option<u16> {
         match protocol {
-            Protocol::Http1 => self.http1,
-            Protocol::Http2 => self.http2,
+            Protocol::Http1 | Protocol::NewConnections => Some(self.ports.http1),
+            Protocol::Http2 => Some(self.ports.http2),
+            Protocol::Https1 | Protocol::Https2 | Protocol::Handshakes => self.ports.https,
         }
     }
 
@@ -88,6 +98,8 @@ fn ticks_per_second() -> f64 {
     rustix::param::clock_ticks_per_second() as f64
 }
 
+const CERTIFICATE: &str = "bench.pem";
+
 /// The origin and all proxies that are there.
 pub(super) struct Field {
     pub(super) proxies: Vec<Peer>,
@@ -97,15 +109,20 @@ pub(super) struct Field {
 impl Field {
     pub(super) fn start(directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory)?;
-        let ports = free_ports(10)?;
-        let [o1, o2, n1, n2, h1, h2, p1, admin, e1, e2] = ports[..] else { bail!("no free ports") };
+        make_certificate(directory)?;
+        let ports = free_ports(13)?;
+        let [o1, o2, n1, n2, n3, h1, h2, h3, p1, p3, admin, e1, e2] = ports[..] else { bail!("no free ports") };
+        let with_tls = |http1, http2, https| Ports { http1, http2, https: Some(https) };
         let launcher = Launcher { directory };
+        let origin_ports = Ports { http1: o1, http2: o1, https: None };
         let origin =
-            launcher.start(1, "origin", "nginx", &nginx(directory, "origin", &origin_conf(o1, o2))?, (o1, o1))?;
+            launcher.start(1, "origin", "nginx", &nginx(directory, "origin", &origin_conf(o1, o2))?, origin_ports)?;
+        let nginx_ports = with_tls(n1, n2, n3);
+        let nginx = nginx(directory, "nginx", &nginx_conf(directory, o1, o2, n1, n2, n3))?;
         let mut proxies = vec![
-            launcher.plimsoll(o1, o2, p1, admin)?,
-            launcher.start(0, "nginx", "nginx", &nginx(directory, "nginx", &nginx_conf(o1, o2, n1, n2))?, (n1, n2))?,
-            launcher.haproxy(o1, o2, h1, h2)?,
+            launcher.plimsoll(o1, o2, with_tls(p1, p1, p3), admin)?,
+            launcher.start(0, "nginx", "nginx", &nginx, nginx_ports)?,
+            launcher.haproxy(o1, o2, with_tls(h1, h2, h3))?,
         ];
         if is_installed("envoy") {
             proxies.push(launcher.envoy(o1, o2, e1, e2)?);
@@ -121,14 +138,7 @@ struct Launcher<'a> {
 }
 
 impl Launcher<'_> {
-    fn start(
-        &self,
-        core: u8,
-        name: &'static str,
-        program: &str,
-        arguments: &[String],
-        ports: (u16, u16),
-    ) -> Result<Peer> {
+    fn start(&self, core: u8, name: &'static str, program: &str, arguments: &[String], ports: Ports) -> Result<Peer> {
         let log = fs::File::create(self.directory.join(format!("{name}.log")))?;
         let child = Command::new("taskset")
             .args(["-c", &core.to_string(), program])
@@ -144,22 +154,29 @@ impl Launcher<'_> {
             "haproxy" => machine::output("/usr/sbin/haproxy", &["-v"]),
             _ => machine::output(program, &["--version"]),
         };
-        let peer = Peer { name, version, http1: ports.0, http2: ports.1, child };
-        for port in [ports.0, ports.1] {
+        let peer = Peer { name, version, ports, child };
+        for port in [ports.http1, ports.http2].into_iter().chain(ports.https) {
             wait_for_port(port)
                 .with_context(|| format!("{name} does not come up, see {}", self.directory.display()))?;
         }
         Ok(peer)
     }
 
-    fn plimsoll(&self, o1: u16, o2: u16, port: u16, admin: u16) -> Result<Peer> {
+    fn plimsoll(&self, o1: u16, o2: u16, ports: Ports, admin: u16) -> Result<Peer> {
+        let router = "router: { plugin: rules, config: { routes: [ { match: { path_prefix: /api }, cluster: api }, \
+                      { cluster: web } ] } }";
+        let (port, https) = (ports.http1, ports.https.unwrap_or_default());
         let config = format!(
             "workers: 1
 admin: {{ bind: \"127.0.0.1:{admin}\" }}
 listeners:
   - name: web
     bind: 127.0.0.1:{port}
-    router: {{ plugin: rules, config: {{ routes: [ {{ match: {{ path_prefix: /api }}, cluster: api }}, {{ cluster: web }} ] }} }}
+    {router}
+  - name: secure
+    bind: 127.0.0.1:{https}
+    {router}
+    tls: {{ certificates: [ {{ cert_file: bench.pem, key_file: bench.pem }} ] }}
 clusters:
   - {{ name: web, balancer: {{ plugin: round-robin }}, endpoints: [ \"127.0.0.1:{o1}\", \"127.0.0.1:{o2}\" ] }}
   - {{ name: api, endpoints: [ \"127.0.0.1:{o1}\", \"127.0.0.1:{o2}\" ] }}
@@ -171,10 +188,13 @@ clusters:
             bail!("no release build; `cargo build --release -p plimsoll` makes it");
         }
         let arguments = ["run".to_owned(), "--config".to_owned(), file.display().to_string()];
-        self.start(0, "plimsoll", &binary.display().to_string(), &arguments, (port, port))
+        self.start(0, "plimsoll", &binary.display().to_string(), &arguments, ports)
     }
 
-    fn haproxy(&self, o1: u16, o2: u16, http1: u16, http2: u16) -> Result<Peer> {
+    fn haproxy(&self, o1: u16, o2: u16, ports: Ports) -> Result<Peer> {
+        let Ports { http1, http2, https } = ports;
+        let (https, certificate) = (https.unwrap_or_default(), self.directory.join(CERTIFICATE));
+        let certificate = certificate.display();
         let config = format!(
             "global
   nbthread 1
@@ -192,6 +212,9 @@ frontend http1
 frontend http2
   bind 127.0.0.1:{http2} proto h2
   default_backend origin
+frontend https
+  bind 127.0.0.1:{https} ssl crt {certificate} alpn h2,http/1.1
+  default_backend origin
 backend origin
   balance roundrobin
   server one 127.0.0.1:{o1}
@@ -199,13 +222,7 @@ backend origin
 "
         );
         let file = self.write("haproxy.cfg", &config)?;
-        self.start(
-            0,
-            "haproxy",
-            "haproxy",
-            &["-db".to_owned(), "-f".to_owned(), file.display().to_string()],
-            (http1, http2),
-        )
+        self.start(0, "haproxy", "haproxy", &["-db".to_owned(), "-f".to_owned(), file.display().to_string()], ports)
     }
 
     fn envoy(&self, o1: u16, o2: u16, http1: u16, http2: u16) -> Result<Peer> {
@@ -235,7 +252,7 @@ backend origin
         let file = self.write("envoy.json", &config.to_string())?;
         let arguments =
             ["-c", &file.display().to_string(), "--concurrency", "1", "--log-level", "error"].map(ToOwned::to_owned);
-        self.start(0, "envoy", "envoy", &arguments, (http1, http2))
+        self.start(0, "envoy", "envoy", &arguments, Ports { http1, http2, https: None })
     }
 
     fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -268,14 +285,30 @@ fn origin_conf(o1: u16, o2: u16) -> String {
     )
 }
 
-fn nginx_conf(o1: u16, o2: u16, http1: u16, http2: u16) -> String {
+fn nginx_conf(directory: &Path, o1: u16, o2: u16, http1: u16, http2: u16, https: u16) -> String {
+    let certificate = directory.join(CERTIFICATE);
+    let certificate = certificate.display();
     let location = "location / { proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
                     proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }";
     format!(
         "  upstream origin {{ server 127.0.0.1:{o1}; server 127.0.0.1:{o2}; keepalive 128; keepalive_requests 100000000; }}
   server {{ listen 127.0.0.1:{http1}; {location} }}
-  server {{ listen 127.0.0.1:{http2} http2; {location} }}"
+  server {{ listen 127.0.0.1:{http2} http2; {location} }}
+  server {{ listen 127.0.0.1:{https} ssl http2; ssl_certificate {certificate}; ssl_certificate_key {certificate};
+    ssl_protocols TLSv1.2 TLSv1.3; {location} }}"
     )
+}
+
+/// A certificate for an elliptic curve (P-256) with its key, as HAProxy wants them in one file.
+fn make_certificate(directory: &Path) -> Result<()> {
+    let file = directory.join(CERTIFICATE);
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=bench.test", "-addext", "subjectAltName=DNS:bench.test", "-keyout", "-"])
+        .stderr(Stdio::null())
+        .output()
+        .context("openssl does not start")?;
+    fs::write(&file, made.stdout).with_context(|| format!("writing {}", file.display()))
 }
 
 /// Ports below the ephemeral range, so that no client's own port gets in the way.

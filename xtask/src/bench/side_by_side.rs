@@ -7,9 +7,10 @@ use super::report::{Measured, Report};
 use crate::prerequisites::ensure_programs;
 use crate::{cargo, root, run};
 
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
+    ("openssl", "openssl"),
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
     ("taskset", "util-linux"),
@@ -26,11 +27,12 @@ pub(super) fn measure(wanted: &ProxyBench) -> Result<()> {
     let field = Field::start(&root().join("target/bench"))?;
     let mut report = Report::new(&field.proxies);
     for round in 1..=rounds {
-        for protocol in Protocol::ALL {
+        for protocol in Protocol::ALL.into_iter().filter(|protocol| protocol.name().contains(&wanted.only)) {
             for peer in &field.proxies {
-                eprint!("round {round}/{rounds}  {:<9} {:<9} ", protocol.name(), peer.name);
+                let Some(port) = peer.port(protocol) else { continue };
+                eprint!("round {round}/{rounds}  {:<27} {:<9} ", protocol.name(), peer.name);
                 let before = peer.cpu_seconds();
-                let load = match protocol.load(peer.port(protocol), seconds) {
+                let load = match protocol.load(port, seconds) {
                     Ok(load) => load,
                     Err(error) => {
                         eprintln!("left out: {error}");
