@@ -3,14 +3,12 @@ use std::sync::Arc;
 use super::membership::hear_outcomes;
 use super::rollout::prepare_endpoints;
 use super::state::{Control, Settings};
-use crate::tls::Tickets;
 
 impl Control {
     /// Starts the control plane's tasks. Nothing is served before a configuration is applied.
     pub fn start(settings: Settings) -> Arc<Self> {
         let mut control = Self::for_checking(settings.engine, settings.services);
         control.workers = settings.workers;
-        control.tickets = Tickets::new();
         control.config_file = settings.config_file;
         let control = Arc::new(control);
         let source = Arc::downgrade(&control);

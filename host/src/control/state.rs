@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc};
@@ -42,8 +42,9 @@ pub struct Control {
     pub(super) registry: Arc<Registry>,
     pub(super) workers: Vec<mpsc::Sender<Command>>,
     pub(super) evaluation: Arc<Evaluation>,
-    /// None when there are none to be made: clients then make a whole handshake each time.
-    pub(super) tickets: Option<Tickets>,
+    /// Made for the first listener that speaks TLS: the random numbers take AWS-LC a while. None within when the system has
+    /// none: clients then make a whole handshake each time.
+    pub(super) tickets: OnceLock<Option<Tickets>>,
     pub(super) config_file: Option<PathBuf>,
     /// Changes of configuration and plugins, which take time, come one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
@@ -87,7 +88,7 @@ impl Control {
             workers: Vec::new(),
             evaluation: Arc::new(Evaluation::new(services.clone())),
             services,
-            tickets: None,
+            tickets: OnceLock::new(),
             config_file: None,
             changing: tokio::sync::Mutex::new(()),
             kept_amendments: tokio::sync::Mutex::default(),

@@ -13,7 +13,7 @@ use crate::control::plugins::PluginEntries;
 use crate::control::state::Control;
 use crate::plugin::{Evaluator, Instance, Plugin, Role};
 use crate::snapshot::EndpointSet;
-use crate::tls::ServerTls;
+use crate::tls::{ServerTls, Tickets};
 use crate::worker::{InstanceNumber, PolicyRef};
 
 /// What is to be live: a configuration with the plugins that it uses and its clusters.
@@ -151,7 +151,7 @@ impl Control {
         let (mut made, mut mistakes) = (HashMap::new(), Vec::new());
         for listener in &config.listeners {
             let Some(tls) = &listener.tls else { continue };
-            match ServerTls::new(tls, self.tickets.as_ref()) {
+            match ServerTls::new(tls, self.tickets.get_or_init(Tickets::new).as_ref()) {
                 Ok(tls) => drop(made.insert(listener.name.clone(), tls)),
                 Err(wrong) => {
                     mistakes.extend(wrong.into_iter().map(|(pointer, message)| Mistake { pointer, message }));
