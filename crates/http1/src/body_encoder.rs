@@ -127,6 +127,9 @@ impl BodyEncoder {
         }
         self.out.clear();
         self.written = 0;
+        if self.behind.is_empty() {
+            return;
+        }
         // What is behind the chunk is at the front now.
         std::mem::swap(&mut self.out, &mut self.behind);
         self.written = written - of_front - of_chunk;
@@ -136,10 +139,11 @@ impl BodyEncoder {
         }
     }
 
-    /// The buffer, for the next message.
-    pub fn into_buffer(mut self) -> Vec<u8> {
-        self.out.clear();
-        self.out
+    /// The buffer, for the next message: the one that has grown.
+    pub fn into_buffer(self) -> Vec<u8> {
+        let mut buffer = if self.behind.capacity() > self.out.capacity() { self.behind } else { self.out };
+        buffer.clear();
+        buffer
     }
 }
 
@@ -190,6 +194,19 @@ mod tests {
             }
             prop_assert!(decoder.is_ended() && read.is_empty());
             prop_assert_eq!(content, body);
+        }
+    }
+
+    #[test]
+    fn the_buffer_comes_back_as_large_as_it_was_given() {
+        for size in [0, 100, 3 * GATHERED] {
+            let mut encoder = BodyEncoder::new(Vec::with_capacity(512), EncodedFraming::Chunked);
+            encoder.add(vec![b'x'; size].into()).expect("it fits");
+            let mut wire = Vec::new();
+            write(&mut encoder, 50, &mut wire);
+            encoder.end(None).expect("it is whole");
+            write(&mut encoder, 50, &mut wire);
+            assert!(encoder.into_buffer().capacity() >= 512, "{size}");
         }
     }
 
