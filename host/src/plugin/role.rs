@@ -47,6 +47,35 @@ pub(super) trait GuestRole: Sized + Send + 'static {
     fn inherit(_plan: &mut Self::Plan, _before: Self::Plan) {}
 }
 
+/// What every [`GuestRole`] takes from the bindings of its interface, which are types of their own for each: `from_bindings!(wit)`
+/// in the implementation for a struct around `wit::Guest`.
+macro_rules! from_bindings {
+    ($wit:ident) => {
+        type Indices = $wit::GuestIndices;
+
+        fn find(component: &wasmtime::component::InstancePre<$crate::plugin::guest::Guest>) -> Option<Self::Indices> {
+            $wit::GuestIndices::new(component).ok()
+        }
+
+        fn load(
+            indices: &Self::Indices,
+            store: &mut wasmtime::Store<$crate::plugin::guest::Guest>,
+            instance: &wasmtime::component::Instance,
+        ) -> wasmtime::Result<Self> {
+            indices.load(store, instance).map(Self)
+        }
+
+        fn destroy(
+            &self,
+            store: &mut wasmtime::Store<$crate::plugin::guest::Guest>,
+            policy: u32,
+        ) -> wasmtime::Result<()> {
+            self.0.call_destroy(store, policy)
+        }
+    };
+}
+pub(super) use from_bindings;
+
 /// Looks for a role in a component: each is a line in the list of roles.
 pub(super) type Find = fn(&InstancePre<Guest>) -> Option<Box<dyn Offer>>;
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
 
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::affinity as wit;
 use crate::plugin::convert::{self, Attribute, Values};
@@ -15,7 +14,7 @@ use crate::plugin::guest::Guest;
 use crate::plugin::handle::Handle;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{PolicyConfig, Role};
-use crate::plugin::role::GuestRole;
+use crate::plugin::role::{GuestRole, from_bindings};
 use crate::snapshot::{Endpoint, EndpointSet};
 
 /// What an affinity policy said when it was created.
@@ -133,20 +132,9 @@ pub(in crate::plugin) struct AffinityGuest(wit::Guest);
 
 impl GuestRole for AffinityGuest {
     const ROLE: Role = Role::Affinity;
-    type Indices = wit::GuestIndices;
     type Plan = Arc<AffinityPlan>;
 
-    fn find(component: &InstancePre<Guest>) -> Option<Self::Indices> {
-        wit::GuestIndices::new(component).ok()
-    }
-
-    fn load(
-        indices: &Self::Indices,
-        store: &mut Store<Guest>,
-        instance: &wasmtime::component::Instance,
-    ) -> wasmtime::Result<Self> {
-        indices.load(store, instance).map(Self)
-    }
+    from_bindings!(wit);
 
     fn create(
         &self,
@@ -164,10 +152,6 @@ impl GuestRole for AffinityGuest {
             response_headers: plan.response_headers.iter().map(|name| name.parse().ok()).collect(),
             rewrites_requests: plan.rewrites_requests,
         }))
-    }
-
-    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
-        self.0.call_destroy(store, policy)
     }
 
     fn tell(

@@ -3,7 +3,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
 
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::balancer as wit;
 use crate::plugin::convert;
@@ -14,7 +13,7 @@ use crate::plugin::guest::{Guest, HOSTCALL_BYTES};
 use crate::plugin::handle::Handle;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{PolicyConfig, Role};
-use crate::plugin::role::GuestRole;
+use crate::plugin::role::{GuestRole, from_bindings};
 use crate::snapshot::{Change, Endpoint, EndpointSet, Outcome};
 
 /// What a balancer policy said when it was created.
@@ -102,20 +101,9 @@ pub(in crate::plugin) struct BalancerGuest(wit::Guest);
 
 impl GuestRole for BalancerGuest {
     const ROLE: Role = Role::Balancer;
-    type Indices = wit::GuestIndices;
     type Plan = BalancerPlan;
 
-    fn find(component: &InstancePre<Guest>) -> Option<Self::Indices> {
-        wit::GuestIndices::new(component).ok()
-    }
-
-    fn load(
-        indices: &Self::Indices,
-        store: &mut Store<Guest>,
-        instance: &wasmtime::component::Instance,
-    ) -> wasmtime::Result<Self> {
-        indices.load(store, instance).map(Self)
-    }
+    from_bindings!(wit);
 
     fn create(
         &self,
@@ -135,10 +123,6 @@ impl GuestRole for BalancerGuest {
         }
         let reasons = convert::labels(&plan.reasons);
         Ok(BalancerPlan { outcomes: plan.outcomes, reasons, prepares: plan.prepares })
-    }
-
-    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
-        self.0.call_destroy(store, policy)
     }
 
     fn tell(

@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
 
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::health as wit;
 use crate::plugin::convert;
@@ -12,7 +11,7 @@ use crate::plugin::fault::Fault;
 use crate::plugin::guest::Guest;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{PolicyConfig, Role};
-use crate::plugin::role::GuestRole;
+use crate::plugin::role::{GuestRole, from_bindings};
 use crate::snapshot::{Endpoint, EndpointSet, Outcome};
 
 /// What a health policy said when it was created.
@@ -116,20 +115,9 @@ pub(in crate::plugin) struct HealthGuest(wit::Guest);
 
 impl GuestRole for HealthGuest {
     const ROLE: Role = Role::Health;
-    type Indices = wit::GuestIndices;
     type Plan = HealthPlan;
 
-    fn find(component: &InstancePre<Guest>) -> Option<Self::Indices> {
-        wit::GuestIndices::new(component).ok()
-    }
-
-    fn load(
-        indices: &Self::Indices,
-        store: &mut Store<Guest>,
-        instance: &wasmtime::component::Instance,
-    ) -> wasmtime::Result<Self> {
-        indices.load(store, instance).map(Self)
-    }
+    from_bindings!(wit);
 
     fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<HealthPlan, CreateError> {
         let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
@@ -139,10 +127,6 @@ impl GuestRole for HealthGuest {
             tick: plan.tick_ms.map(|tick| Duration::from_millis(tick.into()).max(MIN_TICK)),
             initial_probes: plan.initial_probes.min(100),
         })
-    }
-
-    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
-        self.0.call_destroy(store, policy)
     }
 
     fn tell(

@@ -3,7 +3,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
 
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::partitioner as wit;
 use crate::plugin::convert::{self, Attribute, Values};
@@ -14,7 +13,7 @@ use crate::plugin::guest::Guest;
 use crate::plugin::handle::Handle;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{PolicyConfig, Role};
-use crate::plugin::role::GuestRole;
+use crate::plugin::role::{GuestRole, from_bindings};
 use crate::snapshot::{Endpoint, EndpointSet};
 
 /// What a partitioner policy said when it was created.
@@ -86,20 +85,9 @@ pub(in crate::plugin) struct PartitionerGuest(wit::Guest);
 
 impl GuestRole for PartitionerGuest {
     const ROLE: Role = Role::Partitioner;
-    type Indices = wit::GuestIndices;
     type Plan = PartitionerPlan;
 
-    fn find(component: &InstancePre<Guest>) -> Option<Self::Indices> {
-        wit::GuestIndices::new(component).ok()
-    }
-
-    fn load(
-        indices: &Self::Indices,
-        store: &mut Store<Guest>,
-        instance: &wasmtime::component::Instance,
-    ) -> wasmtime::Result<Self> {
-        indices.load(store, instance).map(Self)
-    }
+    from_bindings!(wit);
 
     fn create(
         &self,
@@ -110,10 +98,6 @@ impl GuestRole for PartitionerGuest {
         let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
         convert::nothing_more(&plan.more)?;
         Ok(PartitionerPlan { attributes: convert::attributes(plan.attributes)?, is_strict: plan.strict })
-    }
-
-    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
-        self.0.call_destroy(store, policy)
     }
 
     /// Only the rebuilding of a guest comes here; the groups are those that are known.

@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
 
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::prober as wit;
 use crate::plugin::convert;
@@ -12,7 +11,7 @@ use crate::plugin::fault::Fault;
 use crate::plugin::guest::Guest;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{PolicyConfig, Role};
-use crate::plugin::role::GuestRole;
+use crate::plugin::role::{GuestRole, from_bindings};
 use crate::snapshot::{LoadReport, Reported};
 
 /// How the host carries a prober's protocol.
@@ -100,20 +99,9 @@ pub(in crate::plugin) struct ProberGuest(wit::Guest);
 
 impl GuestRole for ProberGuest {
     const ROLE: Role = Role::Prober;
-    type Indices = wit::GuestIndices;
     type Plan = Transport;
 
-    fn find(component: &InstancePre<Guest>) -> Option<Self::Indices> {
-        wit::GuestIndices::new(component).ok()
-    }
-
-    fn load(
-        indices: &Self::Indices,
-        store: &mut Store<Guest>,
-        instance: &wasmtime::component::Instance,
-    ) -> wasmtime::Result<Self> {
-        indices.load(store, instance).map(Self)
-    }
+    from_bindings!(wit);
 
     fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<Transport, CreateError> {
         let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
@@ -129,10 +117,6 @@ impl GuestRole for ProberGuest {
             wit::Transport::Grpc => unserved("grpc"),
             wit::Transport::Udp => unserved("udp"),
         }
-    }
-
-    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
-        self.0.call_destroy(store, policy)
     }
 }
 

@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
 
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::router as wit;
 use crate::plugin::convert::{self, Attribute, Values};
@@ -15,7 +14,7 @@ use crate::plugin::guest::Guest;
 use crate::plugin::handle::Handle;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{ConfigMistake, PolicyConfig, Role};
-use crate::plugin::role::GuestRole;
+use crate::plugin::role::{GuestRole, from_bindings};
 use crate::plugin::route::RouteSettings;
 use crate::plugin::values::AttributeValues;
 
@@ -148,27 +147,12 @@ impl RouterGuest {
 
 impl GuestRole for RouterGuest {
     const ROLE: Role = Role::Router;
-    type Indices = wit::GuestIndices;
     type Plan = RouterState;
 
-    fn find(component: &InstancePre<Guest>) -> Option<Self::Indices> {
-        wit::GuestIndices::new(component).ok()
-    }
-
-    fn load(
-        indices: &Self::Indices,
-        store: &mut Store<Guest>,
-        instance: &wasmtime::component::Instance,
-    ) -> wasmtime::Result<Self> {
-        indices.load(store, instance).map(Self)
-    }
+    from_bindings!(wit);
 
     fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<RouterState, CreateError> {
         RouterState::new(self.create_raw(store, policy, &config.config)?, config)
-    }
-
-    fn destroy(&self, store: &mut Store<Guest>, policy: u32) -> wasmtime::Result<()> {
-        self.0.call_destroy(store, policy)
     }
 
     fn inherit(state: &mut RouterState, before: RouterState) {
