@@ -52,6 +52,20 @@ fn rfc9113_8_3_1_targets_of_http2_are_paths_and_authorities_are_one() {
     assert_eq!(status(Request::get("http://a/").header("host", "a")), 200);
 }
 
+/// A proxy that logs to its standard output.
+fn logged(endpoint: &Endpoint, listener: &str) -> Proxy {
+    Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+access_log: {{ format: json }}
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app, {listener} }} ]
+clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
+            endpoint.address()
+        ),
+    )
+}
+
 /// A frame that begins and ends a request of these fields, none of them compressed (RFC 7541 section 6.2.2).
 fn request_frame(stream: u8, fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
@@ -86,16 +100,7 @@ fn rfc9113_8_3_1_what_is_no_path_reaches_nobody_and_ends_its_stream_alone() {
 #[test]
 fn rfc9113_8_1_1_a_malformed_request_ends_its_stream_alone_and_is_logged() {
     let endpoint = Endpoint::named("one");
-    let proxy = Proxy::start(
-        PLIMSOLL,
-        &format!(
-            "workers: 1
-access_log: {{ format: json }}
-listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
-clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
-            endpoint.address()
-        ),
-    );
+    let proxy = logged(&endpoint, "");
     let base = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/ok")];
     let method = [("x-first", "1"), (":method", "G T"), base[1], base[2], base[3]];
     let fragment = [base[0], base[1], base[2], (":path", "/a#b")];
@@ -185,16 +190,7 @@ fn rfc9110_7_6_2_max_forwards_counts_down_and_ends_here_at_0() {
 #[test]
 fn what_is_refused_stands_in_the_access_log() {
     let endpoint = Endpoint::named("one");
-    let proxy = Proxy::start(
-        PLIMSOLL,
-        &format!(
-            "workers: 1
-access_log: {{ format: json }}
-listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app, timeouts: {{ client_header: 200ms }} }} ]
-clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
-            endpoint.address()
-        ),
-    );
+    let proxy = logged(&endpoint, "timeouts: { client_header: 200ms }");
     let long = "y".repeat(80_000);
     for (bytes, status, path) in [
         ("GET /a b HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), 400, "/a b"),

@@ -1,3 +1,9 @@
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
 use crate::block::{Blocks, Judged, Part};
 use crate::malformed::Malformed;
 
@@ -74,9 +80,33 @@ impl Guard {
         }
     }
 
+    /// Reads from the stream that is guarded what may go on.
+    pub fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        task: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if self.has_ready() {
+                let count = self.take_ready(buffer.initialize_unfilled());
+                buffer.advance(count);
+                return Poll::Ready(Ok(()));
+            }
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut *stream).poll_read(task, buffer))?;
+            let is_end = buffer.filled().len() == before;
+            let passed = self.read(&buffer.filled()[before..]);
+            buffer.set_filled(before + passed);
+            if passed > 0 || is_end {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
     /// Takes note of what was read, and says how much of its beginning goes on as it is. The rest stays here: what
     /// [`take_ready`](Self::take_ready) has goes on before anything else is read.
-    pub fn read(&mut self, bytes: &[u8]) -> usize {
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> usize {
         let mut held = std::mem::take(&mut self.held);
         if held.is_empty() {
             let (passed, rest) = self.follow(bytes, true);
@@ -92,7 +122,7 @@ impl Guard {
     }
 
     /// Copies to `room` what goes on before anything else, and says how much it was.
-    pub fn take_ready(&mut self, room: &mut [u8]) -> usize {
+    pub(crate) fn take_ready(&mut self, room: &mut [u8]) -> usize {
         let count = self.ready.len().min(room.len());
         room[..count].copy_from_slice(&self.ready[..count]);
         self.ready.drain(..count);
@@ -102,7 +132,7 @@ impl Guard {
         count
     }
 
-    pub fn has_ready(&self) -> bool {
+    pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 

@@ -1,4 +1,4 @@
-//! What of HTTP/2 (RFC 9113) has to be known below the `h2` crate: bytes in, bytes out, no sockets and no clock.
+//! What of HTTP/2 (RFC 9113) has to be known below the `h2` crate: bytes in, bytes out, no sockets of its own and no clock.
 //!
 //! A malformed request ends its stream (RFC 9113 section 8.1.1). `h2` ends the whole connection for many of them, and with it
 //! the good streams beside, since it takes a field with forbidden bytes for an error of compression; others it does not see.

@@ -2,7 +2,7 @@
 //! both ends stays in step.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use plimsoll_http2::{Guard, Malformed};
@@ -144,25 +144,9 @@ struct Guarded {
 impl AsyncRead for Guarded {
     fn poll_read(self: Pin<&mut Self>, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
-        loop {
-            if this.guard.has_ready() {
-                let count = this.guard.take_ready(buffer.initialize_unfilled());
-                buffer.advance(count);
-                return Poll::Ready(Ok(()));
-            }
-            let before = buffer.filled().len();
-            ready!(Pin::new(&mut this.stream).poll_read(task, buffer))?;
-            let read = &buffer.filled()[before..];
-            if read.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            let passed = this.guard.read(read);
-            this.malformed.extend(this.guard.take_malformed());
-            buffer.set_filled(before + passed);
-            if passed > 0 {
-                return Poll::Ready(Ok(()));
-            }
-        }
+        let read = this.guard.poll_read(&mut this.stream, task, buffer);
+        this.malformed.extend(this.guard.take_malformed());
+        read
     }
 }
 

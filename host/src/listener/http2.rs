@@ -310,24 +310,9 @@ struct Watched {
 impl AsyncRead for Watched {
     fn poll_read(self: Pin<&mut Self>, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        loop {
-            if this.guard.has_ready() {
-                let count = this.guard.take_ready(buffer.initialize_unfilled());
-                buffer.advance(count);
-                return Poll::Ready(Ok(()));
-            }
-            let before = buffer.filled().len();
-            ready!(Pin::new(&mut this.stream).poll_read(task, buffer))?;
-            if buffer.filled().len() == before {
-                return Poll::Ready(Ok(()));
-            }
-            let passed = this.guard.read(&buffer.filled()[before..]);
-            buffer.set_filled(before + passed);
-            this.note_heads();
-            if passed > 0 {
-                return Poll::Ready(Ok(()));
-            }
-        }
+        let read = this.guard.poll_read(&mut this.stream, task, buffer);
+        this.note_heads();
+        read
     }
 }
 
