@@ -1,9 +1,11 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
-use super::source::Source;
+use super::hops;
+use super::source::{Source, ip_text};
+use crate::config::Networks;
 use crate::telemetry::ClientTls;
 
 /// Who is at the other end of a downstream connection.
@@ -30,9 +32,15 @@ impl Client {
     pub fn scheme(&self) -> &'static str {
         self.source.scheme
     }
-}
 
-/// IPv4 clients of an IPv6 socket are shown as what they are.
-pub(super) fn ip_text(ip: IpAddr) -> HeaderValue {
-    HeaderValue::try_from(ip.to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"))
+    /// Whom a request with these header fields comes from. Without trust they are not looked at.
+    pub(super) fn source_of(&self, trusted: Option<&Networks>, headers: &HeaderMap) -> Rc<Source> {
+        let Some(trusted) = trusted.filter(|trusted| trusted.contains(self.address.ip())) else {
+            return self.source.clone();
+        };
+        let address = hops::client(headers, trusted, self.address);
+        let ip = if address == self.address { self.ip.clone() } else { ip_text(address.ip()) };
+        let scheme = hops::scheme(headers).unwrap_or_else(|| self.scheme());
+        Rc::new(Source { address, ip, scheme, by_trusted_hop: true })
+    }
 }

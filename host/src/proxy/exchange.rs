@@ -121,7 +121,7 @@ const LOGGED_TARGET: usize = 1024;
 impl Exchange {
     pub(super) fn begin(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, head: &Parts) -> Self {
         let log = context.access_log.is_some().then(|| Box::new(LogRecord::of_request(head)));
-        let source = Source::of_request(&client, listener.config.trusted.as_ref(), &head.headers);
+        let source = client.source_of(listener.config.trusted.as_ref(), &head.headers);
         Self::new(context, listener, client, source, log)
     }
 

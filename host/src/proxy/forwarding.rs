@@ -149,7 +149,7 @@ clusters: [{{ name: a, endpoints: [ 127.0.0.1:1 ] }}]"
         let (mut head, ()) = request.body(()).expect("the request is valid").into_parts();
         let client = Client::new(peer.parse().expect("an address"), None);
         let listener = listener(forwarded);
-        let source = Source::of_request(&client, listener.trusted.as_ref(), &head.headers);
+        let source = client.source_of(listener.trusted.as_ref(), &head.headers);
         let received = head.version;
         forward(&mut head, &client, &source, &listener, received);
         head.headers

@@ -102,7 +102,7 @@ fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 fn forwarded(headers: HeaderMap, client: &Client, listener: &Listener) -> (Parts, Rc<Source>) {
     let (mut head, ()) = Request::new(()).into_parts();
     head.headers = headers;
-    let source = Source::of_request(client, listener.trusted.as_ref(), &head.headers);
+    let source = client.source_of(listener.trusted.as_ref(), &head.headers);
     forwarding::forward(&mut head, client, &source, listener, Version::HTTP_11);
     (head, source)
 }

@@ -1,11 +1,6 @@
-use std::net::SocketAddr;
-use std::rc::Rc;
+use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderValue};
-
-use super::client::Client;
-use super::hops;
-use crate::config::Networks;
+use http::HeaderValue;
 
 /// From whom a request comes, as plugins, logs and limits see it: the client at the other end of the connection, or the one
 /// that trusted hops forward it for.
@@ -21,15 +16,7 @@ pub(super) struct Source {
     pub(super) by_trusted_hop: bool,
 }
 
-impl Source {
-    /// Of a request with these header fields. Without trust they are not looked at.
-    pub(super) fn of_request(client: &Client, trusted: Option<&Networks>, headers: &HeaderMap) -> Rc<Self> {
-        let Some(trusted) = trusted.filter(|trusted| trusted.contains(client.address.ip())) else {
-            return client.source.clone();
-        };
-        let address = hops::client(headers, trusted, client.address);
-        let ip = if address == client.address { client.ip.clone() } else { super::client::ip_text(address.ip()) };
-        let scheme = hops::scheme(headers).unwrap_or_else(|| client.scheme());
-        Rc::new(Self { address, ip, scheme, by_trusted_hop: true })
-    }
+/// IPv4 clients of an IPv6 socket are shown as what they are.
+pub(super) fn ip_text(ip: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(ip.to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }

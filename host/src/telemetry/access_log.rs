@@ -1,13 +1,15 @@
 use std::cell::RefCell;
-use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::client_tls::ClientTls;
-use super::escape::{push_json, push_quoted};
+use super::escape::push_quoted;
 use super::label::Flag;
 use super::line_writer::LineSender;
-use super::timestamp::{Style, Timestamps, push_micros};
+use super::log_field::{
+    given, json_number, json_string, push_client, push_ip, push_number, push_seconds, quoted_field,
+};
+use super::timestamp::{Style, Timestamps};
 use super::tunnel_entry::TunnelEntry;
 
 /// A buffer of this size goes to the writer without waiting for a flush.
@@ -201,87 +203,6 @@ impl Entry<'_> {
         push_seconds(out, self.duration);
         out.extend_from_slice(b"\"\n");
     }
-}
-
-pub(super) fn given(text: &str) -> Option<&[u8]> {
-    (!text.is_empty()).then_some(text.as_bytes())
-}
-
-/// The key comes with its comma, quotes and colon: one copy in place of three, twenty times a line.
-#[inline]
-pub(super) fn json_string(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) {
-    out.extend_from_slice(key.as_bytes());
-    match value {
-        Some(value) => {
-            out.push(b'"');
-            push_json(out, value);
-            out.push(b'"');
-        }
-        None => out.extend_from_slice(b"null"),
-    }
-}
-
-pub(super) fn json_number(out: &mut Vec<u8>, key: &str, number: u64) {
-    out.extend_from_slice(key.as_bytes());
-    push_number(out, number);
-}
-
-pub(super) fn quoted_field(out: &mut Vec<u8>, value: Option<&[u8]>) {
-    out.extend_from_slice(b" \"");
-    push_quoted(out, value.unwrap_or(b"-"));
-    out.push(b'"');
-}
-
-/// IPv4 addresses that a dual-stack socket saw as IPv6 are written as what they are.
-pub(super) fn push_client(out: &mut Vec<u8>, client: SocketAddr) {
-    match client.ip().to_canonical() {
-        IpAddr::V4(ip) => push_ip(out, IpAddr::V4(ip)),
-        IpAddr::V6(ip) => {
-            out.push(b'[');
-            push_ip(out, IpAddr::V6(ip));
-            out.push(b']');
-        }
-    }
-    if client.port() != 0 {
-        out.push(b':');
-        push_number(out, client.port().into());
-    }
-}
-
-pub(super) fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(ip) => {
-            for (index, octet) in ip.octets().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b'.');
-                }
-                push_number(out, octet.into());
-            }
-        }
-        // A Vec takes everything.
-        IpAddr::V6(ip) => drop(write!(out, "{ip}")),
-    }
-}
-
-/// Decimal digits. Several of these are written for every request, and the formatting machinery costs more.
-pub(super) fn push_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
-}
-
-pub(super) fn push_seconds(out: &mut Vec<u8>, duration: Duration) {
-    push_number(out, duration.as_secs());
-    out.push(b'.');
-    push_micros(out, duration.subsec_micros());
 }
 
 fn version(version: http::Version) -> &'static str {

@@ -13,6 +13,7 @@ mod families;
 mod histogram;
 mod label;
 mod line_writer;
+mod log_field;
 mod plugin_numbers;
 mod printable;
 mod process;

@@ -1,11 +1,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use super::access_log::{
-    given, json_number, json_string, push_client, push_ip, push_number, push_seconds, quoted_field,
-};
 use super::escape::push_quoted;
 use super::label::{Flag, TunnelEnd};
+use super::log_field::{
+    given, json_number, json_string, push_client, push_ip, push_number, push_seconds, quoted_field,
+};
 use super::timestamp::Timestamps;
 
 /// What is logged about one TCP connection. What a request has as well has the same name as there.
