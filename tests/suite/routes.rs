@@ -1,5 +1,6 @@
 //! What a router says of a route holds for its requests, and for no others.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use plimsoll_tests::{Endpoint, Proxy, Response, get, read_request};
@@ -72,4 +73,26 @@ fn a_route_may_leave_its_clients_unbound() {
     let proxy = routed(&[&one], routes, "", "affinity: { plugin: cookie }");
     assert!(get(proxy.address("web"), "/").header("set-cookie").is_some());
     assert_eq!(get(proxy.address("web"), "/free").header("set-cookie"), None);
+}
+
+#[test]
+fn a_setting_that_would_have_no_effect_is_refused_with_its_place() {
+    let file = std::env::temp_dir().join(format!("plimsoll-routes-{}.yaml", std::process::id()));
+    let check = |protocol: &str| {
+        let config = format!(
+            "listeners:
+  - name: web
+    bind: 127.0.0.1:0
+    protocol: {protocol}
+    router: {{ plugin: rules, config: {{ routes: [ {{ name: slow, cluster: app, timeouts: {{ request: 1s }} }} ] }} }}
+clusters: [ {{ name: app, endpoints: [ \"127.0.0.1:1\" ] }} ]"
+        );
+        std::fs::write(&file, config).expect("room for a file");
+        let output = Command::new(PLIMSOLL).arg("check").arg(&file).output().expect("the binary starts");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(check("http").0);
+    let (is_right, told) = check("tcp");
+    let _ = std::fs::remove_file(&file);
+    assert!(!is_right && told.contains(":5:") && told.contains("`timeouts` are those of requests"), "{told}");
 }

@@ -134,5 +134,6 @@ pub(super) fn config(role: Role, config: &Value) -> PolicyConfig {
         config: config.to_string().into(),
         pointer: String::new(),
         known_clusters: KnownClusters::default(),
+        of_connections: false,
     }
 }

@@ -117,6 +117,7 @@ impl OnTrial<'_> {
             config: config.into(),
             pointer: String::new(),
             known_clusters: Arc::new(clusters.iter().map(|name| name.as_str().into()).zip(0..).collect()),
+            of_connections: false,
         })
     }
 

@@ -28,6 +28,7 @@ fn config(role: Role) -> PolicyConfig {
         config: r#"{"cluster":"app"}"#.into(),
         pointer: String::new(),
         known_clusters: Arc::new([("app".into(), 0)].into()),
+        of_connections: false,
     }
 }
 

@@ -58,6 +58,8 @@ pub struct PolicyConfig {
     pub pointer: String,
     /// Clusters of the configuration, which the clusters of a router must be among.
     pub known_clusters: KnownClusters,
+    /// A router's: it decides for TCP connections, and not for requests.
+    pub of_connections: bool,
 }
 
 /// Clusters of the configuration by name, each with its position. Those of a router must be among them.

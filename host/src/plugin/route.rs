@@ -51,10 +51,16 @@ impl Limit {
 const MOST_ATTEMPTS: u32 = 16;
 
 impl RouteSettings {
-    /// The settings as the host acts on them, or what it does not act on.
-    pub(super) fn of(route: &wit::RouteSettings) -> Result<Self, String> {
+    /// The settings as the host acts on them, or what it does not act on: connections have no head of an answer to wait for.
+    pub(super) fn of(route: &wit::RouteSettings, of_connections: bool) -> Result<Self, String> {
         if let Some(setting) = unserved(route) {
             return Err(format!("route `{}`: this proxy does not act on {setting}", route.label));
+        }
+        if of_connections && (route.timeouts.request_ms.is_some() || route.timeouts.first_byte_ms.is_some()) {
+            let label = &route.label;
+            return Err(format!(
+                "route `{label}`: `timeouts` are those of requests, which a TCP listener does not have"
+            ));
         }
         let attempts = route.retry.as_ref().map(|retry| retry.attempts);
         if let Some(attempts) = attempts.filter(|attempts| !(1..=MOST_ATTEMPTS).contains(attempts)) {
@@ -108,12 +114,21 @@ mod tests {
     fn a_limit_takes_the_place_of_the_configured_one() {
         let second = Duration::from_secs(1);
         let timeouts = wit::Timeouts { request_ms: Some(0), first_byte_ms: Some(1000) };
-        let settings = RouteSettings::of(&wit::RouteSettings { timeouts, ..route() }).expect("settings");
+        let settings = RouteSettings::of(&wit::RouteSettings { timeouts, ..route() }, false).expect("settings");
         assert_eq!(settings.request_timeout.over(Some(second)), None);
         assert_eq!(settings.first_byte_timeout.over(None), Some(second));
-        let settings = RouteSettings::of(&route()).expect("settings");
+        let settings = RouteSettings::of(&route(), false).expect("settings");
         assert_eq!(settings.request_timeout.over(Some(second)), Some(second));
         assert!(settings.binds_clients && settings.max_attempts.is_none());
+    }
+
+    #[test]
+    fn connections_have_no_timeouts_of_requests() {
+        let timeouts = wit::Timeouts { request_ms: None, first_byte_ms: Some(1000) };
+        let route = wit::RouteSettings { timeouts, ..route() };
+        assert!(RouteSettings::of(&route, false).is_ok());
+        let error = RouteSettings::of(&route, true).expect_err("it is refused");
+        assert!(error.contains("`timeouts`"), "{error}");
     }
 
     #[test]
@@ -130,10 +145,10 @@ mod tests {
             ("`mirrors`", wit::RouteSettings { mirrors: vec![wit::Mirror { cluster: 0, share: 1 }], ..route() }),
             ("`hedge`", wit::RouteSettings { more: vec![("hedge".into(), "1".into())], ..route() }),
         ] {
-            let error = RouteSettings::of(&route).expect_err("it is refused");
+            let error = RouteSettings::of(&route, false).expect_err("it is refused");
             assert_eq!(error, format!("route `api`: this proxy does not act on {refused}"));
         }
         let retry = Some(wit::Retry { attempts: 0, statuses: Vec::new(), unsafe_methods: false });
-        assert!(RouteSettings::of(&wit::RouteSettings { retry, ..route() }).is_err());
+        assert!(RouteSettings::of(&wit::RouteSettings { retry, ..route() }, false).is_err());
     }
 }

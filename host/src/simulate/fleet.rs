@@ -67,6 +67,7 @@ impl Proxy {
             config: config.into(),
             pointer: String::new(),
             known_clusters: Arc::default(),
+            of_connections: false,
         };
         let (mut balancers, mut unhurried, mut prepares) = (Vec::new(), Vec::new(), false);
         for worker in 0..scenario.workers {

@@ -54,9 +54,8 @@ impl Uses {
         );
         let mut uses = Self::default();
         for cluster in &config.clusters {
-            let add = |map: &mut BTreeMap<_, _>, role, plugin: &PluginUse| {
-                add_policy(map, role, &cluster.name, plugin, &known)
-            };
+            let scope = Scope { name: &cluster.name, of_connections: false };
+            let add = |map: &mut BTreeMap<_, _>, role, plugin: &PluginUse| add_policy(map, role, scope, plugin, &known);
             let balancer = add(&mut uses.data, Role::Balancer, &cluster.balancer);
             let partitioners =
                 cluster.partitioners.iter().map(|plugin| add(&mut uses.data, Role::Partitioner, plugin)).collect();
@@ -72,7 +71,9 @@ impl Uses {
                     Leads::To(known.get(name.as_str()).map_or(usize::MAX, |position| *position as usize))
                 }
                 config::Destination::Router(plugin) => {
-                    Leads::By(add_policy(&mut uses.data, Role::Router, &listener.name, plugin, &known))
+                    let of_connections = listener.protocol == config::Protocol::Tcp;
+                    let scope = Scope { name: &listener.name, of_connections };
+                    Leads::By(add_policy(&mut uses.data, Role::Router, scope, plugin, &known))
                 }
             };
             uses.destinations.push(destination);
@@ -97,10 +98,18 @@ fn pointer_to_name(pointer_to_config: &str) -> String {
     format!("{beside}/plugin")
 }
 
+/// What a policy decides for.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    /// Of the cluster or listener.
+    name: &'a str,
+    of_connections: bool,
+}
+
 fn add_policy(
     map: &mut BTreeMap<Arc<str>, Vec<PolicyConfig>>,
     role: Role,
-    scope: &str,
+    scope: Scope<'_>,
     plugin: &PluginUse,
     known: &KnownClusters,
 ) -> Use {
@@ -109,10 +118,11 @@ fn add_policy(
     let config = if plugin.config.is_null() { "{}".to_owned() } else { plugin.config.to_string() };
     policies.push(PolicyConfig {
         role,
-        scope: scope.into(),
+        scope: scope.name.into(),
         config: config.into(),
         pointer: plugin.pointer.clone(),
         known_clusters: known.clone(),
+        of_connections: scope.of_connections,
     });
     Use { plugin: name, position: policies.len() - 1 }
 }

@@ -138,6 +138,7 @@ mod tests {
             config: config.into(),
             pointer: String::new(),
             known_clusters: Arc::default(),
+            of_connections: false,
         }
     }
 

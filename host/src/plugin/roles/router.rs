@@ -189,7 +189,7 @@ impl RouterState {
         if attributes.contains(&Attribute::Route) {
             return Err(convert::refused("a router cannot see the attribute `route`, which it decides"));
         }
-        let plan = RouterPlan { attributes, routes: routes(&plan.routes, &config.config)? };
+        let plan = RouterPlan { attributes, routes: routes(&plan.routes, config)? };
         Ok(Self { plan, clusters, fallback, memo: Memo::default() })
     }
 
@@ -232,15 +232,15 @@ impl RouterState {
 }
 
 /// What the host holds to for each route.
-fn routes(told: &[wit::RouteSettings], config: &str) -> Result<Arc<[Arc<RouteSettings>]>, CreateError> {
+fn routes(told: &[wit::RouteSettings], config: &PolicyConfig) -> Result<Arc<[Arc<RouteSettings>]>, CreateError> {
     let mut mistakes = Vec::new();
     let mut routes = Vec::with_capacity(told.len());
     for route in told {
-        match RouteSettings::of(route) {
+        match RouteSettings::of(route, config.of_connections) {
             Ok(settings) => routes.push(Arc::new(settings)),
             Err(message) => {
                 mistakes.push(ConfigMistake {
-                    path: place_of_name(config, &route.label),
+                    path: place_of_name(&config.config, &route.label),
                     message: convert::text(&message),
                 });
             }
