@@ -1,0 +1,246 @@
+use serde_json::{Map, Value};
+
+use super::{Checker, Names, plugin_use};
+use crate::config::model::{
+    Cluster, ClusterLimits, ClusterTimeouts, Discover, Endpoint, HashKey, Health, NetworkPrefixes, PathPart, PluginUse,
+    Pool, Probe, Queue, SlowStart, UpstreamProtocol,
+};
+use crate::config::schema;
+
+impl Checker<'_> {
+    fn discover(&mut self, path: &str, sources: Vec<schema::Discover>) -> Vec<Discover> {
+        let mut checked = Vec::new();
+        for (index, source) in sources.into_iter().enumerate() {
+            let path = format!("{path}/{index}");
+            let source = match (source.srv, source.file) {
+                (Some(name), None) => Discover::Srv(name),
+                (None, Some(file)) => Discover::File(self.directory.join(file)),
+                _ => {
+                    self.mistake(&path, "needs either `srv` or `file`");
+                    continue;
+                }
+            };
+            let is_empty = match &source {
+                Discover::Srv(name) => name.is_empty(),
+                Discover::File(file) => file.as_os_str().is_empty(),
+            };
+            if is_empty {
+                self.mistake(&path, "a name is needed");
+            } else if checked.contains(&source) {
+                self.mistake(&path, "that is there already");
+            } else {
+                checked.push(source);
+            }
+        }
+        checked
+    }
+
+    pub(super) fn clusters(&mut self, clusters: Vec<schema::Cluster>) -> Vec<Cluster> {
+        let mut names = Names::default();
+        let mut checked = Vec::new();
+        for (index, cluster) in clusters.into_iter().enumerate() {
+            let path = format!("/clusters/{index}");
+            names.add(self, &path, "cluster", &cluster.name);
+            checked.push(self.cluster(&path, cluster));
+        }
+        checked
+    }
+
+    fn cluster(&mut self, path: &str, cluster: schema::Cluster) -> Cluster {
+        let part = |part: &str| format!("{path}/{part}");
+        let protocol = upstream_protocol(cluster.protocol);
+        Cluster {
+            balancer: plugin_use(&part("balancer"), cluster.balancer, "least-request"),
+            partitioners: cluster
+                .partitioners
+                .into_iter()
+                .enumerate()
+                .map(|(index, plugin)| plugin_use(&format!("{path}/partitioners/{index}"), Some(plugin), ""))
+                .collect(),
+            affinity: cluster.affinity.map(|affinity| plugin_use(&part("affinity"), Some(affinity), "")),
+            hash_on: self.hash_on(&part("hash_on"), &cluster.hash_on),
+            health: self.health(&part("health"), cluster.health, protocol),
+            slow_start: cluster.slow_start.map(|slow_start| self.slow_start(&part("slow_start"), &slow_start)),
+            max_attempts: cluster.max_attempts as usize,
+            load_reports: cluster.load_reports,
+            queue: self.queue(&part("queue"), &cluster.queue),
+            timeouts: ClusterTimeouts {
+                connect: self.timeout(&part("timeouts/connect"), cluster.timeouts.connect),
+                first_byte: self.timeout(&part("timeouts/first_byte"), cluster.timeouts.first_byte),
+                body_idle: self.timeout(&part("timeouts/body_idle"), cluster.timeouts.body_idle),
+            },
+            limits: ClusterLimits {
+                header_bytes: self.header_bytes(&part("limits"), &cluster.limits.header_bytes),
+                header_count: cluster.limits.header_count as usize,
+            },
+            pool: Pool {
+                idle_connections: cluster.pool.idle_connections as usize,
+                idle_timeout: cluster.pool.idle_timeout.0,
+            },
+            endpoints: match cluster.endpoints {
+                Some(endpoints) => self.endpoints(&part("endpoints"), endpoints, cluster.max_connections),
+                None => {
+                    if cluster.discover.is_empty() {
+                        self.mistake(path, "`endpoints` is missing");
+                    }
+                    Vec::new()
+                }
+            },
+            max_connections: cluster.max_connections,
+            discover: self.discover(&part("discover"), cluster.discover),
+            name: cluster.name,
+            protocol,
+        }
+    }
+
+    fn hash_on(&mut self, path: &str, items: &[Value]) -> Vec<HashKey> {
+        let mut keys = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            match hash_key(item) {
+                Some(key) => keys.push(key),
+                None => self.mistake(
+                    &format!("{path}/{index}"),
+                    format!(
+                        "expected source_address, path, query, authority, server_name, rdp_cookie; or header, cookie, \
+                         query_parameter, rdp_cookie with a name; or source_address with ipv4_prefix up to 32 and \
+                         ipv6_prefix up to 128; or path with depth, length, query; found {item}"
+                    ),
+                ),
+            }
+        }
+        keys
+    }
+
+    fn slow_start(&mut self, path: &str, slow_start: &schema::SlowStart) -> SlowStart {
+        self.positive(&format!("{path}/duration"), slow_start.duration);
+        SlowStart {
+            duration: slow_start.duration.0,
+            aggression: slow_start.aggression,
+            min_weight_percent: slow_start.min_weight_percent,
+        }
+    }
+
+    fn queue(&mut self, path: &str, queue: &schema::Queue) -> Queue {
+        self.positive(&format!("{path}/timeout"), queue.timeout);
+        Queue { max_requests: queue.max_requests as usize, timeout: queue.timeout.0 }
+    }
+
+    /// `protocol` is what the cluster speaks.
+    fn health(&mut self, path: &str, health: schema::Health, protocol: UpstreamProtocol) -> Health {
+        let probe = health.probe.map(|probe| {
+            let pointer = format!("{path}/probe");
+            self.positive(&format!("{pointer}/interval"), probe.interval);
+            self.positive(&format!("{pointer}/timeout"), probe.timeout);
+            Probe {
+                plugin: PluginUse { plugin: probe.plugin, config: probe.config, pointer: format!("{pointer}/config") },
+                port: probe.port,
+                protocol: match (probe.protocol, probe.port) {
+                    (Some(own), _) => upstream_protocol(own),
+                    (None, None) => protocol,
+                    (None, Some(_)) => UpstreamProtocol::Http1,
+                },
+                interval: probe.interval.0,
+                timeout: probe.timeout.0,
+            }
+        });
+        Health {
+            evaluator: plugin_use(&format!("{path}/evaluator"), health.evaluator, "thresholds"),
+            probe,
+            max_ejected_percent: health.max_ejected_percent,
+        }
+    }
+
+    pub(super) fn endpoints(
+        &mut self,
+        path: &str,
+        endpoints: Vec<schema::Endpoint>,
+        max_connections: u32,
+    ) -> Vec<Endpoint> {
+        let mut names = Names::default();
+        let mut checked = Vec::new();
+        for (index, endpoint) in endpoints.into_iter().enumerate() {
+            let path = format!("{path}/{index}");
+            let id = endpoint.id.unwrap_or_else(|| endpoint.address.clone());
+            if id.is_empty() || id.len() > 256 || id.chars().any(char::is_control) {
+                self.mistake(&format!("{path}/id"), "expected 1 to 256 characters, none of them control characters");
+            }
+            names.add(self, &path, "endpoint", &id);
+            match endpoint.address.parse() {
+                Ok(address) => checked.push(Endpoint {
+                    id,
+                    address,
+                    weight: endpoint.weight,
+                    priority: endpoint.priority,
+                    max_connections: endpoint.max_connections.unwrap_or(max_connections),
+                    zone: endpoint.zone,
+                    metadata: endpoint.metadata,
+                }),
+                Err(message) => self.mistake(&format!("{path}/address"), message),
+            }
+        }
+        checked
+    }
+}
+
+fn hash_key(item: &Value) -> Option<HashKey> {
+    if let Some(word) = item.as_str() {
+        return match word {
+            "source_address" => Some(HashKey::SourceAddress),
+            "path" => Some(HashKey::Path),
+            "query" => Some(HashKey::Query),
+            "authority" => Some(HashKey::Authority),
+            "server_name" => Some(HashKey::ServerName),
+            "rdp_cookie" => Some(HashKey::RdpCookie("mstshash".to_owned())),
+            _ => None,
+        };
+    }
+    let map = item.as_object().filter(|map| map.len() == 1)?;
+    let (kind, value) = map.iter().next()?;
+    match (kind.as_str(), value) {
+        ("source_address", Value::Object(prefixes)) => network(prefixes),
+        ("path", Value::Object(part)) => path_part(part),
+        (_, Value::String(name)) if name.is_empty() => None,
+        ("header", Value::String(name)) => {
+            name.parse::<http::HeaderName>().ok().map(|name| HashKey::Header(name.to_string()))
+        }
+        ("cookie", Value::String(name)) => Some(HashKey::Cookie(name.clone())),
+        ("query_parameter", Value::String(name)) => Some(HashKey::QueryParameter(name.clone())),
+        ("rdp_cookie", Value::String(name)) => Some(HashKey::RdpCookie(name.clone())),
+        _ => None,
+    }
+}
+
+fn network(prefixes: &Map<String, Value>) -> Option<HashKey> {
+    let mut network = NetworkPrefixes { ipv4: 32, ipv6: 128 };
+    for (key, bits) in prefixes {
+        let (part, most) = match key.as_str() {
+            "ipv4_prefix" => (&mut network.ipv4, 32),
+            "ipv6_prefix" => (&mut network.ipv6, 128),
+            _ => return None,
+        };
+        *part = u8::try_from(bits.as_u64()?).ok().filter(|bits| *bits <= most)?;
+    }
+    Some(HashKey::SourceNetwork(network))
+}
+
+fn path_part(wanted: &Map<String, Value>) -> Option<HashKey> {
+    let mut part = PathPart { depth: None, length: None, query: false };
+    let positive =
+        |value: &Value| value.as_u64().and_then(|value| usize::try_from(value).ok()).filter(|value| *value > 0);
+    for (key, value) in wanted {
+        match key.as_str() {
+            "depth" => part.depth = Some(positive(value)?),
+            "length" => part.length = Some(positive(value)?),
+            "query" => part.query = value.as_bool()?,
+            _ => return None,
+        }
+    }
+    Some(HashKey::PathPart(part))
+}
+
+fn upstream_protocol(protocol: schema::UpstreamProtocol) -> UpstreamProtocol {
+    match protocol {
+        schema::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,
+        schema::UpstreamProtocol::Http2 => UpstreamProtocol::Http2,
+    }
+}

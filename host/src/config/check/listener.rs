@@ -1,0 +1,151 @@
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use super::{Checker, Names, plugin_use, unknown_cluster};
+use crate::config::model::{
+    Certificate, Cluster, Destination, Forwarded, Listener, ListenerLimits, ListenerTimeouts, Protocol, Tls, TlsPolicy,
+    Underscores,
+};
+use crate::config::network::{Network, Networks};
+use crate::config::schema;
+
+impl Checker<'_> {
+    pub(super) fn listeners(&mut self, listeners: Vec<schema::Listener>, clusters: &[Cluster]) -> Vec<Listener> {
+        let mut names = Names::default();
+        let mut binds = HashSet::new();
+        let mut checked = Vec::new();
+        for (index, listener) in listeners.into_iter().enumerate() {
+            let path = format!("/listeners/{index}");
+            names.add(self, &path, "listener", &listener.name);
+            let bind: Option<SocketAddr> = listener.bind.parse().ok();
+            match bind {
+                None => self.mistake(&format!("{path}/bind"), format!("expected IP:PORT, found \"{}\"", listener.bind)),
+                Some(bind) => {
+                    // The system chooses another port for each.
+                    if bind.port() != 0 && !binds.insert(bind) {
+                        self.mistake(&format!("{path}/bind"), format!("another listener listens on {bind} already"));
+                    }
+                }
+            }
+            let destination = self.destination(&path, listener.router, listener.cluster, clusters);
+            let limits = self.listener_limits(&path, listener.limits);
+            let timeouts = self.listener_timeouts(&path, &listener.timeouts);
+            let tls = listener.tls.and_then(|tls| self.tls(&format!("{path}/tls"), &tls, listener.protocol));
+            let trusted = self.trusted(&path, listener.trusted, listener.protocol);
+            let (Some(bind), Some(destination)) = (bind, destination) else { continue };
+            checked.push(Listener {
+                name: listener.name,
+                bind,
+                protocol: match listener.protocol {
+                    schema::Protocol::Http => Protocol::Http,
+                    schema::Protocol::Tcp => Protocol::Tcp,
+                },
+                destination,
+                tls,
+                forwarded: match listener.forwarded {
+                    Some(schema::Forwarded::Append) => Forwarded::Append,
+                    Some(schema::Forwarded::Replace) => Forwarded::Replace,
+                    Some(schema::Forwarded::Off) => Forwarded::Off,
+                    None if trusted.is_some() => Forwarded::Append,
+                    None => Forwarded::Replace,
+                },
+                trusted,
+                underscores: match listener.underscores {
+                    schema::Underscores::Drop => Underscores::Drop,
+                    schema::Underscores::Pass => Underscores::Pass,
+                    schema::Underscores::Reject => Underscores::Reject,
+                },
+                timeouts,
+                limits,
+            });
+        }
+        checked
+    }
+
+    fn tls(&mut self, path: &str, tls: &schema::Tls, protocol: schema::Protocol) -> Option<Tls> {
+        if matches!(protocol, schema::Protocol::Tcp) {
+            self.mistake(path, "TCP listeners pass TLS through; only `protocol: http` ends it");
+        }
+        let mut certificates = Vec::new();
+        for (index, files) in tls.certificates.iter().enumerate() {
+            let pointer = format!("{path}/certificates/{index}");
+            let chain = self.read(&format!("{pointer}/cert_file"), &files.cert_file);
+            let key = self.read(&format!("{pointer}/key_file"), &files.key_file);
+            if let (Some(chain), Some(key)) = (chain, key) {
+                certificates.push(Certificate { chain, key, pointer });
+            }
+        }
+        let policy = match tls.policy {
+            schema::TlsPolicy::Intermediate
+            | schema::TlsPolicy::Elb12Of2021
+            | schema::TlsPolicy::ElbRestricted12Of2021 => TlsPolicy::Intermediate,
+            schema::TlsPolicy::Modern | schema::TlsPolicy::Elb13Of2021 => TlsPolicy::Modern,
+        };
+        let is_whole = !certificates.is_empty() && certificates.len() == tls.certificates.len();
+        is_whole.then(|| Tls { certificates, policy, pointer: path.to_owned() })
+    }
+
+    fn trusted(&mut self, path: &str, networks: Option<Vec<String>>, protocol: schema::Protocol) -> Option<Networks> {
+        let networks = networks?;
+        if matches!(protocol, schema::Protocol::Tcp) {
+            self.mistake(&format!("{path}/trusted"), "TCP has no forwarding headers that could be believed");
+        }
+        let mut read = Vec::new();
+        for (index, text) in networks.iter().enumerate() {
+            match text.parse::<Network>() {
+                Ok(network) => read.push(network),
+                Err(message) => self.mistake(&format!("{path}/trusted/{index}"), message),
+            }
+        }
+        Some(read.into_iter().collect())
+    }
+
+    fn destination(
+        &mut self,
+        path: &str,
+        router: Option<schema::PluginUse>,
+        cluster: Option<String>,
+        clusters: &[Cluster],
+    ) -> Option<Destination> {
+        match (router, cluster) {
+            (Some(router), None) => Some(Destination::Router(plugin_use(&format!("{path}/router"), Some(router), ""))),
+            (None, Some(name)) => {
+                if !clusters.iter().any(|cluster| cluster.name == name) {
+                    self.mistake(&format!("{path}/cluster"), unknown_cluster(&name, clusters));
+                }
+                Some(Destination::Cluster(name))
+            }
+            (Some(_), Some(_)) => {
+                self.mistake(&format!("{path}/cluster"), "either `router` or `cluster`, not both");
+                None
+            }
+            (None, None) => {
+                self.mistake(path, "needs a `router`, or a `cluster` that everything goes to");
+                None
+            }
+        }
+    }
+
+    fn listener_limits(&mut self, path: &str, limits: schema::ListenerLimits) -> ListenerLimits {
+        let header_bytes = self.header_bytes(&format!("{path}/limits"), &limits.header_bytes);
+        ListenerLimits {
+            connections: limits.connections as usize,
+            header_count: limits.header_count as usize,
+            header_bytes,
+            body_bytes: limits.body_bytes.0,
+            concurrent_streams: limits.concurrent_streams,
+        }
+    }
+
+    fn listener_timeouts(&mut self, path: &str, timeouts: &schema::ListenerTimeouts) -> ListenerTimeouts {
+        let mut timeout = |name: &str, span| self.timeout(&format!("{path}/timeouts/{name}"), span);
+        ListenerTimeouts {
+            tls_handshake: timeout("tls_handshake", timeouts.tls_handshake),
+            client_header: timeout("client_header", timeouts.client_header),
+            keep_alive: timeout("keep_alive", timeouts.keep_alive),
+            request: timeout("request", timeouts.request),
+            body_idle: timeout("body_idle", timeouts.body_idle),
+            idle: timeout("idle", timeouts.idle),
+        }
+    }
+}

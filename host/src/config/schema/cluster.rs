@@ -1,0 +1,294 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{PluginUse, seconds};
+use crate::config::quantity::{Size, Span, SpanOrOff};
+
+/// A named group of endpoints, and how they are used.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Cluster {
+    /// What routes call it.
+    pub(in crate::config) name: String,
+    /// What is spoken to the endpoints of HTTP listeners: `http1`, or `http2` in the clear with prior knowledge, as gRPC
+    /// servers do without TLS. With `http2`, up to 128 requests of a worker share a connection, or as many as the endpoint
+    /// allows (SETTINGS_MAX_CONCURRENT_STREAMS); the next one gets another connection. `max_connections` bounds the
+    /// requests, not these connections, of which `pool` bounds the idle ones. Of an answer that its client does not take,
+    /// an endpoint may send 256 KiB ahead (the window of a stream; the window of the connection is as large as may be, so
+    /// that no client holds up another). Requests that the endpoint has not acted on (REFUSED_STREAM, above the last
+    /// stream of a GOAWAY) are sent elsewhere. Default: http1.
+    #[serde(default)]
+    pub(in crate::config) protocol: UpstreamProtocol,
+    /// The plugin that picks an endpoint. Default: least-request, which takes the better of two random ones.
+    pub(in crate::config) balancer: Option<PluginUse>,
+    /// Plugins that divide the endpoints into groups and choose one; the balancer picks inside it. The first of several
+    /// divides the cluster, the next what the first made of it. Built in: priority, locality, subset. Default: none.
+    #[serde(default)]
+    #[schemars(length(max = 4))]
+    pub(in crate::config) partitioners: Vec<PluginUse>,
+    /// The plugin that binds clients to endpoints. Default: none.
+    pub(in crate::config) affinity: Option<PluginUse>,
+    /// What the key of hashing balancers is made of; the first that the request has and that is not empty. Without any,
+    /// there is no key, and such balancers pick at random. Items: `source_address`, or just its network by
+    /// `{ source_address: { ipv4_prefix: 24, ipv6_prefix: 64 } }` (default: all bits); `path`, or its beginning by
+    /// `{ path: { depth: SEGMENTS, length: BYTES, query: true } }` (`query` goes on with the query where the path ends);
+    /// `query`, `authority`, `server_name`, `{ header: NAME }`, `{ cookie: NAME }`, `{ query_parameter: NAME }`; for
+    /// `tcp` listeners `rdp_cookie`, the `mstshash` of a Remote Desktop client, or `{ rdp_cookie: NAME }`.
+    #[serde(default)]
+    pub(in crate::config) hash_on: Vec<Value>,
+    /// Which endpoints are healthy.
+    #[serde(default)]
+    pub(in crate::config) health: Health,
+    /// Lets endpoints that come into service warm up. Default: none.
+    pub(in crate::config) slow_start: Option<SlowStart>,
+    /// Endpoints that a request is tried at, before it fails. Default: 3.
+    #[serde(default = "three")]
+    #[schemars(range(min = 1, max = 16))]
+    pub(in crate::config) max_attempts: u32,
+    /// Endpoints say with their answers how loaded they are, by ORCA: `endpoint-load-metrics` (TEXT, JSON or BIN),
+    /// `endpoint-load-metrics-json` or `endpoint-load-metrics-bin`. These fields are read for the balancers that go by
+    /// them, and taken out of what the client gets. Default: false.
+    #[serde(default)]
+    pub(in crate::config) load_reports: bool,
+    /// Attempts that may be under way at each endpoint, counted over all workers; 0 is no bound. Kept connections
+    /// without a request do not count. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub(in crate::config) max_connections: u32,
+    /// Where requests wait while every endpoint is full, that is, has `max_connections` attempts under way.
+    #[serde(default)]
+    pub(in crate::config) queue: Queue,
+    /// How long endpoints are waited for.
+    #[serde(default)]
+    pub(in crate::config) timeouts: ClusterTimeouts,
+    /// How large the heads of answers may be; the client of one that is larger gets 502.
+    #[serde(default)]
+    pub(in crate::config) limits: ClusterLimits,
+    /// Connections that are kept for further requests.
+    #[serde(default)]
+    pub(in crate::config) pool: Pool,
+    /// `IP:PORT` or `HOST:PORT`, or with more about it. Needed unless there is `discover`.
+    pub(in crate::config) endpoints: Option<Vec<Endpoint>>,
+    /// Where further endpoints come from. Of two endpoints with one id, the first counts: those of `endpoints`, then those
+    /// of these sources in their order.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub(in crate::config) discover: Vec<Discover>,
+}
+
+/// Somewhere that endpoints come from. Just one of these:
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Discover {
+    /// Name of a service, as in `_http._tcp.example.com`: its SRV records (RFC 2782) are endpoints with their weights (0 counts
+    /// as 1), and their priorities are priority levels, in their order. They are looked up again as `resolver` says.
+    pub(in crate::config) srv: Option<String>,
+    /// Path of a file with a list `endpoints`, as in a cluster, YAML or JSON; relative to the configuration file. It is read
+    /// again whenever it changes; one that cannot be used changes nothing.
+    pub(in crate::config) file: Option<String>,
+}
+
+/// A file of endpoints.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct EndpointFile {
+    /// As in a cluster.
+    pub(in crate::config) endpoints: Vec<Endpoint>,
+}
+
+fn three() -> u32 {
+    3
+}
+
+/// Lets endpoints that come into service warm up: their weight grows to its whole by
+/// `weight * max(min_weight_percent / 100, (passed / duration) ^ (1 / aggression))`, in steps of at least a twentieth. It
+/// begins when an endpoint that was added, or was unhealthy or disabled, takes requests. Endpoints that are there when
+/// the cluster begins, and get healthy within `duration`, do not warm up: all are equally cold.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct SlowStart {
+    /// How long it takes.
+    pub(in crate::config) duration: Span,
+    /// 1 grows at an even pace, more grows faster at first, less slower at first. Default: 1.
+    #[serde(default = "even")]
+    #[schemars(range(min = 0.01, max = 100))]
+    pub(in crate::config) aggression: f64,
+    /// The share of the weight that it begins with. Default: 10.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 0, max = 100))]
+    pub(in crate::config) min_weight_percent: u32,
+}
+
+fn even() -> f64 {
+    1.0
+}
+
+fn ten() -> u32 {
+    10
+}
+
+/// Where requests wait while every endpoint is full: first come, first served. One that finds no room here, or waits
+/// for too long, gets 503. A client that is bound to an endpoint waits for that one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Queue {
+    /// Requests that may wait, on each worker; 0 lets none wait. Default: 1024.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(in crate::config) max_requests: u32,
+    /// How long a request may wait. Default: 1s.
+    pub(in crate::config) timeout: Span,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { max_requests: 1024, timeout: Span(Duration::from_secs(1)) }
+    }
+}
+
+/// Which endpoints are healthy.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Health {
+    /// The plugin that judges probes and live traffic. Default: thresholds, which ejects what fails in live traffic.
+    pub(in crate::config) evaluator: Option<PluginUse>,
+    /// Probes. Default: none.
+    pub(in crate::config) probe: Option<Probe>,
+    /// Live traffic alone takes out no more than this share of the endpoints, though at least one of several. Default: 50.
+    #[schemars(range(min = 0, max = 100))]
+    pub(in crate::config) max_ejected_percent: u32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { evaluator: None, probe: None, max_ejected_percent: 50 }
+    }
+}
+
+/// Probes of every endpoint.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Probe {
+    /// The prober that speaks the protocol, such as `http` or `tcp`.
+    pub(in crate::config) plugin: String,
+    /// What the prober is configured with.
+    #[serde(default)]
+    pub(in crate::config) config: Value,
+    /// Where to probe, if not at the endpoint's own port: an agent beside the application, or a port for health alone.
+    #[schemars(range(min = 1, max = 65535))]
+    pub(in crate::config) port: Option<u16>,
+    /// What probers such as `http` speak: `http1`, or `http2` in the clear with prior knowledge. Default: what the cluster
+    /// says, or `http1` at a `port` of its own.
+    pub(in crate::config) protocol: Option<UpstreamProtocol>,
+    /// Between the beginnings of two probes of an endpoint. Default: 5s.
+    #[serde(default = "five_seconds")]
+    pub(in crate::config) interval: Span,
+    /// A probe without a verdict by then has failed. Default: 2s.
+    #[serde(default = "two_seconds")]
+    pub(in crate::config) timeout: Span,
+}
+
+fn five_seconds() -> Span {
+    Span(Duration::from_secs(5))
+}
+
+fn two_seconds() -> Span {
+    Span(Duration::from_secs(2))
+}
+
+/// How long endpoints are waited for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct ClusterTimeouts {
+    /// To make a connection. Default: 5s.
+    pub(in crate::config) connect: SpanOrOff,
+    /// For the head of the answer, from the last byte of the request. Default: 60s.
+    pub(in crate::config) first_byte: SpanOrOff,
+    /// Between two pieces of the answer's body. Default: 60s.
+    pub(in crate::config) body_idle: SpanOrOff,
+}
+
+impl Default for ClusterTimeouts {
+    fn default() -> Self {
+        Self { connect: seconds(5), first_byte: seconds(60), body_idle: seconds(60) }
+    }
+}
+
+/// How large the heads of answers may be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct ClusterLimits {
+    /// Size of an answer's head, from 8KiB to 1MiB. Default: 64KiB.
+    pub(in crate::config) header_bytes: Size,
+    /// Header fields of an answer. Default: 128.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(in crate::config) header_count: u32,
+}
+
+impl Default for ClusterLimits {
+    fn default() -> Self {
+        Self { header_bytes: Size(64 << 10), header_count: 128 }
+    }
+}
+
+/// Connections that are kept for further requests.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Pool {
+    /// Idle connections of each worker to each endpoint. Default: 128.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub(in crate::config) idle_connections: u32,
+    /// How long an idle connection is kept. Default: 50s.
+    pub(in crate::config) idle_timeout: Span,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { idle_connections: 128, idle_timeout: Span(Duration::from_secs(50)) }
+    }
+}
+
+/// One address that a cluster can send to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Endpoint {
+    /// `IP:PORT` or `HOST:PORT`. A name is looked up, see `resolver`: with several addresses, each is an endpoint of its own
+    /// with the whole weight, and with `@` and its address behind the id. Without any, the cluster does without it until it
+    /// has one.
+    pub(in crate::config) address: String,
+    /// What logs, cookies and hashes know it by. Default: the address.
+    pub(in crate::config) id: Option<String>,
+    /// Its share compared with the others; 0 gets nothing new. Default: 1.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 65535))]
+    pub(in crate::config) weight: u32,
+    /// Priority level; 0 is used first. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 127))]
+    pub(in crate::config) priority: u32,
+    /// Attempts that may be under way at it, counted over all workers; 0 is no bound. Default: what the cluster says.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub(in crate::config) max_connections: Option<u32>,
+    /// Where it runs.
+    #[serde(default)]
+    pub(in crate::config) zone: String,
+    /// Labels for plugins.
+    #[serde(default)]
+    pub(in crate::config) metadata: BTreeMap<String, String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(in crate::config) enum UpstreamProtocol {
+    #[default]
+    Http1,
+    Http2,
+}

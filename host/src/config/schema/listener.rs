@@ -1,0 +1,172 @@
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{PluginUse, seconds};
+use crate::config::quantity::{Size, SizeOrOff, SpanOrOff};
+
+/// Where clients connect.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Listener {
+    /// Shown in logs and metrics.
+    pub(in crate::config) name: String,
+    /// `IP:PORT`.
+    pub(in crate::config) bind: String,
+    /// `http` (HTTP/1.1 and, with prior knowledge, HTTP/2) or `tcp`. Default: http.
+    #[serde(default)]
+    pub(in crate::config) protocol: Protocol,
+    /// The router that decides where requests go. Either this or `cluster`.
+    pub(in crate::config) router: Option<PluginUse>,
+    /// The cluster that everything goes to. Either this or `router`.
+    pub(in crate::config) cluster: Option<String>,
+    /// Speaks TLS to the clients of an `http` listener: HTTP/2 or HTTP/1.1, as they can (ALPN).
+    pub(in crate::config) tls: Option<Tls>,
+    /// Networks of the proxies in front of us (CIDR, or addresses alone), whose forwarding headers are believed; see below.
+    /// Default: none.
+    #[schemars(length(max = 1024))]
+    pub(in crate::config) trusted: Option<Vec<String>>,
+    /// `append` whoever connects to what a proxy in front of us says in forwarding headers, `replace` it by what we know, or
+    /// leave these headers alone (`off`, and no Via either); see below. Default: append with `trusted`, else replace.
+    pub(in crate::config) forwarded: Option<Forwarded>,
+    /// What becomes of header fields with an underscore in their names, which applications that read fields as CGI
+    /// variables take for others: `X_Forwarded_For` for `X-Forwarded-For`. `drop` the field, `pass` it, or `reject` the
+    /// request with 400. Default: drop.
+    #[serde(default)]
+    pub(in crate::config) underscores: Underscores,
+    /// How long clients are waited for.
+    #[serde(default)]
+    pub(in crate::config) timeouts: ListenerTimeouts,
+    /// How much clients may ask for.
+    #[serde(default)]
+    pub(in crate::config) limits: ListenerLimits,
+}
+
+/// How a listener speaks TLS.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Tls {
+    /// A client gets the one for the name that it asks for (SNI): the exact name, then the wildcard, then the first of the
+    /// list. The files are read at every reload.
+    #[schemars(length(min = 1, max = 1024))]
+    pub(in crate::config) certificates: Vec<Certificate>,
+    /// `intermediate` (TLS 1.2 and 1.3) or `modern` (TLS 1.3 alone), both with forward secrecy and authenticated encryption
+    /// only. Policies of AWS for the same versions may be named in their place. Default: intermediate.
+    #[serde(default)]
+    pub(in crate::config) policy: TlsPolicy,
+}
+
+/// A certificate with its key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Certificate {
+    /// The certificate and those that lead from it to its root, in PEM.
+    pub(in crate::config) cert_file: String,
+    /// Its private key, in PEM.
+    pub(in crate::config) key_file: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub(in crate::config) enum TlsPolicy {
+    #[default]
+    #[serde(rename = "intermediate")]
+    Intermediate,
+    #[serde(rename = "modern")]
+    Modern,
+    #[serde(rename = "ELBSecurityPolicy-TLS13-1-2-2021-06")]
+    Elb12Of2021,
+    #[serde(rename = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06")]
+    ElbRestricted12Of2021,
+    #[serde(rename = "ELBSecurityPolicy-TLS13-1-3-2021-06")]
+    Elb13Of2021,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(in crate::config) enum Protocol {
+    #[default]
+    Http,
+    Tcp,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(in crate::config) enum Forwarded {
+    Append,
+    Replace,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(in crate::config) enum Underscores {
+    #[default]
+    Drop,
+    Pass,
+    Reject,
+}
+
+/// How long clients are waited for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct ListenerTimeouts {
+    /// For a TLS handshake. Default: 10s.
+    pub(in crate::config) tls_handshake: SpanOrOff,
+    /// From the first byte of a request's head to its end. Default: 10s.
+    pub(in crate::config) client_header: SpanOrOff,
+    /// Between requests on one connection. Default: 75s.
+    pub(in crate::config) keep_alive: SpanOrOff,
+    /// The whole request, up to the head of the answer. Default: off.
+    pub(in crate::config) request: SpanOrOff,
+    /// For a client to take more of its answer. Default: 60s.
+    pub(in crate::config) body_idle: SpanOrOff,
+    /// TCP: without a byte in either direction. Default: 1h.
+    pub(in crate::config) idle: SpanOrOff,
+}
+
+impl Default for ListenerTimeouts {
+    fn default() -> Self {
+        Self {
+            tls_handshake: seconds(10),
+            client_header: seconds(10),
+            keep_alive: seconds(75),
+            request: SpanOrOff(None),
+            body_idle: seconds(60),
+            idle: seconds(3600),
+        }
+    }
+}
+
+/// How much clients may ask for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct ListenerLimits {
+    /// Connections at the same time; the next one gets 503. Default: 16384.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(in crate::config) connections: u32,
+    /// Header fields of a request. Default: 100.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(in crate::config) header_count: u32,
+    /// Size of a request's head, from 8KiB to 1MiB. Default: 64KiB.
+    pub(in crate::config) header_bytes: Size,
+    /// Size of a request's body. Default: off.
+    pub(in crate::config) body_bytes: SizeOrOff,
+    /// Streams at the same time on one HTTP/2 connection. Default: 128.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(in crate::config) concurrent_streams: u32,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            header_count: 100,
+            header_bytes: Size(64 << 10),
+            body_bytes: SizeOrOff(None),
+            concurrent_streams: 128,
+        }
+    }
+}
