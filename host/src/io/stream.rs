@@ -1,17 +1,16 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// A connection with somebody outside, whatever carries its bytes. A small head and body go out in one plain call.
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
-    /// With a client that we speak TLS to.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -28,6 +27,21 @@ impl Stream {
                 let (socket, session) = stream.get_ref();
                 // What is decrypted already is not in the socket any more.
                 if session.wants_read() { socket.poll_read_ready(task) } else { Poll::Ready(Ok(())) }
+            }
+        }
+    }
+
+    /// True while the other side has neither closed the connection nor sent anything. What it may send at any time about TLS
+    /// itself, such as tickets, is taken in. Costs no system call unless something has happened.
+    pub fn is_quiet(&mut self) -> bool {
+        match self {
+            Self::Tcp(stream) => {
+                matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            Self::Tls(stream) => {
+                // Nobody waits for what comes on a connection that is idle.
+                let mut task = Context::from_waker(Waker::noop());
+                Pin::new(stream).poll_read(&mut task, &mut ReadBuf::new(&mut [0])).is_pending()
             }
         }
     }

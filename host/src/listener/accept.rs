@@ -183,12 +183,12 @@ impl Acceptor {
                     let shaking = Box::pin(shake_hands(&self.context, listener, tls, stream, &counted.connection));
                     if let Some(stream) = shaking.await {
                         let client = Client::new(address, Some(described(&stream)));
-                        self.serve_http(Stream::Tls(Box::new(stream)), client, &counted).await;
+                        self.serve_http(Stream::Tls(Box::new(stream.into())), client, &counted).await;
                     }
                 }
                 (Protocol::Tcp, _) => {
                     let client = Rc::new(Client::new(address, None));
-                    proxy::tunnel(self.context.clone(), listener, client, stream).await;
+                    proxy::tunnel(self.context.clone(), listener, client, Stream::Tcp(stream)).await;
                 }
             }
             drop(counted);

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use rustls::server::Acceptor;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 use super::context::Context;
 use super::rdp;
+use crate::io::Stream;
 use crate::plugin::Attribute;
 
 /// How long a client may take for them.
@@ -91,7 +91,7 @@ impl FirstBytes {
     }
 
     /// Reads what is of interest. A client that sends something else, less, or too slowly, is taken as it is.
-    pub(super) async fn read(&mut self, context: &Context, stream: &mut TcpStream, interest: Interest) {
+    pub(super) async fn read(&mut self, context: &Context, stream: &mut Stream, interest: Interest) {
         if !self.wants_more(interest) {
             return;
         }

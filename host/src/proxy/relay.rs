@@ -6,9 +6,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::error::{Error, ErrorKind};
+use crate::io::Stream;
 use crate::telemetry::{Direction, ListenerShard};
 use crate::timer::Timer;
 
@@ -16,8 +16,8 @@ use crate::timer::Timer;
 /// broke off.
 #[derive(Debug)]
 pub(super) struct Relay<'a> {
-    client: TcpStream,
-    endpoint: TcpStream,
+    client: Stream,
+    endpoint: Stream,
     up: Way,
     down: Way,
     /// Who ended its side first.
@@ -90,9 +90,9 @@ impl Silence {
 impl<'a> Relay<'a> {
     /// `first_bytes` came from the client before.
     pub(super) fn new(
-        client: TcpStream,
+        client: Stream,
         first_bytes: Vec<u8>,
-        endpoint: TcpStream,
+        endpoint: Stream,
         silence: Silence,
         scratch: &'a Scratch,
         moved: &'a Moved<'a>,
@@ -170,6 +170,8 @@ struct Way {
     /// read.
     waiting: Vec<u8>,
     written: usize,
+    /// What was written may still be on its way to the socket, encrypted.
+    flushing: bool,
     /// Read at a time, in bytes: grows while that much comes and goes at once, shrinks where it does not go.
     room: usize,
     state: State,
@@ -199,14 +201,14 @@ const MOST_ROOM: usize = 128 * 1024;
 
 impl Way {
     fn new(waiting: Vec<u8>) -> Self {
-        Self { waiting, written: 0, room: LEAST_ROOM, state: State::Open }
+        Self { waiting, written: 0, flushing: true, room: LEAST_ROOM, state: State::Open }
     }
 
     /// Carries what can be carried now. `taken` hears of what was read, `given` of what was written.
     fn poll(
         &mut self,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &mut Stream,
+        to: &mut Stream,
         task: &mut Context<'_>,
         scratch: &mut Vec<u8>,
         taken: Told<'_>,
@@ -224,8 +226,8 @@ impl Way {
 
     fn poll_step(
         &mut self,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &mut Stream,
+        to: &mut Stream,
         task: &mut Context<'_>,
         scratch: &mut Vec<u8>,
         taken: Told<'_>,
@@ -236,6 +238,10 @@ impl Way {
         }
         self.waiting = Vec::new();
         self.written = 0;
+        if self.flushing {
+            ready!(Pin::new(&mut *to).poll_flush(task)).map_err(Broken::Writing)?;
+            self.flushing = false;
+        }
         if self.state == State::Ending {
             let told = ready!(Pin::new(to).poll_shutdown(task));
             self.state = State::Ended;
@@ -256,11 +262,12 @@ impl Way {
     fn pass_on(
         &mut self,
         read: &[u8],
-        to: &mut TcpStream,
+        to: &mut Stream,
         task: &mut Context<'_>,
         given: Told<'_>,
     ) -> Poll<Result<(), Broken>> {
         let mut written = 0;
+        self.flushing = true;
         while written < read.len() {
             match poll_write(to, task, &read[written..], given)? {
                 Poll::Ready(more) => written += more,
@@ -278,12 +285,7 @@ impl Way {
     }
 }
 
-fn poll_write(
-    to: &mut TcpStream,
-    task: &mut Context<'_>,
-    bytes: &[u8],
-    given: Told<'_>,
-) -> Poll<Result<usize, Broken>> {
+fn poll_write(to: &mut Stream, task: &mut Context<'_>, bytes: &[u8], given: Told<'_>) -> Poll<Result<usize, Broken>> {
     match ready!(Pin::new(to).poll_write(task, bytes)) {
         Ok(0) => Poll::Ready(Err(Broken::Writing(io::ErrorKind::WriteZero.into()))),
         Ok(written) => {

@@ -3,7 +3,6 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use plimsoll_resilience::Attempts;
-use tokio::net::TcpStream;
 
 use super::affinity::Affine;
 use super::attributes::Visible;
@@ -15,13 +14,14 @@ use super::listener::{Listener, Target};
 use super::relay::{Relay, Side, Silence};
 use super::tunnel_record::TunnelRecord;
 use crate::error::{Error, ErrorKind};
+use crate::io::Stream;
 use crate::plugin::{RouteSettings, Values};
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::telemetry::ConnectResult;
 use crate::upstream::{self, InFlight};
 
 /// Carries one TCP connection to an endpoint, and keeps account of it.
-pub async fn tunnel(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, stream: TcpStream) {
+pub async fn tunnel(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, stream: Stream) {
     let mut account = TunnelRecord::begin(&context, &listener, &client);
     let ended = carry(&context, &listener, &client, stream, &mut account).await;
     account.ended(&ended);
@@ -37,7 +37,7 @@ async fn carry(
     context: &Context,
     listener: &Listener,
     client: &Client,
-    mut stream: TcpStream,
+    mut stream: Stream,
     account: &mut TunnelRecord<'_>,
 ) -> Result<Side, Error> {
     let mut first_bytes = FirstBytes::default();
@@ -82,7 +82,7 @@ async fn carry(
 struct Connected {
     picked: Picked,
     flight: InFlight,
-    stream: TcpStream,
+    stream: Stream,
     started: Instant,
     /// How long it took to make.
     after: Duration,

@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::config::UpstreamProtocol;
 use crate::error::{Error, ErrorKind};
+use crate::io::Stream;
 use crate::timer::Timers;
 
 /// How a worker's connections to an endpoint are made and kept.
@@ -23,7 +24,7 @@ pub struct PoolSettings {
 }
 
 /// Connects to an endpoint.
-pub async fn connect(address: SocketAddr, timeout: Option<Duration>, timers: &Timers) -> Result<TcpStream, Error> {
+pub async fn connect(address: SocketAddr, timeout: Option<Duration>, timers: &Timers) -> Result<Stream, Error> {
     let connected: io::Result<TcpStream> = timers
         .bound(timeout, TcpStream::connect(address))
         .await
@@ -31,5 +32,5 @@ pub async fn connect(address: SocketAddr, timeout: Option<Duration>, timers: &Ti
     let stream = connected.map_err(|error| Error::new(ErrorKind::ConnectFailure, error))?;
     // Small writes are whole messages here; waiting for more only adds latency.
     stream.set_nodelay(true).map_err(|error| Error::new(ErrorKind::ConnectFailure, error))?;
-    Ok(stream)
+    Ok(Stream::Tcp(stream))
 }

@@ -29,7 +29,7 @@ impl ExclusivePool {
     /// An idle connection that the endpoint has not closed, as far as is known.
     pub(super) fn take(&self) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
-        std::iter::from_fn(|| idle.pop()).map(|idle| idle.connection).find(|connection| connection.is_idle())
+        std::iter::from_fn(|| idle.pop()).find_map(|mut idle| idle.connection.is_idle().then_some(idle.connection))
     }
 
     /// Keeps a connection for further requests.
@@ -49,6 +49,6 @@ impl ExclusivePool {
     /// Closes connections that have been idle for too long, or that the endpoint has closed.
     pub(super) fn sweep(&self, now: Instant) {
         let timeout = self.settings.idle_timeout;
-        self.idle.borrow_mut().retain(|idle| now.duration_since(idle.since) < timeout && idle.connection.is_idle());
+        self.idle.borrow_mut().retain_mut(|idle| now.duration_since(idle.since) < timeout && idle.connection.is_idle());
     }
 }

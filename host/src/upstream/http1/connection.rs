@@ -1,20 +1,21 @@
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use http::response::Parts;
 use http::{Method, StatusCode, request};
 use plimsoll_http1::{self as http1, HeadLimits, ResponseHead};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::task::JoinHandle;
 
 use super::answer_body::AnswerBody;
 use super::upload::{Upload, UploadError};
 use crate::error::{Error, ErrorKind};
+use crate::io::Stream;
 use crate::upstream::RequestBody;
 
 /// A connection to an endpoint, for one request at a time.
@@ -33,13 +34,16 @@ pub(in crate::upstream) struct Connection {
 
 #[derive(Debug)]
 enum Socket {
-    Whole(TcpStream),
-    /// The other half belongs to an upload that goes on although the answer has begun.
-    ReadHalf {
-        half: OwnedReadHalf,
+    Whole(Stream),
+    /// An upload goes on although the answer has begun.
+    Shared {
+        stream: Rc<RefCell<Stream>>,
         _upload: UploadTask,
     },
 }
+
+/// The side of an upload. Whoever reads and whoever writes are woken each by itself: TLS, too, writes nothing while it reads.
+struct Writing(Rc<RefCell<Stream>>);
 
 /// An upload in a task of its own, which ends when the answer has.
 #[derive(Debug)]
@@ -65,16 +69,17 @@ const MOST_ROOM: usize = 64 * 1024;
 const INFORMATIONAL: usize = 32;
 
 impl Connection {
-    pub(in crate::upstream) fn new(stream: TcpStream, head_limits: HeadLimits) -> Self {
+    pub(in crate::upstream) fn new(stream: Stream, head_limits: HeadLimits) -> Self {
         let out = Vec::with_capacity(1024);
         Self { socket: Socket::Whole(stream), read: BytesMut::new(), room: ROOM, out, head_limits }
     }
 
     /// False once the endpoint has closed the connection, or has sent something that nobody asked for.
-    pub(in crate::upstream) fn is_idle(&self) -> bool {
-        let Socket::Whole(stream) = &self.socket else { return false };
-        // Costs no system call unless something has happened.
-        matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    pub(in crate::upstream) fn is_idle(&mut self) -> bool {
+        match &mut self.socket {
+            Socket::Whole(stream) => stream.is_quiet(),
+            Socket::Shared { .. } => false,
+        }
     }
 
     /// Sends a request and waits for the head of its answer; heads of answers in advance go to `interim`. The body that comes with it owns the connection, and gives
@@ -186,14 +191,15 @@ impl Connection {
     /// and the client may read nothing until it has sent all.
     fn send_aside(self: Box<Self>, mut upload: Upload) -> Box<Self> {
         let Self { socket: Socket::Whole(stream), read, room, out, head_limits } = *self else { return self };
-        let (half, mut write_half) = stream.into_split();
+        let stream = Rc::new(RefCell::new(stream));
+        let mut writing = Writing(stream.clone());
         let task = tokio::task::spawn_local(async move {
-            if poll_fn(|task| upload.poll(&mut write_half, task)).await.is_ok() {
-                // Dropping it would close this side of the connection while the endpoint still answers.
-                write_half.forget();
+            if poll_fn(|task| upload.poll(&mut writing, task)).await.is_err() {
+                // The endpoint learns that nothing more comes, and may still answer.
+                drop(writing.shutdown().await);
             }
         });
-        Box::new(Self { socket: Socket::ReadHalf { half, _upload: UploadTask(task) }, read, room, out, head_limits })
+        Box::new(Self { socket: Socket::Shared { stream, _upload: UploadTask(task) }, read, room, out, head_limits })
     }
 }
 
@@ -218,7 +224,29 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Whole(stream) => Pin::new(stream).poll_read(task, buffer),
-            Self::ReadHalf { half, .. } => Pin::new(half).poll_read(task, buffer),
+            Self::Shared { stream, .. } => Pin::new(&mut *stream.borrow_mut()).poll_read(task, buffer),
         }
+    }
+}
+
+impl AsyncWrite for Writing {
+    fn poll_write(self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(task, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(task, slices)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(task)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(task)
     }
 }

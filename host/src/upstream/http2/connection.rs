@@ -10,9 +10,9 @@ use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use plimsoll_http1::HeadLimits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::error::{Error, ErrorKind};
+use crate::io::Stream;
 
 /// A connection to an endpoint, for many requests at once.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ struct State {
 /// A socket that notes when something comes.
 #[derive(Debug)]
 struct Listening {
-    stream: TcpStream,
+    stream: Stream,
     state: Rc<State>,
 }
 
@@ -97,7 +97,7 @@ impl Connection {
     /// Begins to speak, and waits for the endpoint's SETTINGS: what it allows is not known before, and an endpoint that does
     /// not speak HTTP/2 shows itself. `changed` is called whenever there may be room that was not there, and at the end.
     pub(super) async fn open(
-        stream: TcpStream,
+        stream: Stream,
         head_limits: HeadLimits,
         changed: impl Fn() + 'static,
     ) -> Result<Rc<Self>, Error> {
