@@ -12,6 +12,7 @@ mod nginx;
 mod process;
 mod proxy;
 mod refusing;
+mod server;
 
 pub use client::{Connection, Response, curl, get, request};
 pub use dnsmasq::Dnsmasq;
@@ -24,6 +25,7 @@ pub use nginx::{Nginx, free_address, self_signed};
 pub use process::{Process, python};
 pub use proxy::{Proxy, Signal};
 pub use refusing::Refusing;
+pub use server::Server;
 
 use std::time::{Duration, Instant};
 

@@ -20,6 +20,7 @@ mod load_reports;
 mod names;
 mod partitions;
 mod plugins;
+mod probers;
 mod queue;
 mod retries;
 mod routes;

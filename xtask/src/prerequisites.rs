@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
@@ -13,6 +13,9 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("openssl", "openssl"),
     ("dnsmasq", "dnsmasq-base"),
     ("python3", "python3"),
+    ("redis-server", "redis-server"),
+    ("memcached", "memcached"),
+    ("exim4", "exim4-daemon-light"),
 ];
 /// Packages of PyPI that programs of the tests import, into a Python of their own.
 const PYTHON_PACKAGES: [&str; 1] = ["grpcio==1.85.3"];

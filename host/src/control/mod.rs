@@ -18,8 +18,8 @@ pub use desired::ApplyError;
 pub use membership::{AmendError, EndpointChange, EndpointPatch, HealthState, Member, PatchError, SourceReport};
 pub use plugins::{Broken, Judgement, PluginError, Refusal, Skipped, Upload};
 pub use report::{
-    ClusterReport, ConfigVersion, EndpointReport, PluginDetail, PluginReport, PluginUse, PluginVersion, Status,
-    UnresolvedReport, UploadReport,
+    ClusterReport, ConfigVersion, EndpointReport, PluginDetail, PluginReport, PluginUse, PluginVersion, ProbeReport,
+    Status, UnresolvedReport, UploadReport,
 };
 pub use rollout::{Changes, ConfigChanges, check};
 pub use state::{Control, Settings};

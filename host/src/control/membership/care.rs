@@ -40,6 +40,7 @@ impl Prober for Control {
             self.note_load(cluster, slot, report);
         }
         if let Some(result) = probed.result {
+            self.note_probe(cluster, &result);
             let transitions = self.evaluation.probed(cluster, &result);
             self.judge(cluster, transitions);
         }

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::heard::Heard;
 use super::warmth::{Circumstances, Warmth};
 use super::{Found, FoundEndpoint, Membership, Origin};
 use crate::config;
@@ -42,6 +43,7 @@ pub struct Member {
     pub slot: u32,
     pub counters: Arc<EndpointCounters>,
     pub health: HealthState,
+    pub(in crate::control) heard: Heard,
     /// The operator's weight, in the place of the configured one.
     pub weight: Option<u32>,
     pub draining: bool,
@@ -67,6 +69,7 @@ impl Member {
             slot,
             counters: Arc::new(EndpointCounters::new(waiting)),
             health: HealthState::Healthy,
+            heard: Heard::default(),
             weight: None,
             warmth,
             fresh: true,

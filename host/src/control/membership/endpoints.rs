@@ -1,6 +1,6 @@
 use super::cluster::{ClusterState, HealthState, Member};
 use crate::control::state::Control;
-use crate::plugin::{Evidence, Transition, Verdict};
+use crate::plugin::{Evidence, ProbeResult, Transition, Verdict};
 use crate::snapshot::{Availability, Reported};
 use crate::telemetry::EndpointSample;
 use crate::timer;
@@ -69,6 +69,14 @@ impl Control {
         let mut state = self.lock();
         if let Some(member) = state.clusters.get_mut(cluster).and_then(|cluster| cluster.member_mut(slot)) {
             member.counters.report(report, timer::now_ms());
+        }
+    }
+
+    /// Remembers what came of a probe.
+    pub(in crate::control) fn note_probe(&self, cluster: &str, result: &ProbeResult) {
+        let mut state = self.lock();
+        if let Some(member) = state.clusters.get_mut(cluster).and_then(|cluster| cluster.member_mut(result.slot)) {
+            member.heard.note(result);
         }
     }
 

@@ -4,4 +4,4 @@ mod plugins;
 mod status;
 
 pub use plugins::{PluginDetail, PluginReport, PluginUse, PluginVersion, UploadReport};
-pub use status::{ClusterReport, ConfigVersion, EndpointReport, Status, UnresolvedReport};
+pub use status::{ClusterReport, ConfigVersion, EndpointReport, ProbeReport, Status, UnresolvedReport};

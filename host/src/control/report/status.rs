@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::control::desired::Version;
-use crate::control::membership::{ClusterState, HealthState, Member, SourceReport};
+use crate::control::membership::{ClusterState, HealthState, HeardProbe, Member, SourceReport};
 use crate::control::plugins::PluginEntry;
 use crate::control::state::Control;
 use crate::plugin::BreakerState;
@@ -76,6 +76,8 @@ pub struct EndpointReport {
     pub health: String,
     /// Why it is not healthy.
     pub reason: Option<String>,
+    /// The last probes, the newest first.
+    pub probes: Vec<ProbeReport>,
     pub drain: bool,
     pub enabled: bool,
     /// Attempts that may be under way; 0 is no bound.
@@ -87,6 +89,16 @@ pub struct EndpointReport {
     pub first_byte_us: u32,
     /// What it last said of its load, in thousandths.
     pub reported_load: Option<LoadReport>,
+}
+
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct ProbeReport {
+    pub passed: bool,
+    /// What the prober said.
+    pub detail: String,
+    pub took_us: u64,
+    /// How long ago it ended.
+    pub ago_ms: u64,
 }
 
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -203,6 +215,16 @@ fn cluster_report(cluster: &ClusterState) -> ClusterReport {
     }
 }
 
+fn probe_report(probe: &HeardProbe) -> ProbeReport {
+    let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
+    ProbeReport {
+        passed: probe.passed,
+        detail: probe.detail.clone(),
+        took_us: whole(probe.took.as_micros()),
+        ago_ms: whole(probe.ended.elapsed().as_millis()),
+    }
+}
+
 fn endpoint_report(member: &Member) -> EndpointReport {
     let (health, reason) = match &member.health {
         HealthState::Healthy => ("healthy", None),
@@ -223,6 +245,7 @@ fn endpoint_report(member: &Member) -> EndpointReport {
         .to_owned(),
         health: health.to_owned(),
         reason,
+        probes: member.heard.iter().map(probe_report).collect(),
         drain: member.draining,
         enabled: !member.disabled,
         max_connections: member.config.max_connections,

@@ -1,0 +1,72 @@
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::{free_address, wait_for};
+
+/// A server of Debian's, with a directory of its own; ends when dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Option<Child>,
+    address: SocketAddr,
+    directory: PathBuf,
+}
+
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
+
+impl Server {
+    /// One that is not started yet, with its directory and its address.
+    ///
+    /// # Panics
+    /// When there can be no directory.
+    pub fn prepared(name: &str) -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("plimsoll-{name}-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory for a server");
+        Self { child: None, address: free_address(), directory }
+    }
+
+    /// Starts it, or starts it again after [`Self::stop`], and waits until it takes connections.
+    ///
+    /// # Panics
+    /// When the program is not installed (`cargo xtask prerequisites` says which package has it), or does not come up.
+    pub fn start(&mut self, program: &str, arguments: &[&str]) {
+        let paths = std::env::var("PATH").unwrap_or_default();
+        let child = Command::new(program)
+            .args(arguments)
+            .current_dir(&self.directory)
+            .env("PATH", format!("{paths}:/usr/sbin"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program} does not start: {error}; see `cargo xtask prerequisites`"));
+        self.child = Some(child);
+        wait_for(&format!("{program} to come up"), || TcpStream::connect(self.address).ok());
+    }
+
+    /// Ends it at once: from then on nobody answers there.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}

@@ -1,0 +1,45 @@
+//! Probers against the servers that they are for, from Debian's packages, in the states in which these are found.
+
+mod memcached;
+mod redis;
+mod smtp;
+
+use std::net::SocketAddr;
+
+use plimsoll_tests::{Proxy, wait_for};
+
+use crate::PLIMSOLL;
+
+/// A proxy in front of one endpoint, which it probes and about which every probe decides.
+fn probing(endpoint: SocketAddr, plugin: &str, config: &str) -> Proxy {
+    Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+  - name: app
+    health:
+      evaluator: {{ plugin: thresholds, config: {{ rise: 1, fall: 1, initial: 1, passive: off }} }}
+      probe: {{ plugin: {plugin}, interval: 50ms, config: {config} }}
+    endpoints: [ \"{endpoint}\" ]"
+        ),
+    )
+}
+
+/// Waits until the endpoint serves.
+fn passes(proxy: &Proxy) {
+    wait_for("the endpoint to pass", || {
+        let report = proxy.admin_json("GET", "/v1/clusters/app", None)["endpoints"][0].clone();
+        (report["availability"] == "ready").then_some(())
+    });
+}
+
+/// Waits until the endpoint is out, and its last probe said these words.
+fn fails(proxy: &Proxy, words: &str) {
+    wait_for(words, || {
+        let report = proxy.admin_json("GET", "/v1/clusters/app", None)["endpoints"][0].clone();
+        let said = report["probes"][0]["detail"].as_str().unwrap_or_default();
+        (report["availability"] == "unavailable" && said.contains(words)).then_some(())
+    });
+}
