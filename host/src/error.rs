@@ -17,6 +17,8 @@ pub enum ErrorKind {
     UnknownCoding,
     /// The request is of a version of HTTP that is not served here.
     UnknownVersion,
+    /// The request asks for a protocol that is not passed on here.
+    UnknownProtocol,
     /// The client did not send the whole head of its request in time.
     HeadTimeout,
     /// The method is not one that a proxy serves here.
@@ -49,7 +51,7 @@ pub enum ErrorKind {
     UpstreamProtocol,
     /// The whole request took too long.
     RequestTimeout,
-    /// Nothing came from either side of a TCP connection for as long as it may be silent.
+    /// Nothing came from either side of a TCP connection, or of an upgraded one, for as long as it may be silent.
     IdleTimeout,
     /// A plugin that must answer failed and nothing can stand in for it.
     Plugin,
@@ -73,6 +75,7 @@ impl ErrorKind {
             | Self::TargetTooLong
             | Self::UnknownCoding
             | Self::UnknownVersion
+            | Self::UnknownProtocol
             | Self::HeadTimeout
             | Self::MethodNotAllowed
             | Self::BodyTooLarge
@@ -156,6 +159,7 @@ impl fmt::Display for Error {
             ErrorKind::TargetTooLong => "request target is longer than allowed",
             ErrorKind::UnknownCoding => "request has a transfer coding other than chunked",
             ErrorKind::UnknownVersion => "request is of an unknown version of HTTP",
+            ErrorKind::UnknownProtocol => "request asks for a protocol that is not passed on here",
             ErrorKind::HeadTimeout => "client did not send the head of its request in time",
             ErrorKind::MethodNotAllowed => "method is not served here",
             ErrorKind::BodyTooLarge => "request body is larger than allowed",

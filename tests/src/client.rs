@@ -90,18 +90,11 @@ impl Connection {
     /// One answer to a request of `method`: one to HEAD has no body whatever its fields say.
     pub fn response_to(&mut self, method: &str) -> Option<Response> {
         loop {
-            let head = self.head()?;
-            let mut lines = head.split("\r\n");
-            let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-            let headers: Vec<(String, String)> = lines
-                .filter_map(|line| line.split_once(':'))
-                .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-                .collect();
-            let mut response = Response { status, headers, body: Vec::new() };
-            if (100..200).contains(&status) {
+            let mut response = self.response_head()?;
+            if (100..200).contains(&response.status) {
                 continue;
             }
-            if method == "HEAD" || status == 204 || status == 304 {
+            if method == "HEAD" || matches!(response.status, 204 | 304) {
                 return Some(response);
             }
             response.body = if response.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
@@ -118,6 +111,18 @@ impl Connection {
             };
             return Some(response);
         }
+    }
+
+    /// The next head, also of an answer in advance, and nothing behind it.
+    pub fn response_head(&mut self) -> Option<Response> {
+        let head = self.head()?;
+        let mut lines = head.split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let headers = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect();
+        Some(Response { status, headers, body: Vec::new() })
     }
 
     fn head(&mut self) -> Option<String> {

@@ -3,7 +3,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
-use h2::{Reason, RecvStream};
+use h2::ext::Protocol;
+use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, StatusCode};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -78,6 +79,21 @@ impl Http2 {
         })
     }
 
+    /// Asks for another protocol (RFC 8441), and waits for the head of the answer.
+    ///
+    /// # Panics
+    /// When the proxy does not allow it, or does not answer.
+    pub fn connect(&self, uri: &str, protocol: &str) -> Tunnel<'_> {
+        self.runtime.block_on(async {
+            let mut requests = self.requests.clone().ready().await.expect("room for a request");
+            wait_until(|| requests.is_extended_connect_protocol_enabled()).await;
+            let request = Request::connect(uri).extension(Protocol::from(protocol)).body(()).expect("a request");
+            let (response, sending) = requests.send_request(request, false).expect("a connection");
+            let (head, receiving) = response.await.expect("an answer").into_parts();
+            Tunnel { http2: self, status: head.status, headers: head.headers, sending, receiving }
+        })
+    }
+
     /// Begins requests without bodies, and reads nothing of their answers.
     ///
     /// # Panics
@@ -120,6 +136,47 @@ impl Http2 {
                 Err(_) => None,
             }
         })
+    }
+}
+
+/// A stream that another protocol may have.
+#[derive(Debug)]
+pub struct Tunnel<'a> {
+    http2: &'a Http2,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    sending: SendStream<Bytes>,
+    receiving: RecvStream,
+}
+
+impl Tunnel<'_> {
+    /// # Panics
+    /// When the stream is over.
+    pub fn send(&mut self, bytes: &[u8], is_last: bool) {
+        self.sending.send_data(Bytes::copy_from_slice(bytes), is_last).expect("an open stream");
+    }
+
+    /// So many bytes, or what came before the end.
+    pub fn read(&mut self, wanted: usize) -> Vec<u8> {
+        self.http2.runtime.block_on(async {
+            let mut content = Vec::new();
+            while content.len() < wanted
+                && let Some(Ok(data)) = self.receiving.data().await
+            {
+                let _ = self.receiving.flow_control().release_capacity(data.len());
+                content.extend_from_slice(&data);
+            }
+            content
+        })
+    }
+}
+
+/// The proxy's SETTINGS come by themselves.
+async fn wait_until(condition: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !condition() {
+        assert!(begun.elapsed().as_secs() < 20, "waited too long");
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
 }
 

@@ -29,6 +29,7 @@ mod store;
 mod tcp;
 mod timeouts;
 mod tls;
+mod upgrades;
 
 use plimsoll_tests::{Endpoint, Proxy};
 

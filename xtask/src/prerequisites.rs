@@ -18,7 +18,7 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("exim4", "exim4-daemon-light"),
 ];
 /// Packages of PyPI that programs of the tests import, into a Python of their own.
-const PYTHON_PACKAGES: [&str; 1] = ["grpcio==1.85.3"];
+const PYTHON_PACKAGES: [&str; 2] = ["grpcio==1.85.3", "websockets==17.4"];
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
 
 /// Sees to it that all that the tests need is there.

@@ -1,4 +1,4 @@
-use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
 use http::response::Parts;
 use http::{StatusCode, Version};
 
@@ -7,7 +7,7 @@ use crate::reason::ReasonPhrase;
 
 /// Writes an answer's head for a client of `version`. `Content-Length` is written as the head has it, which must be the
 /// length that `framing` says; fields of the connection are written from `framing` and `keeps` alone, which says whether it
-/// stays open.
+/// stays open, and from `Upgrade`, which 101 and 426 have (RFC 9110 section 7.8).
 pub fn write_response(head: &Parts, version: Version, framing: EncodedFraming, keeps: bool, out: &mut Vec<u8>) {
     let is_1_0 = version == Version::HTTP_10;
     out.extend_from_slice(if is_1_0 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
@@ -15,10 +15,12 @@ pub fn write_response(head: &Parts, version: Version, framing: EncodedFraming, k
     out.push(b' ');
     out.extend_from_slice(reason(head));
     out.extend_from_slice(b"\r\n");
+    let mut upgrade = false;
     for (name, value) in &head.headers {
         if *name == CONNECTION || *name == TRANSFER_ENCODING {
             continue;
         }
+        upgrade |= *name == UPGRADE;
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
@@ -27,7 +29,12 @@ pub fn write_response(head: &Parts, version: Version, framing: EncodedFraming, k
     if framing == EncodedFraming::Chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
+    if upgrade {
+        out.extend_from_slice(b"connection: upgrade\r\n");
+    }
     match keeps {
+        // The connection is another protocol's from here on.
+        _ if head.status == StatusCode::SWITCHING_PROTOCOLS => {}
         false => out.extend_from_slice(b"connection: close\r\n"),
         // Its clients expect the end of the connection (RFC 9112 section 9.3).
         true if is_1_0 => out.extend_from_slice(b"connection: keep-alive\r\n"),
@@ -69,6 +76,11 @@ mod tests {
         assert_eq!(chunked, "HTTP/1.1 200 OK\r\nx: 1\r\ntransfer-encoding: chunked\r\n\r\n");
         let closed = written(answer().status(599), EncodedFraming::Close, false);
         assert_eq!(closed, "HTTP/1.1 599 \r\nx: 1\r\nconnection: close\r\n\r\n");
+        let switched = written(answer().status(101).header("upgrade", "websocket"), EncodedFraming::Close, false);
+        assert_eq!(
+            switched,
+            "HTTP/1.1 101 Switching Protocols\r\nx: 1\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
+        );
         let answer = Response::builder().version(Version::HTTP_10).status(304).header("content-length", "9");
         let kept = written(answer, EncodedFraming::None, true);
         assert_eq!(kept, "HTTP/1.0 304 Not Modified\r\ncontent-length: 9\r\nconnection: keep-alive\r\n\r\n");

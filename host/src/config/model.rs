@@ -153,8 +153,19 @@ pub struct Listener {
     pub trusted: Option<Networks>,
     pub forwarded: Forwarded,
     pub underscores: Underscores,
+    pub upgrades: Upgrades,
     pub timeouts: ListenerTimeouts,
     pub limits: ListenerLimits,
+}
+
+/// The protocols that a client may change to (RFC 9110 section 7.8), in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upgrades(pub Vec<String>);
+
+impl Upgrades {
+    pub fn allow(&self, protocol: &str) -> bool {
+        self.0.iter().any(|allowed| allowed.eq_ignore_ascii_case(protocol))
+    }
 }
 
 /// How a listener speaks TLS.

@@ -105,6 +105,12 @@ impl Inbound {
         Poll::Ready(Ok(count))
     }
 
+    /// The connection has become another protocol's: whatever comes from here on, up to its end, is the body of the request
+    /// under way.
+    pub fn begin_tunnel(&self) {
+        *self.decoder.borrow_mut() = BodyDecoder::new(Framing::Close);
+    }
+
     /// True when the body of the request under way has come whole.
     pub fn body_ended(&self) -> bool {
         self.decoder.borrow().is_ended()
@@ -129,7 +135,10 @@ impl Inbound {
                 }
             }
             match ready!(self.poll_fill(task)) {
-                Ok(0) => return Poll::Ready(Some(Err(Error::new(ErrorKind::ClientAbort, http1::Error::Truncated)))),
+                Ok(0) => {
+                    let ended = self.decoder.borrow_mut().connection_ended();
+                    return Poll::Ready(ended.err().map(|error| Err(Error::new(ErrorKind::ClientAbort, error))));
+                }
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Some(Err(Error::new(ErrorKind::ClientAbort, error)))),
             }

@@ -163,6 +163,7 @@ impl Http1 {
         let is_read = Rc::strong_count(&self.inbound) > 1;
         let received = if is_read { self.inbound.body_ended() } else { self.inbound.discard_body() };
         let framing = match body.size_hint().exact() {
+            _ if body.is_tunnel() => EncodedFraming::Close,
             Some(0) => EncodedFraming::None,
             Some(length) => EncodedFraming::Length(length),
             None if asked.version == Version::HTTP_11 => EncodedFraming::Chunked,
@@ -284,6 +285,12 @@ impl Link for Http1Link<'_> {
 
     fn queued(&self, queued: bool) {
         self.queued.set(queued);
+    }
+
+    fn tunnel(&self) -> Option<ClientBody> {
+        let inbound = &self.http1.inbound;
+        inbound.begin_tunnel();
+        Some(ClientBody::Http1(inbound.clone()))
     }
 
     fn local_address(&self) -> Option<SocketAddr> {

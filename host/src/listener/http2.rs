@@ -10,8 +10,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
+use http::header::{SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{Request, Response, StatusCode, response};
 use http_body::Body;
 use plimsoll_http2::Guard;
@@ -57,6 +59,9 @@ pub(super) async fn serve(session: Session, stream: Prefixed<Stream>) {
         .max_concurrent_streams(limits.concurrent_streams)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER);
+    if session.config.upgrades.allow("websocket") {
+        builder.enable_connect_protocol();
+    }
     let connection = session.connection.clone();
     let server = {
         let mut handshake = std::pin::pin!(builder.handshake(watched));
@@ -143,7 +148,7 @@ async fn answer(
     respond: SendResponse<Bytes>,
 ) {
     let under_way = UnderWay::begin(session.connection.clone());
-    let link = Http2Link { respond: RefCell::new(respond), local_address };
+    let link = Http2Link { respond: RefCell::new(respond), tunnel: RefCell::default(), local_address };
     let response = respond_to(&session, request, &link).await;
     if let Some(response) = response {
         let patience = session.connection.patience().write;
@@ -165,11 +170,15 @@ async fn respond_to(
         return Some(response);
     };
     let (mut head, stream) = request.into_parts();
-    let body = if stream.is_end_stream() {
+    let mut body = if stream.is_end_stream() {
         ClientBody::Empty
     } else {
         ClientBody::Http2(Box::new(Http2Body::new(stream, &head.headers)))
     };
+    if head.extensions.get::<Protocol>().is_some() {
+        // What comes is not the request's, but of the protocol that it asks for (RFC 8441 section 5).
+        link.tunnel.replace(Some(std::mem::replace(&mut body, ClientBody::Empty)));
+    }
     let mut serving =
         std::pin::pin!(proxy::serve(session.context.clone(), listener, session.client.clone(), &mut head, body, link));
     poll_fn(|task| {
@@ -191,8 +200,14 @@ struct Sending {
 impl Sending {
     async fn send(&mut self, mut respond: SendResponse<Bytes>, response: Response<ResponseBody>) {
         let (mut head, mut body) = response.into_parts();
-        // The reason phrase of HTTP/1.1 has no place here.
+        // The reason phrase of HTTP/1.1 has no place here, and protocols are not asked for in a field.
         head.extensions.clear();
+        head.headers.remove(UPGRADE);
+        if body.is_tunnel() {
+            // RFC 8441 section 5: the key of HTTP/1.1 has proven that the endpoint means it; here the status is enough.
+            head.status = StatusCode::OK;
+            head.headers.remove(SEC_WEBSOCKET_ACCEPT);
+        }
         let ends = body.is_end_stream();
         // The client has gone if it fails, here and below.
         let Ok(mut stream) = respond.send_response(Response::from_parts(head, ()), ends) else { return };
@@ -263,6 +278,8 @@ impl Sending {
 /// What a request says to its client before its answer.
 struct Http2Link {
     respond: RefCell<SendResponse<Bytes>>,
+    /// What comes in the protocol that the request asks for.
+    tunnel: RefCell<Option<ClientBody>>,
     local_address: Option<SocketAddr>,
 }
 
@@ -275,6 +292,10 @@ impl Link for Http2Link {
 
     fn queued(&self, _queued: bool) {
         // A client that goes resets its stream.
+    }
+
+    fn tunnel(&self) -> Option<ClientBody> {
+        self.tunnel.take()
     }
 
     fn local_address(&self) -> Option<SocketAddr> {

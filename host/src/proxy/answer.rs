@@ -11,6 +11,9 @@ use super::response_body::ResponseBody;
 /// Makes an answer one to a request of `method`: `Content-Length` is the length of what follows, or of what would follow
 /// in answers that have no content, and those have none.
 pub(super) fn finish(context: &Context, method: &Method, response: &mut Response<ResponseBody>) {
+    if response.body().is_tunnel() {
+        return;
+    }
     let status = response.status();
     let length = response.body().size_hint().exact();
     if status == StatusCode::NO_CONTENT || status.is_informational() {

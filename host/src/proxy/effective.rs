@@ -236,6 +236,10 @@ mod tests {
 
         fn queued(&self, _queued: bool) {}
 
+        fn tunnel(&self) -> Option<crate::downstream::ClientBody> {
+            None
+        }
+
         fn local_address(&self) -> Option<std::net::SocketAddr> {
             Some(([192, 0, 2, 1], 8080).into())
         }

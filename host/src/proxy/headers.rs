@@ -6,7 +6,7 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, response};
 
 use plimsoll_http1::may_trail;
 
@@ -29,8 +29,14 @@ pub(super) fn prepare_request(head: &mut Parts, client: &Client, source: &Source
 }
 
 /// Turns an endpoint's head into the one that is sent to the client.
-pub(super) fn prepare_response(headers: &mut HeaderMap) {
-    remove_fields_that_end_here(headers);
+pub(super) fn prepare_response(head: &mut response::Parts) {
+    // RFC 9110 sections 7.8 and 15.5.22: these two say which protocol is spoken from here on, or would be.
+    let tells_protocol = matches!(head.status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED);
+    let protocol = tells_protocol.then(|| head.headers.remove(UPGRADE)).flatten();
+    remove_fields_that_end_here(&mut head.headers);
+    if let Some(protocol) = protocol {
+        head.headers.insert(UPGRADE, protocol);
+    }
 }
 
 /// Takes out of trailers what may not stand there.

@@ -6,7 +6,7 @@
 //! reads what endpoints say of their load, `link` is what a request knows of its connection, `queue` is where requests
 //! wait for room at an endpoint, `reply` makes the answers that are our own, `response_body` follows an answer to its end,
 //! `tunnel` is the same story for a TCP connection, of which `first_bytes` looks at the beginning (`rdp` knows one kind of
-//! it); `relay` carries the rest, and `tunnel_record` keeps account.
+//! it); `upgrade` is a request for another protocol, such as WebSocket; `relay` carries the rest, and `tunnel_record` keeps account.
 
 mod affinity;
 mod answer;
@@ -36,6 +36,7 @@ mod response_body;
 mod source;
 mod tunnel;
 mod tunnel_record;
+mod upgrade;
 
 pub use balancing::Balancing;
 pub use client::Client;

@@ -35,7 +35,7 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
         ErrorKind::BadRequest(_) => (StatusCode::BAD_REQUEST, Flag::BadRequest),
         ErrorKind::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Flag::BadRequest),
         ErrorKind::TargetTooLong => (StatusCode::URI_TOO_LONG, Flag::BadRequest),
-        ErrorKind::UnknownCoding => (StatusCode::NOT_IMPLEMENTED, Flag::BadRequest),
+        ErrorKind::UnknownCoding | ErrorKind::UnknownProtocol => (StatusCode::NOT_IMPLEMENTED, Flag::BadRequest),
         ErrorKind::UnknownVersion => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, Flag::BadRequest),
         ErrorKind::HeadTimeout => (StatusCode::REQUEST_TIMEOUT, Flag::RequestTimeout),
         ErrorKind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Flag::BadRequest),
@@ -51,7 +51,7 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
         ErrorKind::FirstByteTimeout | ErrorKind::BodyTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::UpstreamTimeout),
         ErrorKind::UpstreamReset | ErrorKind::UpstreamProtocol => (StatusCode::BAD_GATEWAY, Flag::UpstreamReset),
         ErrorKind::RequestTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::RequestTimeout),
-        // Of TCP connections only, which get no status.
+        // Of connections that carry another protocol, whose status is said already, if there is one.
         ErrorKind::IdleTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::IdleTimeout),
         ErrorKind::Plugin => (StatusCode::SERVICE_UNAVAILABLE, Flag::Internal),
     }
@@ -63,7 +63,8 @@ pub(super) fn bad_request(kind: ErrorKind) -> Option<BadRequest> {
         ErrorKind::BadRequest(_)
         | ErrorKind::MethodNotAllowed
         | ErrorKind::UnknownCoding
-        | ErrorKind::UnknownVersion => BadRequest::Parse,
+        | ErrorKind::UnknownVersion
+        | ErrorKind::UnknownProtocol => BadRequest::Parse,
         ErrorKind::HeadTooLarge | ErrorKind::TargetTooLong => BadRequest::HeaderTooLarge,
         ErrorKind::HeadTimeout => BadRequest::Timeout,
         ErrorKind::BodyTooLarge => BadRequest::BodyTooLarge,

@@ -18,7 +18,8 @@ use super::headers;
 use super::link::Link;
 use super::listener::{Listener, Target};
 use super::reply;
-use super::response_body::{ResponseBody, Transfer};
+use super::response_body::{ResponseBody, Timing, Transfer};
+use super::upgrade::Upgrade;
 use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::{Limit, RouteSettings, Values};
@@ -37,7 +38,7 @@ pub async fn serve(
     link: &dyn Link,
 ) -> Response<ResponseBody> {
     let mut exchange = Some(Exchange::begin(context.clone(), listener, client, head));
-    let decided = exchange.as_mut().map(|account| decide(account, head, link));
+    let decided = exchange.as_mut().map(|account| decide(account, head, body.is_end_stream(), link));
     let answered = match decided {
         Some(Ok(Decision::Forward(wanted))) => context
             .timers
@@ -90,7 +91,7 @@ async fn forward(
     link: &dyn Link,
 ) -> Result<Response<ResponseBody>, Error> {
     let Some(account) = exchange.as_mut() else { return Err(ErrorKind::ClientAbort.into()) };
-    let Forwarding { cluster, affinity, .. } = wanted;
+    let Forwarding { cluster, affinity, upgrade, .. } = wanted;
     let context = account.context.clone();
     let attempts = Attempts { context: &context, cluster, wanted, bound: affinity.bound(), link };
     let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
@@ -99,13 +100,21 @@ async fn forward(
     if cluster.config.load_reports {
         cluster.note_load(&picked.endpoint, &mut head.headers);
     }
-    headers::prepare_response(&mut head.headers);
+    let switches = match upgrade {
+        Some(upgrade) => upgrade.is_agreed(&mut head)?,
+        None => false,
+    };
+    headers::prepare_response(&mut head);
     affinity.remember(cluster, &picked, &mut head.headers);
     let flag = (wanted.by_fallback || picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
     account.answered(head.status, flag);
     let Some(account) = exchange.take() else { return Err(ErrorKind::ClientAbort.into()) };
-    let transfer = Transfer::new(account, cluster.clone(), flight, upload, head.status, first_byte, started);
-    let mut body = ResponseBody::upstream(body, transfer);
+    let timing = Timing { started, first_byte };
+    let transfer = Transfer::new(account, cluster.clone(), flight, head.status, timing);
+    let mut body = match switches {
+        true => ResponseBody::tunnel(body, transfer, link.tunnel().unwrap_or(ClientBody::Empty))?,
+        false => ResponseBody::upstream(body, transfer.with_upload(upload)),
+    };
     body.begin()?;
     Ok(Response::from_parts(head, body))
 }
@@ -126,13 +135,15 @@ struct Forwarding {
     affinity: Affine,
     key: Option<u64>,
     visible: Vec<Values>,
+    upgrade: Option<Rc<Upgrade>>,
     by_fallback: bool,
 }
 
 /// Everything about a request that is known before an endpoint is looked for. Its head becomes the one that is sent on.
-fn decide(account: &mut Exchange, head: &mut Parts, link: &dyn Link) -> Result<Decision, Error> {
+fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dyn Link) -> Result<Decision, Error> {
     let (context, listener) = (account.context.clone(), account.listener.clone());
     let (client, source) = (account.client.clone(), account.source.clone());
+    let upgrade = Upgrade::of_request(head, !has_no_body, &listener.config.upgrades)?;
     effective::make(head, link, listener.config.limits.header_count, listener.config.underscores)?;
     if let Some(response) = effective::last_step(head) {
         account.answered(response.status(), None);
@@ -159,6 +170,9 @@ fn decide(account: &mut Exchange, head: &mut Parts, link: &dyn Link) -> Result<D
     let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
     headers::prepare_request(head, &client, &source, &listener.config);
     affinity.prepare(&cluster, &mut head.headers);
+    if let Some(upgrade) = &upgrade {
+        upgrade.ask(&mut head.headers);
+    }
     let settings = settings.as_deref();
     let limit = |of: fn(&RouteSettings) -> Limit| settings.map(of).unwrap_or_default();
     Ok(Decision::Forward(Forwarding {
@@ -169,6 +183,7 @@ fn decide(account: &mut Exchange, head: &mut Parts, link: &dyn Link) -> Result<D
         affinity,
         key,
         visible: grouping,
+        upgrade,
         by_fallback: route.by_fallback,
     }))
 }
@@ -212,7 +227,7 @@ impl Attempts<'_> {
         let mut attempts = resilience::Attempts::new(self.wanted.max_attempts, repeatable);
         let link = self.link;
         let pass_on = |mut head: response::Parts| {
-            headers::prepare_response(&mut head.headers);
+            headers::prepare_response(&mut head);
             link.informational(head);
         };
         loop {

@@ -10,10 +10,11 @@ use http_body::{Body, Frame, SizeHint};
 use super::cluster::Cluster;
 use super::exchange::Exchange;
 use super::headers;
+use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::timer::Timer;
-use crate::upstream::{AnswerBody, InFlight, UploadState};
+use crate::upstream::{AnswerBody, InFlight, RequestBody, UploadState};
 
 /// The body of an answer: the endpoint's as it comes, or our own.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ struct UpstreamBody {
     /// None once the end was seen.
     coming: Option<Coming>,
     /// Armed while the endpoint is waited for in the middle of the body.
-    timer: Option<Timer>,
+    timer: Option<Rc<Timer>>,
     /// A piece that came before the head was given to the client.
     first: Option<Frame<Bytes>>,
     /// The client has been given the head, or is about to be.
@@ -56,9 +57,15 @@ pub(super) struct Transfer {
     flight: InFlight,
     upload: Option<Rc<UploadState>>,
     status: StatusCode,
-    first_byte: Duration,
-    started: Instant,
+    timing: Timing,
     bytes: u64,
+}
+
+/// When an attempt began, and how long after that its answer did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    pub(super) started: Instant,
+    pub(super) first_byte: Duration,
 }
 
 impl Default for ResponseBody {
@@ -88,6 +95,22 @@ impl ResponseBody {
         }
     }
 
+    /// What comes of a protocol that the endpoint has changed to, while what the client sends in it goes the other way.
+    pub(super) fn tunnel(answer: AnswerBody, transfer: Transfer, client: ClientBody) -> Result<Self, Error> {
+        let timer = Rc::new(transfer.exchange.context.timers.timer());
+        // What comes of the client is a sign of life, too.
+        let (body, upload) = RequestBody::upload(client, None, timer.clone(), transfer.patience().0)?;
+        let transfer = transfer.with_upload(Some(upload));
+        let coming = Some(Coming { answer: answer.into_tunnel(body), transfer });
+        Ok(Self(Kind::Upstream(Box::new(UpstreamBody { coming, timer: Some(timer), first: None, head_given: false }))))
+    }
+
+    /// Whether it is of another protocol than HTTP: neither its length nor its end are HTTP's.
+    pub fn is_tunnel(&self) -> bool {
+        let Kind::Upstream(body) = &self.0 else { return false };
+        body.coming.as_ref().is_some_and(|coming| coming.transfer.is_tunnel())
+    }
+
     /// Looks at how the body begins, without a wait. One that is broken by then makes no answer: its client has seen
     /// nothing of it, and gets ours.
     pub(super) fn begin(&mut self) -> Result<(), Error> {
@@ -106,12 +129,15 @@ impl Transfer {
         exchange: Exchange,
         cluster: Rc<Cluster>,
         flight: InFlight,
-        upload: Option<Rc<UploadState>>,
         status: StatusCode,
-        first_byte: Duration,
-        started: Instant,
+        timing: Timing,
     ) -> Self {
-        Self { exchange, cluster, flight, upload, status, first_byte, started, bytes: 0 }
+        Self { exchange, cluster, flight, upload: None, status, timing, bytes: 0 }
+    }
+
+    /// With a request's body, which may still be on its way.
+    pub(super) fn with_upload(self, upload: Option<Rc<UploadState>>) -> Self {
+        Self { upload, ..self }
     }
 
     /// The whole answer has been read: the connection can be used again, if the request was read whole as well.
@@ -145,8 +171,12 @@ impl Transfer {
             slot: self.flight.endpoint().endpoint.slot,
             class,
             status: self.status.as_u16(),
-            first_byte_us: micros(self.first_byte).max(1),
-            total_us: micros(now.duration_since(self.started)),
+            first_byte_us: micros(self.timing.first_byte).max(1),
+            total_us: micros(match self.is_tunnel() {
+                // How long it lasts is up to both sides.
+                true => self.timing.first_byte,
+                false => now.duration_since(self.timing.started),
+            }),
         };
         self.cluster.note(&self.exchange.context, self.flight.endpoint(), outcome);
         let received = self.upload.as_ref().map_or(0, |upload| upload.received());
@@ -154,8 +184,16 @@ impl Transfer {
         (self.exchange, self.flight)
     }
 
-    fn body_idle(&self) -> Option<Duration> {
-        self.cluster.config.timeouts.body_idle
+    fn is_tunnel(&self) -> bool {
+        self.status == StatusCode::SWITCHING_PROTOCOLS
+    }
+
+    /// How long nothing may come, and what it is when it has been as long as that.
+    fn patience(&self) -> (Option<Duration>, ErrorKind) {
+        match self.is_tunnel() {
+            true => (self.exchange.listener.config.timeouts.idle, ErrorKind::IdleTimeout),
+            false => (self.cluster.config.timeouts.body_idle, ErrorKind::BodyTimeout),
+        }
     }
 }
 
@@ -232,14 +270,14 @@ impl UpstreamBody {
 
     fn poll_idle(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Some(Coming { transfer, .. }) = &self.coming else { return Poll::Pending };
-        let Some(idle) = transfer.body_idle() else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| transfer.exchange.context.timers.timer());
+        let (Some(idle), kind) = transfer.patience() else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Rc::new(transfer.exchange.context.timers.timer()));
         timer.arm_if_idle(idle);
         if timer.poll_fired(context).is_pending() {
             return Poll::Pending;
         }
-        self.break_off(ErrorKind::BodyTimeout);
-        Poll::Ready(Some(Err(ErrorKind::BodyTimeout.into())))
+        self.break_off(kind);
+        Poll::Ready(Some(Err(kind.into())))
     }
 
     fn end(&mut self) {

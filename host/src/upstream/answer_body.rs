@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::exclusive::ExclusivePool;
+use super::request_body::RequestBody;
 use super::{http1, http2};
 use crate::error::Error;
 
@@ -42,6 +43,19 @@ impl AnswerBody {
             Kind::Http1(body, _) => body.size_hint(),
             Kind::Http2(body) => body.size_hint(),
         }
+    }
+
+    /// The endpoint has answered with another protocol (101): sends what the client sends in it, up to its end, while what
+    /// comes is taken as the body.
+    #[must_use]
+    pub fn into_tunnel(self, body: RequestBody) -> Self {
+        Self(match self.0 {
+            Kind::Http1(answer, pool) => Kind::Http1(answer.into_tunnel(body), pool),
+            Kind::Http2(mut answer) => {
+                answer.begin_tunnel(body);
+                Kind::Http2(answer)
+            }
+        })
     }
 
     /// The body whole, when all of it has come together with the head. Nothing is taken otherwise.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use super::{Checker, Names, plugin_use, unknown_cluster};
 use crate::config::model::{
     Certificate, Cluster, Destination, Forwarded, Listener, ListenerLimits, ListenerTimeouts, Protocol, Tls, TlsPolicy,
-    Underscores,
+    Underscores, Upgrades,
 };
 use crate::config::network::{Network, Networks};
 use crate::config::schema;
@@ -31,6 +31,7 @@ impl Checker<'_> {
             let limits = self.listener_limits(&path, listener.limits);
             let timeouts = self.listener_timeouts(&path, &listener.timeouts);
             let tls = listener.tls.and_then(|tls| self.tls(&format!("{path}/tls"), &tls, listener.protocol));
+            let upgrades = self.upgrades(&format!("{path}/upgrades"), listener.upgrades, listener.protocol);
             let trusted = self.trusted(&path, listener.trusted, listener.protocol);
             let (Some(bind), Some(destination)) = (bind, destination) else { continue };
             checked.push(Listener {
@@ -55,6 +56,7 @@ impl Checker<'_> {
                     schema::Underscores::Pass => Underscores::Pass,
                     schema::Underscores::Reject => Underscores::Reject,
                 },
+                upgrades,
                 timeouts,
                 limits,
             });
@@ -83,6 +85,27 @@ impl Checker<'_> {
         };
         let is_whole = !certificates.is_empty() && certificates.len() == tls.certificates.len();
         is_whole.then(|| Tls { certificates, policy, pointer: path.to_owned() })
+    }
+
+    fn upgrades(&mut self, path: &str, protocols: Option<Vec<String>>, protocol: schema::Protocol) -> Upgrades {
+        let Some(protocols) = protocols else { return Upgrades(vec!["websocket".to_owned()]) };
+        if matches!(protocol, schema::Protocol::Tcp) {
+            self.mistake(path, "TCP listeners carry bytes of any protocol; nothing is upgraded there");
+        }
+        for (index, protocol) in protocols.iter().enumerate() {
+            let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&byte);
+            if protocol.is_empty() || !protocol.bytes().all(is_token) {
+                self.mistake(
+                    &format!("{path}/{index}"),
+                    "expected a name as in the `Upgrade` field, such as \"websocket\"",
+                );
+            } else if protocol.eq_ignore_ascii_case("h2c") || protocol.to_ascii_lowercase().starts_with("tls/") {
+                let message = "requests inside would pass by every route and limit; clients speak HTTP/2 and TLS to the \
+                               listener itself";
+                self.mistake(&format!("{path}/{index}"), message);
+            }
+        }
+        Upgrades(protocols.into_iter().map(|protocol| protocol.to_ascii_lowercase()).collect())
     }
 
     fn trusted(&mut self, path: &str, networks: Option<Vec<String>>, protocol: schema::Protocol) -> Option<Networks> {

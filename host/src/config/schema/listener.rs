@@ -33,6 +33,11 @@ pub(in crate::config) struct Listener {
     /// request with 400. Default: drop.
     #[serde(default)]
     pub(in crate::config) underscores: Underscores,
+    /// The protocols that a client may change to on its connection, as the `Upgrade` field names them. From there on bytes
+    /// are carried unseen, up to `timeouts.idle`. WebSocket works over HTTP/2, too (RFC 8441), and whatever the endpoint
+    /// speaks. Others are not asked for. Default: `[websocket]`.
+    #[schemars(length(max = 64))]
+    pub(in crate::config) upgrades: Option<Vec<String>>,
     /// How long clients are waited for.
     #[serde(default)]
     pub(in crate::config) timeouts: ListenerTimeouts,
@@ -123,7 +128,7 @@ pub(in crate::config) struct ListenerTimeouts {
     pub(in crate::config) request: SpanOrOff,
     /// For a client to take more of its answer. Default: 60s.
     pub(in crate::config) body_idle: SpanOrOff,
-    /// TCP: without a byte in either direction. Default: 1h.
+    /// TCP, and WebSocket or what else a connection was upgraded to: without a byte in either direction. Default: 1h.
     pub(in crate::config) idle: SpanOrOff,
 }
 

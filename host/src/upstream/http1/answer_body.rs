@@ -5,8 +5,10 @@ use http_body::{Frame, SizeHint};
 
 use plimsoll_http1::{BodyDecoder, Framing};
 
-use super::connection::{Connection, broken};
+use super::connection::{AtEnd, Connection, broken};
+use super::upload::Upload;
 use crate::error::{Error, ErrorKind};
+use crate::upstream::RequestBody;
 
 /// The body of an answer, with the connection on which it comes. Dropped before its end, it closes the connection.
 #[derive(Debug)]
@@ -20,6 +22,12 @@ pub(in crate::upstream) struct AnswerBody {
 impl AnswerBody {
     pub(super) fn new(connection: Box<Connection>, framing: Framing, keeps: bool) -> Self {
         Self { connection, decoder: BodyDecoder::new(framing), keeps }
+    }
+
+    /// The endpoint has changed the protocol: sends what the client sends in it, while what comes is taken.
+    pub(in crate::upstream) fn into_tunnel(self, body: RequestBody) -> Self {
+        let connection = self.connection.send_aside(Upload::tunnel(body), AtEnd::CloseSide);
+        Self { connection, decoder: BodyDecoder::new(Framing::Close), keeps: false }
     }
 
     /// True once everything has been taken.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
+use http::header::UPGRADE;
 use http::response::Parts;
 use http::{Method, StatusCode, request};
 use plimsoll_http1::{self as http1, HeadLimits, ResponseHead};
@@ -55,6 +56,15 @@ impl Drop for UploadTask {
     }
 }
 
+/// What becomes of our side of a connection behind the last byte of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtEnd {
+    /// It stays open: closing it would tell an endpoint that still answers that nobody waits.
+    KeepSide,
+    /// Its end is the end of what is sent.
+    CloseSide,
+}
+
 /// A request without an answer.
 #[derive(Debug)]
 pub(in crate::upstream) struct Failure {
@@ -92,6 +102,7 @@ impl Connection {
     ) -> Result<(Parts, AnswerBody), Failure> {
         let mut upload = Upload::new(head, body, std::mem::take(&mut self.out));
         let to_head_request = head.method == Method::HEAD;
+        let asks_to_switch = head.headers.contains_key(UPGRADE);
         let mut sending = Sending::UnderWay;
         let mut informational = 0;
         let answered = poll_fn(|task| {
@@ -107,12 +118,13 @@ impl Connection {
             }
             loop {
                 let head = ready!(self.poll_head(to_head_request, task))?;
-                if !head.parts.status.is_informational() {
+                let switches = head.parts.status == StatusCode::SWITCHING_PROTOCOLS;
+                if !head.parts.status.is_informational() || switches && asks_to_switch && sending.is_done() {
                     return Poll::Ready(Ok(head));
                 }
-                // Nobody asked for another protocol.
                 informational += 1;
-                if head.parts.status == StatusCode::SWITCHING_PROTOCOLS || informational > INFORMATIONAL {
+                // Nobody asked for another protocol, or not to the end.
+                if switches || informational > INFORMATIONAL {
                     return Poll::Ready(Err(Error::new(ErrorKind::UpstreamProtocol, "unexpected 1xx")));
                 }
                 // The proxy has told the client to go on by itself.
@@ -135,7 +147,7 @@ impl Connection {
                 self.out = upload.into_buffer();
                 self
             }
-            Sending::UnderWay => self.send_aside(upload),
+            Sending::UnderWay => self.send_aside(upload, AtEnd::KeepSide),
             Sending::Refused(_) => {
                 keeps = false;
                 self
@@ -189,12 +201,13 @@ impl Connection {
 
     /// Lets an upload go on by itself while the answer streams: the endpoint may need the rest to go on with its answer,
     /// and the client may read nothing until it has sent all.
-    fn send_aside(self: Box<Self>, mut upload: Upload) -> Box<Self> {
+    pub(super) fn send_aside(self: Box<Self>, mut upload: Upload, at_end: AtEnd) -> Box<Self> {
         let Self { socket: Socket::Whole(stream), read, room, out, head_limits } = *self else { return self };
         let stream = Rc::new(RefCell::new(stream));
         let mut writing = Writing(stream.clone());
         let task = tokio::task::spawn_local(async move {
-            if poll_fn(|task| upload.poll(&mut writing, task)).await.is_err() {
+            let sent = poll_fn(|task| upload.poll(&mut writing, task)).await;
+            if sent.is_err() || at_end == AtEnd::CloseSide {
                 // The endpoint learns that nothing more comes, and may still answer.
                 drop(writing.shutdown().await);
             }
@@ -218,6 +231,12 @@ enum Sending {
     Done,
     /// The endpoint takes no more of it.
     Refused(io::Error),
+}
+
+impl Sending {
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
 }
 
 impl AsyncRead for Socket {

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use http::request::Parts;
 use http_body::Body;
-use plimsoll_http1::{BodyEncoder, request_framing, write_request};
+use plimsoll_http1::{BodyEncoder, EncodedFraming, request_framing, write_request};
 use tokio::io::AsyncWrite;
 
 use crate::error::{Error, ErrorKind};
@@ -35,6 +35,11 @@ impl Upload {
         let framing = request_framing(head, body.size_hint().exact());
         write_request(head, framing, &mut out);
         Self { body, encoder: BodyEncoder::new(out, framing), began: false }
+    }
+
+    /// What is sent once the connection is another protocol's: bytes, up to the end of the connection.
+    pub(super) fn tunnel(body: RequestBody) -> Self {
+        Self { body, encoder: BodyEncoder::new(Vec::new(), EncodedFraming::Close), began: false }
     }
 
     /// Sends what can be sent; ready once all of it has been.

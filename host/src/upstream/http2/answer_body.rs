@@ -2,7 +2,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::RecvStream;
+use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Frame, SizeHint};
@@ -12,6 +12,7 @@ use super::connection::broken;
 use super::pool::Lease;
 use super::upload::Upload;
 use crate::error::Error;
+use crate::upstream::RequestBody;
 
 /// The body of an answer, with its place on the connection. Dropped before its end, it resets its stream.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(in crate::upstream) struct AnswerBody {
     ended: bool,
     /// Of a request that is still being sent while its answer comes; it ends with the answer.
     upload: Option<UploadTask>,
+    /// Our side, once the endpoint has agreed to another protocol.
+    open: Option<SendStream<Bytes>>,
     _lease: Lease,
 }
 
@@ -40,7 +43,7 @@ impl AnswerBody {
         let ended = stream.is_end_stream();
         let told = fields.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let remaining = if ended { Some(0) } else { told };
-        Self { stream, remaining, data_ended: ended, ended, upload: None, _lease: lease }
+        Self { stream, remaining, data_ended: ended, ended, upload: None, open: None, _lease: lease }
     }
 
     /// Lets an upload go on by itself while the answer streams, as the two directions of a gRPC stream do.
@@ -50,6 +53,19 @@ impl AnswerBody {
             let _ = poll_fn(|task| upload.poll(task)).await;
         });
         self.upload = Some(UploadTask(task));
+    }
+
+    /// Keeps our side of the stream open for what comes in another protocol.
+    pub(super) fn keep_open(&mut self, stream: SendStream<Bytes>) {
+        self.remaining = None;
+        self.open = Some(stream);
+    }
+
+    /// Sends what the client sends in the protocol that the endpoint has agreed to.
+    pub(in crate::upstream) fn begin_tunnel(&mut self, body: RequestBody) {
+        if let Some(stream) = self.open.take() {
+            self.upload_aside(Upload::new(body, stream));
+        }
     }
 
     /// True once everything has been taken.

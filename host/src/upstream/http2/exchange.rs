@@ -4,8 +4,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
+use http::header::UPGRADE;
 use http::{Response, StatusCode, request, response};
 use http_body::Body;
 
@@ -38,7 +40,13 @@ pub(in crate::upstream) async fn exchange(
     interim: &dyn Fn(response::Parts),
 ) -> Result<(response::Parts, AnswerBody), Failure> {
     let mut sender = lease.sender();
-    let is_last = body.is_end_stream();
+    // Asked for another protocol, the endpoint gets what the client sends in it once it has agreed.
+    let asks_to_switch = head.headers.get(UPGRADE);
+    if asks_to_switch.is_some() && !sender.is_extended_connect_protocol_enabled() {
+        let error = Error::new(ErrorKind::UpstreamProtocol, "the endpoint takes no extended CONNECT (RFC 8441)");
+        return Err(Failure { error, unsent: Some(body), lost_connection: false });
+    }
+    let is_last = asks_to_switch.is_none() && body.is_end_stream();
     let request = request_head::form(head, body.size_hint().exact());
     let sent = match poll_fn(|task| sender.poll_ready(task)).await {
         Ok(()) => sender.send_request(request, is_last),
@@ -53,11 +61,17 @@ pub(in crate::upstream) async fn exchange(
         }
     };
     let mut doubt = Doubt::begin(&lease);
-    let mut upload = Upload::new(body, stream);
-    let mut sending = true;
+    let (mut upload, open) = match asks_to_switch {
+        Some(protocol) => (None, Some((protocol, stream))),
+        None => (Some(Upload::new(body, stream)), None),
+    };
+    let mut sending = upload.is_some();
     let mut informational = 0;
     let answered = poll_fn(|task| {
-        if sending && let Poll::Ready(sent) = upload.poll(task) {
+        if sending
+            && let Some(upload) = &mut upload
+            && let Poll::Ready(sent) = upload.poll(task)
+        {
             sending = false;
             if let Err(UploadError::Body(error)) = sent {
                 return Poll::Ready(Err(Ended::Ours(error)));
@@ -69,14 +83,21 @@ pub(in crate::upstream) async fn exchange(
     doubt.dispelled();
     match answered {
         Ok(response) => {
-            let (parts, stream) = response.into_parts();
+            let (mut parts, stream) = response.into_parts();
             if parts.headers.len() > lease.connection().header_count() {
                 let error = Error::new(ErrorKind::UpstreamProtocol, "the head of the answer has too many fields");
                 return Err(Failure { error, unsent: None, lost_connection: false });
             }
             let mut body = AnswerBody::new(stream, &parts.headers, lease);
-            if sending {
-                body.upload_aside(upload);
+            match (upload, open) {
+                (Some(upload), _) if sending => body.upload_aside(upload),
+                (_, Some((protocol, stream))) if parts.status.is_success() => {
+                    request_head::note_switch(&mut parts, protocol);
+                    body.keep_open(stream);
+                }
+                // Nothing more is to come; the answer tells how the stream ends.
+                (_, Some((_, mut stream))) => drop(stream.send_data(Bytes::new(), true)),
+                _ => {}
             }
             Ok((parts, body))
         }
@@ -88,7 +109,8 @@ pub(in crate::upstream) async fn exchange(
             }
             // RFC 9113 sections 6.8 and 8.7: it has not been acted on, and may be sent again whatever it asks for.
             let refused = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
-            let unsent = if error.is_remote() && refused { upload.unsent() } else { None };
+            let unsent = || upload.map_or_else(|| Some(RequestBody::empty()), Upload::unsent);
+            let unsent = if error.is_remote() && refused { unsent() } else { None };
             Err(Failure { error: broken(error), unsent, lost_connection })
         }
     }

@@ -1,7 +1,10 @@
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use h2::ext::Protocol;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, Uri, Version};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, response};
 
 /// Fields of one connection, which mean nothing here and make a message malformed (RFC 9113 section 8.2.2).
 const CONNECTION_SPECIFIC: [HeaderName; 6] = [
@@ -19,6 +22,13 @@ pub(super) fn form(head: &Parts, length: Option<u64>) -> Request<()> {
     let mut request = Request::new(());
     *request.method_mut() = head.method.clone();
     *request.headers_mut() = head.headers.clone();
+    let protocol = head.headers.get(UPGRADE).and_then(|protocol| protocol.to_str().ok());
+    if let Some(protocol) = protocol {
+        // RFC 8441 section 4: what HTTP/1.1 asks for in a field is a method of its own, and needs no proof.
+        *request.method_mut() = Method::CONNECT;
+        request.extensions_mut().insert(Protocol::from(protocol));
+        request.headers_mut().remove(SEC_WEBSOCKET_KEY);
+    }
     let fields = request.headers_mut();
     remove_connection_specific(fields);
     let expects_body = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
@@ -42,6 +52,13 @@ pub(super) fn form(head: &Parts, length: Option<u64>) -> Request<()> {
         }
     }
     request
+}
+
+/// Makes the answer that agrees to another protocol the one that HTTP/1.1 has (RFC 9110 section 15.2.2).
+pub(super) fn note_switch(answer: &mut response::Parts, protocol: &HeaderValue) {
+    answer.status = StatusCode::SWITCHING_PROTOCOLS;
+    answer.headers.remove(CONTENT_LENGTH);
+    answer.headers.insert(UPGRADE, protocol.clone());
 }
 
 /// Also of trailers.
@@ -98,6 +115,22 @@ mod tests {
         assert!(formed(request, None).headers().is_empty());
         let trailers = formed(Request::post("/").header("host", "x").header("te", "trailers"), None);
         assert_eq!(trailers.headers()["te"], "trailers");
+    }
+
+    #[test]
+    fn rfc8441_4_another_protocol_is_asked_for_by_connect() {
+        let request = Request::get("/chat")
+            .header("host", "x")
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-version", "13");
+        let request = formed(request, Some(0));
+        assert_eq!(request.method(), Method::CONNECT);
+        assert_eq!(request.uri().to_string(), "http://x/chat");
+        assert_eq!(request.extensions().get::<Protocol>().map(Protocol::as_str), Some("websocket"));
+        let names: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["sec-websocket-version"]);
     }
 
     #[test]
