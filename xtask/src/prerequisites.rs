@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
@@ -16,6 +16,8 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("redis-server", "redis-server"),
     ("memcached", "memcached"),
     ("exim4", "exim4-daemon-light"),
+    ("slapd", "slapd"),
+    ("postgres", "postgresql-15"),
 ];
 /// Packages of PyPI that programs of the tests import, into a Python of their own.
 const PYTHON_PACKAGES: [&str; 2] = ["grpcio==1.85.3", "websockets==17.4"];
@@ -73,5 +75,7 @@ fn apt_get() -> Command {
 
 pub(crate) fn is_installed(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&paths).chain(["/usr/sbin".into(), "/sbin".into()]).any(|path| path.join(program).is_file())
+    std::env::split_paths(&paths)
+        .chain(["/usr/sbin", "/sbin", "/usr/lib/postgresql/15/bin"].map(Into::into))
+        .any(|path| path.join(program).is_file())
 }

@@ -1,6 +1,8 @@
 //! Probers against the servers that they are for, from Debian's packages, in the states in which these are found.
 
+mod ldap;
 mod memcached;
+mod postgres;
 mod redis;
 mod smtp;
 

@@ -78,7 +78,7 @@ pub(super) fn play(prober: &mut dyn Prober, number: u32, events: &[ProbeEvent]) 
 }
 
 /// Beginnings of answers in protocols that are probed.
-const GREETINGS: [&[u8]; 16] = [
+const GREETINGS: [&[u8]; 19] = [
     b"+PONG\r\n",
     b"+OK ready\r\n",
     b"220 mail.test ESMTP\r\n",
@@ -95,7 +95,11 @@ const GREETINGS: [&[u8]; 16] = [
     b"-ERR unknown command\r\n",
     // MySQL, PostgreSQL
     b"\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00abcdefgh\x00\xff\xff\xff\x02\x00\xff\xdf\x15\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00ijklmnopqrst\x00mysql_native_password\x00",
+    b"\x07\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00",
     b"R\x00\x00\x00\x08\x00\x00\x00\x00",
+    b"R\x00\x00\x00\x17\x00\x00\x00\x0aSCRAM-SHA-256\x00\x00",
+    // LDAP
+    b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00",
 ];
 
 /// What a peer might say: what is in the configuration, as it is and with the usual escapes read, and what peers of known
