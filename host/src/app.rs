@@ -14,6 +14,7 @@ use crate::control::{ApplyError, Control, Settings};
 use crate::discovery::Watched;
 use crate::plugin::{Engine, Node, Services};
 use crate::telemetry::{AccessLog, Format, LineWriter, Output, Registry};
+use crate::tls::Tickets;
 use crate::worker::{Spawn, Worker};
 
 /// Batches of outcomes that may wait for the control plane; a worker drops and counts what does not fit.
@@ -77,11 +78,13 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
         .collect::<Result<Vec<_>, _>>()
         .context("starting a worker failed")?;
     drop(outcomes);
+    let secret = secret(&config);
     let control = Control::start(Settings {
         engine: Engine::new()?,
-        services: Arc::new(Services::new(&secret(&config), registry).with_node(Node::of_machine(config.workers))),
+        services: Arc::new(Services::new(&secret, registry).with_node(Node::of_machine(config.workers))),
         workers: workers.iter().map(|worker| worker.commands.clone()).collect(),
         outcomes: heard,
+        tickets: Tickets::new(&secret),
         config_file: file.clone(),
     });
     if let Some((directory, is_asked_for)) = config.plugins_dir.of(file.as_deref(), "plugins") {
@@ -90,6 +93,9 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
     }
     if let Some((path, _)) = config.endpoints_file.of(file.as_deref(), "endpoints.json") {
         control.open_amendments(&path);
+    }
+    if let Some((directory, _)) = config.certificates_dir.of(file.as_deref(), "certificates") {
+        control.open_certificates(&directory);
     }
     let mut grace = config.shutdown_grace;
     let admin_config = config.admin.clone();

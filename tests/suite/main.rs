@@ -3,6 +3,7 @@
 mod admin;
 mod affinity;
 mod answers;
+mod certificates;
 mod effective_request;
 mod examples;
 mod faults;

@@ -1,6 +1,6 @@
 //! TLS towards clients, by curl, openssl and h2load.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -172,13 +172,66 @@ fn a_reload_changes_certificates_and_loses_nobody() {
 fn a_policy_says_which_versions_there_are() {
     let endpoint = Endpoint::named("one");
     let certificates = Certificates::of("policy", &["a.test"]);
-    for (policy, tls12) in [("intermediate", true), ("modern", false), ("ELBSecurityPolicy-TLS13-1-3-2021-06", false)] {
+    for (policy, tls12) in [
+        ("intermediate", true),
+        ("modern", false),
+        ("ELBSecurityPolicy-TLS13-1-3-2021-06", false),
+        ("ELBSecurityPolicy-TLS-1-2-2017-01", true),
+        ("AppGwSslPolicy20220101", true),
+        ("RESTRICTED", true),
+    ] {
         let listener = certificates.config(1, "").replace("tls: {", &format!("tls: {{ policy: {policy},"));
         let proxy = start(&endpoint.address().to_string(), &listener);
         assert!(s_client(&proxy, &["-tls1_3"]).contains("New, TLSv1.3"), "{policy}");
         assert_eq!(s_client(&proxy, &["-tls1_2"]).contains("New, TLSv1.2"), tls12, "{policy}");
         assert!(!s_client(&proxy, &["-tls1_1"]).contains("New, TLSv1"), "{policy}");
     }
+}
+
+#[test]
+fn tickets_go_on_behind_a_restart_with_the_same_secret_and_behind_no_other() {
+    let endpoint = Endpoint::named("one");
+    let certificates = Certificates::of("tickets", &["a.test"]);
+    let session = certificates.0.join("session").display().to_string();
+    let start = |secret: &str| {
+        let config = config(&endpoint.address().to_string(), &certificates.config(1, ""));
+        Proxy::start(PLIMSOLL, &format!("secret: {secret}\n{config}"))
+    };
+    let versions = ["-tls1_2", "-tls1_3"];
+    for version in versions {
+        let asked = ["-servername", "a.test", version];
+        let first = start("0123456789abcdef");
+        let begun = if version == "-tls1_3" {
+            // Tickets of TLS 1.3 come behind the handshake.
+            fetch_with_session(&first, &session)
+        } else {
+            s_client(&first, &[&asked[..], &["-sess_out", &session]].concat())
+        };
+        assert!(begun.contains("New, TLSv1"), "{version}: {begun}");
+        drop(first);
+        for (secret, resumed) in [("0123456789abcdef", true), ("another secret of the same length", false)] {
+            let again = start(secret);
+            let text = s_client(&again, &[&asked[..], &["-sess_in", &session]].concat());
+            assert_eq!(text.contains("Reused, TLSv1"), resumed, "{version} {secret}: {text}");
+            assert_eq!(handshakes(&again, "resumed"), f64::from(u8::from(resumed)), "{version} {secret}");
+        }
+    }
+}
+
+/// One request by `openssl s_client`, whose session is kept in a file.
+fn fetch_with_session(proxy: &Proxy, session: &str) -> String {
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-connect", &proxy.address("web").to_string(), "-servername", "a.test", "-tls1_3"])
+        .args(["-ign_eof", "-sess_out", session])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("openssl runs");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    stdin.write_all(b"GET / HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n").expect("it reads");
+    let output = child.wait_with_output().expect("openssl ends");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]
@@ -225,7 +278,7 @@ fn what_is_wrong_with_a_certificate_is_said_with_its_place() {
     std::fs::write(certificates.file(0, "pem"), "nothing").expect("room for a file");
     assert!(check(&certificates.config(1, "")).contains("no certificate in PEM"));
     std::fs::remove_file(certificates.file(0, "pem")).expect("it is there");
-    assert!(check(&certificates.config(1, "")).contains("0.pem\" failed"));
+    assert!(check(&certificates.config(1, "")).contains("0.pem failed"));
     assert!(check("tls: { certificates: [] }").contains("certificates"));
     let tcp = certificates.config(2, "protocol: tcp");
     assert!(check(&tcp).contains("TCP listeners pass TLS through"));

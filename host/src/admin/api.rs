@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::auth::{self, Token};
 use super::body::BoundedBytes;
+use super::certificates;
 use super::error::{ApiError, ErrorBody};
 use super::origin::{self, Hosts};
 use super::peer::Peer;
@@ -55,6 +56,8 @@ pub(super) fn router(control: Arc<Control>, token: Token, hosts: Option<Hosts>) 
         .routes(routes!(plugin, put_plugin, remove_plugin))
         .routes(routes!(roll_back_plugin))
         .routes(routes!(release_plugin))
+        .routes(routes!(certificates::list))
+        .routes(routes!(certificates::put, certificates::remove))
         .routes(routes!(metrics))
         .routes(routes!(openapi))
         .split_for_parts();

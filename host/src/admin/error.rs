@@ -3,7 +3,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::config::ConfigErrors;
-use crate::control::{AmendError, ApplyError, Broken, PatchError, PluginError, Refusal};
+use crate::control::{AmendError, ApplyError, Broken, CertificateError, PatchError, PluginError, Refusal};
 
 /// What a refused request gets.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -109,6 +109,21 @@ impl From<AmendError> for ApiError {
             AmendError::Discovered { .. } => (StatusCode::CONFLICT, "discovered"),
             AmendError::NotKept => (StatusCode::CONFLICT, "not_kept"),
             AmendError::Save { .. } | AmendError::Panicked(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<CertificateError> for ApiError {
+    fn from(error: CertificateError) -> Self {
+        let (status, code) = match &error {
+            CertificateError::BadName => (StatusCode::BAD_REQUEST, "bad_name"),
+            CertificateError::Unusable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unusable_certificate"),
+            CertificateError::TooMany => (StatusCode::CONFLICT, "too_many"),
+            CertificateError::Unknown(_) => return Self::not_found(error.to_string()),
+            CertificateError::Save { .. } | CertificateError::Panicked(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+            }
         };
         Self::new(status, code, error.to_string())
     }

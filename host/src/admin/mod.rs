@@ -3,6 +3,7 @@
 mod api;
 mod auth;
 mod body;
+mod certificates;
 mod error;
 mod origin;
 mod patient;

@@ -29,6 +29,8 @@ pub struct Config {
     pub plugins_dir: StatePath,
     /// Where endpoints are kept that the admin API has added or removed.
     pub endpoints_file: StatePath,
+    /// Where uploaded certificates are kept.
+    pub certificates_dir: StatePath,
     pub listeners: Vec<Listener>,
     pub clusters: Vec<Cluster>,
     pub source: Source,
@@ -171,8 +173,9 @@ impl Upgrades {
 /// How a listener speaks TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// At least one.
     pub certificates: Vec<Certificate>,
+    /// Whether it has those that were uploaded, too.
+    pub uploaded: bool,
     pub policy: TlsPolicy,
     /// JSON Pointer to it in the source.
     pub pointer: String,
@@ -186,19 +189,21 @@ pub enum TlsPolicy {
     Modern,
 }
 
-/// A certificate with its key, as the files had them.
-#[derive(Clone, PartialEq, Eq)]
+/// The files of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    pub chain: String,
-    pub key: String,
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+    pub ocsp_file: Option<PathBuf>,
     /// JSON Pointer to it in the source.
     pub pointer: String,
 }
 
-/// Without the key.
-impl fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate").field("pointer", &self.pointer).finish_non_exhaustive()
+impl Certificate {
+    /// Whether it is of the same files, wherever in the configuration each is.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let files = |of: &Self| (of.cert_file.clone(), of.key_file.clone(), of.ocsp_file.clone());
+        files(self) == files(other)
     }
 }
 

@@ -1,25 +1,21 @@
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
-
-/// The contents of a file of up to so many bytes.
-pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("larger than {limit} bytes")));
-    }
-    Ok(bytes)
-}
 
 /// Replaces a file's contents: after a crash at any moment it has the old ones or the new ones, whole.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    replace_with(path, contents, None)
+}
+
+/// `mode`: who may read it; none when that stays as it was.
+fn replace_with(path: &Path, contents: &[u8], mode: Option<u32>) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut temporary = name.to_owned();
     temporary.push(format!(".{}.tmp", std::process::id()));
     let temporary = directory.join(temporary);
-    let written = write_and_rename(&temporary, path, contents);
+    let written = write_and_rename(&temporary, path, contents, mode);
     if written.is_err() {
         // Nothing more can be done about a leftover.
         let _ = fs::remove_file(&temporary);
@@ -27,6 +23,13 @@ pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     written?;
     // The rename itself must reach the disk too.
     File::open(directory)?.sync_all()
+}
+
+/// The same for what only its owner may read, such as keys. Its directory is made if it is not there.
+pub(super) fn replace_private(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    replace_with(path, contents, Some(0o600))
 }
 
 /// Gives a file that cannot be used another name, so that nothing writes over it. Answers what came of that, for people.
@@ -39,9 +42,18 @@ pub(super) fn put_aside(path: &Path) -> String {
     }
 }
 
-fn write_and_rename(temporary: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
-    let mut file = File::create(temporary)?;
-    if let Ok(metadata) = fs::metadata(path) {
+fn write_and_rename(temporary: &Path, path: &Path, contents: &[u8], mode: Option<u32>) -> io::Result<()> {
+    let mut file = match mode {
+        Some(mode) => {
+            // What a crash has left may have other permissions.
+            let _ = fs::remove_file(temporary);
+            File::options().write(true).create_new(true).mode(mode).open(temporary)?
+        }
+        None => File::create(temporary)?,
+    };
+    if mode.is_none()
+        && let Ok(metadata) = fs::metadata(path)
+    {
         file.set_permissions(metadata.permissions())?;
     }
     file.write_all(contents)?;

@@ -1,8 +1,9 @@
 //! The control plane: what runs beside the workers and never makes them wait. It owns the configuration and its
-//! versions (`desired`), who the members of clusters are (`membership`), the plugins and their versions (`plugins`), and how all
+//! versions (`desired`), who the members of clusters are (`membership`), the plugins and their versions (`plugins`), the certificates of listeners (`certificates`), and how all
 //! of that reaches the workers (`rollout`). `state` is what these parts have in common; none of them knows another's insides.
 
 mod beside;
+mod certificates;
 mod desired;
 mod file;
 mod membership;
@@ -14,6 +15,7 @@ mod start;
 mod state;
 mod task;
 
+pub use certificates::{CertificateError, CertificateReport};
 pub use desired::ApplyError;
 pub use membership::{AmendError, EndpointChange, EndpointPatch, HealthState, Member, PatchError, SourceReport};
 pub use plugins::{Broken, Judgement, PluginError, Refusal, Skipped, Upload};

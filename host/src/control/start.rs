@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::certificates::watch_certificates;
 use super::membership::hear_outcomes;
 use super::rollout::prepare_endpoints;
 use super::state::{Control, Settings};
@@ -10,11 +11,17 @@ impl Control {
         let mut control = Self::for_checking(settings.engine, settings.services);
         control.workers = settings.workers;
         control.config_file = settings.config_file;
+        control.tickets = settings.tickets;
         let control = Arc::new(control);
         let source = Arc::downgrade(&control);
         control.registry.set_endpoint_source(Box::new(move || {
             source.upgrade().map(|control| control.endpoint_samples()).unwrap_or_default()
         }));
+        let source = Arc::downgrade(&control);
+        control.registry.set_certificate_source(Box::new(move || {
+            source.upgrade().map(|control| control.certificate_samples()).unwrap_or_default()
+        }));
+        tokio::spawn(watch_certificates(Arc::downgrade(&control)));
         tokio::spawn(hear_outcomes(Arc::downgrade(&control), settings.outcomes));
         tokio::spawn(prepare_endpoints(Arc::downgrade(&control), control.unprepared.clone()));
         control

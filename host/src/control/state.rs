@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc};
 
+use super::certificates::{ListenerTls, Uploads};
 use super::desired::Versions;
 use super::membership::{ClusterState, KeptAmendments, Membership, Tasks};
 use super::plugins::{Gate, Loader, PluginEntries, Store, built_in};
@@ -26,6 +27,7 @@ pub struct Settings {
     pub services: Arc<Services>,
     pub workers: Vec<mpsc::Sender<Command>>,
     pub outcomes: mpsc::Receiver<OutcomeBatch>,
+    pub tickets: Tickets,
     /// The file that the configuration came from, which a reload reads again.
     pub config_file: Option<PathBuf>,
 }
@@ -42,12 +44,12 @@ pub struct Control {
     pub(super) registry: Arc<Registry>,
     pub(super) workers: Vec<mpsc::Sender<Command>>,
     pub(super) evaluation: Arc<Evaluation>,
-    /// Made for the first listener that speaks TLS: the random numbers take AWS-LC a while. None within when the system has
-    /// none: clients then make a whole handshake each time.
-    pub(super) tickets: OnceLock<Option<Tickets>>,
+    pub(super) tickets: Tickets,
     pub(super) config_file: Option<PathBuf>,
     /// Changes of configuration and plugins, which take time, come one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
+    /// Certificates are uploaded and removed one after the other.
+    pub(super) changing_certificates: tokio::sync::Mutex<()>,
     /// Amendments of membership that outlive the process. They come one after the other.
     pub(super) kept_amendments: tokio::sync::Mutex<KeptAmendments>,
     /// Number of the next instance.
@@ -73,6 +75,9 @@ pub(super) struct State {
     pub(super) membership: Membership,
     pub(super) plugins: PluginEntries,
     pub(super) sockets: Sockets,
+    /// Of the listeners that speak it, by their names.
+    pub(super) tls: BTreeMap<String, ListenerTls>,
+    pub(super) uploads: Uploads,
     pub(super) tasks: Tasks,
 }
 
@@ -88,9 +93,10 @@ impl Control {
             workers: Vec::new(),
             evaluation: Arc::new(Evaluation::new(services.clone())),
             services,
-            tickets: OnceLock::new(),
+            tickets: Tickets::new(&[]),
             config_file: None,
             changing: tokio::sync::Mutex::new(()),
+            changing_certificates: tokio::sync::Mutex::new(()),
             kept_amendments: tokio::sync::Mutex::default(),
             instances: AtomicU64::new(1),
             unprepared: Arc::default(),
@@ -162,6 +168,13 @@ impl Control {
                 tokio::spawn(send_late(worker.clone(), command));
             }
         }
+    }
+}
+
+impl State {
+    /// Has all listeners offer the certificates that there are now.
+    pub(super) fn offer_certificates(&self) {
+        self.tls.values().for_each(|listener| listener.offer(&self.uploads));
     }
 }
 

@@ -18,7 +18,7 @@ pub use file::FileSource;
 pub use name::Name;
 pub use resolver::Resolver;
 pub use service::ServiceSource;
-pub use watched::Watched;
+pub use watched::{Stamp, Watched};
 
 use crate::config::Endpoint;
 

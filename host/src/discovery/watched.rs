@@ -1,8 +1,10 @@
 use std::fs::Metadata;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::io::read_bounded;
 
 /// A file whose changes are noticed, however they are made: in place, or by another file that takes its place, also behind
 /// a symbolic link. It is looked at so often, which needs no privileges and works on every file system.
@@ -14,8 +16,16 @@ pub struct Watched {
     read: Option<Stamp>,
 }
 
-/// What changes whenever a file does. None when there is no file.
-type Stamp = Option<(u64, u64, i64, i64, i64, i64, u64)>;
+/// What changes whenever a file does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp(Option<(u64, u64, i64, i64, i64, i64, u64)>);
+
+impl Stamp {
+    /// As a file is now, or as there is none.
+    pub fn of(path: &Path) -> Self {
+        Self(std::fs::metadata(path).ok().as_ref().map(stamp))
+    }
+}
 
 const EVERY: Duration = Duration::from_millis(500);
 /// A change is read once there has been no other for so long, so that many become one.
@@ -49,7 +59,7 @@ impl Watched {
             }
         }
         let (path, limit) = (self.path.clone(), self.limit);
-        let reading = tokio::task::spawn_blocking(move || read(&path, limit));
+        let reading = tokio::task::spawn_blocking(move || read_bounded(&path, limit));
         let contents = reading.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         // Taken before reading: what has changed meanwhile is noticed next.
         self.read = Some(now);
@@ -59,19 +69,10 @@ impl Watched {
     async fn stamp(&self) -> Stamp {
         let path = self.path.clone();
         // Beside the control plane: a file system may be slow.
-        tokio::task::spawn_blocking(move || std::fs::metadata(path).ok().as_ref().map(stamp)).await.ok().flatten()
+        tokio::task::spawn_blocking(move || Stamp::of(&path)).await.unwrap_or_default()
     }
 }
 
 fn stamp(file: &Metadata) -> (u64, u64, i64, i64, i64, i64, u64) {
     (file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec(), file.size())
-}
-
-fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("larger than {limit} bytes")));
-    }
-    Ok(bytes)
 }

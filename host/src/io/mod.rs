@@ -1,11 +1,13 @@
-//! Streams of bytes, whatever carries them.
+//! Bytes: streams of them, whatever carries these, and files that are not too large.
 
 mod buffers;
+mod file;
 mod prefixed;
 mod stream;
 mod write;
 
 pub use buffers::Buffers;
+pub use file::read_bounded;
 pub use prefixed::Prefixed;
 pub use stream::Stream;
 pub use write::poll_write_all;

@@ -21,7 +21,7 @@ pub(super) async fn shake_hands(
     stream: TcpStream,
     connection: &Connection,
 ) -> Option<TlsStream<TcpStream>> {
-    let accepting = TlsAcceptor::from(tls.0).accept(stream);
+    let accepting = TlsAcceptor::from(tls.config).accept(stream);
     let mut accepting = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, accepting));
     let accepted = poll_fn(|task| match accepting.as_mut().poll(task) {
         Poll::Ready(accepted) => Poll::Ready(Some(accepted)),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
-    AttemptOutcome, BadRequest, ConnectResult, Direction, EndpointSample, Flag, QueueResult, Refusal, Registry,
-    ReloadResult,
+    AttemptOutcome, BadRequest, CertificateSample, ConnectResult, Direction, EndpointSample, Flag, QueueResult,
+    Refusal, Registry, ReloadResult,
 };
 
 fn small_registry() -> Registry {
@@ -61,6 +61,9 @@ fn small_registry() -> Registry {
         first_byte_us: 1500,
     };
     registry.set_endpoint_source(Box::new(move || vec![sample.clone(), sample.clone()]));
+    let certificate = CertificateSample { name: "a.test".into(), serial: "0A".into(), not_after: 1_800_000_000 };
+    registry.set_certificate_source(Box::new(move || vec![certificate.clone(), certificate.clone()]));
+    registry.certificate_reloaded(ReloadResult::Failure);
     registry
 }
 

@@ -19,7 +19,7 @@ use super::label::{
     QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
 };
 use super::process;
-use super::registry::{EndpointSample, PluginKey, Shards};
+use super::registry::{CertificateSample, EndpointSample, PluginKey, Shards};
 use super::shard::{ClusterShard, PluginShard, PluginTotals};
 
 /// Media type of what [`Registry::encode`](super::Registry::encode) answers.
@@ -32,6 +32,9 @@ pub(super) struct Scrape {
     pub(super) plugins: Arc<BTreeMap<Arc<str>, Arc<PluginTotals>>>,
     /// Sorted, without duplicates.
     pub(super) endpoints: Vec<EndpointSample>,
+    /// Sorted, without duplicates.
+    pub(super) certificates: Vec<CertificateSample>,
+    pub(super) certificate_reloads: [u64; ReloadResult::ALL.len()],
     pub(super) start_seconds: f64,
     pub(super) config_version: u64,
     pub(super) reloads: [u64; ReloadResult::ALL.len()],
@@ -250,6 +253,23 @@ impl Scrape {
         each(&mut family, endpoints, |sample| f64::from(sample.first_byte_us) / 1e6)
     }
 
+    fn certificates(&self, out: &mut Exposition<'_>) -> fmt::Result {
+        let mut family =
+            out.gauge("plimsoll_certificate_expiry_seconds", "When certificates expire, in seconds since 1970.")?;
+        for certificate in &self.certificates {
+            let labels = [("name", certificate.name.as_str()), ("serial", &certificate.serial)];
+            family.sample(labels, certificate.not_after)?;
+        }
+        let mut family = out.counter(
+            "plimsoll_certificate_reloads_total",
+            "Changes of the files of certificates. After a failure, the certificate before stays.",
+        )?;
+        for result in ReloadResult::ALL {
+            family.sample([("result", result.as_str())], self.certificate_reloads[result as usize])?;
+        }
+        Ok(())
+    }
+
     fn plugins(&self, out: &mut Exposition<'_>) -> fmt::Result {
         // By plugin and role, with the shards of all workers and the control plane.
         let mut roles: Vec<(&str, &'static str, Vec<&PluginShard>)> = Vec::new();
@@ -445,6 +465,7 @@ impl Collector for Scrape {
         self.listeners(&mut out)?;
         self.clusters(&mut out)?;
         self.endpoints(&mut out)?;
+        self.certificates(&mut out)?;
         self.plugins(&mut out)?;
         self.process(&mut out)
     }

@@ -24,6 +24,8 @@ pub struct Registry {
     /// Apart from the shards because plugins count while a request waits, on any thread.
     plugins: ArcSwap<BTreeMap<Arc<str>, Arc<PluginTotals>>>,
     endpoints: Mutex<Option<Arc<EndpointSource>>>,
+    certificates: Mutex<Option<Arc<CertificateSource>>>,
+    certificate_reloads: [SharedCounter; ReloadResult::ALL.len()],
     start_seconds: f64,
     config_version: SharedGauge,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
@@ -34,6 +36,18 @@ pub struct Registry {
 }
 
 type EndpointSource = dyn Fn() -> Vec<EndpointSample> + Send + Sync;
+
+type CertificateSource = dyn Fn() -> Vec<CertificateSample> + Send + Sync;
+
+/// One certificate at the moment of a scrape.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CertificateSample {
+    /// The first of the names that it is for.
+    pub name: String,
+    pub serial: String,
+    /// When it expires, in seconds since 1970.
+    pub not_after: i64,
+}
 
 /// One endpoint at the moment of a scrape.
 #[derive(Clone, Debug)]
@@ -79,6 +93,8 @@ impl Registry {
             shards: Mutex::default(),
             plugins: ArcSwap::default(),
             endpoints: Mutex::default(),
+            certificates: Mutex::default(),
+            certificate_reloads: Default::default(),
             start_seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
             config_version: SharedGauge::default(),
             reloads: Default::default(),
@@ -141,6 +157,16 @@ impl Registry {
     /// Where a scrape gets the endpoints from. Called on the scraping thread, with no lock held.
     pub fn set_endpoint_source(&self, source: Box<dyn Fn() -> Vec<EndpointSample> + Send + Sync>) {
         *lock(&self.endpoints) = Some(Arc::from(source));
+    }
+
+    /// Where a scrape gets the certificates from, in the same way.
+    pub fn set_certificate_source(&self, source: Box<dyn Fn() -> Vec<CertificateSample> + Send + Sync>) {
+        *lock(&self.certificates) = Some(Arc::from(source));
+    }
+
+    /// The files of a certificate have changed.
+    pub fn certificate_reloaded(&self, result: ReloadResult) {
+        self.certificate_reloads[result as usize].increment();
     }
 
     /// Counts an instance of a plugin that was made anew after a fault.
@@ -228,7 +254,13 @@ impl Registry {
         // A source that names an endpoint twice must not make the whole scrape invalid.
         endpoints.sort_by(|a, b| (&a.cluster, &a.endpoint).cmp(&(&b.cluster, &b.endpoint)));
         endpoints.dedup_by(|a, b| (&a.cluster, &a.endpoint) == (&b.cluster, &b.endpoint));
+        let source = lock(&self.certificates).clone();
+        let mut certificates = source.map_or_else(Vec::new, |source| source());
+        certificates.sort();
+        certificates.dedup_by(|a, b| (&a.name, &a.serial) == (&b.name, &b.serial));
         Scrape {
+            certificates,
+            certificate_reloads: ReloadResult::ALL.map(|result| self.certificate_reloads[result as usize].get()),
             // Copied, so that a worker that asks for a shard does not wait for the text.
             shards: lock(&self.shards).clone(),
             plugins: self.plugins.load_full(),

@@ -30,7 +30,7 @@ impl Checker<'_> {
             let destination = self.destination(&path, listener.router, listener.cluster, clusters);
             let limits = self.listener_limits(&path, listener.limits);
             let timeouts = self.listener_timeouts(&path, &listener.timeouts);
-            let tls = listener.tls.and_then(|tls| self.tls(&format!("{path}/tls"), &tls, listener.protocol));
+            let tls = listener.tls.map(|tls| self.tls(&format!("{path}/tls"), &tls, listener.protocol));
             let upgrades = self.upgrades(&format!("{path}/upgrades"), listener.upgrades, listener.protocol);
             let trusted = self.trusted(&path, listener.trusted, listener.protocol);
             let (Some(bind), Some(destination)) = (bind, destination) else { continue };
@@ -64,27 +64,32 @@ impl Checker<'_> {
         checked
     }
 
-    fn tls(&mut self, path: &str, tls: &schema::Tls, protocol: schema::Protocol) -> Option<Tls> {
+    fn tls(&mut self, path: &str, tls: &schema::Tls, protocol: schema::Protocol) -> Tls {
         if matches!(protocol, schema::Protocol::Tcp) {
             self.mistake(path, "TCP listeners pass TLS through; only `protocol: http` ends it");
         }
-        let mut certificates = Vec::new();
-        for (index, files) in tls.certificates.iter().enumerate() {
-            let pointer = format!("{path}/certificates/{index}");
-            let chain = self.read(&format!("{pointer}/cert_file"), &files.cert_file);
-            let key = self.read(&format!("{pointer}/key_file"), &files.key_file);
-            if let (Some(chain), Some(key)) = (chain, key) {
-                certificates.push(Certificate { chain, key, pointer });
-            }
+        if tls.certificates.is_empty() && tls.uploaded != Some(true) {
+            self.mistake(path, "needs `certificates`, or `uploaded: true` for those of the admin API alone");
         }
+        let certificate = |(index, files): (usize, &schema::Certificate)| Certificate {
+            cert_file: self.directory.join(&files.cert_file),
+            key_file: self.directory.join(&files.key_file),
+            ocsp_file: files.ocsp_file.as_ref().map(|file| self.directory.join(file)),
+            pointer: format!("{path}/certificates/{index}"),
+        };
+        let certificates = tls.certificates.iter().enumerate().map(certificate).collect();
         let policy = match tls.policy {
             schema::TlsPolicy::Intermediate
+            | schema::TlsPolicy::Elb12Of2017
+            | schema::TlsPolicy::ElbForwardSecret12Of2020
             | schema::TlsPolicy::Elb12Of2021
-            | schema::TlsPolicy::ElbRestricted12Of2021 => TlsPolicy::Intermediate,
+            | schema::TlsPolicy::ElbRestricted12Of2021
+            | schema::TlsPolicy::AppGatewayOf2022
+            | schema::TlsPolicy::AppGatewayStrictOf2022
+            | schema::TlsPolicy::GoogleRestricted => TlsPolicy::Intermediate,
             schema::TlsPolicy::Modern | schema::TlsPolicy::Elb13Of2021 => TlsPolicy::Modern,
         };
-        let is_whole = !certificates.is_empty() && certificates.len() == tls.certificates.len();
-        is_whole.then(|| Tls { certificates, policy, pointer: path.to_owned() })
+        Tls { certificates, uploaded: tls.uploaded.unwrap_or(true), policy, pointer: path.to_owned() }
     }
 
     fn upgrades(&mut self, path: &str, protocols: Option<Vec<String>>, protocol: schema::Protocol) -> Upgrades {

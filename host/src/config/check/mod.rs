@@ -44,6 +44,7 @@ pub(super) fn check(
     let plugin_table_bytes = checker.table_bytes(&file.plugin_tables);
     let plugins_dir = checker.state_path("/plugins_dir", file.plugins_dir.as_deref());
     let endpoints_file = checker.state_path("/endpoints_file", file.endpoints_file.as_deref());
+    let certificates_dir = checker.state_path("/certificates_dir", file.certificates_dir.as_deref());
     let clusters = checker.clusters(file.clusters);
     let listeners = checker.listeners(file.listeners, &clusters);
     if listeners.is_empty() && checker.mistakes.is_empty() {
@@ -67,6 +68,7 @@ pub(super) fn check(
         plugin_table_bytes,
         plugins_dir,
         endpoints_file,
+        certificates_dir,
         listeners,
         clusters,
         source,

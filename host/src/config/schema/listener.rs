@@ -51,11 +51,17 @@ pub(in crate::config) struct Listener {
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Tls {
     /// A client gets the one for the name that it asks for (SNI): the exact name, then the wildcard, then the first of the
-    /// list. The files are read at every reload.
-    #[schemars(length(min = 1, max = 1024))]
+    /// list. Of several for one name it gets the one that was issued last of those that are valid now. The files are read
+    /// again when they change; those that cannot be used then change nothing.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
     pub(in crate::config) certificates: Vec<Certificate>,
+    /// Whether it also has the certificates that were uploaded through the admin API (`PUT /v1/certificates/NAME`). Said
+    /// outright it needs no others; while there is none, handshakes fail. Default: true.
+    pub(in crate::config) uploaded: Option<bool>,
     /// `intermediate` (TLS 1.2 and 1.3) or `modern` (TLS 1.3 alone), both with forward secrecy and authenticated encryption
-    /// only. Policies of AWS for the same versions may be named in their place. Default: intermediate.
+    /// only. Policies of AWS, Azure and Google Cloud may be named in their place, and mean the versions that they have from
+    /// TLS 1.2 on; what they allow without forward secrecy or authenticated encryption is not offered. Default: intermediate.
     #[serde(default)]
     pub(in crate::config) policy: TlsPolicy,
 }
@@ -68,6 +74,9 @@ pub(in crate::config) struct Certificate {
     pub(in crate::config) cert_file: String,
     /// Its private key, in PEM.
     pub(in crate::config) key_file: String,
+    /// An answer of its issuer's OCSP server, in DER, which clients are given with the certificate (stapling). Something else
+    /// has to keep it fresh.
+    pub(in crate::config) ocsp_file: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
@@ -78,12 +87,22 @@ pub(in crate::config) enum TlsPolicy {
     Intermediate,
     #[serde(rename = "modern")]
     Modern,
+    #[serde(rename = "ELBSecurityPolicy-TLS-1-2-2017-01")]
+    Elb12Of2017,
+    #[serde(rename = "ELBSecurityPolicy-FS-1-2-Res-2020-10")]
+    ElbForwardSecret12Of2020,
     #[serde(rename = "ELBSecurityPolicy-TLS13-1-2-2021-06")]
     Elb12Of2021,
     #[serde(rename = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06")]
     ElbRestricted12Of2021,
     #[serde(rename = "ELBSecurityPolicy-TLS13-1-3-2021-06")]
     Elb13Of2021,
+    #[serde(rename = "AppGwSslPolicy20220101")]
+    AppGatewayOf2022,
+    #[serde(rename = "AppGwSslPolicy20220101S")]
+    AppGatewayStrictOf2022,
+    #[serde(rename = "RESTRICTED")]
+    GoogleRestricted,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]

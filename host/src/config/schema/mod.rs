@@ -14,7 +14,7 @@ use super::quantity::{Size, Span, SpanOrOff};
 
 pub(super) use self::cluster::{Cluster, Discover, Endpoint, EndpointFile, Health, Queue, SlowStart, UpstreamProtocol};
 pub(super) use self::listener::{
-    Forwarded, Listener, ListenerLimits, ListenerTimeouts, Protocol, Tls, TlsPolicy, Underscores,
+    Certificate, Forwarded, Listener, ListenerLimits, ListenerTimeouts, Protocol, Tls, TlsPolicy, Underscores,
 };
 
 /// The configuration of a proxy. YAML, or JSON, which is YAML.
@@ -56,6 +56,10 @@ pub(super) struct File {
     /// so after a restart; relative to this file. `off` keeps none. Default: beside this file, with its name and the ending
     /// `endpoints.json`, as in `config.endpoints.json`.
     pub(super) endpoints_file: Option<String>,
+    /// The directory that uploaded certificates and their keys are kept in, readable by its owner alone; relative to this file.
+    /// `off` keeps none, so that they are gone at the next start. Default: beside this file, with its name and the ending
+    /// `certificates`, as in `config.certificates`.
+    pub(super) certificates_dir: Option<String>,
     /// Where clients connect.
     #[serde(default)]
     pub(super) listeners: Vec<Listener>,

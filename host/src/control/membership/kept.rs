@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use super::amendments::Amendments;
 use crate::control::beside::{Panicked, beside};
 use crate::control::file;
+use crate::io::read_bounded;
 
 /// Largest file of amendments.
 const FILE_BYTES: u64 = 16 << 20;
@@ -20,7 +21,7 @@ impl KeptAmendments {
     /// What a file keeps. One that is damaged is told and put aside; one that cannot be read is told, and not written either.
     pub(super) fn open(path: &Path) -> Self {
         let shown = path.display();
-        let amendments = match file::read_bounded(path, FILE_BYTES) {
+        let amendments = match read_bounded(path, FILE_BYTES) {
             Ok(text) => Amendments::from_json(&text).unwrap_or_else(|error| {
                 let aside = file::put_aside(path);
                 tracing::error!("{shown} is damaged, endpoints that were kept there are missing; {aside}: {error}");

@@ -8,7 +8,7 @@ use super::store::{Kept, KeptVersion};
 use super::version::{Earlier, Stored, terms};
 use crate::builtin;
 use crate::config;
-use crate::control::file;
+use crate::io::read_bounded;
 use crate::plugin::{Grants, Limits, Plugin, Source};
 
 /// Earlier versions of a plugin that can be gone back to.
@@ -42,7 +42,7 @@ impl PluginEntry {
     pub(in crate::control) fn declare(&mut self, loader: &Loader, declared: &config::Plugin) -> Result<(), String> {
         let grants = Grants::new(declared.grants.iter().copied());
         let limits = Limits { memory_bytes: declared.memory_bytes, ..Limits::default() };
-        let bytes = file::read_bounded(&declared.path, limits.component_bytes as u64)
+        let bytes = read_bounded(&declared.path, limits.component_bytes as u64)
             .map_err(|error| format!("reading {} failed: {error}", declared.path.display()))?;
         let digest = Plugin::digest_of(&bytes);
         let is_unchanged = self.file_digest.as_ref() == Some(&digest);

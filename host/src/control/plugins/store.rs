@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::file::{self, read_bounded};
+use crate::control::file;
+use crate::io::read_bounded;
 use crate::plugin::{Limits, Plugin};
 
 const MANIFEST: &str = "manifest.json";

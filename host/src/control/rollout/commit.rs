@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -6,6 +7,7 @@ use super::build::{ClusterUses, Leads};
 use super::prepare::Prepared;
 use super::sockets::{GIVE_WAY, Sockets};
 use crate::config::Config;
+use crate::control::certificates::ListenerTls;
 use crate::control::desired::ApplyError;
 use crate::control::membership::ClusterState;
 use crate::control::state::{Control, State};
@@ -27,9 +29,15 @@ impl Control {
             let gives_way = state.sockets.go_over_to(&prepared.wanted.config, &prepared.sockets);
             let counts = state.sockets.clone();
             self.install_health(&mut prepared);
+            if let Some(tls) = prepared.tls.take() {
+                state.tls = tls;
+                state.offer_certificates();
+            }
             let installs: Vec<Install> = std::mem::take(&mut prepared.workers)
                 .into_iter()
-                .map(|instances| prepared.install(&counts, instances, |cluster| self.wants_outcomes(cluster)))
+                .map(|instances| {
+                    prepared.install(&counts, &state.tls, instances, |cluster| self.wants_outcomes(cluster))
+                })
                 .collect();
             let number = state.versions.note(&prepared.wanted.config, origin);
             state.uses = prepared.wanted.uses;
@@ -38,6 +46,9 @@ impl Control {
             state.clusters = prepared.wanted.clusters;
             (number, installs, gives_way)
         };
+        if origin.is_some() {
+            self.tell_expiring();
+        }
         self.services.limit_tables(prepared.wanted.config.plugin_table_bytes);
         self.install_on_workers(installs).await?;
         if gives_way {
@@ -146,10 +157,11 @@ impl Prepared {
     fn install(
         &mut self,
         sockets: &Sockets,
+        tls: &BTreeMap<String, ListenerTls>,
         instances: Vec<(InstanceNumber, Instance)>,
         tells_health: impl Fn(&str) -> bool,
     ) -> Install {
-        let Self { wanted, placed, sockets: bound, tls, .. } = self;
+        let Self { wanted, placed, sockets: bound, .. } = self;
         let clusters = wanted.uses.clusters.iter().filter_map(|uses| {
             let state = wanted.clusters.get(&uses.name)?;
             Some(ClusterInstall {
@@ -172,7 +184,7 @@ impl Prepared {
                         Leads::To(cluster) => Destined::Cluster(*cluster),
                         Leads::By(router) => Destined::Router(placed.data.of(router)?),
                     },
-                    tls: tls.get(&listener.name).cloned(),
+                    tls: tls.get(&listener.name).map(|tls| tls.server.clone()),
                     socket: bound.get_mut(&listener.socket()).and_then(Vec::pop),
                     count: sockets.get(&listener.socket()).map(|socket| socket.connections.clone()).unwrap_or_default(),
                 })

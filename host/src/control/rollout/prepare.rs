@@ -6,6 +6,7 @@ use super::build::{Builder, CONTROL, Uses, check_schemas};
 use super::placement::{Placement, Placements};
 use super::sockets::NewSockets;
 use crate::config::{self, Config};
+use crate::control::certificates::ListenerTls;
 use crate::control::desired::ApplyError;
 use crate::control::membership::ClusterState;
 use crate::control::mistake::Mistake;
@@ -13,7 +14,6 @@ use crate::control::plugins::PluginEntries;
 use crate::control::state::Control;
 use crate::plugin::{Evaluator, Instance, Plugin, Role};
 use crate::snapshot::EndpointSet;
-use crate::tls::{ServerTls, Tickets};
 use crate::worker::{InstanceNumber, PolicyRef};
 
 /// What is to be live: a configuration with the plugins that it uses and its clusters.
@@ -36,8 +36,8 @@ pub(in crate::control) struct Prepared {
     /// The instances that are made for it.
     pub(super) new: HashSet<InstanceNumber>,
     pub(super) sockets: NewSockets,
-    /// Of the listeners that speak it, by their names.
-    pub(super) tls: HashMap<String, ServerTls>,
+    /// Of the listeners that speak it, by their names. None: it stays as it is.
+    pub(super) tls: Option<BTreeMap<String, ListenerTls>>,
 }
 
 impl Control {
@@ -55,7 +55,10 @@ impl Control {
         }
         ApplyError::if_any(&config, mistakes)?;
         let wanted = Wanted { config: config.clone(), uses, plugins, live, clusters };
-        self.make(wanted).map_err(|mistakes| ApplyError::of(&config, mistakes))
+        let refused = |mistakes| ApplyError::of(&config, mistakes);
+        let tls = ListenerTls::all_of(&config, &self.tickets).map_err(refused)?;
+        let prepared = self.make(wanted).map_err(refused)?;
+        Ok(Prepared { tls: Some(tls), ..prepared })
     }
 
     /// The same with the sockets that it needs, so that nothing can fail any more.
@@ -67,7 +70,6 @@ impl Control {
 
     /// Makes what a configuration needs and is not there yet.
     pub(in crate::control) fn make(&self, mut wanted: Wanted) -> Result<Prepared, Vec<Mistake>> {
-        let tls = self.tls_for(&wanted.config)?;
         let before = self.lock().placed.clone();
         let number = || self.instances.fetch_add(1, Ordering::Relaxed);
         let (data, for_workers) = before.data.next(&wanted.live, &wanted.uses.data, number);
@@ -93,7 +95,7 @@ impl Control {
                 cluster.prepares = instance.prepares(place.policy);
             }
         }
-        Ok(Prepared { wanted, placed, workers, health, new, sockets: HashMap::new(), tls })
+        Ok(Prepared { wanted, placed, workers, health, new, sockets: HashMap::new(), tls: None })
     }
 
     /// Keeps new endpoints out of service where the evaluator wants to see good probes first.
@@ -144,21 +146,6 @@ impl Control {
             }
         }
         (plugins, live)
-    }
-
-    /// How listeners speak TLS, with the certificates read.
-    fn tls_for(&self, config: &Config) -> Result<HashMap<String, ServerTls>, Vec<Mistake>> {
-        let (mut made, mut mistakes) = (HashMap::new(), Vec::new());
-        for listener in &config.listeners {
-            let Some(tls) = &listener.tls else { continue };
-            match ServerTls::new(tls, self.tickets.get_or_init(Tickets::new).as_ref()) {
-                Ok(tls) => drop(made.insert(listener.name.clone(), tls)),
-                Err(wrong) => {
-                    mistakes.extend(wrong.into_iter().map(|(pointer, message)| Mistake { pointer, message }));
-                }
-            }
-        }
-        if mistakes.is_empty() { Ok(made) } else { Err(mistakes) }
     }
 
     fn clusters_for(&self, config: &Config) -> BTreeMap<Arc<str>, ClusterState> {

@@ -1,0 +1,14 @@
+//! The certificates of listeners: read with the configuration, read again when their files change, and taken from whoever
+//! uploads them. Each of these replaces what a listener chooses from, and nothing else.
+
+mod listeners;
+mod report;
+mod uploading;
+mod uploads;
+mod watching;
+
+pub(super) use listeners::ListenerTls;
+pub use report::CertificateReport;
+pub use uploads::CertificateError;
+pub(super) use uploads::Uploads;
+pub(super) use watching::watch_certificates;
