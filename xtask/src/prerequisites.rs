@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 14] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
@@ -17,6 +17,8 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("memcached", "memcached"),
     ("exim4", "exim4-daemon-light"),
     ("slapd", "slapd"),
+    ("mariadbd", "mariadb-server-core"),
+    ("my_print_defaults", "mariadb-client-core"),
     ("postgres", "postgresql-15"),
 ];
 /// Packages of PyPI that programs of the tests import, into a Python of their own.

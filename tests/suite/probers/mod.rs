@@ -2,6 +2,7 @@
 
 mod ldap;
 mod memcached;
+mod mysql;
 mod postgres;
 mod redis;
 mod smtp;
