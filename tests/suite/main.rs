@@ -10,6 +10,7 @@ mod faults;
 mod forging;
 mod forwarding;
 mod gate;
+mod grpc;
 mod hashing;
 mod http1;
 mod http2;

@@ -4,18 +4,20 @@ use std::time::{Instant, SystemTime};
 
 use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::attributes;
 use super::client::Client;
 use super::cluster::{Cluster, Picked, PickedBy};
 use super::context::Context;
+use super::grpc;
 use super::listener::Listener;
 use super::reply::{bad_request, status_and_flag};
+use super::response_body::ResponseBody;
 use super::source::Source;
 use crate::error::ErrorKind;
 use crate::plugin::RouteSettings;
-use crate::telemetry::{Direction, Entry, Flag};
+use crate::telemetry::{Direction, Entry, Flag, GrpcStatus};
 
 /// The account of one request: what is known of it so far. It is closed exactly once, whatever happens, when it is
 /// dropped: then it is counted and logged.
@@ -31,6 +33,9 @@ pub(super) struct Exchange {
     attempts: u32,
     status: StatusCode,
     flag: Option<Flag>,
+    /// A call of gRPC, and how it ended.
+    pub(super) is_call: bool,
+    grpc_status: Option<GrpcStatus>,
     log: Option<Box<LogRecord>>,
 }
 
@@ -122,7 +127,9 @@ impl Exchange {
     pub(super) fn begin(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, head: &Parts) -> Self {
         let log = context.access_log.is_some().then(|| Box::new(LogRecord::of_request(head)));
         let source = client.source_of(listener.config.trusted.as_ref(), &head.headers);
-        Self::new(context, listener, client, source, log)
+        let mut account = Self::new(context, listener, client, source, log);
+        account.is_call = grpc::is_call(head);
+        account
     }
 
     /// The account of something that came where a request was to come.
@@ -156,6 +163,8 @@ impl Exchange {
             // What holds if the client goes away before anything is known.
             status: status_and_flag(ErrorKind::ClientAbort).0,
             flag: Some(Flag::ClientAbort),
+            is_call: false,
+            grpc_status: None,
             log,
         }
     }
@@ -183,6 +192,25 @@ impl Exchange {
         self.answered(status, Some(flag));
         if let Some(bad) = bad_request(kind) {
             self.listener.shard.bad_request(bad);
+        }
+    }
+
+    /// Takes note of how a call of gRPC has ended, if these are the fields that tell.
+    pub(super) fn note_grpc(&mut self, fields: &HeaderMap) {
+        if self.is_call
+            && let Some(status) = grpc::status(fields)
+        {
+            self.grpc_status = Some(status);
+        }
+    }
+
+    /// The answer is ours: to a call of gRPC it is made one that its client understands.
+    pub(super) fn answers_ourselves(&mut self, answer: &mut Response<ResponseBody>, failure: Option<ErrorKind>) {
+        if self.is_call {
+            self.grpc_status = Some(grpc::translate(answer.status(), answer.headers_mut(), failure));
+            self.status = StatusCode::OK;
+            *answer.status_mut() = self.status;
+            *answer.body_mut() = ResponseBody::default();
         }
     }
 
@@ -214,6 +242,9 @@ impl Drop for Exchange {
             None => &self.context.unrouted,
         };
         shard.request(self.status.as_u16(), duration, self.flag);
+        if let Some(status) = self.grpc_status {
+            shard.grpc(status);
+        }
         let Some(record) = &self.log else { return };
         let Some(access_log) = &self.context.access_log else { return };
         let picked = record.picked.as_ref();
@@ -244,6 +275,7 @@ impl Drop for Exchange {
             user_agent: record.user_agent.as_ref().map(HeaderValue::as_bytes),
             referer: record.referer.as_ref().map(HeaderValue::as_bytes),
             request_id: None,
+            grpc_status: self.grpc_status,
             tls: self.client.tls.as_ref(),
         });
     }

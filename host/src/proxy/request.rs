@@ -14,6 +14,7 @@ use super::cluster::{Claim, Cluster, Picked, PickedBy, Wanted};
 use super::context::Context;
 use super::effective;
 use super::exchange::{Exchange, Unread};
+use super::grpc;
 use super::headers;
 use super::link::Link;
 use super::listener::{Listener, Target};
@@ -45,13 +46,19 @@ pub async fn serve(
             .bound(wanted.timeout, forward(&mut exchange, &wanted, head, body, link))
             .await
             .unwrap_or_else(|_elapsed| Err(ErrorKind::RequestTimeout.into())),
-        Some(Ok(Decision::Answer(response))) => Ok(response),
+        Some(Ok(Decision::Answer(mut response))) => {
+            if let Some(account) = &mut exchange {
+                account.answers_ourselves(&mut response, None);
+            }
+            Ok(response)
+        }
         Some(Err(error)) => Err(error),
         None => Err(ErrorKind::ClientAbort.into()),
     };
     let mut response = match answered {
         Ok(response) => response,
         Err(error) => {
+            let mut response = reply::failure(&error);
             if let Some(exchange) = &mut exchange {
                 tracing::debug!(
                     listener = &*exchange.listener.name,
@@ -59,8 +66,9 @@ pub async fn serve(
                     "request failed: {error}"
                 );
                 exchange.failed(error.kind);
+                exchange.answers_ourselves(&mut response, Some(error.kind));
             }
-            reply::failure(&error)
+            response
         }
     };
     answer::finish(&context, &head.method, &mut response);
@@ -104,6 +112,7 @@ async fn forward(
         Some(upgrade) => upgrade.is_agreed(&mut head)?,
         None => false,
     };
+    account.note_grpc(&head.headers);
     headers::prepare_response(&mut head);
     affinity.remember(cluster, &picked, &mut head.headers);
     let flag = (wanted.by_fallback || picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
@@ -174,9 +183,10 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
         upgrade.ask(&mut head.headers);
     }
     let settings = settings.as_deref();
+    let deadline = account.is_call.then(|| grpc::timeout(&head.headers)).flatten();
     let limit = |of: fn(&RouteSettings) -> Limit| settings.map(of).unwrap_or_default();
     Ok(Decision::Forward(Forwarding {
-        timeout: limit(|settings| settings.request_timeout).over(listener.config.timeouts.request),
+        timeout: sooner(limit(|settings| settings.request_timeout).over(listener.config.timeouts.request), deadline),
         first_byte_timeout: limit(|settings| settings.first_byte_timeout).over(cluster.config.timeouts.first_byte),
         max_attempts: settings.and_then(|settings| settings.max_attempts).unwrap_or(cluster.config.max_attempts),
         cluster,
@@ -186,6 +196,10 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
         upgrade,
         by_fallback: route.by_fallback,
     }))
+}
+
+fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }
 
 fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Decision {

@@ -249,6 +249,7 @@ impl UpstreamBody {
                     transfer.bytes += data.len() as u64;
                 } else if let Some(trailers) = frame.trailers_mut() {
                     transfer.note_load(trailers);
+                    transfer.exchange.note_grpc(trailers);
                     headers::prepare_trailers(trailers);
                 }
                 if answer.is_ended() {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::client_tls::ClientTls;
 use super::escape::push_quoted;
-use super::label::Flag;
+use super::label::{Flag, GrpcStatus};
 use super::line_writer::LineSender;
 use super::log_field::{
     given, json_number, json_string, push_client, push_ip, push_number, push_seconds, quoted_field,
@@ -58,6 +58,8 @@ pub struct Entry<'a> {
     pub user_agent: Option<&'a [u8]>,
     pub referer: Option<&'a [u8]>,
     pub request_id: Option<&'a [u8]>,
+    /// Of a call of gRPC that has ended with one.
+    pub grpc_status: Option<GrpcStatus>,
     /// None in the clear.
     pub tls: Option<&'a ClientTls>,
 }
@@ -168,6 +170,9 @@ impl Entry<'_> {
         json_string(out, ",\"user_agent\":", self.user_agent);
         json_string(out, ",\"referer\":", self.referer);
         json_string(out, ",\"request_id\":", self.request_id);
+        if let Some(status) = self.grpc_status {
+            json_number(out, ",\"grpc_status\":", status as u64);
+        }
         if let Some(tls) = self.tls {
             json_string(out, ",\"tls_version\":", Some(tls.version.as_bytes()));
             json_string(out, ",\"tls_cipher\":", Some(tls.cipher.as_bytes()));
@@ -247,6 +252,7 @@ mod tests {
             user_agent: Some(b"curl/8 \"x\""),
             referer: None,
             request_id: None,
+            grpc_status: None,
             tls: None,
         }
     }
@@ -347,6 +353,7 @@ mod tests {
                 user_agent: Some(&values[7]),
                 referer: Some(&values[6]),
                 request_id: Some(&values[5]),
+                grpc_status: None,
                 tls: None,
                 ..entry()
             };

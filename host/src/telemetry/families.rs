@@ -15,8 +15,8 @@ use prometheus_client::metrics::exemplar::Exemplar;
 
 use super::histogram::{CALL, HistogramTotal, LASTING, LATENCY};
 use super::label::{
-    AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult,
-    QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
+    AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, GrpcStatus,
+    LoadReportResult, QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
 };
 use super::process;
 use super::registry::{CertificateSample, EndpointSample, PluginKey, Shards};
@@ -136,6 +136,17 @@ impl Scrape {
             for flag in Flag::ALL {
                 let count: u64 = shards.values().map(|shard| shard.flags[flag as usize].get()).sum();
                 family.sample([("cluster", cluster), ("flag", flag.as_str())], count)?;
+            }
+        }
+        let mut family =
+            out.counter("plimsoll_grpc_calls_total", "Calls of gRPC, by the status that ended them, ours included.")?;
+        for (cluster, shards) in clusters {
+            for status in GrpcStatus::ALL {
+                let count: u64 = shards.values().map(|shard| shard.grpc[status as usize].get()).sum();
+                // Seventeen lines of zeros would tell those who have no gRPC nothing.
+                if count > 0 {
+                    family.sample([("cluster", cluster), ("grpc_code", status.as_str())], count)?;
+                }
             }
         }
         let mut family = out.counter("plimsoll_attempts_total", "Tries against one endpoint, by how they ended.")?;

@@ -161,6 +161,29 @@ impl Class {
 }
 
 labels! {
+    /// How a call of gRPC ended; the place in this list is the code. Named as by gRPC's libraries for Go and Java.
+    GrpcStatus {
+        Ok = "OK",
+        Canceled = "Canceled",
+        Unknown = "Unknown",
+        InvalidArgument = "InvalidArgument",
+        DeadlineExceeded = "DeadlineExceeded",
+        NotFound = "NotFound",
+        AlreadyExists = "AlreadyExists",
+        PermissionDenied = "PermissionDenied",
+        ResourceExhausted = "ResourceExhausted",
+        FailedPrecondition = "FailedPrecondition",
+        Aborted = "Aborted",
+        OutOfRange = "OutOfRange",
+        Unimplemented = "Unimplemented",
+        Internal = "Internal",
+        Unavailable = "Unavailable",
+        DataLoss = "DataLoss",
+        Unauthenticated = "Unauthenticated",
+    }
+}
+
+labels! {
     /// How one try against one endpoint ended.
     AttemptOutcome {
         /// Answered, with any status below 500.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::cell::{Counter, Gauge, SharedCounter, SharedLevel, Writers};
 use super::histogram::{CALL, Histogram, LASTING, LATENCY};
 use super::label::{
-    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, LoadReportResult, QueueResult,
-    Refusal, TlsHandshake, TrapKind, TunnelEnd,
+    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, GrpcStatus, LoadReportResult,
+    QueueResult, Refusal, TlsHandshake, TrapKind, TunnelEnd,
 };
 
 /// One cell for each value of a label.
@@ -77,6 +77,7 @@ pub struct ClusterShard {
     pub(super) requests: Cells<{ Class::ALL.len() }>,
     pub(super) duration: Histogram,
     pub(super) flags: Cells<{ Flag::ALL.len() }>,
+    pub(super) grpc: Cells<{ GrpcStatus::ALL.len() }>,
     pub(super) attempts: Cells<{ AttemptOutcome::ALL.len() }>,
     pub(super) first_byte: Histogram,
     pub(super) connects: Cells<{ ConnectResult::ALL.len() }>,
@@ -94,6 +95,7 @@ impl Default for ClusterShard {
             requests: Cells::default(),
             duration: Histogram::new(&LATENCY),
             flags: Cells::default(),
+            grpc: Cells::default(),
             attempts: Cells::default(),
             first_byte: Histogram::new(&LATENCY),
             connects: Cells::default(),
@@ -116,6 +118,11 @@ impl ClusterShard {
         if let Some(flag) = flag {
             self.flags[flag as usize].increment();
         }
+    }
+
+    /// Counts a call of gRPC that has ended.
+    pub fn grpc(&self, status: GrpcStatus) {
+        self.grpc[status as usize].increment();
     }
 
     /// Counts an attempt that has ended.

@@ -143,7 +143,7 @@ pub(in crate::config) struct ListenerTimeouts {
     pub(in crate::config) client_header: SpanOrOff,
     /// Between requests on one connection. Default: 75s.
     pub(in crate::config) keep_alive: SpanOrOff,
-    /// The whole request, up to the head of the answer. Default: off.
+    /// The whole request, up to the head of the answer. For a gRPC call also its own deadline (`grpc-timeout`). Default: off.
     pub(in crate::config) request: SpanOrOff,
     /// For a client to take more of its answer. Default: 60s.
     pub(in crate::config) body_idle: SpanOrOff,

@@ -101,7 +101,8 @@ impl Default for Admin {
 /// the request took too long; `IT` a TCP connection was silent for too long; `BL` the body was too long; `BR` malformed
 /// (over HTTP/2 the stream is reset, and the line says 400 without method and path); `DR` still open when the proxy had
 /// to end; `IE` the proxy failed; `PF` a plugin failed and the host decided; `PR` a plugin answered. A line in JSON of
-/// a request that came over TLS also has `tls_version`, `tls_cipher` and `server_name`. The line of a TCP connection
+/// a request that came over TLS also has `tls_version`, `tls_cipher` and `server_name`, that of a gRPC call `grpc_status`, if
+/// it ended with one. The line of a TCP connection
 /// says `"protocol":"tcp"` (in `combined`, its request line begins with `TCP`), has no method, path or status, and
 /// tells the server name that a TLS client asked for, the bytes from and to the client, how long it lasted, how long
 /// connecting to the endpoint took, and by `end` why it ended: `client_closed` or `endpoint_closed` (who ended its side
