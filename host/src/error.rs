@@ -19,6 +19,8 @@ pub enum ErrorKind {
     UnknownVersion,
     /// The request asks for a protocol that is not passed on here.
     UnknownProtocol,
+    /// The request is for a host that the connection's certificate is not for (RFC 9110 section 15.5.20).
+    Misdirected,
     /// The client did not send the whole head of its request in time.
     HeadTimeout,
     /// The method is not one that a proxy serves here.
@@ -76,6 +78,7 @@ impl ErrorKind {
             | Self::UnknownCoding
             | Self::UnknownVersion
             | Self::UnknownProtocol
+            | Self::Misdirected
             | Self::HeadTimeout
             | Self::MethodNotAllowed
             | Self::BodyTooLarge
@@ -155,6 +158,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.kind {
             ErrorKind::BadRequest(how) => return write!(f, "bad request: {how}"),
+            ErrorKind::Misdirected => "the connection's certificate is not for this host",
             ErrorKind::HeadTooLarge => "request head is larger than allowed",
             ErrorKind::TargetTooLong => "request target is longer than allowed",
             ErrorKind::UnknownCoding => "request has a transfer coding other than chunked",

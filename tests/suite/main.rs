@@ -15,6 +15,7 @@ mod hashing;
 mod http1;
 mod http2;
 mod http2_upstream;
+mod https;
 mod kept;
 mod lifecycle;
 mod limits;

@@ -244,6 +244,9 @@ fn handshakes_that_come_to_nothing_end_and_are_counted() {
     wait_for("the timeout", || (handshakes(&proxy, "timeout") == 1.0).then_some(()));
     let mut plain = Connection::open(proxy.address("web"));
     plain.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    wait_for("the one in the clear", || (handshakes(&proxy, "plain_http") == 1.0).then_some(()));
+    let mut broken = Connection::open(proxy.address("web"));
+    broken.send("\x16nothing that is TLS");
     wait_for("the failure", || (handshakes(&proxy, "failed") == 1.0).then_some(()));
     drop(TcpStream::connect(proxy.address("web")).expect("somebody listens"));
     wait_for("the one that went", || (handshakes(&proxy, "closed") == 1.0).then_some(()));

@@ -32,8 +32,8 @@ pub(crate) use file::read_file;
 pub use model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Certificate, Cluster, ClusterLimits, ClusterTimeouts, Config,
     Conformance, Destination, Discover, Endpoint, Forwarded, GivenEndpoint, HashKey, Health, Listener, ListenerLimits,
-    ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, Queue, Resolver,
-    SlowStart, StatePath, Tls, TlsPolicy, Underscores, Upgrades, UpstreamProtocol,
+    ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, Queue,
+    RedirectHttps, Resolver, SlowStart, StatePath, Tls, TlsPolicy, Underscores, Upgrades, UpstreamProtocol,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;

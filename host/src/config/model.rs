@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::{HeaderValue, StatusCode};
+
 use super::address::Address;
 use super::network::Networks;
 use super::socket::{SocketKey, Transport};
@@ -151,6 +153,8 @@ pub struct Listener {
     pub protocol: Protocol,
     pub destination: Destination,
     pub tls: Option<Tls>,
+    /// Where clients are led that ask in the clear.
+    pub redirect_https: Option<RedirectHttps>,
     /// Whose forwarding headers are believed. None: nobody's, and none was named.
     pub trusted: Option<Networks>,
     pub forwarded: Forwarded,
@@ -177,8 +181,18 @@ pub struct Tls {
     /// Whether it has those that were uploaded, too.
     pub uploaded: bool,
     pub policy: TlsPolicy,
+    /// What Strict-Transport-Security says.
+    pub hsts: Option<HeaderValue>,
     /// JSON Pointer to it in the source.
     pub pointer: String,
+}
+
+/// Where clients are led that ask in the clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedirectHttps {
+    pub port: u16,
+    /// None: as the method needs it.
+    pub status: Option<StatusCode>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,6 +266,8 @@ pub enum Destination {
     /// Name of a cluster that exists.
     Cluster(String),
     Router(PluginUse),
+    /// Requests are only redirected.
+    Nowhere,
 }
 
 impl Listener {

@@ -26,14 +26,25 @@ pub(super) fn schema_for_editors() -> Value {
     if let Some(items) = schema.pointer_mut("/$defs/Cluster/properties/endpoints/items") {
         *items = json!({ "anyOf": [{ "type": "string" }, items.take()] });
     }
+    if let Some(redirect) = schema.pointer_mut("/$defs/Listener/properties/redirect_https") {
+        *redirect = json!({ "anyOf": [{ "type": "boolean" }, redirect.take()] });
+    }
     schema
 }
 
-/// Writes short forms out, so that there is one form to check: an endpoint may be just its address.
+/// Writes short forms out, so that there is one form to check: an endpoint may be just its address, a switch just on.
 pub(super) fn normalise(value: &mut Value) {
     let clusters = value.get_mut("clusters").and_then(Value::as_array_mut);
     for cluster in clusters.into_iter().flatten() {
         write_out(cluster);
+    }
+    let listeners = value.get_mut("listeners").and_then(Value::as_array_mut);
+    for redirect in listeners.into_iter().flatten().filter_map(|listener| listener.get_mut("redirect_https")) {
+        match redirect {
+            Value::Bool(true) => *redirect = json!({}),
+            Value::Bool(false) => *redirect = Value::Null,
+            _ => {}
+        }
     }
     // An empty section, such as `plugins:` with nothing below it, is the same as none.
     drop_nulls(value);

@@ -180,9 +180,10 @@ impl Acceptor {
                 }
                 (Protocol::Http, Some(tls)) => {
                     // In a box, so that connections in the clear keep no room for it.
+                    let certificates = tls.certificates.clone();
                     let shaking = Box::pin(shake_hands(&self.context, listener, tls, stream, &counted.connection));
                     if let Some(stream) = shaking.await {
-                        let client = Client::new(address, Some(described(&stream)));
+                        let client = Client::new(address, Some(described(&stream, &certificates)));
                         self.serve_http(Stream::Tls(Box::new(stream.into())), client, &counted).await;
                     }
                 }
@@ -205,7 +206,7 @@ impl Acceptor {
 
 /// Says that there are too many, without ever waiting for the client.
 async fn refuse(mut stream: TcpStream) {
-    let text = proxy::refusal(::http::StatusCode::SERVICE_UNAVAILABLE);
+    let text = proxy::refusal(::http::StatusCode::SERVICE_UNAVAILABLE, None);
     // The answer fits the socket's buffer; a client that has gone needs none.
     let _ = stream.write_all(text.as_bytes()).await;
     let _ = stream.shutdown().await;

@@ -3,15 +3,18 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
+use http::StatusCode;
 use rustls::{HandshakeKind, ProtocolVersion};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::connection::Connection;
-use crate::proxy::{self, Listener};
+use super::linger;
+use crate::proxy::{self, Encrypted, Listener};
 use crate::telemetry::{ClientTls, TlsHandshake};
-use crate::tls::ServerTls;
+use crate::tls::{Certificates, ServerTls};
 
 /// Makes a connection one of TLS. None when it does not come to that, which is counted.
 pub(super) async fn shake_hands(
@@ -21,7 +24,7 @@ pub(super) async fn shake_hands(
     stream: TcpStream,
     connection: &Connection,
 ) -> Option<TlsStream<TcpStream>> {
-    let accepting = TlsAcceptor::from(tls.config).accept(stream);
+    let accepting = accept(TlsAcceptor::from(tls.config), stream);
     let mut accepting = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, accepting));
     let accepted = poll_fn(|task| match accepting.as_mut().poll(task) {
         Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
@@ -29,7 +32,11 @@ pub(super) async fn shake_hands(
         Poll::Pending => Poll::Pending,
     });
     let (result, stream) = match accepted.await? {
-        Ok(Ok(stream)) => (outcome(&stream), Some(stream)),
+        Ok(Ok(Spoken::Tls(stream))) => (outcome(&stream), Some(stream)),
+        Ok(Ok(Spoken::PlainHttp(stream))) => {
+            answer_in_the_clear(context, stream).await;
+            (TlsHandshake::PlainHttp, None)
+        }
         Ok(Err(error)) => {
             tracing::debug!(listener = &*listener.name, "TLS handshake failed: {error}");
             (failure(&error), None)
@@ -39,6 +46,31 @@ pub(super) async fn shake_hands(
     listener.shard.tls_handshake(result);
     connection.established();
     stream
+}
+
+/// What a client speaks that was to speak TLS.
+enum Spoken {
+    Tls(TlsStream<TcpStream>),
+    PlainHttp(TcpStream),
+}
+
+async fn accept(acceptor: TlsAcceptor, stream: TcpStream) -> io::Result<Spoken> {
+    let mut first = [0];
+    // Methods of HTTP begin with a letter, which no record of TLS does (RFC 8446 section 5.1).
+    if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
+        return Ok(Spoken::PlainHttp(stream));
+    }
+    acceptor.accept(stream).await.map(Spoken::Tls)
+}
+
+/// Tells a person what went wrong, who would see a broken connection otherwise.
+async fn answer_in_the_clear(context: &proxy::Context, mut stream: TcpStream) {
+    let text = "client sent plain HTTP to an HTTPS port; the address begins with https://";
+    let text = proxy::refusal(StatusCode::BAD_REQUEST, Some(text));
+    // The answer fits the socket's buffer; a client that has gone needs none.
+    if stream.write_all(text.as_bytes()).await.is_ok() {
+        linger::close(&mut stream, &context.timers).await;
+    }
 }
 
 fn outcome(stream: &TlsStream<TcpStream>) -> TlsHandshake {
@@ -58,8 +90,8 @@ fn failure(error: &io::Error) -> TlsHandshake {
     }
 }
 
-/// What the access log says of it.
-pub(super) fn described(stream: &TlsStream<TcpStream>) -> ClientTls {
+/// What the access log says of it, and the certificate that the client got.
+pub(super) fn described(stream: &TlsStream<TcpStream>, certificates: &Certificates) -> Encrypted {
     let session = stream.get_ref().1;
     let version = match session.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -67,5 +99,6 @@ pub(super) fn described(stream: &TlsStream<TcpStream>) -> ClientTls {
         _ => "",
     };
     let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
-    ClientTls { version, cipher, server_name: session.server_name().map(Into::into) }
+    let described = ClientTls { version, cipher, server_name: session.server_name().map(Into::into) };
+    Encrypted { described, certificate: certificates.for_name(session.server_name()) }
 }

@@ -1,11 +1,12 @@
 //! What an answer is, whoever made it and whatever its client speaks: the rules about lengths and bodies hold here, since
 //! neither endpoints nor plugins need keep to them, and only one of the protocols would notice.
 
-use http::header::{CONTENT_LENGTH, DATE};
+use http::header::{CONTENT_LENGTH, DATE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
 
 use super::context::Context;
+use super::listener::Listener;
 use super::response_body::ResponseBody;
 
 /// Makes an answer one to a request of `method`: `Content-Length` is the length of what follows, or of what would follow
@@ -43,6 +44,13 @@ pub(super) fn finish(context: &Context, method: &Method, response: &mut Response
     // RFC 9110 section 6.6.1: who has a clock adds it.
     if !response.headers().contains_key(DATE) {
         response.headers_mut().insert(DATE, context.date());
+    }
+}
+
+/// Has browsers come by `https` only, where the operator wants it (RFC 6797 section 7.1).
+pub(super) fn say_hsts(listener: &Listener, response: &mut Response<ResponseBody>) {
+    if let Some(hsts) = listener.config.tls.as_ref().and_then(|tls| tls.hsts.as_ref()) {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
 }
 

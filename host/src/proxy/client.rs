@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 
@@ -7,6 +8,7 @@ use super::hops;
 use super::source::{Source, ip_text};
 use crate::config::Networks;
 use crate::telemetry::ClientTls;
+use crate::tls::Certificate;
 
 /// Who is at the other end of a downstream connection.
 #[derive(Debug)]
@@ -16,21 +18,42 @@ pub struct Client {
     pub ip: HeaderValue,
     /// What requests come from that nobody forwarded for another.
     pub(super) source: Rc<Source>,
-    /// None in the clear.
-    pub(super) tls: Option<ClientTls>,
+    /// None in the clear. In a box, since connections in the clear keep room for it.
+    pub(super) tls: Option<Box<Encrypted>>,
+}
+
+/// How a client speaks TLS to us.
+#[derive(Debug)]
+pub struct Encrypted {
+    pub described: ClientTls,
+    /// The certificate that it has been shown.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 impl Client {
     /// `tls`: how the client speaks TLS to us, if it does.
-    pub fn new(address: SocketAddr, tls: Option<ClientTls>) -> Self {
+    pub fn new(address: SocketAddr, tls: Option<Encrypted>) -> Self {
         let ip = ip_text(address.ip());
         let scheme = if tls.is_some() { "https" } else { "http" };
         let source = Rc::new(Source { address, ip: ip.clone(), scheme, by_trusted_hop: false });
-        Self { address, ip, source, tls }
+        Self { address, ip, source, tls: tls.map(Box::new) }
     }
 
     pub fn scheme(&self) -> &'static str {
         self.source.scheme
+    }
+
+    /// Whether a request on this connection is for a host that is not the client's to ask here: another than the name that it
+    /// has greeted with, and none that the certificate is for (RFC 9110 section 7.4).
+    pub(super) fn is_misdirected(&self, host: Option<&HeaderValue>) -> bool {
+        let Some(tls) = self.tls.as_deref() else { return false };
+        let (Some(name), Some(certificate)) = (&tls.described.server_name, &tls.certificate) else { return false };
+        let host = host.map(|host| without_port(host.as_bytes())).unwrap_or_default();
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        if host.is_empty() || host.eq_ignore_ascii_case(name.as_bytes()) {
+            return false;
+        }
+        !std::str::from_utf8(host).is_ok_and(|host| certificate.covers(&host.to_ascii_lowercase()))
     }
 
     /// Whom a request with these header fields comes from. Without trust they are not looked at.
@@ -42,5 +65,31 @@ impl Client {
         let ip = if address == self.address { self.ip.clone() } else { ip_text(address.ip()) };
         let scheme = hops::scheme(headers).unwrap_or_else(|| self.scheme());
         Rc::new(Source { address, ip, scheme, by_trusted_hop: true })
+    }
+}
+
+/// The host of an authority; addresses of IPv6 stay in brackets.
+pub(super) fn without_port(authority: &[u8]) -> &[u8] {
+    let from = authority.iter().position(|byte| *byte == b']').unwrap_or(0);
+    let port = authority[from..].iter().position(|byte| *byte == b':');
+    port.map_or(authority, |at| &authority[..from + at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_told_from_its_port() {
+        for (authority, host) in [
+            ("a.test", "a.test"),
+            ("a.test:80", "a.test"),
+            ("a.test:", "a.test"),
+            ("[::1]:8080", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("", ""),
+        ] {
+            assert_eq!(without_port(authority.as_bytes()), host.as_bytes());
+        }
     }
 }

@@ -276,7 +276,7 @@ impl Drop for Exchange {
             referer: record.referer.as_ref().map(HeaderValue::as_bytes),
             request_id: None,
             grpc_status: self.grpc_status,
-            tls: self.client.tls.as_ref(),
+            tls: self.client.tls.as_deref().map(|tls| &tls.described),
         });
     }
 }

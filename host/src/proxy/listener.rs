@@ -30,6 +30,8 @@ pub enum Destination {
     /// Everything goes to this cluster.
     Cluster(usize),
     Router(Router),
+    /// Requests are only redirected.
+    Nowhere,
 }
 
 /// Where connections find the listener that is current: it changes under them when the configuration does.
@@ -90,7 +92,7 @@ impl Listener {
     /// What the route depends on of the beginning of a TCP connection.
     pub(super) fn interest(&self) -> Interest {
         match &self.destination {
-            Destination::Cluster(_) => Interest::default(),
+            Destination::Cluster(_) | Destination::Nowhere => Interest::default(),
             Destination::Router(router) => {
                 router.plan().map(|plan| Interest::of_attributes(&plan.attributes)).unwrap_or_default()
             }
@@ -102,6 +104,7 @@ impl Listener {
             Destination::Cluster(index) => {
                 return Ok(Route { target: self.cluster(*index), settings: None, by_fallback: false });
             }
+            Destination::Nowhere => return Ok(Route { target: Target::Nowhere, settings: None, by_fallback: false }),
             Destination::Router(router) => router,
         };
         let mut values = context.values.borrow_mut();

@@ -40,7 +40,7 @@ mod tunnel_record;
 mod upgrade;
 
 pub use balancing::Balancing;
-pub use client::Client;
+pub use client::{Client, Encrypted};
 pub use cluster::{Cluster, ClusterParts};
 pub use context::{Context, OutcomeBatch};
 pub use exchange::Unread;

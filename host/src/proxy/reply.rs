@@ -1,11 +1,14 @@
 //! The answers that are our own, and the only map from an error to a status, a flag and a text.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{ALLOW, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
 
+use super::client::without_port;
 use super::headers;
 use super::response_body::ResponseBody;
+use crate::config::RedirectHttps;
 use crate::error::{Error, ErrorKind};
 use crate::plugin;
 use crate::telemetry::{BadRequest, Flag};
@@ -37,6 +40,7 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
         ErrorKind::TargetTooLong => (StatusCode::URI_TOO_LONG, Flag::BadRequest),
         ErrorKind::UnknownCoding | ErrorKind::UnknownProtocol => (StatusCode::NOT_IMPLEMENTED, Flag::BadRequest),
         ErrorKind::UnknownVersion => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, Flag::BadRequest),
+        ErrorKind::Misdirected => (StatusCode::MISDIRECTED_REQUEST, Flag::BadRequest),
         ErrorKind::HeadTimeout => (StatusCode::REQUEST_TIMEOUT, Flag::RequestTimeout),
         ErrorKind::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, Flag::BadRequest),
         ErrorKind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Flag::BodyTooLarge),
@@ -66,6 +70,7 @@ pub(super) fn bad_request(kind: ErrorKind) -> Option<BadRequest> {
         | ErrorKind::UnknownVersion
         | ErrorKind::UnknownProtocol => BadRequest::Parse,
         ErrorKind::HeadTooLarge | ErrorKind::TargetTooLong => BadRequest::HeaderTooLarge,
+        ErrorKind::Misdirected => BadRequest::Misdirected,
         ErrorKind::HeadTimeout => BadRequest::Timeout,
         ErrorKind::BodyTooLarge => BadRequest::BodyTooLarge,
         _ => return None,
@@ -83,6 +88,25 @@ pub(super) fn redirect(redirect: &plugin::Redirect) -> Response<ResponseBody> {
     response
 }
 
+/// Leads a client that asked in the clear to `https`, with what it asked for.
+pub(super) fn to_https(redirect: &RedirectHttps, head: &Parts) -> Response<ResponseBody> {
+    let keeps_itself = matches!(head.method, Method::GET | Method::HEAD);
+    let usual = if keeps_itself { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
+    let mut response = text(redirect.status.unwrap_or(usual), "");
+    let host = head.headers.get(HOST).map(|host| without_port(host.as_bytes())).unwrap_or_default();
+    let port = match redirect.port {
+        443 => String::new(),
+        port => format!(":{port}"),
+    };
+    let target = head.uri.path_and_query().map(|target| target.as_str()).filter(|target| target.starts_with('/'));
+    let location = [b"https://", host, port.as_bytes(), target.unwrap_or("/").as_bytes()].concat();
+    // What was in a head may be in another.
+    if let Ok(location) = HeaderValue::from_bytes(&location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
 pub(super) fn respond(wanted: &plugin::Response) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(wanted.body.clone()));
     *response.status_mut() = wanted.status;
@@ -94,10 +118,10 @@ pub(super) fn respond(wanted: &plugin::Response) -> Response<ResponseBody> {
     response
 }
 
-/// A whole HTTP/1.1 answer for a connection that never became one: too many of them, or a head that is not HTTP.
-pub fn refusal(status: StatusCode) -> String {
+/// A whole HTTP/1.1 answer for a connection that never became one: too many of them, or a client that does not speak TLS.
+pub fn refusal(status: StatusCode, text: Option<&str>) -> String {
     let reason = status.canonical_reason().unwrap_or("Error");
-    let body = format!("{} {reason}\n", status.as_u16());
+    let body = format!("{} {}\n", status.as_u16(), text.unwrap_or(reason));
     format!(
         "HTTP/1.1 {} {reason}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         status.as_u16(),

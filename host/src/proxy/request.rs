@@ -1,6 +1,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use http::header::HOST;
 use http::request::Parts;
 use http::{Method, Response, response};
 use http_body::Body;
@@ -38,7 +39,7 @@ pub async fn serve(
     body: ClientBody,
     link: &dyn Link,
 ) -> Response<ResponseBody> {
-    let mut exchange = Some(Exchange::begin(context.clone(), listener, client, head));
+    let mut exchange = Some(Exchange::begin(context.clone(), listener.clone(), client, head));
     let decided = exchange.as_mut().map(|account| decide(account, head, body.is_end_stream(), link));
     let answered = match decided {
         Some(Ok(Decision::Forward(wanted))) => context
@@ -72,6 +73,7 @@ pub async fn serve(
         }
     };
     answer::finish(&context, &head.method, &mut response);
+    answer::say_hsts(&listener, &mut response);
     response
 }
 
@@ -83,10 +85,11 @@ pub fn refuse(
     kind: ErrorKind,
     unread: Unread<'_>,
 ) -> Response<ResponseBody> {
-    let mut exchange = Exchange::of_unread(context.clone(), listener, client, unread);
+    let mut exchange = Exchange::of_unread(context.clone(), listener.clone(), client, unread);
     exchange.failed(kind);
     let mut response = reply::failure(&kind.into());
     answer::finish(context, &Method::GET, &mut response);
+    answer::say_hsts(&listener, &mut response);
     response
 }
 
@@ -154,6 +157,16 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
     let (client, source) = (account.client.clone(), account.source.clone());
     let upgrade = Upgrade::of_request(head, !has_no_body, &listener.config.upgrades)?;
     effective::make(head, link, listener.config.limits.header_count, listener.config.underscores)?;
+    if !source.by_trusted_hop && client.is_misdirected(head.headers.get(HOST)) {
+        return Err(ErrorKind::Misdirected.into());
+    }
+    if let Some(redirect) = &listener.config.redirect_https
+        && source.scheme == "http"
+    {
+        let response = reply::to_https(redirect, head);
+        account.answered(response.status(), None);
+        return Ok(Decision::Answer(response));
+    }
     if let Some(response) = effective::last_step(head) {
         account.answered(response.status(), None);
         return Ok(Decision::Answer(response));

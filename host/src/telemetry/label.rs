@@ -110,6 +110,8 @@ labels! {
         Full = "full",
         /// An earlier session went on.
         Resumed = "resumed",
+        /// The client did not speak TLS, but HTTP.
+        PlainHttp = "plain_http",
         /// The client went away in the midst of it.
         Closed = "closed",
         Failed = "failed",
@@ -121,6 +123,8 @@ labels! {
     /// Why a request was refused before it was routed.
     BadRequest {
         Parse = "parse",
+        /// It was for a host that the connection's certificate is not for.
+        Misdirected = "misdirected",
         HeaderTooLarge = "header_too_large",
         BodyTooLarge = "body_too_large",
         Timeout = "timeout",

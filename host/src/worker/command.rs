@@ -71,4 +71,5 @@ pub enum Destined {
     /// Position of a cluster.
     Cluster(usize),
     Router(PolicyRef),
+    Nowhere,
 }

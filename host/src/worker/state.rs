@@ -143,6 +143,7 @@ impl State {
     ) -> Option<(SocketKey, Accepting)> {
         let destination = match install.destination {
             Destined::Cluster(index) => Destination::Cluster(index),
+            Destined::Nowhere => Destination::Nowhere,
             Destined::Router(policy) => Destination::Router(Router::new(self.instance(policy)?, policy.policy)),
         };
         let (address, key) = (install.config.bind, install.config.socket());
@@ -177,7 +178,7 @@ fn instances_of(install: &Install) -> HashSet<InstanceNumber> {
     }
     used.extend(install.listeners.iter().filter_map(|listener| match listener.destination {
         Destined::Router(policy) => Some(policy.instance),
-        Destined::Cluster(_) => None,
+        Destined::Cluster(_) | Destined::Nowhere => None,
     }));
     used
 }

@@ -1,13 +1,18 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
+use http::{HeaderValue, StatusCode};
+
 use super::{Checker, Names, plugin_use, unknown_cluster};
 use crate::config::model::{
-    Certificate, Cluster, Destination, Forwarded, Listener, ListenerLimits, ListenerTimeouts, Protocol, Tls, TlsPolicy,
-    Underscores, Upgrades,
+    Certificate, Cluster, Destination, Forwarded, Listener, ListenerLimits, ListenerTimeouts, Protocol, RedirectHttps,
+    Tls, TlsPolicy, Underscores, Upgrades,
 };
 use crate::config::network::{Network, Networks};
 use crate::config::schema;
+
+const HTTPS_PORT: u16 = 443;
+const YEAR_SECONDS: u64 = 365 * 24 * 3600;
 
 impl Checker<'_> {
     pub(super) fn listeners(&mut self, listeners: Vec<schema::Listener>, clusters: &[Cluster]) -> Vec<Listener> {
@@ -27,7 +32,11 @@ impl Checker<'_> {
                     }
                 }
             }
-            let destination = self.destination(&path, listener.router, listener.cluster, clusters);
+            let redirect_https = self.redirect_https(&path, &listener);
+            let destination = match (&listener.router, &listener.cluster) {
+                (None, None) if redirect_https.is_some() => Some(Destination::Nowhere),
+                _ => self.destination(&path, listener.router, listener.cluster, clusters),
+            };
             let limits = self.listener_limits(&path, listener.limits);
             let timeouts = self.listener_timeouts(&path, &listener.timeouts);
             let tls = listener.tls.map(|tls| self.tls(&format!("{path}/tls"), &tls, listener.protocol));
@@ -43,6 +52,7 @@ impl Checker<'_> {
                 },
                 destination,
                 tls,
+                redirect_https,
                 forwarded: match listener.forwarded {
                     Some(schema::Forwarded::Append) => Forwarded::Append,
                     Some(schema::Forwarded::Replace) => Forwarded::Replace,
@@ -89,7 +99,8 @@ impl Checker<'_> {
             | schema::TlsPolicy::GoogleRestricted => TlsPolicy::Intermediate,
             schema::TlsPolicy::Modern | schema::TlsPolicy::Elb13Of2021 => TlsPolicy::Modern,
         };
-        Tls { certificates, uploaded: tls.uploaded.unwrap_or(true), policy, pointer: path.to_owned() }
+        let hsts = tls.hsts.as_ref().and_then(|hsts| self.hsts(&format!("{path}/hsts"), hsts));
+        Tls { hsts, certificates, uploaded: tls.uploaded.unwrap_or(true), policy, pointer: path.to_owned() }
     }
 
     fn upgrades(&mut self, path: &str, protocols: Option<Vec<String>>, protocol: schema::Protocol) -> Upgrades {
@@ -111,6 +122,41 @@ impl Checker<'_> {
             }
         }
         Upgrades(protocols.into_iter().map(|protocol| protocol.to_ascii_lowercase()).collect())
+    }
+
+    fn hsts(&mut self, path: &str, hsts: &schema::Hsts) -> Option<HeaderValue> {
+        let seconds = hsts.max_age.0.as_secs();
+        if hsts.max_age.0.subsec_nanos() != 0 {
+            self.mistake(&format!("{path}/max_age"), "it is told in whole seconds");
+        }
+        if hsts.preload && (seconds < YEAR_SECONDS || !hsts.include_subdomains) {
+            self.mistake(
+                &format!("{path}/preload"),
+                "lists take names with `max_age` of 365d and `include_subdomains` only",
+            );
+        }
+        let subdomains = if hsts.include_subdomains { "; includeSubDomains" } else { "" };
+        let preload = if hsts.preload { "; preload" } else { "" };
+        HeaderValue::try_from(format!("max-age={seconds}{subdomains}{preload}")).ok()
+    }
+
+    fn redirect_https(&mut self, path: &str, listener: &schema::Listener) -> Option<RedirectHttps> {
+        let redirect = listener.redirect_https.as_ref()?;
+        let path = format!("{path}/redirect_https");
+        if matches!(listener.protocol, schema::Protocol::Tcp) {
+            self.mistake(&path, "only HTTP has redirects");
+        } else if listener.tls.is_some() {
+            self.mistake(&path, "this listener speaks `https` itself; it is for the one in the clear");
+        }
+        let status = match redirect.status {
+            None => None,
+            Some(status @ (301 | 302 | 307 | 308)) => StatusCode::from_u16(status).ok(),
+            Some(status) => {
+                self.mistake(&format!("{path}/status"), format!("expected 301, 302, 307 or 308, found {status}"));
+                None
+            }
+        };
+        Some(RedirectHttps { port: redirect.port.unwrap_or(HTTPS_PORT), status })
     }
 
     fn trusted(&mut self, path: &str, networks: Option<Vec<String>>, protocol: schema::Protocol) -> Option<Networks> {

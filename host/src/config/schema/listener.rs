@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{PluginUse, seconds};
-use crate::config::quantity::{Size, SizeOrOff, SpanOrOff};
+use crate::config::quantity::{Size, SizeOrOff, Span, SpanOrOff};
 
 /// Where clients connect.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,6 +21,9 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) cluster: Option<String>,
     /// Speaks TLS to the clients of an `http` listener: HTTP/2 or HTTP/1.1, as they can (ALPN).
     pub(in crate::config) tls: Option<Tls>,
+    /// Leads clients that ask in the clear to `https`, with their host, path and query: `true`, or a mapping. What a trusted proxy
+    /// was asked by `https` goes on to `router` or `cluster`, which need not be there.
+    pub(in crate::config) redirect_https: Option<RedirectHttps>,
     /// Networks of the proxies in front of us (CIDR, or addresses alone), whose forwarding headers are believed; see below.
     /// Default: none.
     #[schemars(length(max = 1024))]
@@ -64,6 +67,34 @@ pub(in crate::config) struct Tls {
     /// TLS 1.2 on; what they allow without forward secrecy or authenticated encryption is not offered. Default: intermediate.
     #[serde(default)]
     pub(in crate::config) policy: TlsPolicy,
+    /// Tells browsers to come by `https` only (Strict-Transport-Security, RFC 6797), in the place of what endpoints say of it.
+    pub(in crate::config) hsts: Option<Hsts>,
+}
+
+/// What browsers are told about coming by `https` only.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Hsts {
+    /// How long they remember it, in seconds at the least. 0s has them forget it.
+    pub(in crate::config) max_age: Span,
+    /// Whether it holds for all names below, too. Default: false.
+    #[serde(default)]
+    pub(in crate::config) include_subdomains: bool,
+    /// Whether browsers may have it built in, which is not undone for months. Takes a year and `include_subdomains`. Default:
+    /// false.
+    #[serde(default)]
+    pub(in crate::config) preload: bool,
+}
+
+/// Where clients are led that ask in the clear.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RedirectHttps {
+    /// Default: 443.
+    #[schemars(range(min = 1))]
+    pub(in crate::config) port: Option<u16>,
+    /// 301, 302, 307 or 308. Default: 301 for GET and HEAD, and for others 308, which keeps method and body.
+    pub(in crate::config) status: Option<u16>,
 }
 
 /// A certificate with its key.

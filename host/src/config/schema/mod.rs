@@ -14,7 +14,7 @@ use super::quantity::{Size, Span, SpanOrOff};
 
 pub(super) use self::cluster::{Cluster, Discover, Endpoint, EndpointFile, Health, Queue, SlowStart, UpstreamProtocol};
 pub(super) use self::listener::{
-    Certificate, Forwarded, Listener, ListenerLimits, ListenerTimeouts, Protocol, Tls, TlsPolicy, Underscores,
+    Certificate, Forwarded, Hsts, Listener, ListenerLimits, ListenerTimeouts, Protocol, Tls, TlsPolicy, Underscores,
 };
 
 /// The configuration of a proxy. YAML, or JSON, which is YAML.

@@ -40,6 +40,7 @@ pub(in crate::control) enum Leads {
     /// Position of a cluster.
     To(usize),
     By(Use),
+    Nowhere,
 }
 
 impl Uses {
@@ -70,6 +71,7 @@ impl Uses {
                 config::Destination::Cluster(name) => {
                     Leads::To(known.get(name.as_str()).map_or(usize::MAX, |position| *position as usize))
                 }
+                config::Destination::Nowhere => Leads::Nowhere,
                 config::Destination::Router(plugin) => {
                     let of_connections = listener.protocol == config::Protocol::Tcp;
                     let scope = Scope { name: &listener.name, of_connections };

@@ -182,6 +182,7 @@ impl Prepared {
                     config: Arc::new(listener.clone()),
                     destination: match leads {
                         Leads::To(cluster) => Destined::Cluster(*cluster),
+                        Leads::Nowhere => Destined::Nowhere,
                         Leads::By(router) => Destined::Router(placed.data.of(router)?),
                     },
                     tls: tls.get(&listener.name).map(|tls| tls.server.clone()),
