@@ -39,7 +39,7 @@ fn status(answer: &Http2Response) -> (u16, &str, &str) {
 fn answers_of_ours_are_statuses_to_a_grpc_client() {
     let rules = "router: { plugin: rules, config: { routes: [
         { match: { path_prefix: /test.Calls/Denied }, respond: { status: 403, body: no } },
-        { match: { path_prefix: /test. }, cluster: app } ] } }";
+        { match: { path_prefix: /test.Calls }, cluster: app } ] } }";
     let proxy = in_front_of(free_address(), rules);
     let output = python("grpc/refused.py").arg(proxy.address("web").to_string()).output().expect("Python runs");
     let said = String::from_utf8_lossy(&output.stdout);
