@@ -43,6 +43,8 @@ pub enum ErrorKind {
     ConnectFailure,
     /// No connection to the endpoint could be made in time.
     ConnectTimeout,
+    /// No TLS connection to the endpoint could be made: it does not speak it as we do, or is not who it should be.
+    TlsFailure,
     /// The endpoint did not answer in time.
     FirstByteTimeout,
     /// The endpoint stopped sending in the middle of a body.
@@ -86,6 +88,7 @@ impl ErrorKind {
             | Self::ClientAbort => Origin::Client,
             Self::ConnectFailure
             | Self::ConnectTimeout
+            | Self::TlsFailure
             | Self::FirstByteTimeout
             | Self::BodyTimeout
             | Self::UpstreamReset
@@ -103,7 +106,7 @@ impl ErrorKind {
     /// What holds when nothing more is known of the attempt, such as that not a byte of it was sent.
     pub fn retry(self) -> Retry {
         match self {
-            Self::ConnectFailure | Self::ConnectTimeout => Retry::Allowed,
+            Self::ConnectFailure | Self::ConnectTimeout | Self::TlsFailure => Retry::Allowed,
             Self::UpstreamReset => Retry::IfRepeatable,
             _ => Retry::Never,
         }
@@ -112,7 +115,7 @@ impl ErrorKind {
     /// What it says of the endpoint at which it happened.
     pub fn outcome(self) -> OutcomeClass {
         match self {
-            Self::ConnectFailure | Self::ConnectTimeout => OutcomeClass::ConnectFailure,
+            Self::ConnectFailure | Self::ConnectTimeout | Self::TlsFailure => OutcomeClass::ConnectFailure,
             Self::FirstByteTimeout | Self::BodyTimeout => OutcomeClass::Timeout,
             error if error.origin() == Origin::Endpoint => OutcomeClass::Reset,
             _ => OutcomeClass::ClientAbort,
@@ -175,6 +178,7 @@ impl fmt::Display for Error {
             ErrorKind::QueueTimeout => "every endpoint was full for as long as a request may wait",
             ErrorKind::ConnectFailure => "connecting to the endpoint failed",
             ErrorKind::ConnectTimeout => "connecting to the endpoint took too long",
+            ErrorKind::TlsFailure => "TLS handshake with the endpoint failed",
             ErrorKind::FirstByteTimeout => "endpoint did not answer in time",
             ErrorKind::BodyTimeout => "endpoint stopped sending its answer",
             ErrorKind::UpstreamReset => "endpoint closed the connection",

@@ -1,5 +1,8 @@
-"""A gRPC server of all four kinds of calls, for bytes without a schema. Prints its port."""
+"""A gRPC server of all four kinds of calls, for bytes without a schema. Prints its port. With files of a certificate and its
+key, it speaks TLS."""
 
+import pathlib
+import sys
 import threading
 from concurrent import futures
 
@@ -58,7 +61,11 @@ METHODS = {
 
 server = grpc.server(futures.ThreadPoolExecutor(32), options=[("grpc.max_receive_message_length", -1)])
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Calls", METHODS),))
-port = server.add_insecure_port("127.0.0.1:0")
+if len(sys.argv) > 2:
+    certificate, key = (pathlib.Path(file).read_bytes() for file in sys.argv[1:])
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
+else:
+    port = server.add_insecure_port("127.0.0.1:0")
 server.start()
 print(port, flush=True)
 server.wait_for_termination()

@@ -1,6 +1,7 @@
 //! Harness of the integration tests. They start the real binary on ports that the system chooses, speak bytes, and wait
 //! for conditions, never for a time.
 
+mod authority;
 mod client;
 mod dnsmasq;
 mod endpoint;
@@ -14,6 +15,7 @@ mod proxy;
 mod refusing;
 mod server;
 
+pub use authority::{Authority, Issued};
 pub use client::{Connection, Response, curl, get, request};
 pub use dnsmasq::Dnsmasq;
 pub use endpoint::{Endpoint, Script, read_request};

@@ -37,7 +37,16 @@ impl Process {
     /// # Panics
     /// When there is no Python with what it needs.
     pub fn python(script: &str) -> Self {
-        let mut child = python(script).stdout(Stdio::piped()).spawn().expect("Python starts; see `python`");
+        Self::python_with(script, &[])
+    }
+
+    /// The same with arguments.
+    ///
+    /// # Panics
+    /// As [`Self::python`].
+    pub fn python_with(script: &str, arguments: &[&std::path::Path]) -> Self {
+        let mut child =
+            python(script).args(arguments).stdout(Stdio::piped()).spawn().expect("Python starts; see `python`");
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         stdout.read_line(&mut line).expect("it prints text");

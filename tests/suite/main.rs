@@ -33,6 +33,7 @@ mod tcp;
 mod timeouts;
 mod tls;
 mod upgrades;
+mod upstream_tls;
 
 use plimsoll_tests::{Endpoint, Proxy};
 

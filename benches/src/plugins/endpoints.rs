@@ -34,6 +34,7 @@ fn endpoint(site: &str, slot: u32) -> Endpoint {
     Endpoint {
         slot,
         id_hash: Endpoint::id_hash(&id),
+        host: "".into(),
         id: id.into(),
         address,
         weight: 1,

@@ -31,9 +31,10 @@ use file::MAX_BYTES;
 pub(crate) use file::read_file;
 pub use model::{
     AccessLog, AccessLogFormat, Admin, AdminBind, Certificate, Cluster, ClusterLimits, ClusterTimeouts, Config,
-    Conformance, Destination, Discover, Endpoint, Forwarded, GivenEndpoint, HashKey, Health, Listener, ListenerLimits,
-    ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, Queue,
-    RedirectHttps, Resolver, SlowStart, StatePath, Tls, TlsPolicy, Underscores, Upgrades, UpstreamProtocol,
+    Conformance, Destination, Discover, Endpoint, Forwarded, GivenEndpoint, HashKey, Health, KeyPair, Listener,
+    ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin, PluginUse, Pool, Probe, Protocol,
+    Queue, RedirectHttps, Resolver, SlowStart, StatePath, Tls, TlsPolicy, Underscores, Upgrades, UpstreamProtocol,
+    UpstreamTls,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;

@@ -203,6 +203,20 @@ pub enum TlsPolicy {
     Modern,
 }
 
+/// A certificate with its key, in PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyPair {
+    pub chain: String,
+    pub key: String,
+}
+
+/// Without the key.
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPair").finish_non_exhaustive()
+    }
+}
+
 /// The files of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
@@ -239,9 +253,25 @@ impl Protocol {
 /// What is spoken to endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamProtocol {
+    /// What the handshake of TLS comes to (ALPN); only with TLS.
+    Auto,
     Http1,
-    /// With prior knowledge.
+    /// In the clear with prior knowledge.
     Http2,
+}
+
+/// How TLS is spoken to endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// The certificates that are trusted, in PEM. None: those of the system.
+    pub ca: Option<String>,
+    /// In the place of the host of each endpoint.
+    pub server_name: Option<String>,
+    /// What endpoints get to see that ask for one.
+    pub certificate: Option<KeyPair>,
+    /// Whether the endpoints' certificates are verified.
+    pub verifies: bool,
+    pub policy: TlsPolicy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -301,6 +331,8 @@ pub struct ListenerLimits {
 pub struct Cluster {
     pub name: String,
     pub protocol: UpstreamProtocol,
+    /// None: in the clear.
+    pub tls: Option<UpstreamTls>,
     pub balancer: PluginUse,
     /// The outermost first.
     pub partitioners: Vec<PluginUse>,
@@ -393,6 +425,8 @@ pub struct Probe {
     pub port: Option<u16>,
     /// What probers of HTTP speak.
     pub protocol: UpstreamProtocol,
+    /// Whether they speak TLS as the cluster does.
+    pub tls: bool,
     pub interval: Duration,
     pub timeout: Duration,
 }
@@ -401,7 +435,7 @@ impl Probe {
     /// Whether it is the same check, wherever in the file each is.
     pub fn is_same(&self, other: &Self) -> bool {
         let of = |probe: &Self| (probe.plugin.plugin.clone(), probe.plugin.config.clone());
-        let where_and_when = |probe: &Self| (probe.port, probe.protocol, probe.interval, probe.timeout);
+        let where_and_when = |probe: &Self| (probe.port, probe.protocol, probe.tls, probe.interval, probe.timeout);
         of(self) == of(other) && where_and_when(self) == where_and_when(other)
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn endpoint(endpoint: &suite::Endpoint, counters: Arc<EndpointCounter
         slot: endpoint.slot,
         id: endpoint.id.as_str().into(),
         id_hash: Endpoint::id_hash(&endpoint.id),
+        host: "".into(),
         address: endpoint.address,
         weight: endpoint.weight,
         ramp: endpoint.ramp,

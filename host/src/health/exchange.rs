@@ -8,9 +8,9 @@ use http::uri::{PathAndQuery, Scheme, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use crate::config::UpstreamProtocol;
+use crate::io::Stream;
 
 /// The most of an answer's body that a prober sees.
 const BODY_BYTES: usize = 64 * 1024;
@@ -39,18 +39,22 @@ pub(super) struct Answer {
 
 /// Sends a request over a connection to `stream`'s other end, which is `address`. The error says what failed.
 pub(super) async fn exchange(
-    stream: TcpStream,
+    stream: Stream,
     address: SocketAddr,
     protocol: UpstreamProtocol,
     request: Request,
 ) -> Result<Answer, String> {
     match protocol {
-        UpstreamProtocol::Http1 => over_http1(stream, address, request).await,
+        UpstreamProtocol::Http2 if stream.is_encrypted() && !stream.speaks_http2() => {
+            Err("it does not speak HTTP/2 (ALPN)".to_owned())
+        }
         UpstreamProtocol::Http2 => over_http2(stream, address, request).await,
+        UpstreamProtocol::Auto if stream.speaks_http2() => over_http2(stream, address, request).await,
+        UpstreamProtocol::Auto | UpstreamProtocol::Http1 => over_http1(stream, address, request).await,
     }
 }
 
-async fn over_http1(stream: TcpStream, address: SocketAddr, request: Request) -> Result<Answer, String> {
+async fn over_http1(stream: Stream, address: SocketAddr, request: Request) -> Result<Answer, String> {
     let body = Full::new(request.body.clone());
     let mut head = request.head(&request.path, |_| true)?;
     if !head.headers().contains_key(HOST) {
@@ -76,9 +80,10 @@ async fn over_http1(stream: TcpStream, address: SocketAddr, request: Request) ->
     Ok(Answer::new(&head, bytes))
 }
 
-/// In the clear, with prior knowledge (RFC 9113 section 3.3).
-async fn over_http2(stream: TcpStream, address: SocketAddr, request: Request) -> Result<Answer, String> {
-    let head = request.head_of_http2(address)?;
+/// In the clear with prior knowledge (RFC 9113 section 3.3).
+async fn over_http2(stream: Stream, address: SocketAddr, request: Request) -> Result<Answer, String> {
+    let scheme = if stream.is_encrypted() { Scheme::HTTPS } else { Scheme::HTTP };
+    let head = request.head_of_http2(address, scheme)?;
     let mut builder = h2::client::Builder::new();
     // The window of the connection is no bound beside that of its one stream.
     builder
@@ -124,7 +129,7 @@ impl Request {
     }
 
     /// With what a field `host` says as its authority, and without fields about the connection (RFC 9113 section 8.2.2).
-    fn head_of_http2(&self, address: SocketAddr) -> Result<http::Request<()>, String> {
+    fn head_of_http2(&self, address: SocketAddr, scheme: Scheme) -> Result<http::Request<()>, String> {
         let invalid = |error: http::Error| format!("the prober's request is not valid: {error}");
         let host = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
         let authority = match host {
@@ -132,7 +137,7 @@ impl Request {
             None => address.to_string().into_bytes(),
         };
         let path = PathAndQuery::try_from(self.path.as_str()).map_err(|error| invalid(error.into()))?;
-        let uri = Uri::builder().scheme(Scheme::HTTP).authority(authority.as_slice()).path_and_query(path).build();
+        let uri = Uri::builder().scheme(scheme).authority(authority.as_slice()).path_and_query(path).build();
         let uri = uri.map_err(invalid)?;
         let of_connection = [HOST, CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
         self.head(&uri.to_string(), |name| {

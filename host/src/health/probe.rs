@@ -8,8 +8,10 @@ use tokio::net::TcpStream;
 use super::evaluation::{Evaluation, Session};
 use super::exchange::{Answer, Request, exchange};
 use crate::config::UpstreamProtocol;
+use crate::io::Stream;
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
 use crate::snapshot::Reported;
+use crate::tls::{Carries, EndpointTls};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -34,18 +36,29 @@ pub struct Place<'a> {
     pub address: SocketAddr,
     /// What probers of HTTP speak.
     pub protocol: UpstreamProtocol,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<&'a EndpointTls>,
     /// As the prober sees it.
     pub target: Target,
 }
 
 /// Probes one endpoint once. None when the prober cannot be asked.
 pub async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration) -> Option<Probed> {
-    let Place { cluster, slot, address, protocol, target } = place;
+    let Place { cluster, slot, address, protocol, tls, target } = place;
     let started = Instant::now();
     let (session, transport, actions) = evaluation.open(cluster, &target)?;
     let open = Open { evaluation, session };
-    let mut run =
-        Run { open, address, protocol, pending: actions.into(), report: None, wait_until: None, moved: 0, steps: 0 };
+    let mut run = Run {
+        open,
+        address,
+        protocol,
+        tls,
+        pending: actions.into(),
+        report: None,
+        wait_until: None,
+        moved: 0,
+        steps: 0,
+    };
     let finished = match transport {
         Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp()).await,
         Transport::Http => tokio::time::timeout(timeout, run.over_http()).await,
@@ -92,6 +105,7 @@ struct Run<'a> {
     open: Open<'a>,
     address: SocketAddr,
     protocol: UpstreamProtocol,
+    tls: Option<&'a EndpointTls>,
     pending: VecDeque<ProbeAction>,
     report: Option<Reported>,
     /// When the prober is to hear that it has waited.
@@ -102,7 +116,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn over_tcp(&mut self) -> Result<Verdict, End> {
-        let mut stream = self.connect().await?;
+        let mut stream = self.connect(Carries::Bytes).await?;
         self.advance(ProbeEvent::Connected)?;
         let mut buffer = vec![0; READ_BYTES];
         let mut closed = false;
@@ -112,6 +126,7 @@ impl Run<'_> {
                     ProbeAction::Send(bytes) => {
                         self.count(bytes.len())?;
                         stream.write_all(&bytes).await.map_err(|error| failed("sending", &error))?;
+                        stream.flush().await.map_err(|error| failed("sending", &error))?;
                     }
                     ProbeAction::Report(report) => self.report = Some(report),
                     ProbeAction::Wait(time) => self.wait_until = Some(Instant::now() + time),
@@ -162,14 +177,19 @@ impl Run<'_> {
     }
 
     async fn exchange(&self, request: Request) -> Result<ProbeEvent, End> {
-        let stream = self.connect().await?;
+        let stream = self.connect(Carries::Http).await?;
         let Answer { status, headers, body } =
             exchange(stream, self.address, self.protocol, request).await.map_err(End::Failed)?;
         Ok(ProbeEvent::Answered { status, headers, body })
     }
 
-    async fn connect(&self) -> Result<TcpStream, End> {
-        TcpStream::connect(self.address).await.map_err(|error| failed("connecting", &error))
+    async fn connect(&self, carries: Carries) -> Result<Stream, End> {
+        let stream = TcpStream::connect(self.address).await.map_err(|error| failed("connecting", &error))?;
+        let Some(tls) = self.tls else { return Ok(Stream::Tcp(stream)) };
+        match tls.shake_hands(stream, carries).await {
+            Ok(stream) => Ok(Stream::Tls(Box::new(stream.into()))),
+            Err(cause) => Err(End::Failed(format!("the TLS handshake failed: {cause}"))),
+        }
     }
 
     fn advance(&mut self, event: ProbeEvent) -> Result<(), End> {
@@ -200,5 +220,5 @@ fn no_such_action(action: &str, transport: &str) -> End {
 }
 
 fn no_tls() -> End {
-    End::Failed("the prober asked for TLS, which this proxy does not speak to endpoints".into())
+    End::Failed("the prober asked to begin TLS, which this proxy does not do in the midst of a probe".into())
 }

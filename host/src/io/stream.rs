@@ -46,6 +46,15 @@ impl Stream {
         }
     }
 
+    /// Whether HTTP/2 was agreed on in the handshake (ALPN).
+    pub fn speaks_http2(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.socket().local_addr()
     }

@@ -36,6 +36,7 @@ fn endpoints() -> Arc<EndpointSet> {
     let endpoint = Endpoint {
         slot: 0,
         id_hash: Endpoint::id_hash("a"),
+        host: "".into(),
         id: "a".into(),
         address: ([127, 0, 0, 1], 9001).into(),
         weight: 1,

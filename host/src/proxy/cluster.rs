@@ -20,6 +20,7 @@ use crate::plugin::{Affinity, AttributeValues, Choice, Fault, PickRequest, Value
 use crate::snapshot::{EndpointSet, Outcome, OutcomeClass, Waiting};
 use crate::telemetry::{AttemptOutcome, ClusterShard, LoadReportResult, QueueResult};
 use crate::timer::now_ms;
+use crate::tls::UpstreamTls;
 use crate::upstream::{InFlight, LocalEndpoint, Pool, PoolSettings};
 
 /// A cluster as one worker sees it.
@@ -28,6 +29,7 @@ pub struct Cluster {
     pub name: Arc<str>,
     pub config: Arc<config::Cluster>,
     pub shard: Arc<ClusterShard>,
+    tls: Option<UpstreamTls>,
     pub affinity: Option<Affinity>,
     balancing: Rc<Balancing>,
     hash_on: HashOn,
@@ -45,6 +47,7 @@ pub struct Cluster {
 #[derive(Debug)]
 pub struct ClusterParts {
     pub config: Arc<config::Cluster>,
+    pub tls: Option<UpstreamTls>,
     pub shard: Arc<ClusterShard>,
     /// That of `before`, where its policies are the same.
     pub balancing: Rc<Balancing>,
@@ -126,6 +129,7 @@ impl Cluster {
             hash_on: HashOn::new(&parts.config.hash_on),
             config: parts.config,
             shard: parts.shard,
+            tls: parts.tls,
             affinity: parts.affinity,
             balancing: parts.balancing,
             endpoints,
@@ -178,8 +182,9 @@ impl Cluster {
         let mut slots: Vec<Option<Rc<LocalEndpoint>>> = Vec::with_capacity(set.slot_count());
         slots.resize(set.slot_count(), None);
         for endpoint in set.iter() {
-            let kept = before.get(endpoint.slot).filter(|kept| kept.pool.serves(endpoint.address, &settings));
-            let pool = kept.map_or_else(|| Rc::new(Pool::new(endpoint.address, settings)), |kept| kept.pool.clone());
+            let kept = before.get(endpoint.slot).filter(|kept| kept.pool.serves(endpoint, &settings));
+            let pool = kept
+                .map_or_else(|| Rc::new(Pool::new(endpoint, &settings, self.shard.clone())), |kept| kept.pool.clone());
             slots[endpoint.slot as usize] = Some(Rc::new(LocalEndpoint { endpoint: endpoint.clone(), pool }));
         }
         *self.endpoints.borrow_mut() = Rc::new(LocalEndpoints { set, slots });
@@ -188,6 +193,7 @@ impl Cluster {
     fn pool_settings(&self) -> PoolSettings {
         PoolSettings {
             protocol: self.config.protocol,
+            tls: self.tls.clone(),
             idle_connections: self.config.pool.idle_connections,
             idle_timeout: self.config.pool.idle_timeout,
             connect_timeout: self.config.timeouts.connect,

@@ -52,6 +52,7 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
         ErrorKind::QueueFull | ErrorKind::QueueTimeout => (StatusCode::SERVICE_UNAVAILABLE, Flag::Overflow),
         ErrorKind::ConnectFailure => (StatusCode::BAD_GATEWAY, Flag::ConnectFailure),
         ErrorKind::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::ConnectFailure),
+        ErrorKind::TlsFailure => (StatusCode::BAD_GATEWAY, Flag::TlsFailure),
         ErrorKind::FirstByteTimeout | ErrorKind::BodyTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::UpstreamTimeout),
         ErrorKind::UpstreamReset | ErrorKind::UpstreamProtocol => (StatusCode::BAD_GATEWAY, Flag::UpstreamReset),
         ErrorKind::RequestTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::RequestTimeout),

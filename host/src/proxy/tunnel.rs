@@ -18,7 +18,8 @@ use crate::io::Stream;
 use crate::plugin::{RouteSettings, Values};
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::telemetry::ConnectResult;
-use crate::upstream::{self, InFlight};
+use crate::tls::Carries;
+use crate::upstream::InFlight;
 
 /// Carries one TCP connection to an endpoint, and keeps account of it.
 pub async fn tunnel(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, stream: Stream) {
@@ -108,8 +109,7 @@ async fn connect(
         };
         account.attempted(&picked);
         let started = Instant::now();
-        let address = picked.endpoint.endpoint.address;
-        match upstream::connect(address, cluster.config.timeouts.connect, &context.timers).await {
+        match picked.endpoint.pool.dialer().connect(Carries::Bytes, &context.timers).await {
             Ok(stream) => {
                 cluster.shard.connect(ConnectResult::New);
                 return Ok(Connected { picked, flight, stream, started, after: started.elapsed() });

@@ -73,7 +73,7 @@ fn end_by(error: ErrorKind) -> TunnelEnd {
         ErrorKind::NoRoute => TunnelEnd::NoRoute,
         ErrorKind::NoEndpoint => TunnelEnd::NoEndpoint,
         ErrorKind::QueueFull | ErrorKind::QueueTimeout => TunnelEnd::Overflow,
-        ErrorKind::ConnectFailure | ErrorKind::ConnectTimeout => TunnelEnd::ConnectFailure,
+        ErrorKind::ConnectFailure | ErrorKind::ConnectTimeout | ErrorKind::TlsFailure => TunnelEnd::ConnectFailure,
         _ => TunnelEnd::Internal,
     }
 }

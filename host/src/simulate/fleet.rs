@@ -108,6 +108,7 @@ impl Proxy {
             slot: member.slot,
             id: member.id.as_str().into(),
             id_hash: Endpoint::id_hash(&member.id),
+            host: "".into(),
             // Some layouts hash the address, which an id often is.
             address: member.id.parse().unwrap_or_else(|_| SocketAddr::from(([10, a, b, c], 80))),
             weight: member.weight,

@@ -28,6 +28,8 @@ pub struct Endpoint {
     /// XXH64 with seed 0 of `id`: equal on every machine and after every start.
     pub id_hash: u64,
     pub address: SocketAddr,
+    /// The name or IP address that the configuration has for it.
+    pub host: Arc<str>,
     /// 0 to 65535; 0 gets no new traffic.
     pub weight: u32,
     /// Share of the weight in force, in thousandths.

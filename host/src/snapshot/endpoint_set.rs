@@ -155,6 +155,7 @@ pub(super) mod tests {
             slot,
             id: id.into(),
             id_hash: Endpoint::id_hash(id),
+            host: "".into(),
             address: ([127, 0, 0, 1], 80).into(),
             weight: 1,
             ramp: 1000,

@@ -203,7 +203,28 @@ impl Scrape {
             let total = HistogramTotal::of(&LATENCY, shards.values().map(|shard| &shard.wait));
             family.histogram([("cluster", cluster)], &total)?;
         }
+        self.upstream_tls(out)?;
         self.tunnels(out)
+    }
+
+    /// Of clusters that speak it.
+    fn upstream_tls(&self, out: &mut Exposition<'_>) -> fmt::Result {
+        let count = |shards: &BTreeMap<usize, Arc<ClusterShard>>, result: TlsHandshake| -> u64 {
+            shards.values().map(|shard| shard.tls_handshakes[result as usize].get()).sum()
+        };
+        let mut family = out.counter(
+            "plimsoll_upstream_tls_handshakes_total",
+            "TLS handshakes with endpoints, by what came of them; of clusters that have had any.",
+        )?;
+        let some = |shards: &BTreeMap<usize, Arc<ClusterShard>>| {
+            TlsHandshake::ALL.iter().any(|result| count(shards, *result) > 0)
+        };
+        for (cluster, shards) in self.shards.clusters.iter().filter(|(_, shards)| some(shards)) {
+            for result in TlsHandshake::ALL {
+                family.sample([("cluster", cluster), ("result", result.as_str())], count(shards, result))?;
+            }
+        }
+        Ok(())
     }
 
     /// Of clusters that have carried TCP connections; for the others a dozen series each would say nothing.

@@ -26,6 +26,7 @@ labels! {
     /// | `UH` | the cluster had no endpoint that may take the request |
     /// | `UO` | every endpoint was full, and the request could not wait or had waited for too long |
     /// | `UF` | no connection to an endpoint could be made |
+    /// | `TF` | no TLS connection to an endpoint could be made: its certificate was not accepted, or it does not speak it |
     /// | `UT` | the endpoint did not answer in time |
     /// | `UC` | the endpoint closed or reset the connection in the middle of an exchange |
     /// | `DC` | the client went away before it had its answer |
@@ -42,6 +43,7 @@ labels! {
         NoEndpoint = "UH",
         Overflow = "UO",
         ConnectFailure = "UF",
+        TlsFailure = "TF",
         UpstreamTimeout = "UT",
         UpstreamReset = "UC",
         ClientAbort = "DC",
@@ -112,9 +114,10 @@ labels! {
         Resumed = "resumed",
         /// The client did not speak TLS, but HTTP.
         PlainHttp = "plain_http",
-        /// The client went away in the midst of it.
+        /// The client went away in the midst of it. An endpoint that does so fails.
         Closed = "closed",
         Failed = "failed",
+        /// It was not done in time, or nobody waited any more.
         Timeout = "timeout",
     }
 }

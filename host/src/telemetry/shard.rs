@@ -81,6 +81,7 @@ pub struct ClusterShard {
     pub(super) attempts: Cells<{ AttemptOutcome::ALL.len() }>,
     pub(super) first_byte: Histogram,
     pub(super) connects: Cells<{ ConnectResult::ALL.len() }>,
+    pub(super) tls_handshakes: Cells<{ TlsHandshake::ALL.len() }>,
     pub(super) load_reports: Cells<{ LoadReportResult::ALL.len() }>,
     pub(super) queued: Gauge,
     pub(super) waits: Cells<{ QueueResult::ALL.len() }>,
@@ -99,6 +100,7 @@ impl Default for ClusterShard {
             attempts: Cells::default(),
             first_byte: Histogram::new(&LATENCY),
             connects: Cells::default(),
+            tls_handshakes: Cells::default(),
             load_reports: Cells::default(),
             queued: Gauge::default(),
             waits: Cells::default(),
@@ -140,6 +142,11 @@ impl ClusterShard {
     #[inline]
     pub fn connect(&self, result: ConnectResult) {
         self.connects[result as usize].increment();
+    }
+
+    /// Counts a TLS handshake with an endpoint.
+    pub fn tls_handshake(&self, result: TlsHandshake) {
+        self.tls_handshakes[result as usize].increment();
     }
 
     pub fn load_report(&self, result: LoadReportResult) {

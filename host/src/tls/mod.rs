@@ -1,12 +1,16 @@
-//! TLS towards clients: certificates and what they say of themselves, which of them a client gets, the tickets by which
-//! sessions go on, and how a connection becomes one that is encrypted.
+//! TLS towards clients, and towards endpoints: certificates and what they say of themselves, which of them a client gets, the
+//! tickets by which sessions go on, the roots that are trusted, and how a connection becomes one that is encrypted.
 
 mod certificate;
 mod certificates;
+mod roots;
 mod server;
 mod tickets;
+mod upstream;
 
 pub use certificate::Certificate;
 pub use certificates::Certificates;
+pub use roots::SystemRoots;
 pub use server::ServerTls;
 pub use tickets::Tickets;
+pub use upstream::{Carries, EndpointTls, UpstreamTls, is_resumed};

@@ -39,7 +39,7 @@ impl ServerTls {
 static MODERN: [&SupportedProtocolVersion; 1] = [&TLS13];
 static INTERMEDIATE: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
-fn versions(policy: TlsPolicy) -> &'static [&'static SupportedProtocolVersion] {
+pub(super) fn versions(policy: TlsPolicy) -> &'static [&'static SupportedProtocolVersion] {
     match policy {
         TlsPolicy::Modern => &MODERN,
         TlsPolicy::Intermediate => &INTERMEDIATE,

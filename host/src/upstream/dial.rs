@@ -1,5 +1,5 @@
-use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_http1::HeadLimits;
@@ -8,12 +8,15 @@ use tokio::net::TcpStream;
 use crate::config::UpstreamProtocol;
 use crate::error::{Error, ErrorKind};
 use crate::io::Stream;
+use crate::telemetry::{ClusterShard, TlsHandshake};
 use crate::timer::Timers;
+use crate::tls::{Carries, EndpointTls, UpstreamTls, is_resumed};
 
 /// How a worker's connections to an endpoint are made and kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PoolSettings {
     pub protocol: UpstreamProtocol,
+    pub tls: Option<UpstreamTls>,
     /// Idle connections kept by this worker to one endpoint; the next one is closed.
     pub idle_connections: usize,
     /// How long a connection is kept without use.
@@ -23,14 +26,66 @@ pub struct PoolSettings {
     pub head_limits: HeadLimits,
 }
 
-/// Connects to an endpoint.
-pub async fn connect(address: SocketAddr, timeout: Option<Duration>, timers: &Timers) -> Result<Stream, Error> {
-    let connected: io::Result<TcpStream> = timers
-        .bound(timeout, TcpStream::connect(address))
-        .await
-        .map_err(|_elapsed| Error::from(ErrorKind::ConnectTimeout))?;
-    let stream = connected.map_err(|error| Error::new(ErrorKind::ConnectFailure, error))?;
-    // Small writes are whole messages here; waiting for more only adds latency.
-    stream.set_nodelay(true).map_err(|error| Error::new(ErrorKind::ConnectFailure, error))?;
-    Ok(Stream::Tcp(stream))
+/// Makes connections to an endpoint.
+#[derive(Debug)]
+pub struct Dialer {
+    address: SocketAddr,
+    timeout: Option<Duration>,
+    tls: Option<EndpointTls>,
+    shard: Arc<ClusterShard>,
+}
+
+impl Dialer {
+    /// `host` is what the configuration calls the endpoint.
+    pub(super) fn new(address: SocketAddr, host: &str, settings: &PoolSettings, shard: Arc<ClusterShard>) -> Self {
+        let tls = settings.tls.as_ref().map(|tls| tls.towards(host, settings.protocol));
+        Self { address, timeout: settings.connect_timeout, tls, shard }
+    }
+
+    /// Connects, with TLS where it is spoken.
+    pub async fn connect(&self, carries: Carries, timers: &Timers) -> Result<Stream, Error> {
+        let connected = timers.bound(self.timeout, self.dial(carries)).await;
+        connected.unwrap_or_else(|_elapsed| Err(ErrorKind::ConnectTimeout.into()))
+    }
+
+    /// The same, for as long as the caller waits.
+    pub(super) async fn dial(&self, carries: Carries) -> Result<Stream, Error> {
+        let failed = |error| Error::new(ErrorKind::ConnectFailure, error);
+        let stream = TcpStream::connect(self.address).await.map_err(failed)?;
+        // Small writes are whole messages here; waiting for more only adds latency.
+        stream.set_nodelay(true).map_err(failed)?;
+        match &self.tls {
+            None => Ok(Stream::Tcp(stream)),
+            // In a box, so that connections in the clear keep no room for it.
+            Some(tls) => Box::pin(self.shake_hands(tls, stream, carries)).await,
+        }
+    }
+
+    async fn shake_hands(&self, tls: &EndpointTls, stream: TcpStream, carries: Carries) -> Result<Stream, Error> {
+        // What holds when nobody waits any more.
+        let mut counted = Counted { shard: &self.shard, result: TlsHandshake::Timeout };
+        match tls.shake_hands(stream, carries).await {
+            Ok(stream) => {
+                counted.result = if is_resumed(&stream) { TlsHandshake::Resumed } else { TlsHandshake::Full };
+                Ok(Stream::Tls(Box::new(stream.into())))
+            }
+            Err(cause) => {
+                counted.result = TlsHandshake::Failed;
+                tracing::debug!(endpoint = %self.address, "TLS handshake with the endpoint failed: {cause}");
+                Err(Error::new(ErrorKind::TlsFailure, cause))
+            }
+        }
+    }
+}
+
+/// A handshake, which is counted when this is dropped.
+struct Counted<'a> {
+    shard: &'a ClusterShard,
+    result: TlsHandshake,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.shard.tls_handshake(self.result);
+    }
 }

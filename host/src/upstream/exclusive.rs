@@ -1,17 +1,24 @@
 use std::cell::RefCell;
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use super::dial::{PoolSettings, connect};
+use plimsoll_http1::HeadLimits;
+
+use super::dial::{Dialer, PoolSettings};
 use super::http1::Connection;
+use super::lease::Lease;
 use crate::error::Error;
+use crate::io::Stream;
 use crate::timer::Timers;
+use crate::tls::Carries;
 
 /// A worker's idle connections to one address. The one used last is used next, so that spare ones grow old and go.
 #[derive(Debug)]
 pub(super) struct ExclusivePool {
-    address: SocketAddr,
-    settings: PoolSettings,
+    dialer: Rc<Dialer>,
+    idle_connections: usize,
+    idle_timeout: Duration,
+    head_limits: HeadLimits,
     idle: RefCell<Vec<Idle>>,
 }
 
@@ -22,33 +29,46 @@ struct Idle {
 }
 
 impl ExclusivePool {
-    pub(super) fn new(address: SocketAddr, settings: PoolSettings) -> Self {
-        Self { address, settings, idle: RefCell::default() }
+    pub(super) fn new(dialer: Rc<Dialer>, settings: &PoolSettings) -> Self {
+        Self {
+            dialer,
+            idle_connections: settings.idle_connections,
+            idle_timeout: settings.idle_timeout,
+            head_limits: settings.head_limits,
+            idle: RefCell::default(),
+        }
     }
 
     /// An idle connection that the endpoint has not closed, as far as is known.
-    pub(super) fn take(&self) -> Option<Box<Connection>> {
+    pub(super) fn take(self: &Rc<Self>) -> Option<Lease> {
         let mut idle = self.idle.borrow_mut();
-        std::iter::from_fn(|| idle.pop()).find_map(|mut idle| idle.connection.is_idle().then_some(idle.connection))
+        let connection = std::iter::from_fn(|| idle.pop())
+            .find_map(|mut idle| idle.connection.is_idle().then_some(idle.connection))?;
+        Some(Lease::Exclusive { connection, pool: self.clone(), reused: true })
     }
 
     /// Keeps a connection for further requests.
     pub(super) fn put(&self, connection: Box<Connection>, since: Instant) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < self.settings.idle_connections {
+        if idle.len() < self.idle_connections {
             idle.push(Idle { connection, since });
         }
     }
 
     /// Makes a new connection.
-    pub(super) async fn connect(&self, timers: &Timers) -> Result<Box<Connection>, Error> {
-        let stream = connect(self.address, self.settings.connect_timeout, timers).await?;
-        Ok(Box::new(Connection::new(stream, self.settings.head_limits)))
+    pub(super) async fn connect(self: &Rc<Self>, timers: &Timers) -> Result<Lease, Error> {
+        self.dialer.connect(Carries::Http, timers).await.map(|stream| self.begin(stream))
+    }
+
+    /// A connection that has been made.
+    pub(super) fn begin(self: &Rc<Self>, stream: Stream) -> Lease {
+        let connection = Box::new(Connection::new(stream, self.head_limits));
+        Lease::Exclusive { connection, pool: self.clone(), reused: false }
     }
 
     /// Closes connections that have been idle for too long, or that the endpoint has closed.
     pub(super) fn sweep(&self, now: Instant) {
-        let timeout = self.settings.idle_timeout;
+        let timeout = self.idle_timeout;
         self.idle.borrow_mut().retain_mut(|idle| now.duration_since(idle.since) < timeout && idle.connection.is_idle());
     }
 }

@@ -9,12 +9,13 @@ mod exclusive;
 mod http1;
 mod http2;
 mod lease;
+mod negotiated;
 mod pool;
 mod request_body;
 
 pub use answer_body::AnswerBody;
 pub use attempt::{Answer, Attempt, AttemptError};
-pub use dial::{PoolSettings, connect};
+pub use dial::{Dialer, PoolSettings};
 pub use endpoint::{InFlight, LocalEndpoint};
 pub use pool::Pool;
 pub use request_body::{RequestBody, UploadState};

@@ -1,20 +1,26 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::dial::PoolSettings;
+use super::dial::{Dialer, PoolSettings};
 use super::exclusive::ExclusivePool;
 use super::http2;
 use super::lease::Lease;
+use super::negotiated::Negotiated;
 use crate::config::UpstreamProtocol;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::snapshot::Endpoint;
+use crate::telemetry::ClusterShard;
 use crate::timer::Timers;
 
-/// A worker's connections to one address, which requests lease.
+/// A worker's connections to one endpoint, which requests lease.
 #[derive(Debug)]
 pub struct Pool {
     address: SocketAddr,
+    host: Arc<str>,
     settings: PoolSettings,
+    dialer: Rc<Dialer>,
     connections: Connections,
 }
 
@@ -22,40 +28,52 @@ pub struct Pool {
 enum Connections {
     Exclusive(Rc<ExclusivePool>),
     Shared(Rc<http2::Pool>),
+    Negotiated(Box<Negotiated>),
 }
 
 impl Pool {
-    pub fn new(address: SocketAddr, settings: PoolSettings) -> Self {
+    pub fn new(endpoint: &Endpoint, settings: &PoolSettings, shard: Arc<ClusterShard>) -> Self {
+        let dialer = Rc::new(Dialer::new(endpoint.address, &endpoint.host, settings, shard));
         let connections = match settings.protocol {
-            UpstreamProtocol::Http1 => Connections::Exclusive(Rc::new(ExclusivePool::new(address, settings))),
-            UpstreamProtocol::Http2 => Connections::Shared(http2::Pool::new(address, settings)),
+            UpstreamProtocol::Http1 => Connections::Exclusive(Rc::new(ExclusivePool::new(dialer.clone(), settings))),
+            UpstreamProtocol::Http2 => Connections::Shared(http2::Pool::new(dialer.clone(), settings)),
+            UpstreamProtocol::Auto => Connections::Negotiated(Box::new(Negotiated::new(dialer.clone(), settings))),
         };
-        Self { address, settings, connections }
+        let (address, host) = (endpoint.address, endpoint.host.clone());
+        Self { address, host, settings: settings.clone(), dialer, connections }
     }
 
     /// True when connections kept under these terms can be kept under the new ones.
-    pub fn serves(&self, address: SocketAddr, settings: &PoolSettings) -> bool {
-        self.address == address && self.settings == *settings
+    pub fn serves(&self, endpoint: &Endpoint, settings: &PoolSettings) -> bool {
+        self.address == endpoint.address
+            && (settings.tls.is_none() || self.host == endpoint.host)
+            && self.settings == *settings
     }
 
-    /// What can be had without waiting: a connection that is there, as far as is known, or a place on one.
-    pub(super) fn take(&self) -> Option<Lease> {
+    /// What makes connections of which the pool knows nothing.
+    pub fn dialer(&self) -> &Dialer {
+        &self.dialer
+    }
+
+    /// What can be had without waiting: a connection that is there, as far as is known, or a place on one. `only_http1` counts
+    /// where both could be had.
+    pub(super) fn take(&self, only_http1: bool) -> Option<Lease> {
         match &self.connections {
-            Connections::Exclusive(pool) => {
-                pool.take().map(|connection| Lease::Exclusive { connection, pool: pool.clone(), reused: true })
-            }
+            Connections::Exclusive(pool) => pool.take(),
             Connections::Shared(pool) => pool.take().map(Lease::Shared),
+            Connections::Negotiated(pool) => pool.take(only_http1),
         }
     }
 
     /// A new connection, or a place on one as soon as there is one.
-    pub(super) async fn connect(&self, timers: &Timers) -> Result<Lease, Error> {
+    pub(super) async fn connect(&self, only_http1: bool, timers: &Timers) -> Result<Lease, Error> {
         match &self.connections {
-            Connections::Exclusive(pool) => {
-                let connection = pool.connect(timers).await?;
-                Ok(Lease::Exclusive { connection, pool: pool.clone(), reused: false })
-            }
-            Connections::Shared(pool) => pool.wait(timers).await.map(Lease::Shared),
+            Connections::Exclusive(pool) => pool.connect(timers).await,
+            Connections::Shared(pool) => match pool.wait(timers).await? {
+                http2::Place::On(lease) => Ok(Lease::Shared(lease)),
+                http2::Place::Http1(_) => Err(Error::new(ErrorKind::TlsFailure, "it does not speak HTTP/2 (ALPN)")),
+            },
+            Connections::Negotiated(pool) => pool.connect(only_http1, timers).await,
         }
     }
 
@@ -64,6 +82,7 @@ impl Pool {
         match &self.connections {
             Connections::Exclusive(pool) => pool.sweep(now),
             Connections::Shared(pool) => pool.sweep(now),
+            Connections::Negotiated(pool) => pool.sweep(now),
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use crate::config::{self, SocketKey};
 use crate::plugin::Instance;
 use crate::snapshot::{EndpointSet, Waiting};
-use crate::tls::ServerTls;
+use crate::tls::{ServerTls, UpstreamTls};
 
 /// What the control plane wants of a worker. Everything that could fail has been done before a command is sent.
 #[derive(Debug)]
@@ -44,6 +44,7 @@ pub struct PolicyRef {
 #[derive(Debug)]
 pub struct ClusterInstall {
     pub config: Arc<config::Cluster>,
+    pub tls: Option<UpstreamTls>,
     /// None when the worker is told later, and stays with those that it knows until then.
     pub endpoints: Option<Arc<EndpointSet>>,
     pub waiting: Arc<Waiting>,

@@ -121,6 +121,7 @@ impl State {
             tells_health: install.tells_health,
             seed: self.number as u64 + 1,
             config: install.config,
+            tls: install.tls,
         };
         let cluster = Rc::new(Cluster::new(parts, before.map(|before| &*before.cluster)));
         Some(Installed { cluster, choosing })

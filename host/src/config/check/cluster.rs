@@ -48,8 +48,9 @@ impl Checker<'_> {
 
     fn cluster(&mut self, path: &str, cluster: schema::Cluster) -> Cluster {
         let part = |part: &str| format!("{path}/{part}");
-        let protocol = upstream_protocol(cluster.protocol);
-        Cluster {
+        let tls = cluster.tls.as_ref().map(|tls| self.upstream_tls(&part("tls"), tls));
+        let protocol = upstream_protocol(cluster.protocol, tls.is_some());
+        let cluster = Cluster {
             balancer: plugin_use(&part("balancer"), cluster.balancer, "least-request"),
             partitioners: cluster
                 .partitioners
@@ -59,7 +60,7 @@ impl Checker<'_> {
                 .collect(),
             affinity: cluster.affinity.map(|affinity| plugin_use(&part("affinity"), Some(affinity), "")),
             hash_on: self.hash_on(&part("hash_on"), &cluster.hash_on),
-            health: self.health(&part("health"), cluster.health, protocol),
+            health: self.health(&part("health"), cluster.health, cluster.protocol, tls.is_some()),
             slow_start: cluster.slow_start.map(|slow_start| self.slow_start(&part("slow_start"), &slow_start)),
             max_attempts: cluster.max_attempts as usize,
             load_reports: cluster.load_reports,
@@ -90,7 +91,12 @@ impl Checker<'_> {
             discover: self.discover(&part("discover"), cluster.discover),
             name: cluster.name,
             protocol,
+            tls,
+        };
+        if let Some(tls) = &cluster.tls {
+            self.names_for_tls(&part("tls"), tls, &cluster.endpoints);
         }
+        cluster
     }
 
     fn hash_on(&mut self, path: &str, items: &[Value]) -> Vec<HashKey> {
@@ -125,20 +131,31 @@ impl Checker<'_> {
         Queue { max_requests: queue.max_requests as usize, timeout: queue.timeout.0 }
     }
 
-    /// `protocol` is what the cluster speaks.
-    fn health(&mut self, path: &str, health: schema::Health, protocol: UpstreamProtocol) -> Health {
+    /// `protocol` is what the cluster speaks, and whether it `speaks_tls`.
+    fn health(
+        &mut self,
+        path: &str,
+        health: schema::Health,
+        protocol: schema::UpstreamProtocol,
+        speaks_tls: bool,
+    ) -> Health {
         let probe = health.probe.map(|probe| {
             let pointer = format!("{path}/probe");
             self.positive(&format!("{pointer}/interval"), probe.interval);
             self.positive(&format!("{pointer}/timeout"), probe.timeout);
+            if probe.tls == Some(true) && !speaks_tls {
+                self.mistake(&format!("{pointer}/tls"), "the cluster has no `tls`");
+            }
+            let tls = probe.tls.unwrap_or(speaks_tls && probe.port.is_none());
             Probe {
                 plugin: PluginUse { plugin: probe.plugin, config: probe.config, pointer: format!("{pointer}/config") },
                 port: probe.port,
                 protocol: match (probe.protocol, probe.port) {
-                    (Some(own), _) => upstream_protocol(own),
-                    (None, None) => protocol,
-                    (None, Some(_)) => UpstreamProtocol::Http1,
+                    (Some(own), _) => upstream_protocol(own, tls),
+                    (None, None) => upstream_protocol(protocol, tls),
+                    (None, Some(_)) => upstream_protocol(schema::UpstreamProtocol::Auto, tls),
                 },
+                tls,
                 interval: probe.interval.0,
                 timeout: probe.timeout.0,
             }
@@ -238,8 +255,10 @@ fn path_part(wanted: &Map<String, Value>) -> Option<HashKey> {
     Some(HashKey::PathPart(part))
 }
 
-fn upstream_protocol(protocol: schema::UpstreamProtocol) -> UpstreamProtocol {
+fn upstream_protocol(protocol: schema::UpstreamProtocol, over_tls: bool) -> UpstreamProtocol {
     match protocol {
+        schema::UpstreamProtocol::Auto if over_tls => UpstreamProtocol::Auto,
+        schema::UpstreamProtocol::Auto => UpstreamProtocol::Http1,
         schema::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,
         schema::UpstreamProtocol::Http2 => UpstreamProtocol::Http2,
     }

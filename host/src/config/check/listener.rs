@@ -88,17 +88,7 @@ impl Checker<'_> {
             pointer: format!("{path}/certificates/{index}"),
         };
         let certificates = tls.certificates.iter().enumerate().map(certificate).collect();
-        let policy = match tls.policy {
-            schema::TlsPolicy::Intermediate
-            | schema::TlsPolicy::Elb12Of2017
-            | schema::TlsPolicy::ElbForwardSecret12Of2020
-            | schema::TlsPolicy::Elb12Of2021
-            | schema::TlsPolicy::ElbRestricted12Of2021
-            | schema::TlsPolicy::AppGatewayOf2022
-            | schema::TlsPolicy::AppGatewayStrictOf2022
-            | schema::TlsPolicy::GoogleRestricted => TlsPolicy::Intermediate,
-            schema::TlsPolicy::Modern | schema::TlsPolicy::Elb13Of2021 => TlsPolicy::Modern,
-        };
+        let policy = tls_policy(tls.policy);
         let hsts = tls.hsts.as_ref().and_then(|hsts| self.hsts(&format!("{path}/hsts"), hsts));
         Tls { hsts, certificates, uploaded: tls.uploaded.unwrap_or(true), policy, pointer: path.to_owned() }
     }
@@ -221,5 +211,19 @@ impl Checker<'_> {
             body_idle: timeout("body_idle", timeouts.body_idle),
             idle: timeout("idle", timeouts.idle),
         }
+    }
+}
+
+pub(super) fn tls_policy(policy: schema::TlsPolicy) -> TlsPolicy {
+    match policy {
+        schema::TlsPolicy::Intermediate
+        | schema::TlsPolicy::Elb12Of2017
+        | schema::TlsPolicy::ElbForwardSecret12Of2020
+        | schema::TlsPolicy::Elb12Of2021
+        | schema::TlsPolicy::ElbRestricted12Of2021
+        | schema::TlsPolicy::AppGatewayOf2022
+        | schema::TlsPolicy::AppGatewayStrictOf2022
+        | schema::TlsPolicy::GoogleRestricted => TlsPolicy::Intermediate,
+        schema::TlsPolicy::Modern | schema::TlsPolicy::Elb13Of2021 => TlsPolicy::Modern,
     }
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod listener;
+mod upstream_tls;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -140,7 +141,11 @@ impl Checker<'_> {
     }
 
     fn read(&mut self, path: &str, file: &str) -> Option<String> {
-        match read_at_most(&self.directory.join(file), SECRET_FILE_BYTES) {
+        self.read_at_most(path, file, SECRET_FILE_BYTES)
+    }
+
+    fn read_at_most(&mut self, path: &str, file: &str, bytes: u64) -> Option<String> {
+        match read_at_most(&self.directory.join(file), bytes) {
             Ok(text) => Some(text.trim().to_owned()),
             Err(error) => {
                 self.mistake(path, format!("reading \"{file}\" failed: {error}"));

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{PluginUse, seconds};
+use super::{PluginUse, TlsPolicy, seconds};
 use crate::config::quantity::{Size, Span, SpanOrOff};
 
 /// A named group of endpoints, and how they are used.
@@ -14,13 +14,16 @@ use crate::config::quantity::{Size, Span, SpanOrOff};
 pub(in crate::config) struct Cluster {
     /// What routes call it.
     pub(in crate::config) name: String,
-    /// What is spoken to the endpoints of HTTP listeners: `http1`, or `http2` in the clear with prior knowledge, as gRPC
-    /// servers do without TLS. With `http2`, up to 128 requests of a worker share a connection, or as many as the endpoint
+    /// Speaks TLS to the endpoints; `{}` is enough. Default: none, in the clear.
+    pub(in crate::config) tls: Option<UpstreamTls>,
+    /// What is spoken to the endpoints of HTTP listeners: `http1`, `http2`, or `auto`. With `tls`, `auto` is HTTP/2 where the
+    /// endpoint can and HTTP/1.1 otherwise (ALPN), and `http2` fails with endpoints that cannot. In the clear, `auto` is
+    /// HTTP/1.1, and `http2` takes prior knowledge, as gRPC servers without TLS do. With HTTP/2, up to 128 requests of a worker share a connection, or as many as the endpoint
     /// allows (SETTINGS_MAX_CONCURRENT_STREAMS); the next one gets another connection. `max_connections` bounds the
     /// requests, not these connections, of which `pool` bounds the idle ones. Of an answer that its client does not take,
     /// an endpoint may send 256 KiB ahead (the window of a stream; the window of the connection is as large as may be, so
     /// that no client holds up another). Requests that the endpoint has not acted on (REFUSED_STREAM, above the last
-    /// stream of a GOAWAY) are sent elsewhere. Default: http1.
+    /// stream of a GOAWAY) are sent elsewhere. Default: auto.
     #[serde(default)]
     pub(in crate::config) protocol: UpstreamProtocol,
     /// The plugin that picks an endpoint. Default: least-request, which takes the better of two random ones.
@@ -78,6 +81,31 @@ pub(in crate::config) struct Cluster {
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub(in crate::config) discover: Vec<Discover>,
+}
+
+/// How TLS is spoken to the endpoints of a cluster. Their certificates are verified: a root that is trusted leads to them,
+/// they are for the name, and in their time. Sessions are resumed. The files are read at every reload; a change of them makes
+/// new connections.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct UpstreamTls {
+    /// The roots that are trusted, in PEM. Default: those of the system (of Debian's `ca-certificates`, say; the environment's
+    /// SSL_CERT_FILE and SSL_CERT_DIR name others).
+    pub(in crate::config) ca_file: Option<String>,
+    /// The name that is asked for (SNI) and has to be on the certificate, for all endpoints. Default: the host of each
+    /// endpoint's `address`; an IP address has to be on the certificate as one, and is not asked for.
+    pub(in crate::config) server_name: Option<String>,
+    /// A certificate for endpoints that ask for one, and those that lead from it to its root, in PEM. Default: none.
+    pub(in crate::config) cert_file: Option<String>,
+    /// Its private key, in PEM.
+    pub(in crate::config) key_file: Option<String>,
+    /// Takes any certificate. Anybody on the way can then read and change what is sent. Every load of the configuration
+    /// warns of it, and the admin API shows it (`tls: unverified`). Default: false.
+    #[serde(default)]
+    pub(in crate::config) insecure_skip_verify: bool,
+    /// As of a listener. Default: intermediate.
+    #[serde(default)]
+    pub(in crate::config) policy: TlsPolicy,
 }
 
 /// Somewhere that endpoints come from. Just one of these:
@@ -180,9 +208,11 @@ pub(in crate::config) struct Probe {
     /// Where to probe, if not at the endpoint's own port: an agent beside the application, or a port for health alone.
     #[schemars(range(min = 1, max = 65535))]
     pub(in crate::config) port: Option<u16>,
-    /// What probers such as `http` speak: `http1`, or `http2` in the clear with prior knowledge. Default: what the cluster
-    /// says, or `http1` at a `port` of its own.
+    /// What probers such as `http` speak, as in the cluster. Default: what the cluster says, or `auto` at a `port` of its own.
     pub(in crate::config) protocol: Option<UpstreamProtocol>,
+    /// Whether probes, of whatever protocol, speak TLS as the cluster does. Default: true with `tls` of the cluster, but not
+    /// at a `port` of its own.
+    pub(in crate::config) tls: Option<bool>,
     /// Between the beginnings of two probes of an endpoint. Default: 5s.
     #[serde(default = "five_seconds")]
     pub(in crate::config) interval: Span,
@@ -203,7 +233,7 @@ fn two_seconds() -> Span {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct ClusterTimeouts {
-    /// To make a connection. Default: 5s.
+    /// To make a connection, TLS handshake included. Default: 5s.
     pub(in crate::config) connect: SpanOrOff,
     /// For the head of the answer, from the last byte of the request. Default: 60s.
     pub(in crate::config) first_byte: SpanOrOff,
@@ -289,6 +319,7 @@ fn one() -> u32 {
 #[schemars(inline)]
 pub(in crate::config) enum UpstreamProtocol {
     #[default]
+    Auto,
     Http1,
     Http2,
 }

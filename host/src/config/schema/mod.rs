@@ -12,7 +12,9 @@ use serde_json::Value;
 use super::model::Conformance;
 use super::quantity::{Size, Span, SpanOrOff};
 
-pub(super) use self::cluster::{Cluster, Discover, Endpoint, EndpointFile, Health, Queue, SlowStart, UpstreamProtocol};
+pub(super) use self::cluster::{
+    Cluster, Discover, Endpoint, EndpointFile, Health, Queue, SlowStart, UpstreamProtocol, UpstreamTls,
+};
 pub(super) use self::listener::{
     Certificate, Forwarded, Hsts, Listener, ListenerLimits, ListenerTimeouts, Protocol, Tls, TlsPolicy, Underscores,
 };
@@ -96,7 +98,7 @@ impl Default for Admin {
 }
 
 /// A line for every request, and for every TCP connection when it has ended. What went other than planned is told by a
-/// flag: `NR` no route; `UH` no endpoint that may take it; `UO` every endpoint full; `UF` no connection to an endpoint;
+/// flag: `NR` no route; `UH` no endpoint that may take it; `UO` every endpoint full; `UF` no connection to an endpoint; `TF` no TLS with it;
 /// `UT` the endpoint did not answer in time; `UC` it closed or reset the connection; `DC` the client went away; `RT`
 /// the request took too long; `IT` a TCP connection was silent for too long; `BL` the body was too long; `BR` malformed
 /// (over HTTP/2 the stream is reset, and the line says 400 without method and path); `DR` still open when the proxy had

@@ -43,6 +43,7 @@ impl Control {
         self.registry.config_reloaded(ReloadResult::Success);
         self.registry.set_config_version(version);
         tracing::info!(target: "audit", origin, version, "configuration is live");
+        self.warn_of_unverified();
         Ok(version)
     }
 
@@ -55,6 +56,18 @@ impl Control {
         };
         let config = config::load(path).map_err(ApplyError::from).inspect_err(|error| self.refused("file", error))?;
         self.apply(config, "file").await
+    }
+
+    /// Says loudly to whom TLS is spoken without knowing who it is.
+    fn warn_of_unverified(&self) {
+        let Some(config) = self.config() else { return };
+        for cluster in config.clusters.iter().filter(|cluster| cluster.tls.as_ref().is_some_and(|tls| !tls.verifies)) {
+            tracing::warn!(
+                cluster = cluster.name,
+                "certificates of endpoints are NOT verified (`insecure_skip_verify`): anybody on the way can read and \
+                 change what is sent; `ca_file` trusts an own CA"
+            );
+        }
     }
 
     pub(super) fn refused(&self, origin: &str, error: &ApplyError) {

@@ -9,12 +9,15 @@ use super::{Found, FoundEndpoint, Membership, Origin};
 use crate::config;
 use crate::plugin::Evidence;
 use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap, Waiting};
+use crate::tls::UpstreamTls;
 
 /// A cluster's membership, with all that makes an endpoint available or not.
 #[derive(Clone, Debug)]
 pub(in crate::control) struct ClusterState {
     pub(in crate::control) config: Arc<config::Cluster>,
     pub(in crate::control) members: Vec<Member>,
+    /// How TLS is spoken to the endpoints, if it is.
+    pub(in crate::control) tls: Option<UpstreamTls>,
     /// What sources say, of which the members are made.
     pub(in crate::control) found: Found,
     pub(in crate::control) set: Arc<EndpointSet>,
@@ -117,6 +120,7 @@ impl Member {
             id: self.id().into(),
             id_hash: Endpoint::id_hash(self.id()),
             address: self.address,
+            host: self.config.address.host.as_str().into(),
             weight: self.effective_weight(),
             ramp: self.ramp(),
             availability: self.availability(),
@@ -171,6 +175,7 @@ impl ClusterState {
         let mut cluster = Self {
             config,
             members,
+            tls: making.or(before).and_then(|last| last.tls.clone()),
             found,
             set: last.map_or_else(Arc::default, |last| last.set.clone()),
             waiting,
@@ -307,6 +312,7 @@ fn holds(set: &EndpointSet, endpoints: &[Arc<Endpoint>]) -> bool {
 fn same(a: &Endpoint, b: &Endpoint) -> bool {
     a.id == b.id
         && a.address == b.address
+        && a.host == b.host
         && a.weight == b.weight
         && a.ramp == b.ramp
         && a.availability == b.availability

@@ -14,6 +14,7 @@ use crate::config;
 use crate::control::task::Task;
 use crate::health::{self, Evaluation, Probed, probe};
 use crate::plugin::Target;
+use crate::tls::{EndpointTls, UpstreamTls};
 
 /// For whom endpoints are probed.
 pub(super) trait Prober: Send + Sync + 'static {
@@ -36,12 +37,22 @@ struct Place {
     /// Where probes go, which may be another port than that of the endpoint.
     probed: SocketAddr,
     address: SocketAddr,
+    /// What the configuration calls it.
+    host: String,
 }
 
 #[derive(Debug)]
 struct Probing {
-    check: watch::Sender<Arc<config::Probe>>,
+    check: watch::Sender<Arc<Check>>,
     _task: Task,
+}
+
+/// What is asked of an endpoint.
+#[derive(Debug)]
+struct Check {
+    probe: config::Probe,
+    /// How TLS is spoken, if it is.
+    tls: Option<UpstreamTls>,
 }
 
 /// New probes are spread over one interval, though no longer than this.
@@ -52,13 +63,14 @@ impl Probes {
     pub(super) fn renew(&mut self, control: &Arc<impl Prober>, clusters: &BTreeMap<Arc<str>, ClusterState>) {
         let mut before = std::mem::take(&mut self.0);
         for (name, cluster) in clusters {
-            let Some(check) = &cluster.config.health.probe else { continue };
-            let check = Arc::new(check.clone());
+            let Some(probe) = &cluster.config.health.probe else { continue };
+            let tls = if probe.tls { cluster.tls.clone() } else { None };
+            let check = Arc::new(Check { probe: probe.clone(), tls });
             for (position, member) in cluster.members.iter().enumerate() {
-                let place = Place::of(name, member, &check);
+                let place = Place::of(name, member, &check.probe);
                 let probing = before.remove(&place);
                 let probing = probing.inspect(|probing| probing.go_over_to(&check)).unwrap_or_else(|| {
-                    let spread = spread(&check, position, cluster.members.len());
+                    let spread = spread(&check.probe, position, cluster.members.len());
                     Probing::start(Arc::downgrade(control), place.clone(), check.clone(), spread)
                 });
                 self.0.insert(place, probing);
@@ -80,15 +92,17 @@ impl Place {
             slot: member.slot,
             probed: check.port.map_or(member.address, |port| (member.address.ip(), port).into()),
             address: member.address,
+            host: member.config.address.host.clone(),
         }
     }
 
-    fn probed_by(&self, check: &config::Probe) -> health::Place<'_> {
+    fn probed_by<'a>(&'a self, check: &config::Probe, tls: Option<&'a EndpointTls>) -> health::Place<'a> {
         health::Place {
             cluster: &self.cluster,
             slot: self.slot,
             address: self.probed,
             protocol: check.protocol,
+            tls,
             target: Target {
                 address: self.address.to_string(),
                 id: self.endpoint.clone(),
@@ -99,14 +113,14 @@ impl Place {
 }
 
 impl Probing {
-    fn start(control: Weak<impl Prober>, place: Place, check: Arc<config::Probe>, spread: Duration) -> Self {
+    fn start(control: Weak<impl Prober>, place: Place, check: Arc<Check>, spread: Duration) -> Self {
         let (check, changed) = watch::channel(check);
         Self { check, _task: Task::spawn(run(control, place, changed, spread)) }
     }
 
-    fn go_over_to(&self, check: &Arc<config::Probe>) {
+    fn go_over_to(&self, check: &Arc<Check>) {
         self.check.send_if_modified(|current| {
-            let changed = !check.is_same(current);
+            let changed = !check.probe.is_same(&current.probe) || check.tls != current.tls;
             *current = check.clone();
             changed
         });
@@ -114,13 +128,10 @@ impl Probing {
 }
 
 /// Probes one endpoint, one probe after the other.
-async fn run(
-    control: Weak<impl Prober>,
-    place: Place,
-    mut check: watch::Receiver<Arc<config::Probe>>,
-    spread: Duration,
-) {
+async fn run(control: Weak<impl Prober>, place: Place, mut check: watch::Receiver<Arc<Check>>, spread: Duration) {
     let mut due = Instant::now() + spread;
+    let towards = |check: &Check| check.tls.as_ref().map(|tls| tls.towards(&place.host, check.probe.protocol));
+    let mut tls = towards(&check.borrow());
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
@@ -131,24 +142,26 @@ async fn run(
                 // What another check says is wanted soon. Never later than before, or changes that come fast would
                 // leave an endpoint without any probe.
                 due = due.min(Instant::now() + spread);
+                tls = towards(&check.borrow_and_update());
                 continue;
             }
         }
         let now = check.borrow_and_update().clone();
-        due = Instant::now() + now.interval;
-        if !probe_once(&control, &place, &now).await {
+        due = Instant::now() + now.probe.interval;
+        if !probe_once(&control, place.probed_by(&now.probe, tls.as_ref()), now.probe.timeout).await {
             return;
         }
     }
 }
 
 /// False when there is no control plane any more.
-async fn probe_once(control: &Weak<impl Prober>, place: &Place, check: &config::Probe) -> bool {
+async fn probe_once(control: &Weak<impl Prober>, place: health::Place<'_>, timeout: Duration) -> bool {
+    let (cluster, slot) = (place.cluster, place.slot);
     let Some(evaluation) = control.upgrade().map(|control| control.evaluation()) else { return false };
-    let probed = probe(&evaluation, place.probed_by(check), check.timeout).await;
+    let probed = probe(&evaluation, place, timeout).await;
     let Some(control) = control.upgrade() else { return false };
     if let Some(probed) = probed {
-        control.heard(&place.cluster, place.slot, probed);
+        control.heard(cluster, slot, probed);
     }
     true
 }

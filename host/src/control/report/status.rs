@@ -42,6 +42,8 @@ pub struct ClusterReport {
     pub affinity: Option<String>,
     pub health: String,
     pub probe: Option<String>,
+    /// Whether TLS is spoken to the endpoints: `verified`, or `unverified` with `insecure_skip_verify`.
+    pub tls: Option<String>,
     /// Number of the current generation of endpoints.
     pub generation: u64,
     pub endpoints: Vec<EndpointReport>,
@@ -202,6 +204,7 @@ fn cluster_report(cluster: &ClusterState) -> ClusterReport {
         affinity: cluster.config.affinity.as_ref().map(|affinity| affinity.plugin.clone()),
         health: cluster.config.health.evaluator.plugin.clone(),
         probe: cluster.config.health.probe.as_ref().map(|probe| probe.plugin.plugin.clone()),
+        tls: cluster.tls.as_ref().map(|tls| if tls.verifies() { "verified" } else { "unverified" }.to_owned()),
         generation: cluster.set.generation(),
         endpoints: cluster.members.iter().map(endpoint_report).collect(),
         unresolved: cluster

@@ -166,6 +166,7 @@ impl Prepared {
             let state = wanted.clusters.get(&uses.name)?;
             Some(ClusterInstall {
                 config: state.config.clone(),
+                tls: state.tls.clone(),
                 // The others are told when their balancer has prepared.
                 endpoints: (state.told == state.set.generation()).then(|| state.set.clone()),
                 waiting: state.waiting.clone(),

@@ -14,6 +14,7 @@ use crate::control::plugins::PluginEntries;
 use crate::control::state::Control;
 use crate::plugin::{Evaluator, Instance, Plugin, Role};
 use crate::snapshot::EndpointSet;
+use crate::tls::{SystemRoots, UpstreamTls};
 use crate::worker::{InstanceNumber, PolicyRef};
 
 /// What is to be live: a configuration with the plugins that it uses and its clusters.
@@ -38,6 +39,25 @@ pub(in crate::control) struct Prepared {
     pub(super) sockets: NewSockets,
     /// Of the listeners that speak it, by their names. None: it stays as it is.
     pub(super) tls: Option<BTreeMap<String, ListenerTls>>,
+}
+
+impl Wanted {
+    /// Makes what it takes to speak TLS to endpoints.
+    fn speak_tls(&mut self) -> Result<(), Vec<Mistake>> {
+        let (mut system, mut mistakes) = (SystemRoots::default(), Vec::new());
+        for (index, config) in self.config.clusters.iter().enumerate() {
+            let made = config.tls.as_ref().map(|tls| UpstreamTls::new(tls, &mut system)).transpose();
+            match (made, self.clusters.get_mut(config.name.as_str())) {
+                (Ok(tls), Some(cluster)) => cluster.tls = tls,
+                (Ok(_), None) => {}
+                (Err((key, message)), _) => {
+                    let pointer = format!("/clusters/{index}/tls/{key}");
+                    mistakes.push(Mistake { pointer: pointer.trim_end_matches('/').to_owned(), message });
+                }
+            }
+        }
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
+    }
 }
 
 impl Control {
@@ -70,6 +90,7 @@ impl Control {
 
     /// Makes what a configuration needs and is not there yet.
     pub(in crate::control) fn make(&self, mut wanted: Wanted) -> Result<Prepared, Vec<Mistake>> {
+        wanted.speak_tls()?;
         let before = self.lock().placed.clone();
         let number = || self.instances.fetch_add(1, Ordering::Relaxed);
         let (data, for_workers) = before.data.next(&wanted.live, &wanted.uses.data, number);

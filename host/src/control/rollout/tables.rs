@@ -110,6 +110,7 @@ mod tests {
         Arc::new(Endpoint {
             slot,
             id_hash: Endpoint::id_hash(&id),
+            host: "".into(),
             id: id.into(),
             address: ([10, 0, 0, slot as u8], 80).into(),
             weight: 1,

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
+use http::uri::Scheme;
 use plimsoll_http1::HeadLimits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -18,6 +19,8 @@ use crate::io::Stream;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) sender: SendRequest<Bytes>,
+    /// Of requests that go over it.
+    pub(super) scheme: Scheme,
     state: Rc<State>,
     /// Fields that the head of an answer may have.
     header_count: usize,
@@ -102,6 +105,7 @@ impl Connection {
         changed: impl Fn() + 'static,
     ) -> Result<Rc<Self>, Error> {
         let state = Rc::new(State::default());
+        let scheme = if stream.is_encrypted() { Scheme::HTTPS } else { Scheme::HTTP };
         let (sender, mut driver) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
@@ -129,6 +133,7 @@ impl Connection {
         tokio::task::spawn_local(drive(driver, state.clone(), changed));
         Ok(Rc::new(Self {
             sender,
+            scheme,
             state,
             header_count: head_limits.fields,
             requests: Cell::new(0),

@@ -47,7 +47,7 @@ pub(in crate::upstream) async fn exchange(
         return Err(Failure { error, unsent: Some(body), lost_connection: false });
     }
     let is_last = asks_to_switch.is_none() && body.is_end_stream();
-    let request = request_head::form(head, body.size_hint().exact());
+    let request = request_head::form(head, &lease.connection().scheme, body.size_hint().exact());
     let sent = match poll_fn(|task| sender.poll_ready(task)).await {
         Ok(()) => sender.send_request(request, is_last),
         Err(error) => Err(error),

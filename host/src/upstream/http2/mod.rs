@@ -11,4 +11,4 @@ mod upload;
 
 pub(super) use answer_body::AnswerBody;
 pub(super) use exchange::{Failure, exchange};
-pub(super) use pool::{Lease, Pool};
+pub(super) use pool::{Lease, Place, Pool};

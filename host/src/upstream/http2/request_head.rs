@@ -18,7 +18,7 @@ const CONNECTION_SPECIFIC: [HeaderName; 6] = [
 
 /// The head as it goes to the endpoint, for a body of `length` bytes, if that is known. What the target and `Host` say
 /// goes into pseudo-fields (RFC 9113 section 8.3.1).
-pub(super) fn form(head: &Parts, length: Option<u64>) -> Request<()> {
+pub(super) fn form(head: &Parts, scheme: &Scheme, length: Option<u64>) -> Request<()> {
     let mut request = Request::new(());
     *request.method_mut() = head.method.clone();
     *request.headers_mut() = head.headers.clone();
@@ -39,7 +39,7 @@ pub(super) fn form(head: &Parts, length: Option<u64>) -> Request<()> {
         }
         _ => {}
     }
-    match target(head) {
+    match target(head, scheme) {
         Some(target) => {
             fields.remove(HOST);
             *request.uri_mut() = target;
@@ -71,10 +71,10 @@ pub(super) fn remove_connection_specific(fields: &mut HeaderMap) {
     }
 }
 
-fn target(head: &Parts) -> Option<Uri> {
+fn target(head: &Parts, scheme: &Scheme) -> Option<Uri> {
     let host = head.headers.get(HOST).map(HeaderValue::as_bytes)?;
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
+    parts.scheme = Some(scheme.clone());
     parts.authority = Some(Authority::try_from(host).ok()?);
     parts.path_and_query = match head.uri.path_and_query() {
         Some(target) if !target.as_str().is_empty() => Some(target.clone()),
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     fn formed(request: http::request::Builder, length: Option<u64>) -> Request<()> {
-        form(&request.body(()).expect("valid").into_parts().0, length)
+        form(&request.body(()).expect("valid").into_parts().0, &Scheme::HTTP, length)
     }
 
     #[test]

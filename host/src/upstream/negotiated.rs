@@ -1,0 +1,74 @@
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::dial::{Dialer, PoolSettings};
+use super::exclusive::ExclusivePool;
+use super::http2;
+use super::lease::Lease;
+use crate::error::{Error, ErrorKind};
+use crate::io::Stream;
+use crate::timer::Timers;
+use crate::tls::Carries;
+
+/// A worker's connections to an address where the handshake of TLS decides what is spoken on each (ALPN, RFC 7301).
+#[derive(Debug)]
+pub(super) struct Negotiated {
+    dialer: Rc<Dialer>,
+    exclusive: Rc<ExclusivePool>,
+    shared: Rc<http2::Pool>,
+    /// By the last handshake, the endpoint speaks HTTP/1.1: each request gets a connection. Otherwise, and at first, those who
+    /// want one wait for the same.
+    speaks_http1: Cell<bool>,
+}
+
+impl Negotiated {
+    pub(super) fn new(dialer: Rc<Dialer>, settings: &PoolSettings) -> Self {
+        Self {
+            exclusive: Rc::new(ExclusivePool::new(dialer.clone(), settings)),
+            shared: http2::Pool::new(dialer.clone(), settings),
+            dialer,
+            speaks_http1: Cell::new(false),
+        }
+    }
+
+    /// What can be had without waiting. With `only_http1`, whatever the endpoint prefers: WebSocket over HTTP/2 (RFC 8441)
+    /// is known to few.
+    pub(super) fn take(&self, only_http1: bool) -> Option<Lease> {
+        if only_http1 {
+            return self.exclusive.take();
+        }
+        self.shared.take().map(Lease::Shared).or_else(|| self.exclusive.take())
+    }
+
+    pub(super) async fn connect(&self, only_http1: bool, timers: &Timers) -> Result<Lease, Error> {
+        if only_http1 {
+            return Ok(self.exclusive.begin(self.dialer.connect(Carries::Http1, timers).await?));
+        }
+        if !self.speaks_http1.get() {
+            match self.shared.wait(timers).await? {
+                http2::Place::On(lease) => return Ok(Lease::Shared(lease)),
+                http2::Place::Http1(stream) => {
+                    self.speaks_http1.set(true);
+                    if let Some(stream) = stream {
+                        return Ok(self.exclusive.begin(*stream));
+                    }
+                }
+            }
+        }
+        let stream = self.dialer.connect(Carries::Http, timers).await?;
+        if stream.speaks_http2() { self.go_over(stream, timers).await } else { Ok(self.exclusive.begin(stream)) }
+    }
+
+    /// The endpoint has learned HTTP/2.
+    async fn go_over(&self, stream: Stream, timers: &Timers) -> Result<Lease, Error> {
+        self.speaks_http1.set(false);
+        self.shared.add(stream, timers).await?;
+        self.shared.place().map(Lease::Shared).ok_or_else(|| ErrorKind::ConnectFailure.into())
+    }
+
+    pub(super) fn sweep(&self, now: Instant) {
+        self.exclusive.sweep(now);
+        self.shared.sweep(now);
+    }
+}
