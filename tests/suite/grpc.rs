@@ -50,7 +50,8 @@ fn answers_of_ours_are_statuses_to_a_grpc_client() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert_eq!(proxy.metric("plimsoll_grpc_calls_total{cluster=\"app\",grpc_code=\"Unavailable\"}"), 1.0);
-    let line: Value = serde_json::from_str(proxy.stdout().lines().next().expect("a line")).expect("JSON");
+    let line = wait_for("a line in the access log", || proxy.stdout().lines().next().map(str::to_owned));
+    let line: Value = serde_json::from_str(&line).expect("JSON");
     assert_eq!(
         (&line["status"], &line["grpc_status"], &line["flag"]),
         (&200.into(), &14.into(), &"UF".into()),
