@@ -32,7 +32,7 @@ pub(super) async fn shake_hands(
         Poll::Pending => Poll::Pending,
     });
     let (result, stream) = match accepted.await? {
-        Ok(Ok(Spoken::Tls(stream))) => (outcome(&stream), Some(stream)),
+        Ok(Ok(Spoken::Tls(stream))) => (outcome(&stream), Some(*stream)),
         Ok(Ok(Spoken::PlainHttp(stream))) => {
             answer_in_the_clear(context, stream).await;
             (TlsHandshake::PlainHttp, None)
@@ -50,7 +50,7 @@ pub(super) async fn shake_hands(
 
 /// What a client speaks that was to speak TLS.
 enum Spoken {
-    Tls(TlsStream<TcpStream>),
+    Tls(Box<TlsStream<TcpStream>>),
     PlainHttp(TcpStream),
 }
 
@@ -60,7 +60,7 @@ async fn accept(acceptor: TlsAcceptor, stream: TcpStream) -> io::Result<Spoken> 
     if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
         return Ok(Spoken::PlainHttp(stream));
     }
-    acceptor.accept(stream).await.map(Spoken::Tls)
+    acceptor.accept(stream).await.map(|stream| Spoken::Tls(Box::new(stream)))
 }
 
 /// Tells a person what went wrong, who would see a broken connection otherwise.

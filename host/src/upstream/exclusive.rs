@@ -6,7 +6,6 @@ use plimsoll_http1::HeadLimits;
 
 use super::dial::{Dialer, PoolSettings};
 use super::http1::Connection;
-use super::lease::Lease;
 use crate::error::Error;
 use crate::io::Stream;
 use crate::timer::Timers;
@@ -40,11 +39,9 @@ impl ExclusivePool {
     }
 
     /// An idle connection that the endpoint has not closed, as far as is known.
-    pub(super) fn take(self: &Rc<Self>) -> Option<Lease> {
+    pub(super) fn take(&self) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
-        let connection = std::iter::from_fn(|| idle.pop())
-            .find_map(|mut idle| idle.connection.is_idle().then_some(idle.connection))?;
-        Some(Lease::Exclusive { connection, pool: self.clone(), reused: true })
+        std::iter::from_fn(|| idle.pop()).find_map(|mut idle| idle.connection.is_idle().then_some(idle.connection))
     }
 
     /// Keeps a connection for further requests.
@@ -56,14 +53,13 @@ impl ExclusivePool {
     }
 
     /// Makes a new connection.
-    pub(super) async fn connect(self: &Rc<Self>, timers: &Timers) -> Result<Lease, Error> {
+    pub(super) async fn connect(&self, timers: &Timers) -> Result<Box<Connection>, Error> {
         self.dialer.connect(Carries::Http, timers).await.map(|stream| self.begin(stream))
     }
 
     /// A connection that has been made.
-    pub(super) fn begin(self: &Rc<Self>, stream: Stream) -> Lease {
-        let connection = Box::new(Connection::new(stream, self.head_limits));
-        Lease::Exclusive { connection, pool: self.clone(), reused: false }
+    pub(super) fn begin(&self, stream: Stream) -> Box<Connection> {
+        Box::new(Connection::new(stream, self.head_limits))
     }
 
     /// Closes connections that have been idle for too long, or that the endpoint has closed.

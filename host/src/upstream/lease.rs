@@ -28,6 +28,16 @@ pub(super) struct Failure {
 }
 
 impl Lease {
+    /// Of a connection that is there, as far as is known.
+    pub(super) fn of_kept(pool: &Rc<ExclusivePool>) -> Option<Self> {
+        pool.take().map(|connection| Self::Exclusive { connection, pool: pool.clone(), reused: true })
+    }
+
+    /// Of a connection that has just been made.
+    pub(super) fn of_new(connection: Box<http1::Connection>, pool: &Rc<ExclusivePool>) -> Self {
+        Self::Exclusive { connection, pool: pool.clone(), reused: false }
+    }
+
     /// Whether others have used the connection before.
     pub(super) fn is_reused(&self) -> bool {
         match self {

@@ -36,14 +36,14 @@ impl Negotiated {
     /// is known to few.
     pub(super) fn take(&self, only_http1: bool) -> Option<Lease> {
         if only_http1 {
-            return self.exclusive.take();
+            return Lease::of_kept(&self.exclusive);
         }
-        self.shared.take().map(Lease::Shared).or_else(|| self.exclusive.take())
+        self.shared.take().map(Lease::Shared).or_else(|| Lease::of_kept(&self.exclusive))
     }
 
     pub(super) async fn connect(&self, only_http1: bool, timers: &Timers) -> Result<Lease, Error> {
         if only_http1 {
-            return Ok(self.exclusive.begin(self.dialer.connect(Carries::Http1, timers).await?));
+            return Ok(self.begin(self.dialer.connect(Carries::Http1, timers).await?));
         }
         if !self.speaks_http1.get() {
             match self.shared.wait(timers).await? {
@@ -51,13 +51,17 @@ impl Negotiated {
                 http2::Place::Http1(stream) => {
                     self.speaks_http1.set(true);
                     if let Some(stream) = stream {
-                        return Ok(self.exclusive.begin(*stream));
+                        return Ok(self.begin(*stream));
                     }
                 }
             }
         }
         let stream = self.dialer.connect(Carries::Http, timers).await?;
-        if stream.speaks_http2() { self.go_over(stream, timers).await } else { Ok(self.exclusive.begin(stream)) }
+        if stream.speaks_http2() { self.go_over(stream, timers).await } else { Ok(self.begin(stream)) }
+    }
+
+    fn begin(&self, stream: Stream) -> Lease {
+        Lease::of_new(self.exclusive.begin(stream), &self.exclusive)
     }
 
     /// The endpoint has learned HTTP/2.

@@ -59,7 +59,7 @@ impl Pool {
     /// where both could be had.
     pub(super) fn take(&self, only_http1: bool) -> Option<Lease> {
         match &self.connections {
-            Connections::Exclusive(pool) => pool.take(),
+            Connections::Exclusive(pool) => Lease::of_kept(pool),
             Connections::Shared(pool) => pool.take().map(Lease::Shared),
             Connections::Negotiated(pool) => pool.take(only_http1),
         }
@@ -68,7 +68,7 @@ impl Pool {
     /// A new connection, or a place on one as soon as there is one.
     pub(super) async fn connect(&self, only_http1: bool, timers: &Timers) -> Result<Lease, Error> {
         match &self.connections {
-            Connections::Exclusive(pool) => pool.connect(timers).await,
+            Connections::Exclusive(pool) => Ok(Lease::of_new(pool.connect(timers).await?, pool)),
             Connections::Shared(pool) => match pool.wait(timers).await? {
                 http2::Place::On(lease) => Ok(Lease::Shared(lease)),
                 http2::Place::Http1(_) => Err(Error::new(ErrorKind::TlsFailure, "it does not speak HTTP/2 (ALPN)")),

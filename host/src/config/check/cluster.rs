@@ -146,7 +146,7 @@ impl Checker<'_> {
             if probe.tls == Some(true) && !speaks_tls {
                 self.mistake(&format!("{pointer}/tls"), "the cluster has no `tls`");
             }
-            let tls = probe.tls.unwrap_or(speaks_tls && probe.port.is_none());
+            let tls = probe.tls.unwrap_or_else(|| speaks_tls && probe.port.is_none());
             Probe {
                 plugin: PluginUse { plugin: probe.plugin, config: probe.config, pointer: format!("{pointer}/config") },
                 port: probe.port,
