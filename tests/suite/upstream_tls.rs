@@ -1,4 +1,4 @@
-//! TLS towards endpoints: nginx, grpcio and `openssl s_server` as real ones.
+//! TLS towards endpoints: nginx and grpcio as real ones.
 
 use std::process::Command;
 
