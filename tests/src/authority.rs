@@ -17,7 +17,7 @@ pub struct Issued {
 
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
-const CONFIG: &str = "[ca]\ndefault_ca=own\n[own]\ndir=.\ndatabase=index.txt\nserial=serial\nnew_certs_dir=.\n\
+const CONFIG: &str = "[ca]\ndefault_ca=own\n[own]\ndir=.\ndatabase=index.txt\nserial=serial\ncrlnumber=crlnumber\nnew_certs_dir=.\n\
     certificate=ca.pem\nprivate_key=ca.key\ndefault_md=sha256\ndefault_days=30\ndefault_crl_days=30\npolicy=any\n\
     unique_subject=no\nrand_serial=yes\nemail_in_dn=no\n[any]\ncommonName=supplied\norganizationName=optional\n\
     [req]\ndistinguished_name=dn\n[dn]\n";
@@ -32,6 +32,8 @@ impl Authority {
         let authority = Self { directory };
         authority.write("ca.cnf", CONFIG);
         authority.write("index.txt", "");
+        // With a number a list is of version 2 (RFC 5280 section 5.1.2.1), which is what verifiers read.
+        authority.write("crlnumber", "01\n");
         let subject = format!("/CN={name}");
         let usage = "keyUsage=critical,keyCertSign,cRLSign";
         let made = ["req", "-x509", "-config", "ca.cnf", "-days", "30", "-subj", &subject, "-out", "ca.pem"];

@@ -4,6 +4,7 @@ mod admin;
 mod affinity;
 mod answers;
 mod certificates;
+mod client_certificates;
 mod effective_request;
 mod examples;
 mod faults;

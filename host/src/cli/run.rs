@@ -16,7 +16,7 @@ pub(super) struct Run {
     /// Read the configuration again whenever its file changes. One that cannot be used changes nothing.
     #[arg(long, conflicts_with = "to")]
     watch: bool,
-    /// Balance HTTP over these, without a configuration file. Can be given more than once.
+    /// Balance HTTP over these, without a configuration file. Can be given more than once. `https://HOST` speaks TLS.
     #[arg(long, value_name = "HOST:PORT")]
     to: Vec<String>,
     /// Where to listen, together with --to.

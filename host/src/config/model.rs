@@ -183,6 +183,8 @@ pub struct Tls {
     pub policy: TlsPolicy,
     /// What Strict-Transport-Security says.
     pub hsts: Option<HeaderValue>,
+    /// None: clients are not asked for one.
+    pub client_certificates: Option<ClientCertificates>,
     /// JSON Pointer to it in the source.
     pub pointer: String,
 }
@@ -193,6 +195,17 @@ pub struct RedirectHttps {
     pub port: u16,
     /// None: as the method needs it.
     pub status: Option<StatusCode>,
+}
+
+/// Whose certificates clients show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// Whoever has none is refused.
+    pub required: bool,
+    /// The certificates that are trusted, in PEM.
+    pub ca: String,
+    /// Lists of what is revoked, in PEM.
+    pub crl: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -93,3 +93,21 @@ proptest! {
         let _ = parse(&text, "fuzz");
     }
 }
+
+#[test]
+fn targets_may_be_urls_and_are_reached_as_these_say() {
+    let listen = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let of = |targets: &[&str]| {
+        let targets: Vec<String> = targets.iter().map(|&target| target.to_owned()).collect();
+        Config::to_targets(listen(8080), listen(9900), &targets)
+    };
+    let addresses = |targets: &[&str]| {
+        let cluster = of(targets).expect("the targets are valid").clusters.remove(0);
+        let addresses: Vec<String> = cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
+        (cluster.tls.is_some(), addresses.join(" "))
+    };
+    assert_eq!(addresses(&["127.0.0.1:3000", "http://a.test/"]), (false, "127.0.0.1:3000 a.test:80".to_owned()));
+    assert_eq!(addresses(&["https://a.test", "https://[::1]:8443"]), (true, "a.test:443 [::1]:8443".to_owned()));
+    assert!(of(&["https://a.test", "b.test:80"]).is_err(), "TLS to one and not to the other");
+    assert!(of(&["https://a.test/path"]).is_err());
+}

@@ -187,7 +187,17 @@ impl Acceptor {
                         self.serve_http(Stream::Tls(Box::new(stream.into())), client, &counted).await;
                     }
                 }
-                (Protocol::Tcp, _) => {
+                (Protocol::Tcp, Some(tls)) => {
+                    let certificates = tls.certificates.clone();
+                    let connection = &counted.connection;
+                    let shaking = Box::pin(shake_hands(&self.context, listener.clone(), tls, stream, connection));
+                    if let Some(stream) = shaking.await {
+                        let client = Rc::new(Client::new(address, Some(described(&stream, &certificates))));
+                        let stream = Stream::Tls(Box::new(stream.into()));
+                        proxy::tunnel(self.context.clone(), listener, client, stream).await;
+                    }
+                }
+                (Protocol::Tcp, None) => {
                     let client = Rc::new(Client::new(address, None));
                     proxy::tunnel(self.context.clone(), listener, client, Stream::Tcp(stream)).await;
                 }

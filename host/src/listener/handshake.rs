@@ -12,9 +12,10 @@ use tokio_rustls::server::TlsStream;
 
 use super::connection::Connection;
 use super::linger;
+use crate::config::Protocol;
 use crate::proxy::{self, Encrypted, Listener};
 use crate::telemetry::{ClientTls, TlsHandshake};
-use crate::tls::{Certificates, ServerTls};
+use crate::tls::{Certificates, ServerTls, identity};
 
 /// Makes a connection one of TLS. None when it does not come to that, which is counted.
 pub(super) async fn shake_hands(
@@ -24,7 +25,8 @@ pub(super) async fn shake_hands(
     stream: TcpStream,
     connection: &Connection,
 ) -> Option<TlsStream<TcpStream>> {
-    let accepting = accept(TlsAcceptor::from(tls.config), stream);
+    let is_http = listener.config.protocol == Protocol::Http;
+    let accepting = accept(TlsAcceptor::from(tls.config), stream, is_http);
     let mut accepting = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, accepting));
     let accepted = poll_fn(|task| match accepting.as_mut().poll(task) {
         Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
@@ -54,10 +56,10 @@ enum Spoken {
     PlainHttp(TcpStream),
 }
 
-async fn accept(acceptor: TlsAcceptor, stream: TcpStream) -> io::Result<Spoken> {
+async fn accept(acceptor: TlsAcceptor, stream: TcpStream, is_http: bool) -> io::Result<Spoken> {
     let mut first = [0];
     // Methods of HTTP begin with a letter, which no record of TLS does (RFC 8446 section 5.1).
-    if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
+    if is_http && stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
         return Ok(Spoken::PlainHttp(stream));
     }
     acceptor.accept(stream).await.map(|stream| Spoken::Tls(Box::new(stream)))
@@ -99,6 +101,8 @@ pub(super) fn described(stream: &TlsStream<TcpStream>, certificates: &Certificat
         _ => "",
     };
     let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
-    let described = ClientTls { version, cipher, server_name: session.server_name().map(Into::into) };
+    let shown = session.peer_certificates().and_then(|chain| identity(chain.first()?)).map(Box::new);
+    let described =
+        ClientTls { version, cipher, server_name: session.server_name().map(Into::into), certificate: shown };
     Encrypted { described, certificate: certificates.for_name(session.server_name()) }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use super::hops;
 use super::source::{Source, ip_text};
 use crate::config::Networks;
-use crate::telemetry::ClientTls;
+use crate::telemetry::{ClientCertificate, ClientTls};
 use crate::tls::Certificate;
 
 /// Who is at the other end of a downstream connection.
@@ -37,6 +37,11 @@ impl Client {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let source = Rc::new(Source { address, ip: ip.clone(), scheme, by_trusted_hop: false });
         Self { address, ip, source, tls: tls.map(Box::new) }
+    }
+
+    /// Whose certificate it has shown, which was verified.
+    pub(super) fn certificate(&self) -> Option<&ClientCertificate> {
+        self.tls.as_ref()?.described.certificate.as_deref()
     }
 
     pub fn scheme(&self) -> &'static str {

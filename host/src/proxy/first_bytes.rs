@@ -74,6 +74,11 @@ impl fmt::Debug for Greeting {
 }
 
 impl FirstBytes {
+    /// Of a client that we speak TLS with, which has asked for this server.
+    pub(super) fn greeted(server_name: Option<Box<str>>) -> Self {
+        Self { bytes: Vec::new(), greeting: Greeting::Read(server_name) }
+    }
+
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes
     }

@@ -13,6 +13,7 @@ use super::source::Source;
 use crate::config::{Forwarded, Listener};
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
@@ -50,9 +51,23 @@ pub(super) fn forward(head: &mut Parts, client: &Client, source: &Source, listen
     headers.append(VIA, HeaderValue::from_static(via));
 }
 
+/// Tells who the client is by its certificate, in the place of whatever it has said itself. What a trusted hop says is kept,
+/// where we have not asked for a certificate ourselves.
+pub(super) fn certify(headers: &mut HeaderMap, client: &Client, source: &Source, listener: &Listener) {
+    let asks = listener.tls.as_ref().is_some_and(|tls| tls.client_certificates.is_some());
+    if asks || !source.by_trusted_hop {
+        headers.remove(&X_FORWARDED_CLIENT_CERT);
+    }
+    if let Some(certificate) = client.certificate() {
+        headers.insert(X_FORWARDED_CLIENT_CERT, certificate.forwarded.clone());
+    }
+}
+
 /// A chain begins here. `Forwarded` is not begun, since nearly all that read it read the others, too.
 fn replace(headers: &mut HeaderMap, source: &Source) {
-    let told: Vec<HeaderName> = headers.keys().filter(|name| is_forwarding(name)).cloned().collect();
+    // Of the certificate it is ours alone already.
+    let is_told = |name: &&HeaderName| is_forwarding(name) && **name != X_FORWARDED_CLIENT_CERT;
+    let told: Vec<HeaderName> = headers.keys().filter(is_told).cloned().collect();
     for name in told {
         headers.remove(name);
     }

@@ -15,6 +15,7 @@ use super::cluster::{Claim, Cluster, Picked, PickedBy, Wanted};
 use super::context::Context;
 use super::effective;
 use super::exchange::{Exchange, Unread};
+use super::forwarding::certify;
 use super::grpc;
 use super::headers;
 use super::link::Link;
@@ -171,6 +172,8 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
         account.answered(response.status(), None);
         return Ok(Decision::Answer(response));
     }
+    // Before anybody decides by it.
+    certify(&mut head.headers, &client, &source, &listener.config);
     let visible = Visible::of_request(&listener.name, &source, head);
     let route = listener.route(&context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
     let settings = route.settings;

@@ -41,7 +41,11 @@ async fn carry(
     mut stream: Stream,
     account: &mut TunnelRecord<'_>,
 ) -> Result<Side, Error> {
-    let mut first_bytes = FirstBytes::default();
+    let mut first_bytes = match &client.tls {
+        // What is within is not looked at for another greeting.
+        Some(tls) => FirstBytes::greeted(tls.described.server_name.clone()),
+        None => FirstBytes::default(),
+    };
     first_bytes.read(context, &mut stream, listener.interest()).await;
     account.server_name = first_bytes.server_name().map(Into::into);
     let visible = Visible::of_connection(&listener.name, &client.source, &first_bytes);

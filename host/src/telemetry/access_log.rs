@@ -177,6 +177,10 @@ impl Entry<'_> {
             json_string(out, ",\"tls_version\":", Some(tls.version.as_bytes()));
             json_string(out, ",\"tls_cipher\":", Some(tls.cipher.as_bytes()));
             json_string(out, ",\"server_name\":", tls.server_name.as_deref().map(str::as_bytes));
+            if let Some(certificate) = &tls.certificate {
+                json_string(out, ",\"client_certificate\":", Some(certificate.subject.as_bytes()));
+                json_string(out, ",\"client_certificate_sha256\":", Some(certificate.fingerprint.as_bytes()));
+            }
         }
         out.extend_from_slice(b"}\n");
     }

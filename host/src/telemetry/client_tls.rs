@@ -7,4 +7,16 @@ pub struct ClientTls {
     pub cipher: &'static str,
     /// The name that it asked for (SNI).
     pub server_name: Option<Box<str>>,
+    pub certificate: Option<Box<ClientCertificate>>,
+}
+
+/// Whose certificate a client has shown, which was verified.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// As in `CN=client, O=Example`.
+    pub subject: Box<str>,
+    /// SHA-256 of the certificate, in hex.
+    pub fingerprint: Box<str>,
+    /// What endpoints are told, as Envoy's X-Forwarded-Client-Cert.
+    pub forwarded: http::HeaderValue,
 }

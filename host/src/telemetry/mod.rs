@@ -28,7 +28,7 @@ mod exposition_tests;
 
 pub use access_log::{AccessLog, Entry, Format};
 pub use cell::{Counter, Gauge, SharedCounter, SharedGauge};
-pub use client_tls::ClientTls;
+pub use client_tls::{ClientCertificate, ClientTls};
 pub use families::CONTENT_TYPE;
 pub use histogram::Histogram;
 pub use label::{

@@ -1,8 +1,10 @@
-//! TLS towards clients, and towards endpoints: certificates and what they say of themselves, which of them a client gets, the
+//! TLS towards clients, and towards endpoints: certificates and what they say of themselves, which of them a client gets,
+//! whose a client shows, the
 //! tickets by which sessions go on, the roots that are trusted, and how a connection becomes one that is encrypted.
 
 mod certificate;
 mod certificates;
+mod identity;
 mod roots;
 mod server;
 mod tickets;
@@ -10,6 +12,7 @@ mod upstream;
 
 pub use certificate::Certificate;
 pub use certificates::Certificates;
+pub use identity::identity;
 pub use roots::SystemRoots;
 pub use server::ServerTls;
 pub use tickets::Tickets;

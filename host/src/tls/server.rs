@@ -1,11 +1,15 @@
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs;
-use rustls::server::NoServerSessionStorage;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateRevocationListDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::certificates::Certificates;
+use super::roots::roots_in;
 use super::tickets::Tickets;
 use crate::config::{self, TlsPolicy};
 
@@ -19,21 +23,58 @@ pub struct ServerTls {
 
 impl ServerTls {
     /// With no certificates yet. Fails with what is wrong, and with where (JSON Pointer).
-    pub fn new(tls: &config::Tls, tickets: &Tickets) -> Result<Self, (String, String)> {
+    pub fn new(tls: &config::Tls, protocol: config::Protocol, tickets: &Tickets) -> Result<Self, (String, String)> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let certificates = Arc::new(Certificates::default());
+        let wanted = tls.client_certificates.as_ref();
+        let verifier = match wanted {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(wanted) => verifier(wanted, &provider)
+                .map_err(|(key, message)| (format!("{}/client_certificates/{key}", tls.pointer), message))?,
+        };
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(tls.policy))
             .map_err(|error| (tls.pointer.clone(), error.to_string()))?
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_cert_resolver(certificates.clone());
-        // RFC 7301: HTTP/2 where the client can.
-        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // RFC 7301: HTTP/2 where the client can. What goes through a TCP listener is not ours to say.
+        if protocol == config::Protocol::Http {
+            server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        }
         // Sessions are kept by their clients.
         server.session_storage = Arc::new(NoServerSessionStorage {});
-        server.ticketer = tickets.producer();
+        if wanted.is_some() {
+            // Whoever resumes is not verified again, whatever has been revoked since, and by whomever the ticket was given.
+            server.send_tls13_tickets = 0;
+        } else {
+            server.ticketer = tickets.producer();
+        }
         Ok(Self { config: Arc::new(server), certificates })
     }
+}
+
+/// Verifies clients. Fails with what is wrong, and with the key of the configuration that says it.
+fn verifier(
+    wanted: &config::ClientCertificates,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, (&'static str, String)> {
+    let roots = roots_in(&wanted.ca).map_err(|message| ("ca_file", message))?;
+    let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+    if let Some(pem) = &wanted.crl {
+        let lists: Vec<CertificateRevocationListDer<'static>> =
+            CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
+                .collect::<Result<_, _>>()
+                .map_err(|error| ("crl_file", format!("a list cannot be read: {error}")))?;
+        if lists.is_empty() {
+            return Err(("crl_file", "the file has no list in PEM (`-----BEGIN X509 CRL-----`)".to_owned()));
+        }
+        builder = builder.with_crls(lists).enforce_revocation_expiration();
+    }
+    if !wanted.required {
+        builder = builder.allow_unauthenticated();
+    }
+    let at = if wanted.crl.is_some() { "crl_file" } else { "ca_file" };
+    builder.build().map_err(|error| (at, error.to_string()))
 }
 
 static MODERN: [&SupportedProtocolVersion; 1] = [&TLS13];

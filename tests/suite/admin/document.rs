@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 use crate::in_front_of;
 
 /// What the API has. A route that comes or goes is entered here as well, so that nobody changes the API by accident.
-const OPERATIONS: [&str; 21] = [
+const OPERATIONS: [&str; 24] = [
+    "DELETE /v1/certificates/{name}",
     "DELETE /v1/clusters/{cluster}/endpoints/{endpoint}",
     "DELETE /v1/plugins/{name}",
     "GET /healthz",
     "GET /metrics",
     "GET /readyz",
+    "GET /v1/certificates",
     "GET /v1/clusters",
     "GET /v1/clusters/{cluster}",
     "GET /v1/clusters/{cluster}/endpoints",
@@ -28,6 +30,7 @@ const OPERATIONS: [&str; 21] = [
     "POST /v1/config/rollback",
     "POST /v1/plugins/{name}/release",
     "POST /v1/plugins/{name}/rollback",
+    "PUT /v1/certificates/{name}",
     "PUT /v1/config",
     "PUT /v1/plugins/{name}",
 ];

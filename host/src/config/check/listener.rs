@@ -3,14 +3,16 @@ use std::net::SocketAddr;
 
 use http::{HeaderValue, StatusCode};
 
-use super::{Checker, Names, plugin_use, unknown_cluster};
+use super::{CA_FILE_BYTES, Checker, Names, plugin_use, unknown_cluster};
 use crate::config::model::{
-    Certificate, Cluster, Destination, Forwarded, Listener, ListenerLimits, ListenerTimeouts, Protocol, RedirectHttps,
-    Tls, TlsPolicy, Underscores, Upgrades,
+    Certificate, ClientCertificates, Cluster, Destination, Forwarded, Listener, ListenerLimits, ListenerTimeouts,
+    Protocol, RedirectHttps, Tls, TlsPolicy, Underscores, Upgrades,
 };
 use crate::config::network::{Network, Networks};
 use crate::config::schema;
 
+/// Of all lists that the certificates of clients are looked up in.
+const CRL_FILE_BYTES: u64 = 16 << 20;
 const HTTPS_PORT: u16 = 443;
 const YEAR_SECONDS: u64 = 365 * 24 * 3600;
 
@@ -75,8 +77,8 @@ impl Checker<'_> {
     }
 
     fn tls(&mut self, path: &str, tls: &schema::Tls, protocol: schema::Protocol) -> Tls {
-        if matches!(protocol, schema::Protocol::Tcp) {
-            self.mistake(path, "TCP listeners pass TLS through; only `protocol: http` ends it");
+        if matches!(protocol, schema::Protocol::Tcp) && tls.hsts.is_some() {
+            self.mistake(&format!("{path}/hsts"), "TCP listeners do not speak HTTP");
         }
         if tls.certificates.is_empty() && tls.uploaded != Some(true) {
             self.mistake(path, "needs `certificates`, or `uploaded: true` for those of the admin API alone");
@@ -90,7 +92,22 @@ impl Checker<'_> {
         let certificates = tls.certificates.iter().enumerate().map(certificate).collect();
         let policy = tls_policy(tls.policy);
         let hsts = tls.hsts.as_ref().and_then(|hsts| self.hsts(&format!("{path}/hsts"), hsts));
-        Tls { hsts, certificates, uploaded: tls.uploaded.unwrap_or(true), policy, pointer: path.to_owned() }
+        let client_certificates = tls
+            .client_certificates
+            .as_ref()
+            .and_then(|wanted| self.client_certificates(&format!("{path}/client_certificates"), wanted));
+        let uploaded = tls.uploaded.unwrap_or(true);
+        Tls { certificates, uploaded, policy, hsts, client_certificates, pointer: path.to_owned() }
+    }
+
+    fn client_certificates(&mut self, path: &str, wanted: &schema::ClientCertificates) -> Option<ClientCertificates> {
+        let ca = self.read_at_most(&format!("{path}/ca_file"), &wanted.ca_file, CA_FILE_BYTES);
+        let crl = match &wanted.crl_file {
+            Some(file) => Some(self.read_at_most(&format!("{path}/crl_file"), file, CRL_FILE_BYTES)?),
+            None => None,
+        };
+        let required = matches!(wanted.mode, schema::ClientCertificateMode::Required);
+        Some(ClientCertificates { required, ca: ca?, crl })
     }
 
     fn upgrades(&mut self, path: &str, protocols: Option<Vec<String>>, protocol: schema::Protocol) -> Upgrades {

@@ -28,6 +28,8 @@ const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
 const TABLE_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 30;
 const SECRET_BYTES: usize = 16;
 const SECRET_FILE_BYTES: u64 = 64 << 10;
+/// Of a file of roots; all that a system trusts are a fraction of it.
+const CA_FILE_BYTES: u64 = 4 << 20;
 
 /// Finds out what a file means, in spite of what is wrong with its structure; a mistake of either kind makes it fail.
 pub(super) fn check(

@@ -1,12 +1,9 @@
 use rustls::pki_types::ServerName;
 
-use super::Checker;
 use super::listener::tls_policy;
+use super::{CA_FILE_BYTES, Checker};
 use crate::config::model::{Endpoint, KeyPair, UpstreamTls};
 use crate::config::schema;
-
-/// Every root that a system trusts is a fraction of it.
-const CA_FILE_BYTES: u64 = 4 << 20;
 
 impl Checker<'_> {
     pub(super) fn upstream_tls(&mut self, path: &str, tls: &schema::UpstreamTls) -> UpstreamTls {

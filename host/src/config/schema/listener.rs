@@ -19,7 +19,8 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) router: Option<PluginUse>,
     /// The cluster that everything goes to. Either this or `router`.
     pub(in crate::config) cluster: Option<String>,
-    /// Speaks TLS to the clients of an `http` listener: HTTP/2 or HTTP/1.1, as they can (ALPN).
+    /// Speaks TLS to clients: with `http`, HTTP/2 or HTTP/1.1, as they can (ALPN); with `tcp`, what they send goes on decrypted.
+    /// Default: none; a `tcp` listener passes TLS through.
     pub(in crate::config) tls: Option<Tls>,
     /// Leads clients that ask in the clear to `https`, with their host, path and query: `true`, or a mapping. What a trusted proxy
     /// was asked by `https` goes on to `router` or `cluster`, which need not be there.
@@ -69,6 +70,35 @@ pub(in crate::config) struct Tls {
     pub(in crate::config) policy: TlsPolicy,
     /// Tells browsers to come by `https` only (Strict-Transport-Security, RFC 6797), in the place of what endpoints say of it.
     pub(in crate::config) hsts: Option<Hsts>,
+    /// Asks clients for certificates. Default: none.
+    pub(in crate::config) client_certificates: Option<ClientCertificates>,
+}
+
+/// Certificates of clients. Endpoints of an `http` listener get whose it is as `X-Forwarded-Client-Cert`, in Envoy's form:
+/// `Hash` (SHA-256, in hex), `Subject`, and `URI` and `DNS` of its alternative names. That field is taken from what
+/// clients send, on every listener; a hop under `trusted` may send it to a listener that asks for no certificates. Plugins see
+/// it as any other field. Sessions are not resumed, since that would not verify again. The access log has the subject and the
+/// hash. Connections that are open live through a reload as they were verified.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct ClientCertificates {
+    /// `required` refuses who has none, `optional` does not; one that cannot be verified is refused by both. Default: required.
+    #[serde(default)]
+    pub(in crate::config) mode: ClientCertificateMode,
+    /// The roots that are trusted, in PEM.
+    pub(in crate::config) ca_file: String,
+    /// Lists of revoked certificates (CRL), in PEM: one of every CA in a chain, and in its time, otherwise all of them are
+    /// refused. Default: none.
+    pub(in crate::config) crl_file: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(in crate::config) enum ClientCertificateMode {
+    Optional,
+    #[default]
+    Required,
 }
 
 /// What browsers are told about coming by `https` only.

@@ -16,7 +16,8 @@ pub(super) use self::cluster::{
     Cluster, Discover, Endpoint, EndpointFile, Health, Queue, SlowStart, UpstreamProtocol, UpstreamTls,
 };
 pub(super) use self::listener::{
-    Certificate, Forwarded, Hsts, Listener, ListenerLimits, ListenerTimeouts, Protocol, Tls, TlsPolicy, Underscores,
+    Certificate, ClientCertificateMode, ClientCertificates, Forwarded, Hsts, Listener, ListenerLimits,
+    ListenerTimeouts, Protocol, Tls, TlsPolicy, Underscores,
 };
 
 /// The configuration of a proxy. YAML, or JSON, which is YAML.

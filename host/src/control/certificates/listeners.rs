@@ -60,7 +60,7 @@ impl ListenerTls {
                     Err(message) => mistakes.push(Mistake { pointer: certificate.pointer.clone(), message }),
                 }
             }
-            match ServerTls::new(tls, tickets) {
+            match ServerTls::new(tls, listener.protocol, tickets) {
                 Ok(server) => {
                     made.insert(listener.name.clone(), Self { server, files, uploaded: tls.uploaded });
                 }
