@@ -53,6 +53,8 @@ pub enum ErrorKind {
     UpstreamReset,
     /// The endpoint answered with something that is not HTTP.
     UpstreamProtocol,
+    /// The endpoint takes no other protocol in the way in which it would have to be asked.
+    NoUpgrade,
     /// The whole request took too long.
     RequestTimeout,
     /// Nothing came from either side of a TCP connection, or of an upgraded one, for as long as it may be silent.
@@ -95,6 +97,7 @@ impl ErrorKind {
             | Self::UpstreamProtocol => Origin::Endpoint,
             Self::Plugin => Origin::Plugin,
             Self::NoRoute
+            | Self::NoUpgrade
             | Self::NoEndpoint
             | Self::QueueFull
             | Self::QueueTimeout
@@ -183,6 +186,7 @@ impl fmt::Display for Error {
             ErrorKind::BodyTimeout => "endpoint stopped sending its answer",
             ErrorKind::UpstreamReset => "endpoint closed the connection",
             ErrorKind::UpstreamProtocol => "endpoint broke the protocol",
+            ErrorKind::NoUpgrade => "endpoint takes no extended CONNECT (RFC 8441)",
             ErrorKind::RequestTimeout => "request took too long",
             ErrorKind::IdleTimeout => "nothing came from either side for too long",
             ErrorKind::Plugin => "a plugin failed",

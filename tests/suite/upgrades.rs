@@ -19,6 +19,8 @@ use crate::PLIMSOLL;
 
 const ASKING: &str = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+/// A setting (RFC 8441 section 3).
+const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 const AGREEING: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n";
 
 fn in_front_of(endpoint: SocketAddr, listener: &str, cluster: &str) -> Proxy {
@@ -130,6 +132,41 @@ fn each_side_may_end_first_and_the_other_is_told() {
     assert_eq!(client.read_to_end(), b"that is all");
 }
 
+/// What agrees and ends at once has all come before its client has heard of it.
+#[test]
+fn an_end_that_comes_with_the_agreement_changes_nothing() {
+    let over_http1 = |last: &'static str| {
+        Endpoint::scripted(Arc::new(move |mut stream: TcpStream| {
+            let Some(head) = read_request(&mut stream) else { return };
+            let _ = write!(stream, "{AGREEING}sec-websocket-accept: {}\r\n\r\n{last}", proof(&head));
+        }))
+    };
+    let over_http2 = |last: &'static str| {
+        Endpoint::scripted(Arc::new(move |stream: TcpStream| {
+            let Some(mut connection) = Http2Endpoint::accept(stream, &[(ENABLE_CONNECT_PROTOCOL, 1)]) else { return };
+            while let Some(frame) = connection.next_frame() {
+                if frame.kind == Frame::HEADERS {
+                    connection.send(Frame::HEADERS, Frame::END_HEADERS, frame.stream, STATUS_200);
+                    connection.send(Frame::DATA, Frame::END_STREAM, frame.stream, last.as_bytes());
+                }
+            }
+        }))
+    };
+    for last in ["", "goodbye"] {
+        for (endpoint, cluster) in [(over_http1(last), ""), (over_http2(last), "protocol: http2")] {
+            let proxy = in_front_of(endpoint.address(), "", cluster);
+            for _ in 0..20 {
+                let (mut client, head) = asked(&proxy, ASKING);
+                assert_eq!((head.status, head.header("content-length")), (101, None), "{cluster}");
+                assert_eq!(client.read_to_end(), last.as_bytes(), "{cluster}");
+                let http2 = Http2::open(proxy.address("web"));
+                let mut tunnel = http2.connect(&format!("http://{}/chat", proxy.address("web")), "websocket");
+                assert_eq!((tunnel.status.as_u16(), tunnel.read(100)), (200, last.as_bytes().to_vec()), "{cluster}");
+            }
+        }
+    }
+}
+
 #[test]
 fn rfc8441_a_websocket_over_http2_reaches_an_endpoint_of_http1() {
     let endpoint = echoing();
@@ -158,7 +195,6 @@ fn over_http2_an_endpoint_that_ignores_the_upgrade_has_not_agreed() {
 
 #[test]
 fn rfc8441_an_endpoint_of_http2_is_asked_by_connect() {
-    const ENABLE_CONNECT_PROTOCOL: u16 = 8;
     let endpoint = Endpoint::scripted(Arc::new(|stream: TcpStream| {
         let Some(mut connection) = Http2Endpoint::accept(stream, &[(ENABLE_CONNECT_PROTOCOL, 1)]) else { return };
         while let Some(frame) = connection.next_frame() {
@@ -199,7 +235,14 @@ fn an_endpoint_of_http2_that_takes_no_extended_connect_is_a_bad_gateway() {
         }
     }));
     let proxy = in_front_of(endpoint.address(), "", "protocol: http2");
-    assert_eq!(asked(&proxy, ASKING).1.status, 502);
+    for _ in 0..10 {
+        assert_eq!(asked(&proxy, ASKING).1.status, 502);
+    }
+    // Any client can ask: it must not take the endpoint out.
+    for outcome in ["reset", "connect_failure", "server_error"] {
+        let name = format!("plimsoll_attempts_total{{cluster=\"app\",outcome=\"{outcome}\"}}");
+        assert_eq!(proxy.metric(&name), 0.0, "{outcome}");
+    }
 }
 
 #[test]

@@ -54,7 +54,9 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
         ErrorKind::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::ConnectFailure),
         ErrorKind::TlsFailure => (StatusCode::BAD_GATEWAY, Flag::TlsFailure),
         ErrorKind::FirstByteTimeout | ErrorKind::BodyTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::UpstreamTimeout),
-        ErrorKind::UpstreamReset | ErrorKind::UpstreamProtocol => (StatusCode::BAD_GATEWAY, Flag::UpstreamReset),
+        ErrorKind::UpstreamReset | ErrorKind::UpstreamProtocol | ErrorKind::NoUpgrade => {
+            (StatusCode::BAD_GATEWAY, Flag::UpstreamReset)
+        }
         ErrorKind::RequestTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::RequestTimeout),
         // Of connections that carry another protocol, whose status is said already, if there is one.
         ErrorKind::IdleTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::IdleTimeout),

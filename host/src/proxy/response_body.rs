@@ -29,6 +29,8 @@ enum Kind {
 /// An answer while it comes.
 #[derive(Debug)]
 struct UpstreamBody {
+    /// Of another protocol than HTTP.
+    is_tunnel: bool,
     /// None once the end was seen.
     coming: Option<Coming>,
     /// Armed while the endpoint is waited for in the middle of the body.
@@ -88,10 +90,7 @@ impl ResponseBody {
                 transfer.complete(answer);
                 Self::full(bytes)
             }
-            _ => {
-                let coming = Some(Coming { answer, transfer });
-                Self(Kind::Upstream(Box::new(UpstreamBody { coming, timer: None, first: None, head_given: false })))
-            }
+            _ => Self(Kind::Upstream(Box::new(UpstreamBody::new(answer, transfer, None)))),
         }
     }
 
@@ -101,14 +100,13 @@ impl ResponseBody {
         // What comes of the client is a sign of life, too.
         let (body, upload) = RequestBody::upload(client, None, timer.clone(), transfer.patience().0)?;
         let transfer = transfer.with_upload(Some(upload));
-        let coming = Some(Coming { answer: answer.into_tunnel(body), transfer });
-        Ok(Self(Kind::Upstream(Box::new(UpstreamBody { coming, timer: Some(timer), first: None, head_given: false }))))
+        let body = UpstreamBody::new(answer.into_tunnel(body), transfer, Some(timer));
+        Ok(Self(Kind::Upstream(Box::new(body))))
     }
 
     /// Whether it is of another protocol than HTTP: neither its length nor its end are HTTP's.
     pub fn is_tunnel(&self) -> bool {
-        let Kind::Upstream(body) = &self.0 else { return false };
-        body.coming.as_ref().is_some_and(|coming| coming.transfer.is_tunnel())
+        matches!(&self.0, Kind::Upstream(body) if body.is_tunnel)
     }
 
     /// Looks at how the body begins, without a wait. One that is broken by then makes no answer: its client has seen
@@ -235,6 +233,11 @@ impl Body for ResponseBody {
 }
 
 impl UpstreamBody {
+    fn new(answer: AnswerBody, transfer: Transfer, timer: Option<Rc<Timer>>) -> Self {
+        let is_tunnel = transfer.is_tunnel();
+        Self { is_tunnel, coming: Some(Coming { answer, transfer }), timer, first: None, head_given: false }
+    }
+
     fn poll_frame(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));

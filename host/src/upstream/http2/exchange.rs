@@ -43,8 +43,8 @@ pub(in crate::upstream) async fn exchange(
     // Asked for another protocol, the endpoint gets what the client sends in it once it has agreed.
     let asks_to_switch = head.headers.get(UPGRADE);
     if asks_to_switch.is_some() && !sender.is_extended_connect_protocol_enabled() {
-        let error = Error::new(ErrorKind::UpstreamProtocol, "the endpoint takes no extended CONNECT (RFC 8441)");
-        return Err(Failure { error, unsent: Some(body), lost_connection: false });
+        // Any client can ask, so that it must not count against the endpoint.
+        return Err(Failure { error: ErrorKind::NoUpgrade.into(), unsent: Some(body), lost_connection: false });
     }
     let is_last = asks_to_switch.is_none() && body.is_end_stream();
     let request = request_head::form(head, &lease.connection().scheme, body.size_hint().exact());
