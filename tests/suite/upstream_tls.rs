@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use plimsoll_tests::{
-    Authority, Issued, Nginx, Process, Proxy, Signal, curl, free_address, get, python, self_signed, wait_for,
+    Authority, Connection, Issued, Nginx, Process, Proxy, Signal, curl, free_address, get, python, self_signed,
+    wait_for,
 };
 use serde_json::Value;
 
@@ -277,6 +278,55 @@ fn an_idle_connection_that_ends_is_not_used_again() {
     }
     assert_eq!(proxy.metric("plimsoll_endpoint_failures_total"), 0.0);
     assert!(handshakes(&proxy, "full") + handshakes(&proxy, "resumed") >= 2.0);
+}
+
+/// WebSocket over HTTP/2 is known to few, so that it is asked for over HTTP/1.1 where the handshake decides.
+#[test]
+fn a_websocket_gets_http1_from_an_endpoint_that_prefers_http2() {
+    let server = Process::python("websocket/server.py");
+    let authority = Authority::new("root");
+    let issued = authority.issue("origin", "IP:127.0.0.1");
+    let more = format!(
+        "location /chat {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_set_header Host $host;
+           proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }}",
+        server.address()
+    );
+    let origin = Origin::start(&issued, "http2", &more, &[]);
+    let proxy = in_front_of(origin.port, &trusting(&authority), "");
+    assert!(get(proxy.address("web"), "/").text().starts_with("HTTP/2.0"), "it prefers that");
+    let url = format!("ws://localhost:{}/chat", proxy.address("web").port());
+    let output = python("websocket/client.py").arg(url).output().expect("Python runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said.trim(), "4001 as you wish", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_tcp_listener_speaks_tls_to_its_endpoints() {
+    let authority = Authority::new("root");
+    let origin = Origin::start(&authority.issue("origin", "IP:127.0.0.1"), "", "", &[]);
+    let tcp = |tls: &str| {
+        let config = config(origin.port, tls, "").replace("cluster: app }", "cluster: app, protocol: tcp }");
+        Proxy::start(PLIMSOLL, &config)
+    };
+    let proxy = tcp(&trusting(&authority));
+    assert!(get(proxy.address("web"), "/").text().starts_with("HTTP/1.1"), "what is within goes on as it is");
+    assert_eq!(handshakes(&proxy, "full"), 1.0);
+    let untrusting = tcp("");
+    let mut client = Connection::open(untrusting.address("web"));
+    client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    assert_eq!(client.read_to_end(), b"");
+    wait_for("the count", || (handshakes(&untrusting, "failed") >= 1.0).then_some(()));
+}
+
+#[test]
+fn without_a_file_a_target_may_be_an_https_url() {
+    let authority = Authority::new("root");
+    let origin = Origin::start(&authority.issue("origin", "IP:127.0.0.1"), "", "", &[]);
+    let roots = format!("SSL_CERT_FILE={}", authority.certificate().display());
+    let target = format!("https://127.0.0.1:{}", origin.port);
+    let run = [&roots, PLIMSOLL, "run", "--to", &target, "--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let proxy = Proxy::run("env", &run, None);
+    assert!(get(proxy.address("web"), "/").text().starts_with("HTTP/1.1"));
 }
 
 #[test]

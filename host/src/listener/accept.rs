@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{Connection, Patience};
-use super::handshake::{described, shake_hands};
+use super::handshake::shake_hands;
 use super::http;
 use super::session::Session;
 use crate::config::{self, Protocol};
@@ -179,21 +179,17 @@ impl Acceptor {
                     self.serve_http(Stream::Tcp(stream), Client::new(address, None), &counted).await;
                 }
                 (Protocol::Http, Some(tls)) => {
-                    // In a box, so that connections in the clear keep no room for it.
-                    let certificates = tls.certificates.clone();
+                    // In a box, here and below, so that connections in the clear keep no room for it.
                     let shaking = Box::pin(shake_hands(&self.context, listener, tls, stream, &counted.connection));
-                    if let Some(stream) = shaking.await {
-                        let client = Client::new(address, Some(described(&stream, &certificates)));
-                        self.serve_http(Stream::Tls(Box::new(stream.into())), client, &counted).await;
+                    if let Some((stream, tls)) = shaking.await {
+                        self.serve_http(stream, Client::new(address, Some(tls)), &counted).await;
                     }
                 }
                 (Protocol::Tcp, Some(tls)) => {
-                    let certificates = tls.certificates.clone();
                     let connection = &counted.connection;
                     let shaking = Box::pin(shake_hands(&self.context, listener.clone(), tls, stream, connection));
-                    if let Some(stream) = shaking.await {
-                        let client = Rc::new(Client::new(address, Some(described(&stream, &certificates))));
-                        let stream = Stream::Tls(Box::new(stream.into()));
+                    if let Some((stream, tls)) = shaking.await {
+                        let client = Rc::new(Client::new(address, Some(tls)));
                         proxy::tunnel(self.context.clone(), listener, client, stream).await;
                     }
                 }

@@ -13,6 +13,7 @@ use tokio_rustls::server::TlsStream;
 use super::connection::Connection;
 use super::linger;
 use crate::config::Protocol;
+use crate::io::Stream;
 use crate::proxy::{self, Encrypted, Listener};
 use crate::telemetry::{ClientTls, TlsHandshake};
 use crate::tls::{Certificates, ServerTls, identity};
@@ -24,17 +25,18 @@ pub(super) async fn shake_hands(
     tls: ServerTls,
     stream: TcpStream,
     connection: &Connection,
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<(Stream, Encrypted)> {
     let is_http = listener.config.protocol == Protocol::Http;
-    let accepting = accept(TlsAcceptor::from(tls.config), stream, is_http);
+    let ServerTls { config, certificates } = tls;
+    let accepting = accept(TlsAcceptor::from(config), stream, is_http);
     let mut accepting = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, accepting));
     let accepted = poll_fn(|task| match accepting.as_mut().poll(task) {
         Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
         Poll::Pending if connection.poll_draining(task) => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     });
-    let (result, stream) = match accepted.await? {
-        Ok(Ok(Spoken::Tls(stream))) => (outcome(&stream), Some(*stream)),
+    let (result, encrypted) = match accepted.await? {
+        Ok(Ok(Spoken::Tls(stream))) => (outcome(&stream), Some(stream)),
         Ok(Ok(Spoken::PlainHttp(stream))) => {
             answer_in_the_clear(context, stream).await;
             (TlsHandshake::PlainHttp, None)
@@ -47,7 +49,9 @@ pub(super) async fn shake_hands(
     };
     listener.shard.tls_handshake(result);
     connection.established();
-    stream
+    let stream = encrypted?;
+    let described = described(&stream, &certificates);
+    Some((Stream::Tls(Box::new((*stream).into())), described))
 }
 
 /// What a client speaks that was to speak TLS.
@@ -93,7 +97,7 @@ fn failure(error: &io::Error) -> TlsHandshake {
 }
 
 /// What the access log says of it, and the certificate that the client got.
-pub(super) fn described(stream: &TlsStream<TcpStream>, certificates: &Certificates) -> Encrypted {
+fn described(stream: &TlsStream<TcpStream>, certificates: &Certificates) -> Encrypted {
     let session = stream.get_ref().1;
     let version = match session.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",

@@ -16,9 +16,12 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Whether a request is a call: `application/grpc`, with or without the coding of its messages.
 pub(super) fn is_call(head: &Parts) -> bool {
-    let Some(media_type) = head.headers.get(CONTENT_TYPE) else { return false };
-    let rest = media_type.as_bytes().strip_prefix(b"application/grpc");
-    head.version == Version::HTTP_2 && rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
+    if head.version != Version::HTTP_2 {
+        return false;
+    }
+    let media_type = head.headers.get(CONTENT_TYPE);
+    let rest = media_type.and_then(|media_type| media_type.as_bytes().strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
 /// How long the client waits for a call: up to eight digits and a unit. None for what is not that, which counts as none.

@@ -286,6 +286,7 @@ impl Attempts<'_> {
                 timer: &timer,
                 head,
                 repeatable,
+                upgrades: self.wanted.upgrade.is_some(),
                 first_byte_timeout: self.wanted.first_byte_timeout,
                 started,
             };

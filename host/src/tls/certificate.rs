@@ -91,7 +91,7 @@ impl Certificate {
             serial: hexadecimal(read.raw_serial()).to_uppercase(),
             not_before: read.validity().not_before.timestamp(),
             not_after: read.validity().not_after.timestamp(),
-            fingerprint: hexadecimal(&Sha256::digest(&leaf)),
+            fingerprint: fingerprint(&leaf),
             key: Arc::new(key),
         })
     }
@@ -139,6 +139,11 @@ fn addresses(certificate: &X509Certificate<'_>) -> Vec<IpAddr> {
         _ => None,
     };
     names.value.general_names.iter().filter_map(address).collect()
+}
+
+/// SHA-256 of a certificate, hexadecimal.
+pub(super) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    hexadecimal(&Sha256::digest(certificate))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

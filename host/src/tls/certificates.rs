@@ -64,7 +64,7 @@ impl ResolvesServerCert for Certificates {
 }
 
 /// The time as certificates have it. A clock before 1970 is one that is not set.
-fn unix_seconds() -> i64 {
+pub fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

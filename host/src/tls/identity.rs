@@ -1,8 +1,8 @@
 use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
-use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
+use super::certificate::fingerprint;
 use crate::telemetry::ClientCertificate;
 
 /// Names that are told of a certificate.
@@ -11,7 +11,7 @@ const NAMES: usize = 64;
 /// Whose certificate it is, of a client that has been verified. None when it cannot be read, which the verifier could.
 pub fn identity(certificate: &CertificateDer<'_>) -> Option<ClientCertificate> {
     let (_rest, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let fingerprint: String = Sha256::digest(certificate).iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = fingerprint(certificate);
     let subject = parsed.subject().to_string();
     let mut told = format!("Hash={fingerprint};Subject={}", quoted(&subject));
     let names = parsed.subject_alternative_name().ok().flatten();

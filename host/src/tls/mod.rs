@@ -11,7 +11,7 @@ mod tickets;
 mod upstream;
 
 pub use certificate::Certificate;
-pub use certificates::Certificates;
+pub use certificates::{Certificates, unix_seconds};
 pub use identity::identity;
 pub use roots::SystemRoots;
 pub use server::ServerTls;

@@ -1,6 +1,5 @@
 use std::time::{Duration, Instant};
 
-use http::header::UPGRADE;
 use http::request;
 use http::response;
 
@@ -21,6 +20,8 @@ pub struct Attempt<'a> {
     pub head: &'a request::Parts,
     /// The request has no body, and sending it twice does no harm.
     pub repeatable: bool,
+    /// It asks for another protocol.
+    pub upgrades: bool,
     pub first_byte_timeout: Option<Duration>,
     pub started: Instant,
 }
@@ -50,14 +51,13 @@ impl Attempt<'_> {
     /// is repeatable, it is sent once more, on a new connection. What the endpoint answers in advance (1xx) goes to
     /// `interim`.
     pub async fn send(&self, mut body: RequestBody, interim: &dyn Fn(response::Parts)) -> Result<Answer, AttemptError> {
-        let upgrades = self.head.headers.contains_key(UPGRADE);
         let mut kept_allowed = true;
         loop {
-            let kept = kept_allowed.then(|| self.endpoint.pool.take(upgrades)).flatten();
+            let kept = kept_allowed.then(|| self.endpoint.pool.take(self.upgrades)).flatten();
             let lease = match kept {
                 Some(lease) => lease,
                 // In a box: it is rare, and would make the future of every request larger.
-                None => match Box::pin(self.endpoint.pool.connect(upgrades, self.timers)).await {
+                None => match Box::pin(self.endpoint.pool.connect(self.upgrades, self.timers)).await {
                     Ok(lease) => lease,
                     Err(error) => return Err(AttemptError { error, unsent: Some(body), stale: false }),
                 },

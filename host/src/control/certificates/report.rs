@@ -1,10 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::control::state::{Control, State};
 use crate::telemetry::CertificateSample;
-use crate::tls::Certificate;
+use crate::tls::{Certificate, unix_seconds};
 
 /// A certificate that listeners have.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -48,7 +47,7 @@ impl CertificateReport {
             serial: certificate.serial.clone(),
             not_before_unix_seconds: certificate.not_before,
             not_after_unix_seconds: certificate.not_after,
-            valid: certificate.is_valid_at(now()),
+            valid: certificate.is_valid_at(unix_seconds()),
             fingerprint: certificate.fingerprint.clone(),
             listeners: Vec::new(),
             trouble: None,
@@ -110,16 +109,11 @@ impl Control {
 }
 
 pub(super) fn tell_expiry(certificate: &Certificate) {
-    let left = certificate.not_after.saturating_sub(now());
+    let left = certificate.not_after.saturating_sub(unix_seconds());
     let (name, serial) = (certificate.name(), &certificate.serial);
     if left <= 0 {
         tracing::warn!(name, serial, "certificate has expired, {} days ago", -left / DAY_SECONDS);
     } else if left < SOON_SECONDS {
         tracing::warn!(name, serial, "certificate expires in {} days", left / DAY_SECONDS);
     }
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

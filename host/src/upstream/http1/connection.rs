@@ -102,9 +102,9 @@ impl Connection {
     ) -> Result<(Parts, AnswerBody), Failure> {
         let mut upload = Upload::new(head, body, std::mem::take(&mut self.out));
         let to_head_request = head.method == Method::HEAD;
-        let asks_to_switch = head.headers.contains_key(UPGRADE);
         let mut sending = Sending::UnderWay;
         let mut informational = 0;
+        let asked = &head.headers;
         let answered = poll_fn(|task| {
             if let Sending::UnderWay = sending
                 && let Socket::Whole(stream) = &mut self.socket
@@ -119,7 +119,8 @@ impl Connection {
             loop {
                 let head = ready!(self.poll_head(to_head_request, task))?;
                 let switches = head.parts.status == StatusCode::SWITCHING_PROTOCOLS;
-                if !head.parts.status.is_informational() || switches && asks_to_switch && sending.is_done() {
+                if !head.parts.status.is_informational() || switches && sending.is_done() && asked.contains_key(UPGRADE)
+                {
                     return Poll::Ready(Ok(head));
                 }
                 informational += 1;
