@@ -14,7 +14,7 @@ use crate::control::{ApplyError, Control, Settings};
 use crate::discovery::Watched;
 use crate::plugin::{Engine, Node, Services};
 use crate::telemetry::{AccessLog, Format, LineWriter, Output, Registry};
-use crate::tls::Tickets;
+use crate::tls::{Challenges, Tickets};
 use crate::worker::{Spawn, Worker};
 
 /// Batches of outcomes that may wait for the control plane; a worker drops and counts what does not fit.
@@ -69,11 +69,13 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
     let registry = Arc::new(Registry::new());
     let (log_writer, access_logs) = access_log(&config, &registry)?;
     let (outcomes, heard) = mpsc::channel(OUTCOME_BATCHES);
+    let challenges = Arc::new(Challenges::default());
     let workers = access_logs
         .into_iter()
         .enumerate()
         .map(|(number, access_log)| {
-            Worker::spawn(Spawn { number, registry: registry.clone(), access_log, outcomes: outcomes.clone() })
+            let (registry, outcomes, challenges) = (registry.clone(), outcomes.clone(), challenges.clone());
+            Worker::spawn(Spawn { number, registry, access_log, outcomes, challenges })
         })
         .collect::<Result<Vec<_>, _>>()
         .context("starting a worker failed")?;
@@ -85,6 +87,7 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
         workers: workers.iter().map(|worker| worker.commands.clone()).collect(),
         outcomes: heard,
         tickets: Tickets::new(&secret),
+        challenges,
         config_file: file.clone(),
     });
     if let Some((directory, is_asked_for)) = config.plugins_dir.of(file.as_deref(), "plugins") {

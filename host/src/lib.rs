@@ -4,6 +4,7 @@
 //! to an endpoint. Each `worker` is a thread that does all of this alone. `control` owns configuration, plugins and
 //! health; `admin` is its HTTP face. See docs/ARCHITECTURE.md and docs/LIFE-OF-A-REQUEST.md.
 
+pub mod acme;
 pub mod admin;
 mod app;
 mod builtin;

@@ -1,5 +1,6 @@
 //! All integration tests, one binary.
 
+mod acme;
 mod admin;
 mod affinity;
 mod answers;

@@ -5,13 +5,14 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 14] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("nginx", "nginx"),
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("nghttpd", "nghttp2-server"),
     ("openssl", "openssl"),
     ("dnsmasq", "dnsmasq-base"),
+    ("pebble", "pebble"),
     ("python3", "python3"),
     ("redis-server", "redis-server"),
     ("memcached", "memcached"),

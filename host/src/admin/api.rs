@@ -58,6 +58,7 @@ pub(super) fn router(control: Arc<Control>, token: Token, hosts: Option<Hosts>) 
         .routes(routes!(release_plugin))
         .routes(routes!(certificates::list))
         .routes(routes!(certificates::put, certificates::remove))
+        .routes(routes!(certificates::renew))
         .routes(routes!(metrics))
         .routes(routes!(openapi))
         .split_for_parts();

@@ -37,6 +37,19 @@ pub(super) async fn put(
     Ok(Json(control.put_certificate(&name, body.0).await?))
 }
 
+/// Orders a certificate now that the proxy orders by itself (ACME), without waiting for its time or for the next try. `name` is
+/// what it is called in the list.
+#[utoipa::path(post, path = "/v1/certificates/{name}/renew", params(("name" = String, Path)), responses(
+    (status = 202, body = CertificateReport, description = "It is being ordered; the list says what comes of it"),
+    (status = 404, body = ErrorBody)
+))]
+pub(super) async fn renew(
+    State(control): Shared,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<CertificateReport>), ApiError> {
+    Ok((StatusCode::ACCEPTED, Json(control.renew_certificate(&name)?)))
+}
+
 /// Forgets a certificate that was uploaded, also on disk. Connections that were made with it go on.
 #[utoipa::path(delete, path = "/v1/certificates/{name}", params(("name" = String, Path)), responses(
     (status = 204), (status = 404, body = ErrorBody)

@@ -120,7 +120,9 @@ impl From<CertificateError> for ApiError {
             CertificateError::BadName => (StatusCode::BAD_REQUEST, "bad_name"),
             CertificateError::Unusable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unusable_certificate"),
             CertificateError::TooMany => (StatusCode::CONFLICT, "too_many"),
-            CertificateError::Unknown(_) => return Self::not_found(error.to_string()),
+            CertificateError::Unknown(_) | CertificateError::NotOrdered(_) => {
+                return Self::not_found(error.to_string());
+            }
             CertificateError::Save { .. } | CertificateError::Panicked(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }

@@ -14,11 +14,11 @@ mod schema;
 mod socket;
 mod source;
 mod structure;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -30,11 +30,11 @@ pub use errors::{ConfigError, ConfigErrors};
 use file::MAX_BYTES;
 pub(crate) use file::read_file;
 pub use model::{
-    AccessLog, AccessLogFormat, Admin, AdminBind, Certificate, ClientCertificates, Cluster, ClusterLimits,
-    ClusterTimeouts, Config, Conformance, Destination, Discover, Endpoint, Forwarded, GivenEndpoint, HashKey, Health,
-    KeyPair, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes, PathPart, Plugin, PluginUse, Pool,
-    Probe, Protocol, Queue, RedirectHttps, Resolver, SlowStart, StatePath, Tls, TlsPolicy, Underscores, Upgrades,
-    UpstreamProtocol, UpstreamTls,
+    AccessLog, AccessLogFormat, Acme, AcmeNames, Admin, AdminBind, Certificate, Challenge, ClientCertificates, Cluster,
+    ClusterLimits, ClusterTimeouts, Config, Conformance, Destination, Discover, Endpoint, ExternalAccount, Forwarded,
+    GivenEndpoint, HashKey, Health, KeyPair, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes,
+    PathPart, Plugin, PluginUse, Pool, Probe, Protocol, Queue, RedirectHttps, Resolver, SlowStart, StatePath, Tls,
+    TlsPolicy, Underscores, Upgrades, UpstreamProtocol, UpstreamTls,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;
@@ -44,6 +44,7 @@ pub use reference::reference_markdown;
 pub(crate) use reference::reference_of;
 pub use socket::{Afterlife, SocketKey, Transport};
 pub use source::Source;
+pub use targets::HttpsNames;
 
 /// Reads and checks a configuration file.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
@@ -111,41 +112,6 @@ pub(crate) fn read<T: JsonSchema + DeserializeOwned>(text: &str, name: &str) -> 
 /// JSON Schema of the configuration, for editors.
 pub fn json_schema() -> serde_json::Value {
     structure::schema_for_editors()
-}
-
-impl Config {
-    /// A configuration of one HTTP listener and one cluster, for those who have no file. Targets may be URLs without a path;
-    /// to those of `https` TLS is spoken, which holds for all or none.
-    pub fn to_targets(bind: SocketAddr, admin: SocketAddr, targets: &[String]) -> Result<Self, ConfigErrors> {
-        let read: Vec<(bool, String)> = targets.iter().map(|target| target_of(target)).collect();
-        let over_tls = read.iter().any(|(over_tls, _)| *over_tls);
-        if !read.iter().all(|(also, _)| *also == over_tls) {
-            let message = "either all targets are `https://` or none".to_owned();
-            return Err(ConfigErrors::whole("command line", message));
-        }
-        let targets: Vec<&str> = read.iter().map(|(_, address)| address.as_str()).collect();
-        let tls = over_tls.then(|| serde_json::json!({}));
-        let text = serde_json::json!({
-            "admin": { "bind": admin.to_string() },
-            "listeners": [{ "name": "web", "bind": bind.to_string(), "cluster": "targets" }],
-            "clusters": [{ "name": "targets", "tls": tls, "endpoints": targets }],
-        });
-        parse(&format!("{text:#}"), "command line")
-    }
-}
-
-/// Whether a target is to be reached over TLS, and its address: that of a URL, with the port of its scheme if it has none.
-fn target_of(target: &str) -> (bool, String) {
-    let (over_tls, rest) = match target.split_once("://") {
-        Some(("https", rest)) => (true, rest),
-        Some(("http", rest)) => (false, rest),
-        // What it cannot be is said where addresses are checked.
-        _ => return (false, target.to_owned()),
-    };
-    let address = rest.strip_suffix('/').unwrap_or(rest);
-    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-    let port = if over_tls { 443 } else { 80 };
-    (over_tls, if has_port { address.to_owned() } else { format!("{address}:{port}") })
 }
 
 fn parse_named(text: &str, name: &str, directory: &Path) -> Result<Config, ConfigErrors> {

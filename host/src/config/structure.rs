@@ -26,24 +26,34 @@ pub(super) fn schema_for_editors() -> Value {
     if let Some(items) = schema.pointer_mut("/$defs/Cluster/properties/endpoints/items") {
         *items = json!({ "anyOf": [{ "type": "string" }, items.take()] });
     }
+    if let Some(items) = schema.pointer_mut("/$defs/Tls/properties/acme/items") {
+        *items = json!({ "anyOf": [{ "type": "string" }, items.take()] });
+    }
     if let Some(redirect) = schema.pointer_mut("/$defs/Listener/properties/redirect_https") {
         *redirect = json!({ "anyOf": [{ "type": "boolean" }, redirect.take()] });
     }
     schema
 }
 
-/// Writes short forms out, so that there is one form to check: an endpoint may be just its address, a switch just on.
+/// Writes short forms out, so that there is one form to check: an endpoint may be just its address, a
+/// certificate just its name, a switch just on.
 pub(super) fn normalise(value: &mut Value) {
     let clusters = value.get_mut("clusters").and_then(Value::as_array_mut);
     for cluster in clusters.into_iter().flatten() {
         write_out(cluster);
     }
     let listeners = value.get_mut("listeners").and_then(Value::as_array_mut);
-    for redirect in listeners.into_iter().flatten().filter_map(|listener| listener.get_mut("redirect_https")) {
-        match redirect {
-            Value::Bool(true) => *redirect = json!({}),
-            Value::Bool(false) => *redirect = Value::Null,
+    for listener in listeners.into_iter().flatten() {
+        match listener.get_mut("redirect_https") {
+            Some(redirect @ Value::Bool(true)) => *redirect = json!({}),
+            Some(redirect @ Value::Bool(false)) => *redirect = Value::Null,
             _ => {}
+        }
+        let ordered = listener.pointer_mut("/tls/acme").and_then(Value::as_array_mut);
+        for certificate in ordered.into_iter().flatten() {
+            if let Value::String(name) = certificate {
+                *certificate = json!({ "names": [name] });
+            }
         }
     }
     // An empty section, such as `plugins:` with nothing below it, is the same as none.

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -110,4 +111,26 @@ fn targets_may_be_urls_and_are_reached_as_these_say() {
     assert_eq!(addresses(&["https://a.test", "https://[::1]:8443"]), (true, "a.test:443 [::1]:8443".to_owned()));
     assert!(of(&["https://a.test", "b.test:80"]).is_err(), "TLS to one and not to the other");
     assert!(of(&["https://a.test/path"]).is_err());
+}
+
+#[test]
+fn names_by_https_have_a_certificate_each_and_listeners_that_lead_there() {
+    let listen = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let names = HttpsNames {
+        names: vec!["a.test".into(), "b.test".into()],
+        https: vec![listen(8443), SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 8443))],
+        http: vec![listen(80)],
+        directory: None,
+        email: Some("a@b.test".into()),
+        ca_file: None,
+        certificates_dir: "/kept".into(),
+    };
+    let config = Config::to_targets_by_https(&names, listen(9900), &["127.0.0.1:3000".into()]).expect("valid");
+    let listeners: Vec<&str> = config.listeners.iter().map(|listener| listener.name.as_str()).collect();
+    assert_eq!(listeners, ["web", "web-2", "redirect"]);
+    assert_eq!(config.listeners[0].tls.as_ref().map(|tls| tls.acme.len()), Some(2));
+    assert_eq!(config.listeners[2].redirect_https.as_ref().map(|redirect| redirect.port), Some(8443));
+    let acme = config.acme.expect("an authority");
+    assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
+    assert_eq!(acme.challenges.first(), Some(&Challenge::Http01), "there is a listener on port 80");
 }

@@ -5,7 +5,6 @@
 mod beside;
 mod certificates;
 mod desired;
-mod file;
 mod membership;
 mod mistake;
 mod plugins;

@@ -12,6 +12,7 @@ impl Control {
         control.workers = settings.workers;
         control.config_file = settings.config_file;
         control.tickets = settings.tickets;
+        control.challenges = settings.challenges;
         let control = Arc::new(control);
         let source = Arc::downgrade(&control);
         control.registry.set_endpoint_source(Box::new(move || {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::certificates::{ListenerTls, Uploads};
+use super::certificates::{ListenerTls, Ordered, Uploads};
 use super::desired::Versions;
 use super::membership::{ClusterState, KeptAmendments, Membership, Tasks};
 use super::plugins::{Gate, Loader, PluginEntries, Store, built_in};
@@ -17,7 +17,7 @@ use crate::plugin::{Engine, Services};
 use crate::proxy::OutcomeBatch;
 use crate::snapshot::EndpointSet;
 use crate::telemetry::Registry;
-use crate::tls::Tickets;
+use crate::tls::{Challenges, Tickets};
 use crate::worker::Command;
 
 /// What the control plane is started with.
@@ -28,6 +28,8 @@ pub struct Settings {
     pub workers: Vec<mpsc::Sender<Command>>,
     pub outcomes: mpsc::Receiver<OutcomeBatch>,
     pub tickets: Tickets,
+    /// Where workers find what answers challenges.
+    pub challenges: Arc<Challenges>,
     /// The file that the configuration came from, which a reload reads again.
     pub config_file: Option<PathBuf>,
 }
@@ -45,6 +47,7 @@ pub struct Control {
     pub(super) workers: Vec<mpsc::Sender<Command>>,
     pub(super) evaluation: Arc<Evaluation>,
     pub(super) tickets: Tickets,
+    pub(super) challenges: Arc<Challenges>,
     pub(super) config_file: Option<PathBuf>,
     /// Changes of configuration and plugins, which take time, come one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
@@ -78,6 +81,7 @@ pub(super) struct State {
     /// Of the listeners that speak it, by their names.
     pub(super) tls: BTreeMap<String, ListenerTls>,
     pub(super) uploads: Uploads,
+    pub(super) ordered: Ordered,
     pub(super) tasks: Tasks,
 }
 
@@ -94,6 +98,7 @@ impl Control {
             evaluation: Arc::new(Evaluation::new(services.clone())),
             services,
             tickets: Tickets::new(&[]),
+            challenges: Arc::default(),
             config_file: None,
             changing: tokio::sync::Mutex::new(()),
             changing_certificates: tokio::sync::Mutex::new(()),
@@ -174,7 +179,7 @@ impl Control {
 impl State {
     /// Has all listeners offer the certificates that there are now.
     pub(super) fn offer_certificates(&self) {
-        self.tls.values().for_each(|listener| listener.offer(&self.uploads));
+        self.tls.values().for_each(|listener| listener.offer(&self.ordered, &self.uploads));
     }
 }
 

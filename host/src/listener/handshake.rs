@@ -1,14 +1,16 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use http::StatusCode;
-use rustls::{HandshakeKind, ProtocolVersion};
+use rustls::server::Acceptor;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::connection::Connection;
 use super::linger;
@@ -16,7 +18,7 @@ use crate::config::Protocol;
 use crate::io::Stream;
 use crate::proxy::{self, Encrypted, Listener};
 use crate::telemetry::{ClientTls, TlsHandshake};
-use crate::tls::{Certificates, ServerTls, identity};
+use crate::tls::{Certificates, Challenges, ServerTls, identity};
 
 /// Makes a connection one of TLS. None when it does not come to that, which is counted.
 pub(super) async fn shake_hands(
@@ -28,7 +30,7 @@ pub(super) async fn shake_hands(
 ) -> Option<(Stream, Encrypted)> {
     let is_http = listener.config.protocol == Protocol::Http;
     let ServerTls { config, certificates } = tls;
-    let accepting = accept(TlsAcceptor::from(config), stream, is_http);
+    let accepting = accept(config, &context.challenges, stream, is_http);
     let mut accepting = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, accepting));
     let accepted = poll_fn(|task| match accepting.as_mut().poll(task) {
         Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
@@ -37,6 +39,11 @@ pub(super) async fn shake_hands(
     });
     let (result, encrypted) = match accepted.await? {
         Ok(Ok(Spoken::Tls(stream))) => (outcome(&stream), Some(stream)),
+        Ok(Ok(Spoken::Challenge(mut stream))) => {
+            // The handshake was all that it came for (RFC 8737 section 3); it may have gone.
+            let _ = stream.shutdown().await;
+            (TlsHandshake::AcmeChallenge, None)
+        }
         Ok(Ok(Spoken::PlainHttp(stream))) => {
             answer_in_the_clear(context, stream).await;
             (TlsHandshake::PlainHttp, None)
@@ -57,16 +64,31 @@ pub(super) async fn shake_hands(
 /// What a client speaks that was to speak TLS.
 enum Spoken {
     Tls(Box<TlsStream<TcpStream>>),
+    /// Nothing: it wants to see a certificate that answers a challenge.
+    Challenge(Box<TlsStream<TcpStream>>),
     PlainHttp(TcpStream),
 }
 
-async fn accept(acceptor: TlsAcceptor, stream: TcpStream, is_http: bool) -> io::Result<Spoken> {
+async fn accept(
+    config: Arc<ServerConfig>,
+    challenges: &Challenges,
+    stream: TcpStream,
+    is_http: bool,
+) -> io::Result<Spoken> {
     let mut first = [0];
     // Methods of HTTP begin with a letter, which no record of TLS does (RFC 8446 section 5.1).
     if is_http && stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
         return Ok(Spoken::PlainHttp(stream));
     }
-    acceptor.accept(stream).await.map(|stream| Spoken::Tls(Box::new(stream)))
+    if challenges.await_tls() {
+        // It has another configuration: no certificate is asked for, and nothing is resumed.
+        let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        return match challenges.tls_answer(&begun.client_hello()) {
+            Some(answer) => begun.into_stream(answer).await.map(|stream| Spoken::Challenge(Box::new(stream))),
+            None => begun.into_stream(config).await.map(|stream| Spoken::Tls(Box::new(stream))),
+        };
+    }
+    TlsAcceptor::from(config).accept(stream).await.map(|stream| Spoken::Tls(Box::new(stream)))
 }
 
 /// Tells a person what went wrong, who would see a broken connection otherwise.

@@ -13,6 +13,7 @@ use crate::plugin::AttributeValues;
 use crate::snapshot::Outcome;
 use crate::telemetry::{AccessLog, ClusterShard, Registry, WorkerShard};
 use crate::timer::Timers;
+use crate::tls::Challenges;
 
 /// What became of attempts at one cluster, on its way to the control plane.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Context {
     gathered: RefCell<Vec<Rc<Cluster>>>,
     first_gathered: Notify,
     to_control: mpsc::Sender<OutcomeBatch>,
+    /// What answers the challenges of orders for certificates.
+    pub challenges: Arc<Challenges>,
     /// Lent to connections while they move something.
     pub buffers: Rc<Buffers>,
     /// As of which second, and how the time is written.
@@ -55,6 +58,7 @@ impl Context {
         worker: usize,
         access_log: Option<AccessLog>,
         to_control: mpsc::Sender<OutcomeBatch>,
+        challenges: Arc<Challenges>,
     ) -> Self {
         let shard = registry.worker(worker);
         let unrouted = registry.cluster(worker, "");
@@ -69,6 +73,7 @@ impl Context {
             gathered: RefCell::default(),
             first_gathered: Notify::new(),
             to_control,
+            challenges,
             buffers: Rc::default(),
             date: RefCell::new((0, HeaderValue::from_static(""))),
         }

@@ -110,6 +110,13 @@ pub(super) fn to_https(redirect: &RedirectHttps, head: &Parts) -> Response<Respo
     response
 }
 
+/// What an authority reads that wants to know whose a name is (RFC 8555 section 8.3).
+pub(super) fn acme_challenge(answer: Bytes) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(answer));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    response
+}
+
 pub(super) fn respond(wanted: &plugin::Response) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(wanted.body.clone()));
     *response.status_mut() = wanted.status;

@@ -161,6 +161,12 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
     if !source.by_trusted_hop && client.is_misdirected(head.headers.get(HOST)) {
         return Err(ErrorKind::Misdirected.into());
     }
+    // Before anybody is led away: this is read on port 80, whatever else is there.
+    if let Some(answer) = context.challenges.http_answer(head.uri.path()) {
+        let response = reply::acme_challenge(answer);
+        account.answered(response.status(), None);
+        return Ok(Decision::Answer(response));
+    }
     if let Some(redirect) = &listener.config.redirect_https
         && source.scheme == "http"
     {

@@ -15,8 +15,8 @@ use prometheus_client::metrics::exemplar::Exemplar;
 
 use super::histogram::{CALL, HistogramTotal, LASTING, LATENCY};
 use super::label::{
-    AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, GrpcStatus,
-    LoadReportResult, QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
+    AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag,
+    GrpcStatus, LoadReportResult, QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
 };
 use super::process;
 use super::registry::{CertificateSample, EndpointSample, PluginKey, Shards};
@@ -35,6 +35,7 @@ pub(super) struct Scrape {
     /// Sorted, without duplicates.
     pub(super) certificates: Vec<CertificateSample>,
     pub(super) certificate_reloads: [u64; ReloadResult::ALL.len()],
+    pub(super) acme_orders: [u64; AcmeOrder::ALL.len()],
     pub(super) start_seconds: f64,
     pub(super) config_version: u64,
     pub(super) reloads: [u64; ReloadResult::ALL.len()],
@@ -298,6 +299,11 @@ impl Scrape {
         )?;
         for result in ReloadResult::ALL {
             family.sample([("result", result.as_str())], self.certificate_reloads[result as usize])?;
+        }
+        let mut family =
+            out.counter("plimsoll_acme_orders_total", "Orders for certificates (ACME), by what came of them.")?;
+        for result in AcmeOrder::ALL {
+            family.sample([("result", result.as_str())], self.acme_orders[result as usize])?;
         }
         Ok(())
     }

@@ -112,6 +112,8 @@ labels! {
         Full = "full",
         /// An earlier session went on.
         Resumed = "resumed",
+        /// An authority has seen the answer to its challenge (TLS-ALPN-01).
+        AcmeChallenge = "acme_challenge",
         /// The client did not speak TLS, but HTTP.
         PlainHttp = "plain_http",
         /// The client went away in the midst of it. An endpoint that does so fails.
@@ -119,6 +121,16 @@ labels! {
         Failed = "failed",
         /// It was not done in time, or nobody waited any more.
         Timeout = "timeout",
+    }
+}
+
+labels! {
+    /// What came of an order for a certificate (ACME).
+    AcmeOrder {
+        Success = "success",
+        Failure = "failure",
+        /// The authority has had too many.
+        RateLimited = "rate_limited",
     }
 }
 

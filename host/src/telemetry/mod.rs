@@ -32,8 +32,8 @@ pub use client_tls::{ClientCertificate, ClientTls};
 pub use families::CONTENT_TYPE;
 pub use histogram::Histogram;
 pub use label::{
-    AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, GrpcStatus,
-    LoadReportResult, QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
+    AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag,
+    GrpcStatus, LoadReportResult, QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
 };
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
 pub use printable::{is_unprintable, printable, printable_lines, printable_within};

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::cell::{SharedCounter, SharedGauge, Writers};
 use super::families::Scrape;
-use super::label::{AdminRefusal, ReloadResult, TrapKind};
+use super::label::{AcmeOrder, AdminRefusal, ReloadResult, TrapKind};
 use super::shard::{ClusterShard, ListenerShard, PluginShard, PluginTotals, WorkerShard};
 
 /// What a request without a route is counted under. A cluster of this name would be counted together with those.
@@ -26,6 +26,7 @@ pub struct Registry {
     endpoints: Mutex<Option<Arc<EndpointSource>>>,
     certificates: Mutex<Option<Arc<CertificateSource>>>,
     certificate_reloads: [SharedCounter; ReloadResult::ALL.len()],
+    acme_orders: [SharedCounter; AcmeOrder::ALL.len()],
     start_seconds: f64,
     config_version: SharedGauge,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
@@ -95,6 +96,7 @@ impl Registry {
             endpoints: Mutex::default(),
             certificates: Mutex::default(),
             certificate_reloads: Default::default(),
+            acme_orders: Default::default(),
             start_seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
             config_version: SharedGauge::default(),
             reloads: Default::default(),
@@ -167,6 +169,11 @@ impl Registry {
     /// The files of a certificate have changed.
     pub fn certificate_reloaded(&self, result: ReloadResult) {
         self.certificate_reloads[result as usize].increment();
+    }
+
+    /// An order for a certificate is over.
+    pub fn acme_ordered(&self, result: AcmeOrder) {
+        self.acme_orders[result as usize].increment();
     }
 
     /// Counts an instance of a plugin that was made anew after a fault.
@@ -261,6 +268,7 @@ impl Registry {
         Scrape {
             certificates,
             certificate_reloads: ReloadResult::ALL.map(|result| self.certificate_reloads[result as usize].get()),
+            acme_orders: AcmeOrder::ALL.map(|result| self.acme_orders[result as usize].get()),
             // Copied, so that a worker that asks for a shard does not wait for the text.
             shards: lock(&self.shards).clone(),
             plugins: self.plugins.load_full(),

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256};
 use webpki::EndEntityCert;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::config;
@@ -104,6 +104,16 @@ impl Certificate {
     /// What it is called by: the first of its names, or its subject when it has none.
     pub fn name(&self) -> &str {
         self.names.first().map_or(&self.subject, |name| name)
+    }
+
+    /// Which authority key has signed it, and its serial number, as they stand in it.
+    pub fn identifier(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let (_, read) = X509Certificate::from_der(self.key.cert.first()?).ok()?;
+        let authority = read.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(of) => of.key_identifier.as_ref().map(|key| key.0.to_vec()),
+            _ => None,
+        })?;
+        Some((authority, read.raw_serial().to_vec()))
     }
 
     /// Whether it is for this host (RFC 9525 section 6.3): a name in lower case, or an address.

@@ -1,9 +1,10 @@
 //! TLS towards clients, and towards endpoints: certificates and what they say of themselves, which of them a client gets,
-//! whose a client shows, the
-//! tickets by which sessions go on, the roots that are trusted, and how a connection becomes one that is encrypted.
+//! whose a client shows, what answers the challenges by which certificates are ordered, the tickets by which sessions go on,
+//! the roots that are trusted, and how a connection becomes one that is encrypted.
 
 mod certificate;
 mod certificates;
+mod challenges;
 mod identity;
 mod roots;
 mod server;
@@ -12,6 +13,7 @@ mod upstream;
 
 pub use certificate::Certificate;
 pub use certificates::{Certificates, unix_seconds};
+pub use challenges::{Challenges, OpenChallenge};
 pub use identity::identity;
 pub use roots::SystemRoots;
 pub use server::ServerTls;

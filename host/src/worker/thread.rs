@@ -11,6 +11,7 @@ use super::state::State;
 use crate::proxy::{Context, OutcomeBatch};
 use crate::telemetry::{AccessLog, Registry};
 use crate::timer::Timers;
+use crate::tls::Challenges;
 
 /// Commands that may wait for a worker.
 const COMMANDS: usize = 1024;
@@ -35,6 +36,7 @@ pub struct Spawn {
     pub registry: Arc<Registry>,
     pub access_log: Option<AccessLog>,
     pub outcomes: mpsc::Sender<OutcomeBatch>,
+    pub challenges: Arc<Challenges>,
 }
 
 impl Worker {
@@ -69,14 +71,15 @@ fn run(spawn: Spawn, inbox: mpsc::Receiver<Command>) {
 
 async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
     let timers = Timers::default();
-    let context = Rc::new(Context::new(timers.clone(), spawn.registry, spawn.number, spawn.access_log, spawn.outcomes));
+    let Spawn { number, registry, access_log, outcomes, challenges } = spawn;
+    let context = Rc::new(Context::new(timers.clone(), registry, number, access_log, outcomes, challenges));
     tokio::task::spawn_local(async move { timers.run().await });
     let telling = context.clone();
     tokio::task::spawn_local(async move { telling.tell_outcomes().await });
     if context.access_log.is_some() {
         tokio::task::spawn_local(flush_log(context.clone()));
     }
-    let mut state = State::new(spawn.number, context.clone());
+    let mut state = State::new(number, context.clone());
     let mut sweep = tokio::time::interval(SWEEP);
     let grace = loop {
         tokio::select! {

@@ -20,7 +20,7 @@ const LEVELS: [&[&str]; 12] = [
     &["snapshot", "tls"],
     &["plugin"],
     &["downstream"],
-    &["upstream", "health", "discovery", "conformance", "simulate"],
+    &["acme", "upstream", "health", "discovery", "conformance", "simulate"],
     &["proxy"],
     &["listener"],
     &["worker"],
@@ -35,8 +35,8 @@ const RESERVED: [(&str, &[&str], &str); 4] = [
     ("api::v0_2", &["plugin"], "only `plugin` knows generated code"),
     (
         "TcpStream::connect",
-        &["upstream", "health", "discovery", "admin"],
-        "only `upstream`, `health` and `discovery` make connections",
+        &["acme", "upstream", "health", "discovery", "admin"],
+        "only `upstream`, `health`, `discovery` and `acme` make connections",
     ),
     (
         "Instant::now",

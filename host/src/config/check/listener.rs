@@ -80,8 +80,9 @@ impl Checker<'_> {
         if matches!(protocol, schema::Protocol::Tcp) && tls.hsts.is_some() {
             self.mistake(&format!("{path}/hsts"), "TCP listeners do not speak HTTP");
         }
-        if tls.certificates.is_empty() && tls.uploaded != Some(true) {
-            self.mistake(path, "needs `certificates`, or `uploaded: true` for those of the admin API alone");
+        let acme = self.acme_certificates(&format!("{path}/acme"), &tls.acme);
+        if tls.certificates.is_empty() && acme.is_empty() && tls.uploaded != Some(true) {
+            self.mistake(path, "needs `certificates` or `acme`, or `uploaded: true` for those of the admin API alone");
         }
         let certificate = |(index, files): (usize, &schema::Certificate)| Certificate {
             cert_file: self.directory.join(&files.cert_file),
@@ -97,7 +98,7 @@ impl Checker<'_> {
             .as_ref()
             .and_then(|wanted| self.client_certificates(&format!("{path}/client_certificates"), wanted));
         let uploaded = tls.uploaded.unwrap_or(true);
-        Tls { certificates, uploaded, policy, hsts, client_certificates, pointer: path.to_owned() }
+        Tls { certificates, acme, uploaded, policy, hsts, client_certificates, pointer: path.to_owned() }
     }
 
     fn client_certificates(&mut self, path: &str, wanted: &schema::ClientCertificates) -> Option<ClientCertificates> {

@@ -1,5 +1,6 @@
 //! From what was typed to what it means, with everything wrong about it.
 
+mod acme;
 mod cluster;
 mod listener;
 mod upstream_tls;
@@ -50,6 +51,7 @@ pub(super) fn check(
     let certificates_dir = checker.state_path("/certificates_dir", file.certificates_dir.as_deref());
     let clusters = checker.clusters(file.clusters);
     let listeners = checker.listeners(file.listeners, &clusters);
+    let acme = checker.acme(file.acme, &listeners, &certificates_dir);
     if listeners.is_empty() && checker.mistakes.is_empty() {
         checker.mistake("/listeners", "at least one listener is needed");
     }
@@ -72,6 +74,7 @@ pub(super) fn check(
         plugins_dir,
         endpoints_file,
         certificates_dir,
+        acme,
         listeners,
         clusters,
         source,

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{PluginUse, seconds};
+use super::{AcmeCertificate, PluginUse, seconds};
 use crate::config::quantity::{Size, SizeOrOff, Span, SpanOrOff};
 
 /// Where clients connect.
@@ -60,6 +60,11 @@ pub(in crate::config) struct Tls {
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pub(in crate::config) certificates: Vec<Certificate>,
+    /// Certificates that the proxy orders and renews by itself (ACME), from whom `acme` says. One for a name is just that name.
+    /// Before the first has been issued, handshakes for its names fail; others go on.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub(in crate::config) acme: Vec<AcmeCertificate>,
     /// Whether it also has the certificates that were uploaded through the admin API (`PUT /v1/certificates/NAME`). Said
     /// outright it needs no others; while there is none, handshakes fail. Default: true.
     pub(in crate::config) uploaded: Option<bool>,

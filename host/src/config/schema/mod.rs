@@ -1,5 +1,6 @@
 //! What users type. The comments here are the manual: they become the JSON Schema and docs/CONFIG.md.
 
+mod acme;
 mod cluster;
 mod listener;
 
@@ -12,6 +13,7 @@ use serde_json::Value;
 use super::model::Conformance;
 use super::quantity::{Size, Span, SpanOrOff};
 
+pub(super) use self::acme::{Acme, AcmeCertificate, Challenge, ExternalAccount};
 pub(super) use self::cluster::{
     Cluster, Discover, Endpoint, EndpointFile, Health, Queue, SlowStart, UpstreamProtocol, UpstreamTls,
 };
@@ -59,10 +61,12 @@ pub(super) struct File {
     /// so after a restart; relative to this file. `off` keeps none. Default: beside this file, with its name and the ending
     /// `endpoints.json`, as in `config.endpoints.json`.
     pub(super) endpoints_file: Option<String>,
-    /// The directory that uploaded certificates and their keys are kept in, readable by its owner alone; relative to this file.
-    /// `off` keeps none, so that they are gone at the next start. Default: beside this file, with its name and the ending
-    /// `certificates`, as in `config.certificates`.
+    /// The directory that certificates and their keys are kept in, readable by its owner alone, whether they were uploaded or
+    /// came by ACME; relative to this file. `off` keeps none, so that those that were uploaded are gone at the next start.
+    /// Default: beside this file, with its name and the ending `certificates`, as in `config.certificates`.
     pub(super) certificates_dir: Option<String>,
+    /// From whom the certificates under `tls.acme` of listeners come.
+    pub(super) acme: Option<Acme>,
     /// Where clients connect.
     #[serde(default)]
     pub(super) listeners: Vec<Listener>,

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::ordered::Ordered;
 use super::uploads::Uploads;
-use crate::config::{self, Config};
+use crate::config::{self, AcmeNames, Config};
 use crate::control::mistake::Mistake;
 use crate::discovery::Stamp;
 use crate::tls::{Certificate, ServerTls, Tickets};
@@ -12,6 +13,8 @@ use crate::tls::{Certificate, ServerTls, Tickets};
 pub(in crate::control) struct ListenerTls {
     pub(in crate::control) server: ServerTls,
     pub(super) files: Vec<CertificateFiles>,
+    /// Those that are ordered.
+    pub(super) ordered: Vec<AcmeNames>,
     /// Whether it has those that were uploaded, too.
     pub(super) uploaded: bool,
 }
@@ -62,7 +65,10 @@ impl ListenerTls {
             }
             match ServerTls::new(tls, listener.protocol, tickets) {
                 Ok(server) => {
-                    made.insert(listener.name.clone(), Self { server, files, uploaded: tls.uploaded });
+                    made.insert(
+                        listener.name.clone(),
+                        Self { server, files, ordered: tls.acme.clone(), uploaded: tls.uploaded },
+                    );
                 }
                 Err((pointer, message)) => mistakes.push(Mistake { pointer, message }),
             }
@@ -71,9 +77,10 @@ impl ListenerTls {
     }
 
     /// Has its clients get what there is now.
-    pub(in crate::control) fn offer(&self, uploads: &Uploads) {
+    pub(in crate::control) fn offer(&self, ordered: &Ordered, uploads: &Uploads) {
         let files = self.files.iter().map(|files| files.certificate.clone());
+        let ordered = self.ordered.iter().filter_map(|names| ordered.certificate(names));
         let uploads = uploads.certificates().filter(|_| self.uploaded);
-        self.server.certificates.replace(files.chain(uploads.cloned()));
+        self.server.certificates.replace(files.chain(ordered).chain(uploads.cloned()));
     }
 }

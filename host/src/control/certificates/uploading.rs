@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::report::{CertificateReport, tell_expiry};
 use super::uploads::{CertificateError, MOST, Uploads, is_name};
 use crate::control::beside::beside;
-use crate::control::file;
 use crate::control::state::Control;
+use crate::io::replace_private_file;
 use crate::tls::Certificate;
 
 impl Control {
@@ -32,7 +32,7 @@ impl Control {
         let taking = beside("keeping the certificate", move || {
             let certificate = Certificate::from_pem(&pem, &pem, None).map_err(CertificateError::Unusable)?;
             if let Some(path) = path {
-                file::replace_private(&path, &pem)
+                replace_private_file(&path, &pem)
                     .map_err(|error| CertificateError::Save { path: path.display().to_string(), error })?;
             }
             Ok(certificate)

@@ -36,6 +36,8 @@ pub enum CertificateError {
     TooMany,
     #[error("no certificate was uploaded as `{0}`; `GET /v1/certificates` tells all there are")]
     Unknown(String),
+    #[error("no certificate is ordered as `{0}`; `GET /v1/certificates` tells all there are")]
+    NotOrdered(String),
     #[error("keeping it in {path} failed, so nothing has changed: {error}")]
     Save { path: String, error: io::Error },
     #[error("{0}")]
@@ -46,6 +48,10 @@ impl Uploads {
     /// By their names.
     pub(super) fn certificates(&self) -> impl Iterator<Item = &Arc<Certificate>> {
         self.by_name.values()
+    }
+
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
     }
 
     pub(super) fn file(&self, name: &str) -> Option<PathBuf> {

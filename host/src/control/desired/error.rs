@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use crate::config::{Config, ConfigErrors};
@@ -9,7 +10,7 @@ use crate::control::mistake::Mistake;
 pub enum ApplyError {
     #[error("{0}")]
     Config(#[from] ConfigErrors),
-    #[error("listening on {address} failed: {error}")]
+    #[error("listening on {address} failed: {error}{}", advice(error))]
     Bind { address: SocketAddr, error: std::io::Error },
     #[error("the engine does not start: {0}")]
     Engine(anyhow::Error),
@@ -32,6 +33,20 @@ pub enum ApplyError {
     Panicked(#[from] Panicked),
 }
 
+/// What to do when an address cannot be listened on.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "; ports below 1024 take root or the capability CAP_NET_BIND_SERVICE: \
+             sudo setcap cap_net_bind_service=+ep $(command -v plimsoll), or AmbientCapabilities=CAP_NET_BIND_SERVICE in a \
+             unit of systemd"
+        }
+        ErrorKind::AddrInUse => "; another program listens there, which `ss -ltnp` names",
+        ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+        _ => "",
+    }
+}
+
 impl ApplyError {
     /// What plugins, and what the configuration uses of them, have found.
     pub(in crate::control) fn of(config: &Config, mistakes: Vec<Mistake>) -> Self {
@@ -42,5 +57,19 @@ impl ApplyError {
     /// An error if there are mistakes.
     pub(in crate::control) fn if_any(config: &Config, mistakes: Vec<Mistake>) -> Result<(), Self> {
         if mistakes.is_empty() { Ok(()) } else { Err(Self::of(config, mistakes)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_about_a_port_is_said() {
+        let told =
+            |kind: ErrorKind| ApplyError::Bind { address: ([0, 0, 0, 0], 443).into(), error: kind.into() }.to_string();
+        assert!(told(ErrorKind::PermissionDenied).contains("setcap cap_net_bind_service=+ep"));
+        assert!(told(ErrorKind::AddrInUse).contains("`ss -ltnp`"));
+        assert!(told(ErrorKind::Other).starts_with("listening on 0.0.0.0:443 failed"));
     }
 }

@@ -3,9 +3,9 @@ use std::path::Path;
 use super::error::ApplyError;
 use crate::config::{self, Config};
 use crate::control::beside::beside;
-use crate::control::file;
 use crate::control::rollout::Uses;
 use crate::control::state::Control;
+use crate::io::replace_file;
 
 impl Control {
     /// Checks a configuration's text; relative paths in it are relative to the file that the proxy was started with, and
@@ -38,7 +38,7 @@ impl Control {
         };
         let text = text.to_owned();
         let shown = path.display().to_string();
-        let writing = beside("writing the configuration", move || file::replace(&path, text.as_bytes()));
+        let writing = beside("writing the configuration", move || replace_file(&path, text.as_bytes()));
         writing.await?.map_err(|error| ApplyError::Save { path: shown, error })
     }
 }

@@ -3,8 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::amendments::Amendments;
 use crate::control::beside::{Panicked, beside};
-use crate::control::file;
-use crate::io::read_bounded;
+use crate::io::{put_aside, read_bounded, replace_file};
 
 /// Largest file of amendments.
 const FILE_BYTES: u64 = 16 << 20;
@@ -23,7 +22,7 @@ impl KeptAmendments {
         let shown = path.display();
         let amendments = match read_bounded(path, FILE_BYTES) {
             Ok(text) => Amendments::from_json(&text).unwrap_or_else(|error| {
-                let aside = file::put_aside(path);
+                let aside = put_aside(path);
                 tracing::error!("{shown} is damaged, endpoints that were kept there are missing; {aside}: {error}");
                 Amendments::default()
             }),
@@ -90,5 +89,5 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
-    file::replace(path, text.as_bytes())
+    replace_file(path, text.as_bytes())
 }

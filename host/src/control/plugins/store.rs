@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::file;
-use crate::io::read_bounded;
+use crate::io::{put_aside, read_bounded, replace_file};
 use crate::plugin::{Limits, Plugin};
 
 const MANIFEST: &str = "manifest.json";
@@ -116,7 +115,7 @@ impl Store {
     pub(super) fn tidy(&mut self) -> Vec<String> {
         let mut done = Vec::new();
         if !matches!(self.condition, Condition::Whole) {
-            done.push(format!("the damaged manifest: {}", file::put_aside(&self.directory.join(MANIFEST))));
+            done.push(format!("the damaged manifest: {}", put_aside(&self.directory.join(MANIFEST))));
         }
         if matches!(self.condition, Condition::Copied(_)) {
             done.extend(self.write_manifest(&self.manifest).err().map(|error| error.to_string()));
@@ -192,7 +191,7 @@ impl Store {
             return Ok(false);
         }
         let path = directory.join(format!("{digest}.wasm"));
-        let written = fs::create_dir_all(directory).and_then(|()| file::replace(&path, bytes));
+        let written = fs::create_dir_all(directory).and_then(|()| replace_file(&path, bytes));
         written.map(|()| true).map_err(|error| StoreError::Io { path: path.display().to_string(), error })
     }
 
@@ -202,8 +201,8 @@ impl Store {
         let io = |error| StoreError::Io { path: path.display().to_string(), error };
         let text = serde_json::to_vec_pretty(manifest).map_err(|error| io(error.into()))?;
         fs::create_dir_all(&self.directory).map_err(io)?;
-        file::replace(&path, &text).map_err(io)?;
-        if let Err(error) = file::replace(&self.directory.join(COPY), &text) {
+        replace_file(&path, &text).map_err(io)?;
+        if let Err(error) = replace_file(&self.directory.join(COPY), &text) {
             tracing::warn!("the plugin store's {COPY} could not be written: {error}");
         }
         Ok(())

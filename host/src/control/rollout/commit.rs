@@ -29,8 +29,9 @@ impl Control {
             let gives_way = state.sockets.go_over_to(&prepared.wanted.config, &prepared.sockets);
             let counts = state.sockets.clone();
             self.install_health(&mut prepared);
-            if let Some(tls) = prepared.tls.take() {
+            if let Some((tls, orders)) = prepared.tls.take() {
                 state.tls = tls;
+                self.go_over_to_orders(&mut state, orders);
                 state.offer_certificates();
             }
             let installs: Vec<Install> = std::mem::take(&mut prepared.workers)

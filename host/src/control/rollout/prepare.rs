@@ -6,7 +6,7 @@ use super::build::{Builder, CONTROL, Uses, check_schemas};
 use super::placement::{Placement, Placements};
 use super::sockets::NewSockets;
 use crate::config::{self, Config};
-use crate::control::certificates::ListenerTls;
+use crate::control::certificates::{ListenerTls, PreparedOrders};
 use crate::control::desired::ApplyError;
 use crate::control::membership::ClusterState;
 use crate::control::mistake::Mistake;
@@ -37,8 +37,8 @@ pub(in crate::control) struct Prepared {
     /// The instances that are made for it.
     pub(super) new: HashSet<InstanceNumber>,
     pub(super) sockets: NewSockets,
-    /// Of the listeners that speak it, by their names. None: it stays as it is.
-    pub(super) tls: Option<BTreeMap<String, ListenerTls>>,
+    /// Of the listeners that speak it, by their names, and the certificates that are ordered for them. None: it stays as it is.
+    pub(super) tls: Option<(BTreeMap<String, ListenerTls>, PreparedOrders)>,
 }
 
 impl Wanted {
@@ -77,8 +77,9 @@ impl Control {
         let wanted = Wanted { config: config.clone(), uses, plugins, live, clusters };
         let refused = |mistakes| ApplyError::of(&config, mistakes);
         let tls = ListenerTls::all_of(&config, &self.tickets).map_err(refused)?;
+        let orders = self.prepare_orders(&config).map_err(refused)?;
         let prepared = self.make(wanted).map_err(refused)?;
-        Ok(Prepared { tls: Some(tls), ..prepared })
+        Ok(Prepared { tls: Some((tls, orders)), ..prepared })
     }
 
     /// The same with the sockets that it needs, so that nothing can fail any more.

@@ -4,7 +4,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Replaces a file's contents: after a crash at any moment it has the old ones or the new ones, whole.
-pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+pub fn replace_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     replace_with(path, contents, None)
 }
 
@@ -26,14 +26,14 @@ fn replace_with(path: &Path, contents: &[u8], mode: Option<u32>) -> io::Result<(
 }
 
 /// The same for what only its owner may read, such as keys. Its directory is made if it is not there.
-pub(super) fn replace_private(path: &Path, contents: &[u8]) -> io::Result<()> {
+pub fn replace_private_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     replace_with(path, contents, Some(0o600))
 }
 
 /// Gives a file that cannot be used another name, so that nothing writes over it. Answers what came of that, for people.
-pub(super) fn put_aside(path: &Path) -> String {
+pub fn put_aside(path: &Path) -> String {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".damaged");
     match fs::rename(path, &aside) {
@@ -71,7 +71,7 @@ mod tests {
         fs::create_dir_all(&directory).expect("a directory");
         let path = directory.join("config.yaml");
         fs::write(&path, "old").expect("the old file");
-        replace(&path, b"new").expect("replaced");
+        replace_file(&path, b"new").expect("replaced");
         assert_eq!(fs::read(&path).expect("the new file"), b"new");
         assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 1);
         fs::remove_dir_all(&directory).expect("cleaned up");
