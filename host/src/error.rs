@@ -9,6 +9,8 @@ use plimsoll_resilience::{OutcomeClass, Retry};
 pub enum ErrorKind {
     /// The request breaks the protocol. The text says how.
     BadRequest(&'static str),
+    /// What a proxy in front of us was to say of its connection is missing, late or wrong. The text says how.
+    ProxyHeader(&'static str),
     /// The request's head is larger than the listener allows, or has more fields.
     HeadTooLarge,
     /// The request's target is longer than a head may be.
@@ -77,6 +79,7 @@ impl ErrorKind {
     pub fn origin(self) -> Origin {
         match self {
             Self::BadRequest(_)
+            | Self::ProxyHeader(_)
             | Self::HeadTooLarge
             | Self::TargetTooLong
             | Self::UnknownCoding
@@ -164,6 +167,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.kind {
             ErrorKind::BadRequest(how) => return write!(f, "bad request: {how}"),
+            ErrorKind::ProxyHeader(how) => return write!(f, "PROXY protocol: {how}"),
             ErrorKind::Misdirected => "the connection's certificate is not for this host",
             ErrorKind::HeadTooLarge => "request head is larger than allowed",
             ErrorKind::TargetTooLong => "request target is longer than allowed",

@@ -26,6 +26,7 @@ mod names;
 mod partitions;
 mod plugins;
 mod probers;
+mod proxy_protocol;
 mod queue;
 mod retries;
 mod routes;

@@ -5,8 +5,9 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 15] = [
+const PROGRAMS: [(&str, &str); 16] = [
     ("nginx", "nginx"),
+    ("haproxy", "haproxy"),
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
     ("nghttpd", "nghttp2-server"),

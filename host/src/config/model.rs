@@ -155,6 +155,8 @@ pub struct Listener {
     pub protocol: Protocol,
     pub destination: Destination,
     pub tls: Option<Tls>,
+    /// How proxies in front of us say whom they connect for.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Where clients are led that ask in the clear.
     pub redirect_https: Option<RedirectHttps>,
     /// Whose forwarding headers are believed. None: nobody's, and none was named.
@@ -174,6 +176,16 @@ impl Upgrades {
     pub fn allow(&self, protocol: &str) -> bool {
         self.0.iter().any(|allowed| allowed.eq_ignore_ascii_case(protocol))
     }
+}
+
+/// How proxies in front of us say whom they connect for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Who is believed.
+    pub from: Networks,
+    /// Whoever says nothing is refused, and so is everybody else.
+    pub required: bool,
+    pub timeout: Duration,
 }
 
 /// How a listener speaks TLS.

@@ -13,10 +13,11 @@ use tokio::net::{TcpListener, TcpStream};
 use super::connection::{Connection, Patience};
 use super::handshake::shake_hands;
 use super::http;
+use super::proxy_protocol::{self, Origin};
 use super::session::Session;
 use crate::config::{self, Protocol};
 use crate::io::Stream;
-use crate::proxy::{self, Client, ListenerSlot};
+use crate::proxy::{self, Client, Encrypted, ListenerSlot};
 use crate::telemetry::{OpenConnection as CountedConnection, Refusal};
 
 /// Pause after an accept that failed for want of something, such as file descriptors, which others must give back first.
@@ -153,7 +154,7 @@ impl Acceptor {
         stream.local_addr().ok().map(|local| local.ip())
     }
 
-    fn accepted(self: Rc<Self>, stream: TcpStream, address: SocketAddr) {
+    fn accepted(self: Rc<Self>, mut stream: TcpStream, address: SocketAddr) {
         let local = self.local(&stream);
         if !self.heirs.borrow().is_empty() {
             let heir = self.heirs.borrow().iter().find(|heir| Some(heir.address.ip()) == local).cloned();
@@ -173,28 +174,36 @@ impl Acceptor {
         // A socket that cannot be set up is already broken, and ends at its first read.
         let _ = stream.set_nodelay(true);
         tokio::task::spawn_local(async move {
+            let mut origin = Origin { address, announced: None };
+            if let Some(terms) = &listener.config.proxy_protocol {
+                let connection = &counted.connection;
+                // In a box, as below, so that other connections keep no room for it.
+                let told = proxy_protocol::origin(&self.context, &listener, terms, (&mut stream, address), connection);
+                let Some(told) = Box::pin(told).await else { return };
+                origin = told;
+            }
             match (listener.config.protocol, listener.tls.clone()) {
                 (Protocol::Http, None) => {
                     drop(listener);
-                    self.serve_http(Stream::Tcp(stream), Client::new(address, None), &counted).await;
+                    self.serve_http(Stream::Tcp(stream), client(origin, None), &counted).await;
                 }
                 (Protocol::Http, Some(tls)) => {
                     // In a box, here and below, so that connections in the clear keep no room for it.
                     let shaking = Box::pin(shake_hands(&self.context, listener, tls, stream, &counted.connection));
                     if let Some((stream, tls)) = shaking.await {
-                        self.serve_http(stream, Client::new(address, Some(tls)), &counted).await;
+                        self.serve_http(stream, client(origin, Some(tls)), &counted).await;
                     }
                 }
                 (Protocol::Tcp, Some(tls)) => {
                     let connection = &counted.connection;
                     let shaking = Box::pin(shake_hands(&self.context, listener.clone(), tls, stream, connection));
                     if let Some((stream, tls)) = shaking.await {
-                        let client = Rc::new(Client::new(address, Some(tls)));
+                        let client = Rc::new(client(origin, Some(tls)));
                         proxy::tunnel(self.context.clone(), listener, client, stream).await;
                     }
                 }
                 (Protocol::Tcp, None) => {
-                    let client = Rc::new(Client::new(address, None));
+                    let client = Rc::new(client(origin, None));
                     proxy::tunnel(self.context.clone(), listener, client, Stream::Tcp(stream)).await;
                 }
             }
@@ -207,6 +216,13 @@ impl Acceptor {
         if let Some(session) = Session::begin(context, slot, client, counted.connection.clone()) {
             http::serve(session, stream).await;
         }
+    }
+}
+
+fn client(origin: Origin, tls: Option<Encrypted>) -> Client {
+    match origin.announced {
+        None => Client::new(origin.address, tls),
+        Some(announced) => Client::announced(origin.address, tls, announced),
     }
 }
 

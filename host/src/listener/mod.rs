@@ -7,6 +7,7 @@ mod http;
 mod http1;
 mod http2;
 mod linger;
+mod proxy_protocol;
 mod session;
 
 pub use accept::{Acceptor, OpenConnections, serve};

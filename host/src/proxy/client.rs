@@ -3,6 +3,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
+use plimsoll_proxy_protocol::Details;
 
 use super::hops;
 use super::source::{Source, ip_text};
@@ -20,6 +21,16 @@ pub struct Client {
     pub(super) source: Rc<Source>,
     /// None in the clear. In a box, since connections in the clear keep room for it.
     pub(super) tls: Option<Box<Encrypted>>,
+    /// What a proxy in front of us has said of the connection. In a box for the same reason.
+    pub(super) announced: Option<Box<Announced>>,
+}
+
+/// What a proxy in front of us has said of a connection (PROXY protocol), beside who the client is.
+#[derive(Debug)]
+pub struct Announced {
+    /// Where the client connected to.
+    pub destination: Option<SocketAddr>,
+    pub details: Details,
 }
 
 /// How a client speaks TLS to us.
@@ -33,10 +44,32 @@ pub struct Encrypted {
 impl Client {
     /// `tls`: how the client speaks TLS to us, if it does.
     pub fn new(address: SocketAddr, tls: Option<Encrypted>) -> Self {
+        Self::of(address, tls, None)
+    }
+
+    /// One that a proxy in front of us makes the connection for.
+    pub fn announced(address: SocketAddr, tls: Option<Encrypted>, announced: Box<Announced>) -> Self {
+        Self::of(address, tls, Some(announced))
+    }
+
+    fn of(address: SocketAddr, tls: Option<Encrypted>, announced: Option<Box<Announced>>) -> Self {
         let ip = ip_text(address.ip());
-        let scheme = if tls.is_some() { "https" } else { "http" };
+        let ends_tls = |announced: &Announced| announced.details.ssl.as_ref().is_some_and(|ssl| ssl.encrypted);
+        let is_secure = tls.is_some() || announced.as_deref().is_some_and(ends_tls);
+        let scheme = if is_secure { "https" } else { "http" };
         let source = Rc::new(Source { address, ip: ip.clone(), scheme, by_trusted_hop: false });
-        Self { address, ip, source, tls: tls.map(Box::new) }
+        Self { address, ip, source, tls: tls.map(Box::new), announced }
+    }
+
+    /// The name that it asks for, as far as that was said before its first byte: in its handshake with us, or with the proxy in
+    /// front of us. None when neither has spoken TLS with it.
+    pub(super) fn greeting(&self) -> Option<Option<&str>> {
+        if let Some(tls) = self.tls.as_deref() {
+            return Some(tls.described.server_name.as_deref());
+        }
+        let details = &self.announced.as_deref()?.details;
+        let ssl = details.ssl.as_ref().filter(|ssl| ssl.encrypted);
+        ssl.map(|_| details.authority.as_deref())
     }
 
     /// Whose certificate it has shown, which was verified.

@@ -40,7 +40,7 @@ mod tunnel_record;
 mod upgrade;
 
 pub use balancing::Balancing;
-pub use client::{Client, Encrypted};
+pub use client::{Announced, Client, Encrypted};
 pub use cluster::{Cluster, ClusterParts};
 pub use context::{Context, OutcomeBatch};
 pub use exchange::Unread;
@@ -49,4 +49,4 @@ pub use listener::{Destination, Listener, ListenerSlot};
 pub use reply::refusal;
 pub use request::{refuse, serve};
 pub use response_body::ResponseBody;
-pub use tunnel::tunnel;
+pub use tunnel::{refuse_connection, tunnel};

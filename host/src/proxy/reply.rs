@@ -36,6 +36,7 @@ pub(super) fn failure(error: &Error) -> Response<ResponseBody> {
 pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
     match kind {
         ErrorKind::BadRequest(_) => (StatusCode::BAD_REQUEST, Flag::BadRequest),
+        ErrorKind::ProxyHeader(_) => (StatusCode::BAD_REQUEST, Flag::ProxyHeader),
         ErrorKind::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Flag::BadRequest),
         ErrorKind::TargetTooLong => (StatusCode::URI_TOO_LONG, Flag::BadRequest),
         ErrorKind::UnknownCoding | ErrorKind::UnknownProtocol => (StatusCode::NOT_IMPLEMENTED, Flag::BadRequest),

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,15 @@ pub async fn tunnel(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Cli
     }
 }
 
+/// Counts and logs a connection that is not let in for what stands before its first byte.
+pub fn refuse_connection(context: &Context, listener: &Listener, peer: SocketAddr, how: &'static str) {
+    let client = Client::new(peer, None);
+    let mut account = TunnelRecord::begin(context, listener, &client);
+    let error = Error::from(ErrorKind::ProxyHeader(how));
+    tracing::debug!(listener = &*listener.name, client = %peer, "connection refused: {error}");
+    account.ended(&Err(error));
+}
+
 /// The story: look at how it begins if a decision depends on that, find the cluster and whom the client is bound to,
 /// pick, connect, maybe try another, then bytes both ways. Each side's end of sending is passed on; the tunnel lasts until
 /// both have ended.
@@ -41,9 +51,9 @@ async fn carry(
     mut stream: Stream,
     account: &mut TunnelRecord<'_>,
 ) -> Result<Side, Error> {
-    let mut first_bytes = match &client.tls {
+    let mut first_bytes = match client.greeting() {
         // What is within is not looked at for another greeting.
-        Some(tls) => FirstBytes::greeted(tls.described.server_name.clone()),
+        Some(name) => FirstBytes::greeted(name.map(Into::into)),
         None => FirstBytes::default(),
     };
     first_bytes.read(context, &mut stream, listener.interest()).await;

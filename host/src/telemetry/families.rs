@@ -16,7 +16,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use super::histogram::{CALL, HistogramTotal, LASTING, LATENCY};
 use super::label::{
     AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag,
-    GrpcStatus, LoadReportResult, QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
+    GrpcStatus, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
 };
 use super::process;
 use super::registry::{CertificateSample, EndpointSample, PluginKey, Shards};
@@ -79,6 +79,19 @@ impl Scrape {
             for reason in Refusal::ALL {
                 let count: u64 = shards.values().map(|shard| shard.refused[reason as usize].get()).sum();
                 family.sample([("listener", listener), ("reason", reason.as_str())], count)?;
+            }
+        }
+        let mut family = out.counter(
+            "plimsoll_proxy_protocol_headers_total",
+            "Connections that were to begin with a header of the PROXY protocol, by what they began with.",
+        )?;
+        for (listener, shards) in listeners {
+            for header in ProxyHeader::ALL {
+                let count: u64 = shards.values().map(|shard| shard.proxy_headers[header as usize].get()).sum();
+                // Eight lines of zeros would tell listeners without it nothing.
+                if count > 0 {
+                    family.sample([("listener", listener), ("header", header.as_str())], count)?;
+                }
             }
         }
         let mut family =

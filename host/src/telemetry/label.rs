@@ -34,6 +34,7 @@ labels! {
     /// | `IT` | nothing came from either side of a TCP connection for as long as it may be silent |
     /// | `BL` | the request's body was longer than it may be |
     /// | `BR` | the request was malformed, or refused because two parties could read it differently |
+    /// | `PP` | what a proxy in front of us was to say of its connection (PROXY protocol) was missing, late or wrong |
     /// | `DR` | the proxy is draining and takes nothing new |
     /// | `IE` | the proxy itself failed |
     /// | `PF` | a plugin failed and the host decided in its stead |
@@ -51,6 +52,7 @@ labels! {
         IdleTimeout = "IT",
         BodyTooLarge = "BL",
         BadRequest = "BR",
+        ProxyHeader = "PP",
         Draining = "DR",
         Internal = "IE",
         PluginFallback = "PF",
@@ -68,6 +70,8 @@ labels! {
         EndpointReset = "endpoint_reset",
         /// Nothing came from either side for too long.
         IdleTimeout = "idle_timeout",
+        /// What the PROXY protocol has before the first byte was missing, late or wrong.
+        ProxyHeader = "proxy_header",
         NoRoute = "no_route",
         NoEndpoint = "no_endpoint",
         /// Every endpoint was full, and so was the queue, or the wait too long.
@@ -103,6 +107,24 @@ labels! {
         Limit = "limit",
         /// The system refused: no descriptors, no memory, or the peer was gone.
         Error = "error",
+    }
+}
+
+labels! {
+    /// What a connection began with where the PROXY protocol is spoken.
+    ProxyHeader {
+        V1 = "v1",
+        V2 = "v2",
+        /// The proxy in front of us speaks for itself, or does not say for whom.
+        Local = "local",
+        /// There was none.
+        Absent = "absent",
+        /// The other end is none of those that are trusted.
+        Untrusted = "untrusted",
+        /// It was closed before anything came.
+        Closed = "closed",
+        Malformed = "malformed",
+        Timeout = "timeout",
     }
 }
 

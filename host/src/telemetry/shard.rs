@@ -7,7 +7,7 @@ use super::cell::{Counter, Gauge, SharedCounter, SharedLevel, Writers};
 use super::histogram::{CALL, Histogram, LASTING, LATENCY};
 use super::label::{
     AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, GrpcStatus, LoadReportResult,
-    QueueResult, Refusal, TlsHandshake, TrapKind, TunnelEnd,
+    ProxyHeader, QueueResult, Refusal, TlsHandshake, TrapKind, TunnelEnd,
 };
 
 /// One cell for each value of a label.
@@ -20,6 +20,7 @@ pub struct ListenerShard {
     pub(super) connections: Counter,
     pub(super) open: Gauge,
     pub(super) refused: Cells<{ Refusal::ALL.len() }>,
+    pub(super) proxy_headers: Cells<{ ProxyHeader::ALL.len() }>,
     pub(super) tls_handshakes: Cells<{ TlsHandshake::ALL.len() }>,
     pub(super) bad_requests: Cells<{ BadRequest::ALL.len() }>,
     pub(super) bytes: Cells<{ Direction::ALL.len() }>,
@@ -35,6 +36,11 @@ impl ListenerShard {
 
     pub fn refused(&self, reason: Refusal) {
         self.refused[reason as usize].increment();
+    }
+
+    /// Counts how a connection began where the PROXY protocol is spoken.
+    pub fn proxy_header(&self, header: ProxyHeader) {
+        self.proxy_headers[header as usize].increment();
     }
 
     pub fn tls_handshake(&self, result: TlsHandshake) {

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 use super::{CA_FILE_BYTES, Checker, Names, plugin_use, unknown_cluster};
 use crate::config::model::{
     Certificate, ClientCertificates, Cluster, Destination, Forwarded, Listener, ListenerLimits, ListenerTimeouts,
-    Protocol, RedirectHttps, Tls, TlsPolicy, Underscores, Upgrades,
+    Protocol, ProxyProtocol, RedirectHttps, Tls, TlsPolicy, Underscores, Upgrades,
 };
 use crate::config::network::{Network, Networks};
 use crate::config::schema;
@@ -43,6 +43,10 @@ impl Checker<'_> {
             let timeouts = self.listener_timeouts(&path, &listener.timeouts);
             let tls = listener.tls.map(|tls| self.tls(&format!("{path}/tls"), &tls, listener.protocol));
             let upgrades = self.upgrades(&format!("{path}/upgrades"), listener.upgrades, listener.protocol);
+            let proxy_protocol = listener.proxy_protocol.map(|told| {
+                let path = format!("{path}/proxy_protocol");
+                self.proxy_protocol(&path, &told)
+            });
             let trusted = self.trusted(&path, listener.trusted, listener.protocol);
             let (Some(bind), Some(destination)) = (bind, destination) else { continue };
             checked.push(Listener {
@@ -54,6 +58,7 @@ impl Checker<'_> {
                 },
                 destination,
                 tls,
+                proxy_protocol,
                 redirect_https,
                 forwarded: match listener.forwarded {
                     Some(schema::Forwarded::Append) => Forwarded::Append,
@@ -172,14 +177,27 @@ impl Checker<'_> {
         if matches!(protocol, schema::Protocol::Tcp) {
             self.mistake(&format!("{path}/trusted"), "TCP has no forwarding headers that could be believed");
         }
+        Some(self.networks(&format!("{path}/trusted"), &networks))
+    }
+
+    fn proxy_protocol(&mut self, path: &str, told: &schema::ProxyProtocol) -> ProxyProtocol {
+        self.positive(&format!("{path}/timeout"), told.timeout);
+        ProxyProtocol {
+            from: self.networks(&format!("{path}/from"), &told.from),
+            required: matches!(told.mode, schema::ProxyProtocolMode::Required),
+            timeout: told.timeout.0,
+        }
+    }
+
+    fn networks(&mut self, path: &str, networks: &[String]) -> Networks {
         let mut read = Vec::new();
         for (index, text) in networks.iter().enumerate() {
             match text.parse::<Network>() {
                 Ok(network) => read.push(network),
-                Err(message) => self.mistake(&format!("{path}/trusted/{index}"), message),
+                Err(message) => self.mistake(&format!("{path}/{index}"), message),
             }
         }
-        Some(read.into_iter().collect())
+        read.into_iter().collect()
     }
 
     fn destination(

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -22,6 +24,9 @@ pub(in crate::config) struct Listener {
     /// Speaks TLS to clients: with `http`, HTTP/2 or HTTP/1.1, as they can (ALPN); with `tcp`, what they send goes on decrypted.
     /// Default: none; a `tcp` listener passes TLS through.
     pub(in crate::config) tls: Option<Tls>,
+    /// Has proxies in front of us say whom they connect for, by the PROXY protocol (versions 1 and 2), before TLS and all else;
+    /// see below. Default: none.
+    pub(in crate::config) proxy_protocol: Option<ProxyProtocol>,
     /// Leads clients that ask in the clear to `https`, with their host, path and query: `true`, or a mapping. What a trusted proxy
     /// was asked by `https` goes on to `router` or `cluster`, which need not be there.
     pub(in crate::config) redirect_https: Option<RedirectHttps>,
@@ -48,6 +53,39 @@ pub(in crate::config) struct Listener {
     /// How much clients may ask for.
     #[serde(default)]
     pub(in crate::config) limits: ListenerLimits,
+}
+
+/// The PROXY protocol. What it says the client is, is the client to plugins, logs, hashes and forwarding headers, also to
+/// `trusted`. A proxy that speaks for itself (LOCAL, UNKNOWN), or for a client at a socket of its machine, is the client itself. Where
+/// it says that it ends TLS, the scheme is `https`, and the name that it tells is what a `tcp` listener routes by. A checksum
+/// has to be right. What is refused is logged with the flag `PP`, and counted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct ProxyProtocol {
+    /// Networks of the proxies that are believed (CIDR, or addresses alone).
+    #[schemars(length(min = 1, max = 1024))]
+    pub(in crate::config) from: Vec<String>,
+    /// `required` refuses connections without a header, and all from elsewhere. `optional` takes both as they are: whoever
+    /// passes bytes on from a network under `from` without saying it should not be in it, since its clients could say anything.
+    /// Default: required.
+    #[serde(default)]
+    pub(in crate::config) mode: ProxyProtocolMode,
+    /// How long the header is waited for. Default: 5s.
+    #[serde(default = "five_seconds")]
+    pub(in crate::config) timeout: Span,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(in crate::config) enum ProxyProtocolMode {
+    Optional,
+    #[default]
+    Required,
+}
+
+fn five_seconds() -> Span {
+    Span(Duration::from_secs(5))
 }
 
 /// How a listener speaks TLS.

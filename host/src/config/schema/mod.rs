@@ -19,7 +19,7 @@ pub(super) use self::cluster::{
 };
 pub(super) use self::listener::{
     Certificate, ClientCertificateMode, ClientCertificates, Forwarded, Hsts, Listener, ListenerLimits,
-    ListenerTimeouts, Protocol, Tls, TlsPolicy, Underscores,
+    ListenerTimeouts, Protocol, ProxyProtocol, ProxyProtocolMode, Tls, TlsPolicy, Underscores,
 };
 
 /// The configuration of a proxy. YAML, or JSON, which is YAML.
@@ -106,14 +106,15 @@ impl Default for Admin {
 /// flag: `NR` no route; `UH` no endpoint that may take it; `UO` every endpoint full; `UF` no connection to an endpoint; `TF` no TLS with it;
 /// `UT` the endpoint did not answer in time; `UC` it closed or reset the connection; `DC` the client went away; `RT`
 /// the request took too long; `IT` a TCP connection was silent for too long; `BL` the body was too long; `BR` malformed
-/// (over HTTP/2 the stream is reset, and the line says 400 without method and path); `DR` still open when the proxy had
+/// (over HTTP/2 the stream is reset, and the line says 400 without method and path); `PP` the header of the PROXY protocol was missing,
+/// late or wrong; `DR` still open when the proxy had
 /// to end; `IE` the proxy failed; `PF` a plugin failed and the host decided; `PR` a plugin answered. A line in JSON of
 /// a request that came over TLS also has `tls_version`, `tls_cipher` and `server_name`, that of a gRPC call `grpc_status`, if
 /// it ended with one. The line of a TCP connection
 /// says `"protocol":"tcp"` (in `combined`, its request line begins with `TCP`), has no method, path or status, and
 /// tells the server name that a TLS client asked for, the bytes from and to the client, how long it lasted, how long
 /// connecting to the endpoint took, and by `end` why it ended: `client_closed` or `endpoint_closed` (who ended its side
-/// first), `client_reset`, `endpoint_reset`, `idle_timeout`, `no_route`, `no_endpoint`, `overflow`, `connect_failure`,
+/// first), `client_reset`, `endpoint_reset`, `idle_timeout`, `proxy_header`, `no_route`, `no_endpoint`, `overflow`, `connect_failure`,
 /// `drain`, `internal`. `plimsoll_tcp_connections_total` counts by the same.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

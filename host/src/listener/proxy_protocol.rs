@@ -1,0 +1,131 @@
+//! What a proxy in front of us says of a connection before its first byte.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::task::Poll;
+
+use plimsoll_proxy_protocol::{Found, Header, MOST_BYTES, Version, read};
+use tokio::io::{AsyncReadExt, Interest};
+use tokio::net::TcpStream;
+
+use super::connection::Connection;
+use crate::config::ProxyProtocol;
+use crate::proxy::{self, Announced, Listener};
+use crate::telemetry::ProxyHeader;
+
+/// Who a connection is from: whoever has made it, or the one that it is made for.
+pub(super) struct Origin {
+    pub(super) address: SocketAddr,
+    pub(super) announced: Option<Box<Announced>>,
+}
+
+/// Reads who a connection is from. None when it is refused, which is counted and logged.
+pub(super) async fn origin(
+    context: &proxy::Context,
+    listener: &Listener,
+    terms: &ProxyProtocol,
+    (stream, peer): (&mut TcpStream, SocketAddr),
+    connection: &Connection,
+) -> Option<Origin> {
+    let plain = Origin { address: peer, announced: None };
+    let count = |header| listener.shard.proxy_header(header);
+    if !terms.from.contains(peer.ip()) {
+        count(ProxyHeader::Untrusted);
+        if !terms.required {
+            return Some(plain);
+        }
+        return refuse(context, listener, peer, "the client is none of the proxies that are trusted");
+    }
+    let received = {
+        let mut receiving = std::pin::pin!(context.timers.bound(Some(terms.timeout), receive(stream)));
+        poll_fn(|task| match receiving.as_mut().poll(task) {
+            Poll::Ready(received) => Poll::Ready(Some(received)),
+            Poll::Pending if connection.poll_draining(task) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?
+    };
+    connection.established();
+    match received {
+        Ok(Received::Header(header, version)) => {
+            count(match (header.addresses, version) {
+                (None, _) => ProxyHeader::Local,
+                (Some(_), Version::V1) => ProxyHeader::V1,
+                (Some(_), Version::V2) => ProxyHeader::V2,
+            });
+            let address = header.addresses.map_or(peer, |told| told.source());
+            let destination = header.addresses.map(|told| told.destination());
+            Some(Origin { address, announced: Some(Box::new(Announced { destination, details: header.details })) })
+        }
+        Ok(Received::Other) => {
+            count(ProxyHeader::Absent);
+            if terms.required { refuse(context, listener, peer, "there is no header") } else { Some(plain) }
+        }
+        // Checks of others connect and go; nobody is refused anything.
+        Ok(Received::Closed) => {
+            count(ProxyHeader::Closed);
+            None
+        }
+        Ok(Received::Malformed(how)) => {
+            count(ProxyHeader::Malformed);
+            refuse(context, listener, peer, how)
+        }
+        // Whoever waits for the endpoint to speak first sends no header either.
+        Err(_elapsed) if !terms.required && peek(stream, &mut [0]).is_err() => {
+            count(ProxyHeader::Absent);
+            Some(plain)
+        }
+        Err(_elapsed) => {
+            count(ProxyHeader::Timeout);
+            refuse(context, listener, peer, "the header did not come in time")
+        }
+    }
+}
+
+fn refuse(context: &proxy::Context, listener: &Listener, peer: SocketAddr, how: &'static str) -> Option<Origin> {
+    proxy::refuse_connection(context, listener, peer, how);
+    None
+}
+
+enum Received {
+    Header(Header, Version),
+    Other,
+    Closed,
+    Malformed(&'static str),
+}
+
+/// Looks at what has come until it is clear what it is, and takes the header alone: what follows stays in the socket.
+async fn receive(stream: &mut TcpStream) -> Received {
+    let mut bytes = vec![0; MOST_BYTES];
+    loop {
+        let Ok(ready) = stream.ready(Interest::READABLE).await else { return Received::Closed };
+        let looked = stream.try_io(Interest::READABLE, || {
+            let seen = peek(stream, &mut bytes)?;
+            match read(&bytes[..seen]) {
+                // Waits for more than there is.
+                Found::More if seen > 0 => Err(io::ErrorKind::WouldBlock.into()),
+                found => Ok((seen, found)),
+            }
+        });
+        match looked {
+            Ok((_, Found::Header { header, version, length })) => {
+                return match stream.read_exact(&mut bytes[..length]).await {
+                    Ok(_) => Received::Header(header, version),
+                    Err(_) => Received::Closed,
+                };
+            }
+            Ok((_, Found::Other)) => return Received::Other,
+            Ok((_, Found::Malformed(how))) => return Received::Malformed(how),
+            Ok((_, Found::More)) => return Received::Closed,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Received::Closed,
+            Err(_) if ready.is_read_closed() => return Received::Malformed("the header is cut off"),
+            Err(_) => {}
+        }
+    }
+}
+
+fn peek(stream: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
+    let (_, seen) = rustix::net::recv(stream, bytes, rustix::net::RecvFlags::PEEK)?;
+    Ok(seen)
+}
