@@ -49,7 +49,20 @@ def was_cancelled(request, context):
     return b"yes" if cancelled.acquire(timeout=20) else b"no"
 
 
+def echo(request, context):
+    context.send_initial_metadata((("x-initial", "one"),))
+    context.set_trailing_metadata((("x-trailing", "two"),))
+    return request
+
+
+def echo_many(request, context):
+    for _ in range(3):
+        yield request
+
+
 METHODS = {
+    "Echo": grpc.unary_unary_rpc_method_handler(echo),
+    "EchoMany": grpc.unary_stream_rpc_method_handler(echo_many),
     "Unary": grpc.unary_unary_rpc_method_handler(unary),
     "ServerStream": grpc.unary_stream_rpc_method_handler(server_stream),
     "ClientStream": grpc.stream_unary_rpc_method_handler(client_stream),

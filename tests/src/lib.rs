@@ -28,7 +28,7 @@ pub use http2::{Begun, Http2, Http2Response, Tunnel};
 pub use http2_endpoint::{Frame, Http2Endpoint, STATUS_200};
 pub use nginx::{Nginx, free_address, self_signed};
 pub use pebble::Pebble;
-pub use process::{Process, python};
+pub use process::{Process, node, python};
 pub use proxy::{Proxy, Signal};
 pub use refusing::Refusing;
 pub use server::Server;

@@ -74,3 +74,11 @@ pub fn python(script: &str) -> Command {
     command.arg(tests.join(script));
     command
 }
+
+/// A program for node under `tests/`, whose first argument is where the packages are that `cargo xtask prerequisites` installs.
+pub fn node(script: &str) -> Command {
+    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new("node");
+    command.arg(tests.join(script)).arg(tests.join("../target/node"));
+    command
+}

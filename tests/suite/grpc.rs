@@ -1,9 +1,13 @@
 //! What the proxy knows of gRPC, shown by a real client and server, and by requests that say what theirs would.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 
 use http::Request;
-use plimsoll_tests::{Endpoint, Http2, Http2Response, Process, Proxy, free_address, python, wait_for};
+use plimsoll_tests::{
+    Endpoint, Http2, Http2Response, Process, Proxy, Response, free_address, node, python, request, wait_for,
+};
 use serde_json::Value;
 
 use crate::PLIMSOLL;
@@ -91,4 +95,79 @@ fn the_status_of_a_call_is_in_metrics_and_log() {
         let name = format!("plimsoll_grpc_calls_total{{cluster=\"app\",grpc_code=\"{code}\"}}");
         assert_eq!(proxy.metric(&name), 1.0, "{code}");
     }
+}
+
+#[test]
+fn grpc_web_becomes_grpc_for_clients_that_see_no_trailers() {
+    let server = Process::python("grpc/server.py");
+    let proxy = in_front_of(server.address(), "cluster: app");
+    for version in ["1.1", "2"] {
+        let output = node("grpc/web.mjs")
+            .args([&format!("http://{}", proxy.address("web")), version])
+            .output()
+            .expect("`cargo xtask prerequisites` brings node");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(
+            said.lines().collect::<Vec<_>>(),
+            [
+                "hello one two",
+                "true",
+                "again again again",
+                "NotFound no such thing: \u{e4} gone",
+                "DeadlineExceeded the operation timed out null"
+            ],
+            "{version}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    // What the deadline of a call has ended at the proxy or at its client is in neither.
+    for (code, count) in [("OK", 6.0), ("NotFound", 2.0)] {
+        let name = format!("plimsoll_grpc_calls_total{{cluster=\"app\",grpc_code=\"{code}\"}}");
+        assert_eq!(proxy.metric(&name), count, "{code}");
+    }
+}
+
+/// One call of gRPC-Web over HTTP/1.1.
+fn web_call(proxy: &Proxy, path: &str, media_type: &str, body: &[u8]) -> Response {
+    let fields = [("host", "a.test"), ("content-type", media_type)];
+    request(proxy.address("web"), "POST", path, &fields, Some(body))
+}
+
+#[test]
+fn grpc_web_as_text_is_in_base64_both_ways() {
+    let server = Process::python("grpc/server.py");
+    let proxy = in_front_of(server.address(), "cluster: app");
+    // A message `hi` in two parts, each encoded by itself: `\0\0\0\0` and `\x02hi`.
+    let answer = web_call(&proxy, "/test.Calls/Echo", "application/grpc-web-text+proto", b"AAAAAA==Amhp");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/grpc-web-text")));
+    let decoded = Command::new("base64").arg("-d").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut decoding = decoded.expect("base64 runs");
+    // Parts are encoded one by one here, too, which this program takes from a line each.
+    let lines = answer.text().replace('=', "=\n").replace("=\n=", "==");
+    decoding.stdin.take().expect("piped").write_all(lines.as_bytes()).expect("it reads");
+    let decoded = decoding.wait_with_output().expect("it ends").stdout;
+    assert!(decoded.starts_with(b"\0\0\0\0\x02hi\x80\0\0\0"), "{}", answer.text());
+    let text = String::from_utf8_lossy(&decoded);
+    assert!(text.contains("grpc-status: 0\r\n") && text.contains("x-trailing: two\r\n"), "{text}");
+    // What is no base64 is the client's mistake, in words that it understands.
+    let answer = web_call(&proxy, "/test.Calls/Echo", "application/grpc-web-text", b"!!!!");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/grpc-web-text")));
+    assert_eq!(answer.header("grpc-status"), Some("13"), "{}", answer.text());
+}
+
+#[test]
+fn an_answer_of_ours_is_one_of_grpc_web_and_others_pass() {
+    let proxy = in_front_of(free_address(), "cluster: app");
+    let answer = web_call(&proxy, "/test.Calls/Echo", "application/grpc-web+proto", b"\0\0\0\0\0");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/grpc-web")));
+    assert_eq!((answer.header("grpc-status"), answer.body.len()), (Some("14"), 0));
+    // An endpoint that is not known to speak HTTP/2 gets what its client has sent.
+    let endpoint = Endpoint::scripted(std::sync::Arc::new(|mut stream| {
+        let asked = plimsoll_tests::read_request(&mut stream).unwrap_or_default();
+        let seen = asked.contains("application/grpc-web+proto");
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{seen:<5}");
+    }));
+    let proxy = crate::in_front_of(&[&endpoint], "", "");
+    let answer = web_call(&proxy, "/test.Calls/Echo", "application/grpc-web+proto", b"\0\0\0\0\0");
+    assert_eq!(answer.text(), "true ");
 }

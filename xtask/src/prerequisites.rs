@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 18] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("curl", "curl"),
@@ -14,6 +14,8 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("openssl", "openssl"),
     ("dnsmasq", "dnsmasq-base"),
     ("pebble", "pebble"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
     ("python3", "python3"),
     ("redis-server", "redis-server"),
     ("memcached", "memcached"),
@@ -25,6 +27,9 @@ const PROGRAMS: [(&str, &str); 16] = [
 ];
 /// Packages of PyPI that programs of the tests import, into a Python of their own.
 const PYTHON_PACKAGES: [&str; 2] = ["grpcio==1.85.3", "websockets==17.4"];
+/// Packages of npm that programs of the tests import.
+const NODE_PACKAGES: [&str; 3] =
+    ["@bufbuild/protobuf@2.17.0", "@connectrpc/connect@2.0.4", "@connectrpc/connect-node@2.0.4"];
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
 
 /// Sees to it that all that the tests need is there.
@@ -34,7 +39,24 @@ pub(crate) fn ensure() -> Result<()> {
             .with_context(|| format!("the compiler has no {target}; add it with `rustup target add {target}`"))?;
     }
     ensure_programs(&PROGRAMS)?;
-    ensure_python()
+    ensure_python()?;
+    ensure_node()
+}
+
+/// Makes `target/node` with the packages that are wanted, unless it is there.
+fn ensure_node() -> Result<()> {
+    let directory = root().join("target/node");
+    let (stamp, wanted) = (directory.join("packages"), NODE_PACKAGES.join("\n"));
+    if std::fs::read_to_string(&stamp).is_ok_and(|packages| packages == wanted) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&directory)?;
+    run(Command::new("npm")
+        .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+        .arg(&directory)
+        .args(NODE_PACKAGES))
+    .context("packages of npm could not be installed")?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("{} cannot be written", stamp.display()))
 }
 
 /// Makes `target/python` with the packages that are wanted, unless it is there.

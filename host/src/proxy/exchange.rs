@@ -11,6 +11,7 @@ use super::client::Client;
 use super::cluster::{Cluster, Picked, PickedBy};
 use super::context::Context;
 use super::grpc;
+use super::grpc_web::GrpcWeb;
 use super::listener::Listener;
 use super::reply::{bad_request, status_and_flag};
 use super::response_body::ResponseBody;
@@ -35,6 +36,8 @@ pub(super) struct Exchange {
     flag: Option<Flag>,
     /// A call of gRPC, and how it ended.
     pub(super) is_call: bool,
+    /// What its client speaks, where that is not gRPC itself.
+    pub(super) web: Option<GrpcWeb>,
     grpc_status: Option<GrpcStatus>,
     log: Option<Box<LogRecord>>,
 }
@@ -164,6 +167,7 @@ impl Exchange {
             status: status_and_flag(ErrorKind::ClientAbort).0,
             flag: Some(Flag::ClientAbort),
             is_call: false,
+            web: None,
             grpc_status: None,
             log,
         }
@@ -208,6 +212,9 @@ impl Exchange {
     pub(super) fn answers_ourselves(&mut self, answer: &mut Response<ResponseBody>, failure: Option<ErrorKind>) {
         if self.is_call {
             self.grpc_status = Some(grpc::translate(answer.status(), answer.headers_mut(), failure));
+            if let Some(web) = self.web {
+                web.retype(answer.headers_mut());
+            }
             self.status = StatusCode::OK;
             *answer.status_mut() = self.status;
             *answer.body_mut() = ResponseBody::default();

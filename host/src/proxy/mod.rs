@@ -2,7 +2,7 @@
 //! it lasts, `effective` makes the request that is meant and `answer` the answer, `headers`
 //! and `attributes` read and change heads, `forwarding` says who forwarded, `source` is from
 //! whom a request comes, which `hops` reads in what trusted hops say, `affinity` asks whom a
-//! client is bound to, `balancing` who chooses endpoints, `grpc` is what is known of gRPC, `hash_key` makes the keys of hashing balancers, `load_report`
+//! client is bound to, `balancing` who chooses endpoints, `grpc` is what is known of gRPC, `grpc_web` makes what browsers speak of it into that, `hash_key` makes the keys of hashing balancers, `load_report`
 //! reads what endpoints say of their load, `link` is what a request knows of its connection, `queue` is where requests
 //! wait for room at an endpoint, `reply` makes the answers that are our own, `response_body` follows an answer to its end,
 //! `tunnel` is the same story for a TCP connection, of which `first_bytes` looks at the beginning (`rdp` knows one kind of
@@ -22,6 +22,7 @@ mod forwarding;
 #[doc(hidden)]
 pub mod fuzzing;
 mod grpc;
+mod grpc_web;
 mod hash_key;
 mod headers;
 mod hops;

@@ -17,12 +17,14 @@ use super::effective;
 use super::exchange::{Exchange, Unread};
 use super::forwarding::certify;
 use super::grpc;
+use super::grpc_web::GrpcWeb;
 use super::headers;
 use super::link::Link;
 use super::listener::{Listener, Target};
 use super::reply;
 use super::response_body::{ResponseBody, Timing, Transfer};
 use super::upgrade::Upgrade;
+use crate::config::UpstreamProtocol;
 use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::{Limit, RouteSettings, Values};
@@ -105,6 +107,10 @@ async fn forward(
     let Some(account) = exchange.as_mut() else { return Err(ErrorKind::ClientAbort.into()) };
     let Forwarding { cluster, affinity, upgrade, .. } = wanted;
     let context = account.context.clone();
+    let body = match account.web {
+        Some(web) => web.body(body),
+        None => body,
+    };
     let attempts = Attempts { context: &context, cluster, wanted, bound: affinity.bound(), link };
     let Tried { picked, flight, answer, upload, started } = attempts.run(account, head, body).await?;
 
@@ -122,12 +128,16 @@ async fn forward(
     let flag = (wanted.by_fallback || picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
     account.answered(head.status, flag);
     let Some(account) = exchange.take() else { return Err(ErrorKind::ClientAbort.into()) };
+    let web = account.web;
     let timing = Timing { started, first_byte };
     let transfer = Transfer::new(account, cluster.clone(), flight, head.status, timing);
     let mut body = match switches {
         true => ResponseBody::tunnel(body, transfer, link.tunnel().unwrap_or(ClientBody::Empty))?,
         false => ResponseBody::upstream(body, transfer.with_upload(upload)),
     };
+    if let Some(in_text) = web.and_then(|web| web.translate_response(&mut head.headers)) {
+        body = body.into_web(in_text);
+    }
     body.begin()?;
     Ok(Response::from_parts(head, body))
 }
@@ -200,6 +210,12 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
     let key = cluster.key(visible, &mut context.values.borrow_mut());
     let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
     headers::prepare_request(head, &client, &source, &listener.config);
+    if cluster.config.protocol == UpstreamProtocol::Http2
+        && let Some(web) = GrpcWeb::of(head)
+    {
+        web.translate_request(&mut head.headers);
+        (account.is_call, account.web) = (true, Some(web));
+    }
     affinity.prepare(&cluster, &mut head.headers);
     if let Some(upgrade) = &upgrade {
         upgrade.ask(&mut head.headers);

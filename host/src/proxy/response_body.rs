@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::cluster::Cluster;
 use super::exchange::Exchange;
+use super::grpc_web::WebBody;
 use super::headers;
 use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
@@ -24,6 +25,8 @@ pub struct ResponseBody(Kind);
 enum Kind {
     Upstream(Box<UpstreamBody>),
     Full(Option<Bytes>),
+    /// One of these, as a client of gRPC-Web reads it.
+    Web(Box<WebBody<ResponseBody>>),
 }
 
 /// An answer while it comes.
@@ -104,6 +107,11 @@ impl ResponseBody {
         Ok(Self(Kind::Upstream(Box::new(body))))
     }
 
+    /// An answer of gRPC as a client of gRPC-Web reads it.
+    pub(super) fn into_web(self, in_text: bool) -> Self {
+        Self(Kind::Web(Box::new(WebBody { of_grpc: self, in_text })))
+    }
+
     /// Whether it is of another protocol than HTTP: neither its length nor its end are HTTP's.
     pub fn is_tunnel(&self) -> bool {
         matches!(&self.0, Kind::Upstream(body) if body.is_tunnel)
@@ -112,7 +120,11 @@ impl ResponseBody {
     /// Looks at how the body begins, without a wait. One that is broken by then makes no answer: its client has seen
     /// nothing of it, and gets ours.
     pub(super) fn begin(&mut self) -> Result<(), Error> {
-        let Kind::Upstream(body) = &mut self.0 else { return Ok(()) };
+        let body = match &mut self.0 {
+            Kind::Upstream(body) => body,
+            Kind::Web(body) => return body.of_grpc.begin(),
+            Kind::Full(_) => return Ok(()),
+        };
         // Nobody need be woken: whoever sends the answer polls it again.
         if let Poll::Ready(Some(frame)) = body.poll_frame(&mut TaskContext::from_waker(Waker::noop())) {
             body.first = Some(frame?);
@@ -207,12 +219,14 @@ impl Body for ResponseBody {
         match &mut self.get_mut().0 {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Upstream(body) => body.poll_frame(context),
+            Kind::Web(body) => body.poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
+            Kind::Web(body) => body.is_end_stream(),
             Kind::Upstream(body) => {
                 body.first.is_none() && body.coming.as_ref().is_none_or(|coming| coming.answer.is_ended())
             }
@@ -221,6 +235,14 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
+            // Nobody knows how long the trailers will be.
+            Kind::Web(body) => {
+                if body.is_end_stream() {
+                    SizeHint::with_exact(0)
+                } else {
+                    SizeHint::default()
+                }
+            }
             Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Upstream(body) => {
                 let coming =

@@ -23,7 +23,8 @@ pub(in crate::config) struct Cluster {
     /// requests, not these connections, of which `pool` bounds the idle ones. Of an answer that its client does not take,
     /// an endpoint may send 256 KiB ahead (the window of a stream; the window of the connection is as large as may be, so
     /// that no client holds up another). Requests that the endpoint has not acted on (REFUSED_STREAM, above the last
-    /// stream of a GOAWAY) are sent elsewhere. Default: auto.
+    /// stream of a GOAWAY) are sent elsewhere. With `http2`, calls of gRPC-Web (`application/grpc-web`, and
+    /// `application/grpc-web-text`) go to endpoints as gRPC, and their clients get answers of gRPC-Web. Default: auto.
     #[serde(default)]
     pub(in crate::config) protocol: UpstreamProtocol,
     /// The plugin that picks an endpoint. Default: least-request, which takes the better of two random ones.
