@@ -27,6 +27,7 @@ mod partitions;
 mod plugins;
 mod probers;
 mod proxy_protocol;
+mod proxy_protocol_upstream;
 mod queue;
 mod retries;
 mod routes;

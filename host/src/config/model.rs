@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
+use plimsoll_proxy_protocol::{Tlvs, Version};
 
 use super::address::Address;
 use super::network::Networks;
@@ -418,6 +419,8 @@ pub struct Cluster {
     pub protocol: UpstreamProtocol,
     /// None: in the clear.
     pub tls: Option<UpstreamTls>,
+    /// How endpoints are told whom a connection is for.
+    pub proxy_protocol: Option<SendProxyProtocol>,
     pub balancer: PluginUse,
     /// The outermost first.
     pub partitioners: Vec<PluginUse>,
@@ -435,6 +438,13 @@ pub struct Cluster {
     /// For endpoints that do not say it themselves; 0 is no bound.
     pub max_connections: u32,
     pub discover: Vec<Discover>,
+}
+
+/// How endpoints are told whom a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendProxyProtocol {
+    pub version: Version,
+    pub tlvs: Tlvs,
 }
 
 /// Somewhere that endpoints come from.
@@ -512,6 +522,8 @@ pub struct Probe {
     pub protocol: UpstreamProtocol,
     /// Whether they speak TLS as the cluster does.
     pub tls: bool,
+    /// The version of the PROXY protocol in which they say that they are our own.
+    pub proxy_protocol: Option<Version>,
     pub interval: Duration,
     pub timeout: Duration,
 }
@@ -520,8 +532,9 @@ impl Probe {
     /// Whether it is the same check, wherever in the file each is.
     pub fn is_same(&self, other: &Self) -> bool {
         let of = |probe: &Self| (probe.plugin.plugin.clone(), probe.plugin.config.clone());
-        let where_and_when = |probe: &Self| (probe.port, probe.protocol, probe.tls, probe.interval, probe.timeout);
-        of(self) == of(other) && where_and_when(self) == where_and_when(other)
+        let how = |probe: &Self| (probe.port, probe.protocol, probe.tls, probe.proxy_protocol);
+        let when = |probe: &Self| (probe.interval, probe.timeout);
+        of(self) == of(other) && how(self) == how(other) && when(self) == when(other)
     }
 }
 

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use plimsoll_proxy_protocol::{Details, Tlvs, Version, write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -38,13 +39,15 @@ pub struct Place<'a> {
     pub protocol: UpstreamProtocol,
     /// How TLS is spoken, if it is.
     pub tls: Option<&'a EndpointTls>,
+    /// The version of the PROXY protocol in which we say that we speak for ourselves.
+    pub proxy_protocol: Option<Version>,
     /// As the prober sees it.
     pub target: Target,
 }
 
 /// Probes one endpoint once. None when the prober cannot be asked.
 pub async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration) -> Option<Probed> {
-    let Place { cluster, slot, address, protocol, tls, target } = place;
+    let Place { cluster, slot, address, protocol, tls, proxy_protocol, target } = place;
     let started = Instant::now();
     let (session, transport, actions) = evaluation.open(cluster, &target)?;
     let open = Open { evaluation, session };
@@ -53,6 +56,7 @@ pub async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration)
         address,
         protocol,
         tls,
+        proxy_protocol,
         pending: actions.into(),
         report: None,
         wait_until: None,
@@ -106,6 +110,7 @@ struct Run<'a> {
     address: SocketAddr,
     protocol: UpstreamProtocol,
     tls: Option<&'a EndpointTls>,
+    proxy_protocol: Option<Version>,
     pending: VecDeque<ProbeAction>,
     report: Option<Reported>,
     /// When the prober is to hear that it has waited.
@@ -184,7 +189,11 @@ impl Run<'_> {
     }
 
     async fn connect(&self, carries: Carries) -> Result<Stream, End> {
-        let stream = TcpStream::connect(self.address).await.map_err(|error| failed("connecting", &error))?;
+        let mut stream = TcpStream::connect(self.address).await.map_err(|error| failed("connecting", &error))?;
+        if let Some(version) = self.proxy_protocol {
+            let header = write(version, None, &Details::default(), Tlvs::default());
+            stream.write_all(&header).await.map_err(|error| failed("sending", &error))?;
+        }
         let Some(tls) = self.tls else { return Ok(Stream::Tcp(stream)) };
         match tls.shake_hands(stream, carries).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream.into()))),

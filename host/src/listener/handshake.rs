@@ -130,5 +130,9 @@ fn described(stream: &TlsStream<TcpStream>, certificates: &Certificates) -> Encr
     let shown = session.peer_certificates().and_then(|chain| identity(chain.first()?)).map(Box::new);
     let described =
         ClientTls { version, cipher, server_name: session.server_name().map(Into::into), certificate: shown };
-    Encrypted { described, certificate: certificates.for_name(session.server_name()) }
+    Encrypted {
+        described,
+        certificate: certificates.for_name(session.server_name()),
+        application_protocol: session.alpn_protocol().map(Into::into),
+    }
 }

@@ -39,6 +39,8 @@ pub struct Encrypted {
     pub described: ClientTls,
     /// The certificate that it has been shown.
     pub certificate: Option<Arc<Certificate>>,
+    /// What was agreed on to be spoken (ALPN).
+    pub application_protocol: Option<Box<[u8]>>,
 }
 
 impl Client {

@@ -194,7 +194,11 @@ impl Cluster {
         PoolSettings {
             protocol: self.config.protocol,
             tls: self.tls.clone(),
-            idle_connections: self.config.pool.idle_connections,
+            // A connection that speaks for one client must not carry requests of another.
+            idle_connections: match self.config.proxy_protocol {
+                Some(_) => 0,
+                None => self.config.pool.idle_connections,
+            },
             idle_timeout: self.config.pool.idle_timeout,
             connect_timeout: self.config.timeouts.connect,
             head_limits: HeadLimits { bytes: self.config.limits.header_bytes, fields: self.config.limits.header_count },

@@ -9,6 +9,7 @@
 //! it); `upgrade` is a request for another protocol, such as WebSocket; `relay` carries the rest, and `tunnel_record` keeps account.
 
 mod affinity;
+mod announcement;
 mod answer;
 mod attributes;
 mod balancing;

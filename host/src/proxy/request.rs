@@ -8,6 +8,7 @@ use http_body::Body;
 use plimsoll_resilience::{self as resilience, Retry};
 
 use super::affinity::Affine;
+use super::announcement::announcement;
 use super::answer;
 use super::attributes::Visible;
 use super::client::Client;
@@ -159,6 +160,8 @@ struct Forwarding {
     key: Option<u64>,
     visible: Vec<Values>,
     upgrade: Option<Rc<Upgrade>>,
+    /// What a connection to an endpoint begins with.
+    announcement: Vec<u8>,
     by_fallback: bool,
 }
 
@@ -227,6 +230,7 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
         timeout: sooner(limit(|settings| settings.request_timeout).over(listener.config.timeouts.request), deadline),
         first_byte_timeout: limit(|settings| settings.first_byte_timeout).over(cluster.config.timeouts.first_byte),
         max_attempts: settings.and_then(|settings| settings.max_attempts).unwrap_or(cluster.config.max_attempts),
+        announcement: announcement(&cluster, &client, &source, link.local_address(), None),
         cluster,
         affinity,
         key,
@@ -309,6 +313,7 @@ impl Attempts<'_> {
                 head,
                 repeatable,
                 upgrades: self.wanted.upgrade.is_some(),
+                announcement: &self.wanted.announcement,
                 first_byte_timeout: self.wanted.first_byte_timeout,
                 started,
             };

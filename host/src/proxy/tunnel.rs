@@ -6,6 +6,7 @@ use http::HeaderMap;
 use plimsoll_resilience::Attempts;
 
 use super::affinity::Affine;
+use super::announcement::announcement;
 use super::attributes::Visible;
 use super::client::Client;
 use super::cluster::{Claim, Cluster, Picked, Wanted};
@@ -75,8 +76,10 @@ async fn carry(
         Some(settings) if !settings.binds_clients => Affine::default(),
         _ => Affine::find(context, &cluster, visible),
     };
+    let local = stream.local_address().ok();
+    let announced = announcement(&cluster, client, &client.source, local, first_bytes.server_name());
     let Connected { picked, flight, stream: upstream, started, after } =
-        connect(context, &cluster, (key, &grouping), settings, affinity.bound(), account).await?;
+        connect(context, &cluster, (key, &grouping), settings, affinity.bound(), &announced, account).await?;
     account.connect = Some(after);
     // There is no head to give the client anything in.
     affinity.remember(&cluster, &picked, &mut HeaderMap::new());
@@ -109,6 +112,7 @@ async fn connect(
     (key, visible): (Option<u64>, &[Values]),
     settings: Option<&RouteSettings>,
     mut bound: Option<Picked>,
+    announced: &[u8],
     account: &mut TunnelRecord<'_>,
 ) -> Result<Connected, Error> {
     // Nothing of a connection that failed to come about was sent.
@@ -123,7 +127,7 @@ async fn connect(
         };
         account.attempted(&picked);
         let started = Instant::now();
-        match picked.endpoint.pool.dialer().connect(Carries::Bytes, &context.timers).await {
+        match picked.endpoint.pool.dialer().connect(Carries::Bytes, announced, &context.timers).await {
             Ok(stream) => {
                 cluster.shard.connect(ConnectResult::New);
                 return Ok(Connected { picked, flight, stream, started, after: started.elapsed() });

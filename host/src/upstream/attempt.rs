@@ -22,6 +22,8 @@ pub struct Attempt<'a> {
     pub repeatable: bool,
     /// It asks for another protocol.
     pub upgrades: bool,
+    /// What a connection begins with that is made for it.
+    pub announcement: &'a [u8],
     pub first_byte_timeout: Option<Duration>,
     pub started: Instant,
 }
@@ -57,7 +59,8 @@ impl Attempt<'_> {
             let lease = match kept {
                 Some(lease) => lease,
                 // In a box: it is rare, and would make the future of every request larger.
-                None => match Box::pin(self.endpoint.pool.connect(self.upgrades, self.timers)).await {
+                None => match Box::pin(self.endpoint.pool.connect(self.upgrades, self.announcement, self.timers)).await
+                {
                     Ok(lease) => lease,
                     Err(error) => return Err(AttemptError { error, unsent: Some(body), stale: false }),
                 },

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_http1::HeadLimits;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::config::UpstreamProtocol;
@@ -42,18 +43,21 @@ impl Dialer {
         Self { address, timeout: settings.connect_timeout, tls, shard }
     }
 
-    /// Connects, with TLS where it is spoken.
-    pub async fn connect(&self, carries: Carries, timers: &Timers) -> Result<Stream, Error> {
-        let connected = timers.bound(self.timeout, self.dial(carries)).await;
+    /// Connects, with TLS where it is spoken. `announcement` goes before all else.
+    pub async fn connect(&self, carries: Carries, announcement: &[u8], timers: &Timers) -> Result<Stream, Error> {
+        let connected = timers.bound(self.timeout, self.dial(carries, announcement)).await;
         connected.unwrap_or_else(|_elapsed| Err(ErrorKind::ConnectTimeout.into()))
     }
 
     /// The same, for as long as the caller waits.
-    pub(super) async fn dial(&self, carries: Carries) -> Result<Stream, Error> {
+    pub(super) async fn dial(&self, carries: Carries, announcement: &[u8]) -> Result<Stream, Error> {
         let failed = |error| Error::new(ErrorKind::ConnectFailure, error);
-        let stream = TcpStream::connect(self.address).await.map_err(failed)?;
+        let mut stream = TcpStream::connect(self.address).await.map_err(failed)?;
         // Small writes are whole messages here; waiting for more only adds latency.
         stream.set_nodelay(true).map_err(failed)?;
+        if !announcement.is_empty() {
+            stream.write_all(announcement).await.map_err(failed)?;
+        }
         match &self.tls {
             None => Ok(Stream::Tcp(stream)),
             // In a box, so that connections in the clear keep no room for it.

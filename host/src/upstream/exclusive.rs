@@ -53,8 +53,8 @@ impl ExclusivePool {
     }
 
     /// Makes a new connection.
-    pub(super) async fn connect(&self, timers: &Timers) -> Result<Box<Connection>, Error> {
-        self.dialer.connect(Carries::Http, timers).await.map(|stream| self.begin(stream))
+    pub(super) async fn connect(&self, announcement: &[u8], timers: &Timers) -> Result<Box<Connection>, Error> {
+        self.dialer.connect(Carries::Http, announcement, timers).await.map(|stream| self.begin(stream))
     }
 
     /// A connection that has been made.

@@ -43,7 +43,7 @@ impl Negotiated {
 
     pub(super) async fn connect(&self, only_http1: bool, timers: &Timers) -> Result<Lease, Error> {
         if only_http1 {
-            return Ok(self.begin(self.dialer.connect(Carries::Http1, timers).await?));
+            return Ok(self.begin(self.dialer.connect(Carries::Http1, b"", timers).await?));
         }
         if !self.speaks_http1.get() {
             match self.shared.wait(timers).await? {
@@ -56,7 +56,7 @@ impl Negotiated {
                 }
             }
         }
-        let stream = self.dialer.connect(Carries::Http, timers).await?;
+        let stream = self.dialer.connect(Carries::Http, b"", timers).await?;
         if stream.speaks_http2() { self.go_over(stream, timers).await } else { Ok(self.begin(stream)) }
     }
 

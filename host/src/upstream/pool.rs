@@ -65,10 +65,11 @@ impl Pool {
         }
     }
 
-    /// A new connection, or a place on one as soon as there is one.
-    pub(super) async fn connect(&self, only_http1: bool, timers: &Timers) -> Result<Lease, Error> {
+    /// A new connection, or a place on one as soon as there is one. One that begins with an `announcement` is for one client, and
+    /// of HTTP/1.1.
+    pub(super) async fn connect(&self, only_http1: bool, announcement: &[u8], timers: &Timers) -> Result<Lease, Error> {
         match &self.connections {
-            Connections::Exclusive(pool) => Ok(Lease::of_new(pool.connect(timers).await?, pool)),
+            Connections::Exclusive(pool) => Ok(Lease::of_new(pool.connect(announcement, timers).await?, pool)),
             Connections::Shared(pool) => match pool.wait(timers).await? {
                 http2::Place::On(lease) => Ok(Lease::Shared(lease)),
                 http2::Place::Http1(_) => Err(Error::new(ErrorKind::TlsFailure, "it does not speak HTTP/2 (ALPN)")),

@@ -1,9 +1,10 @@
+use plimsoll_proxy_protocol::{Tlvs, Version};
 use serde_json::{Map, Value};
 
 use super::{Checker, Names, plugin_use};
 use crate::config::model::{
     Cluster, ClusterLimits, ClusterTimeouts, Discover, Endpoint, HashKey, Health, NetworkPrefixes, PathPart, PluginUse,
-    Pool, Probe, Queue, SlowStart, UpstreamProtocol,
+    Pool, Probe, Queue, SendProxyProtocol, SlowStart, UpstreamProtocol,
 };
 use crate::config::schema;
 
@@ -49,7 +50,15 @@ impl Checker<'_> {
     fn cluster(&mut self, path: &str, cluster: schema::Cluster) -> Cluster {
         let part = |part: &str| format!("{path}/{part}");
         let tls = cluster.tls.as_ref().map(|tls| self.upstream_tls(&part("tls"), tls));
-        let protocol = upstream_protocol(cluster.protocol, tls.is_some());
+        let proxy_protocol = cluster.proxy_protocol.as_ref().map(send_proxy_protocol);
+        let protocol = match (cluster.protocol, proxy_protocol) {
+            (schema::UpstreamProtocol::Http2, Some(_)) => {
+                self.mistake(&part("protocol"), "a connection that is for one client (`proxy_protocol`) is of `http1`");
+                UpstreamProtocol::Http1
+            }
+            (_, Some(_)) => UpstreamProtocol::Http1,
+            (protocol, None) => upstream_protocol(protocol, tls.is_some()),
+        };
         let cluster = Cluster {
             balancer: plugin_use(&part("balancer"), cluster.balancer, "least-request"),
             partitioners: cluster
@@ -60,7 +69,7 @@ impl Checker<'_> {
                 .collect(),
             affinity: cluster.affinity.map(|affinity| plugin_use(&part("affinity"), Some(affinity), "")),
             hash_on: self.hash_on(&part("hash_on"), &cluster.hash_on),
-            health: self.health(&part("health"), cluster.health, cluster.protocol, tls.is_some()),
+            health: self.health(&part("health"), cluster.health, (cluster.protocol, tls.is_some(), proxy_protocol)),
             slow_start: cluster.slow_start.map(|slow_start| self.slow_start(&part("slow_start"), &slow_start)),
             max_attempts: cluster.max_attempts as usize,
             load_reports: cluster.load_reports,
@@ -92,6 +101,7 @@ impl Checker<'_> {
             name: cluster.name,
             protocol,
             tls,
+            proxy_protocol,
         };
         if let Some(tls) = &cluster.tls {
             self.names_for_tls(&part("tls"), tls, &cluster.endpoints);
@@ -131,13 +141,12 @@ impl Checker<'_> {
         Queue { max_requests: queue.max_requests as usize, timeout: queue.timeout.0 }
     }
 
-    /// `protocol` is what the cluster speaks, and whether it `speaks_tls`.
+    /// What the cluster speaks, whether it `speaks_tls`, and the PROXY protocol.
     fn health(
         &mut self,
         path: &str,
         health: schema::Health,
-        protocol: schema::UpstreamProtocol,
-        speaks_tls: bool,
+        (protocol, speaks_tls, told): (schema::UpstreamProtocol, bool, Option<SendProxyProtocol>),
     ) -> Health {
         let probe = health.probe.map(|probe| {
             let pointer = format!("{path}/probe");
@@ -146,6 +155,10 @@ impl Checker<'_> {
             if probe.tls == Some(true) && !speaks_tls {
                 self.mistake(&format!("{pointer}/tls"), "the cluster has no `tls`");
             }
+            if probe.proxy_protocol == Some(true) && told.is_none() {
+                self.mistake(&format!("{pointer}/proxy_protocol"), "the cluster has no `proxy_protocol`");
+            }
+            let announces = probe.proxy_protocol.unwrap_or_else(|| probe.port.is_none());
             let tls = probe.tls.unwrap_or_else(|| speaks_tls && probe.port.is_none());
             Probe {
                 plugin: PluginUse { plugin: probe.plugin, config: probe.config, pointer: format!("{pointer}/config") },
@@ -156,6 +169,7 @@ impl Checker<'_> {
                     (None, Some(_)) => upstream_protocol(schema::UpstreamProtocol::Auto, tls),
                 },
                 tls,
+                proxy_protocol: told.filter(|_| announces).map(|told| told.version),
                 interval: probe.interval.0,
                 timeout: probe.timeout.0,
             }
@@ -197,6 +211,24 @@ impl Checker<'_> {
         }
         checked
     }
+}
+
+fn send_proxy_protocol(told: &schema::SendProxyProtocol) -> SendProxyProtocol {
+    let mut tlvs = Tlvs::default();
+    for tlv in &told.tlvs {
+        *match tlv {
+            schema::ProxyProtocolTlv::Alpn => &mut tlvs.application_protocol,
+            schema::ProxyProtocolTlv::Authority => &mut tlvs.authority,
+            schema::ProxyProtocolTlv::Ssl => &mut tlvs.ssl,
+            schema::ProxyProtocolTlv::UniqueId => &mut tlvs.unique_id,
+            schema::ProxyProtocolTlv::Crc32c => &mut tlvs.crc32c,
+        } = true;
+    }
+    let version = match told.version {
+        schema::ProxyProtocolVersion::V1 => Version::V1,
+        schema::ProxyProtocolVersion::V2 => Version::V2,
+    };
+    SendProxyProtocol { version, tlvs }
 }
 
 fn hash_key(item: &Value) -> Option<HashKey> {

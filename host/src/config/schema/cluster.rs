@@ -27,6 +27,8 @@ pub(in crate::config) struct Cluster {
     /// `application/grpc-web-text`) go to endpoints as gRPC, and their clients get answers of gRPC-Web. Default: auto.
     #[serde(default)]
     pub(in crate::config) protocol: UpstreamProtocol,
+    /// Tells the endpoints whom a connection is for, by the PROXY protocol, before TLS and all else; see below. Default: none.
+    pub(in crate::config) proxy_protocol: Option<SendProxyProtocol>,
     /// The plugin that picks an endpoint. Default: least-request, which takes the better of two random ones.
     pub(in crate::config) balancer: Option<PluginUse>,
     /// Plugins that divide the endpoints into groups and choose one; the balancer picks inside it. The first of several
@@ -107,6 +109,42 @@ pub(in crate::config) struct UpstreamTls {
     /// As of a listener. Default: intermediate.
     #[serde(default)]
     pub(in crate::config) policy: TlsPolicy,
+}
+
+/// The PROXY protocol to endpoints: the address of the client as plugins and logs see it, and where it has connected to. Of
+/// HTTP, a connection then carries one request and is not kept: kept ones would tell the endpoint of another client. Probes say
+/// that they are our own (LOCAL, UNKNOWN).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct SendProxyProtocol {
+    /// `v1`, a line of text, or `v2`, which is binary.
+    pub(in crate::config) version: ProxyProtocolVersion,
+    /// What `v2` says beside the addresses, as far as it is known: `alpn`, what the client speaks above TLS; `authority`, the name
+    /// that it has asked for (SNI), on a `tcp` listener that passes TLS through where a decision depends on it; `ssl`, version, cipher
+    /// and common name of its TLS with us, or with a proxy in front of us that has said it; `unique_id` that such a proxy has given;
+    /// `crc32c`, a checksum. Default: none.
+    #[serde(default)]
+    #[schemars(length(max = 5))]
+    pub(in crate::config) tlvs: Vec<ProxyProtocolTlv>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(in crate::config) enum ProxyProtocolVersion {
+    V1,
+    V2,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(in crate::config) enum ProxyProtocolTlv {
+    Alpn,
+    Authority,
+    Ssl,
+    UniqueId,
+    Crc32c,
 }
 
 /// Somewhere that endpoints come from. Just one of these:
@@ -214,6 +252,9 @@ pub(in crate::config) struct Probe {
     /// Whether probes, of whatever protocol, speak TLS as the cluster does. Default: true with `tls` of the cluster, but not
     /// at a `port` of its own.
     pub(in crate::config) tls: Option<bool>,
+    /// Whether probes begin with a header of the PROXY protocol that says that they are our own. Default: true with `proxy_protocol`
+    /// of the cluster, but not at a `port` of its own.
+    pub(in crate::config) proxy_protocol: Option<bool>,
     /// Between the beginnings of two probes of an endpoint. Default: 5s.
     #[serde(default = "five_seconds")]
     pub(in crate::config) interval: Span,

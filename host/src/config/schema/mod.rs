@@ -15,7 +15,8 @@ use super::quantity::{Size, Span, SpanOrOff};
 
 pub(super) use self::acme::{Acme, AcmeCertificate, Challenge, ExternalAccount};
 pub(super) use self::cluster::{
-    Cluster, Discover, Endpoint, EndpointFile, Health, Queue, SlowStart, UpstreamProtocol, UpstreamTls,
+    Cluster, Discover, Endpoint, EndpointFile, Health, ProxyProtocolTlv, ProxyProtocolVersion, Queue,
+    SendProxyProtocol, SlowStart, UpstreamProtocol, UpstreamTls,
 };
 pub(super) use self::listener::{
     Certificate, ClientCertificateMode, ClientCertificates, Forwarded, Hsts, Listener, ListenerLimits,

@@ -103,6 +103,7 @@ impl Place {
             address: self.probed,
             protocol: check.protocol,
             tls,
+            proxy_protocol: check.proxy_protocol,
             target: Target {
                 address: self.address.to_string(),
                 id: self.endpoint.clone(),

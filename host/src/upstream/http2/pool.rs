@@ -98,7 +98,7 @@ impl Pool {
     /// Makes a connection. It is nobody's own, and does not end with the request that wanted it.
     async fn open(self: Rc<Self>, timers: &Timers) {
         let opening = async {
-            let stream = self.dialer.dial(Carries::Http).await?;
+            let stream = self.dialer.dial(Carries::Http, b"").await?;
             if stream.is_encrypted() && !stream.speaks_http2() {
                 return Ok(Opened::Http1(stream));
             }
