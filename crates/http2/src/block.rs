@@ -1,14 +1,7 @@
-use crate::malformed::Malformed;
-use crate::name::Name;
-use crate::representation::{self, Representation, Strings};
-use crate::table::{Entry, Table};
+use plimsoll_fields::{Fields, Malformed, Part};
 
-/// What a header block stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    Request,
-    Trailers,
-}
+use crate::representation::{self, Representation, Strings};
+use crate::table::Table;
 
 /// What came of looking at a block.
 #[derive(Debug)]
@@ -46,8 +39,8 @@ impl Blocks {
             let representation = representation::take(&mut rest, &mut self.table, &mut self.strings)?;
             match &representation {
                 Representation::Resize => {}
-                Representation::Indexed(entry) => fields.add(*entry),
-                Representation::Literal(literal) => fields.add(literal.entry),
+                Representation::Indexed(entry) => entry.add_to(&mut fields),
+                Representation::Literal(literal) => literal.entry.add_to(&mut fields),
             }
             match (representation, &mut substitute) {
                 (Representation::Literal(literal), _) if !literal.is_readable => {
@@ -69,63 +62,3 @@ impl Blocks {
 
 /// `connection: x`, as a literal that is not indexed: no block with it is well-formed (RFC 9113 section 8.2.2).
 const POISON: &[u8] = b"\x00\x0aconnection\x01x";
-
-/// The fields of a block, as far as they depend on each other.
-struct Fields {
-    part: Part,
-    /// A bit for each pseudo-field that was there.
-    pseudo: u8,
-    has_field: bool,
-    is_connect: bool,
-    malformed: Option<Malformed>,
-}
-
-impl Fields {
-    fn new(part: Part) -> Self {
-        Self { part, pseudo: 0, has_field: false, is_connect: false, malformed: None }
-    }
-
-    fn add(&mut self, entry: Entry) {
-        let malformed = if entry.name.is_pseudo() {
-            let (seen, bit) = (self.pseudo, bit(entry.name));
-            self.pseudo |= bit;
-            match self.part {
-                Part::Trailers => Some(Malformed::PseudoFieldInTrailers),
-                Part::Request if self.has_field => Some(Malformed::LatePseudoField),
-                Part::Request if seen & bit != 0 => Some(Malformed::RepeatedPseudoField),
-                Part::Request => None,
-            }
-        } else {
-            self.has_field = true;
-            None
-        };
-        self.is_connect |= entry.is_connect;
-        self.malformed = self.malformed.or(entry.malformed).or(malformed);
-    }
-
-    /// RFC 9113 sections 8.3.1 and 8.5, RFC 8441 section 4.
-    fn finish(self) -> Option<Malformed> {
-        if self.malformed.is_some() || self.part == Part::Trailers {
-            return self.malformed;
-        }
-        let has = |name| self.pseudo & bit(name) != 0;
-        let is_whole = has(Name::Method)
-            && if self.is_connect && !has(Name::Protocol) {
-                has(Name::Authority)
-            } else {
-                has(Name::Scheme) && has(Name::Path)
-            };
-        (!is_whole).then_some(Malformed::MissingPseudoField)
-    }
-}
-
-fn bit(name: Name) -> u8 {
-    match name {
-        Name::Method => 1,
-        Name::Scheme => 2,
-        Name::Authority => 4,
-        Name::Path => 8,
-        Name::Protocol => 16,
-        _ => 0,
-    }
-}

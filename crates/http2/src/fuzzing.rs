@@ -1,7 +1,7 @@
 //! The guard as a function of bytes, for a fuzz target.
 
 use crate::guard::Guard;
-use crate::malformed::Malformed;
+use plimsoll_fields::Malformed;
 
 const LIMIT: usize = 4096;
 

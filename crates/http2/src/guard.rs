@@ -4,8 +4,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::block::{Blocks, Judged, Part};
-use crate::malformed::Malformed;
+use crate::block::{Blocks, Judged};
+use plimsoll_fields::{Malformed, Part};
 
 /// Stands between the bytes that a client sends and `h2`. It follows frames (RFC 9113 section 4) and holds a header block
 /// back until it is whole; all else passes as it comes.

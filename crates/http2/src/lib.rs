@@ -9,12 +9,8 @@ mod block;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
-mod huffman;
-mod integer;
-mod malformed;
-mod name;
 mod representation;
 mod table;
 
 pub use guard::Guard;
-pub use malformed::Malformed;
+pub use plimsoll_fields::Malformed;

@@ -1,7 +1,6 @@
-use crate::huffman;
-use crate::integer;
-use crate::name::Name;
 use crate::table::{Entry, Table};
+use plimsoll_fields::Name;
+use plimsoll_fields::{huffman, integer};
 
 /// One piece of a header block (RFC 7541 section 6).
 pub(crate) enum Representation<'a> {

@@ -1,8 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
-use crate::malformed::Malformed;
-use crate::name::Name;
+use plimsoll_fields::{Fields, Malformed, Name};
 
 /// What has to be known of a field: everything but its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +23,10 @@ impl Entry {
             malformed: name.judge(value),
             is_connect: name == Name::Method && value == b"CONNECT",
         }
+    }
+
+    pub(crate) fn add_to(self, fields: &mut Fields) {
+        fields.add(self.name, self.malformed, self.is_connect);
     }
 
     /// RFC 7541 section 4.1.

@@ -62,7 +62,7 @@ static DECODER: Code = CODE;
 
 /// Appends what `coded` means. None where it means nothing: the code of the end within it, or a padding that is none
 /// (section 5.2).
-pub(crate) fn decode(coded: &[u8], decoded: &mut Vec<u8>) -> Option<()> {
+pub fn decode(coded: &[u8], decoded: &mut Vec<u8>) -> Option<()> {
     // The bits that are left stand at the upper end.
     let (mut bits, mut left) = (0_u64, 0_usize);
     let mut coded = coded.iter();
@@ -94,7 +94,7 @@ fn is_padding(bits: u64, left: usize) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) fn encode(plain: &[u8]) -> Vec<u8> {
+pub fn encode(plain: &[u8]) -> Vec<u8> {
     let (mut coded, mut bits, mut held) = (Vec::new(), 0_u64, 0_usize);
     let mut push = |code: u64, length: usize, coded: &mut Vec<u8>| {
         bits = bits << length | code;

@@ -2,7 +2,7 @@
 
 /// Takes an integer whose prefix is the lower `bits` of the first byte. None if it is not whole, or too large for anything
 /// that a header block holds.
-pub(crate) fn take(bytes: &mut &[u8], bits: u32) -> Option<usize> {
+pub fn take(bytes: &mut &[u8], bits: u32) -> Option<usize> {
     let mask = (1_usize << bits) - 1;
     let (first, mut rest) = bytes.split_first()?;
     let mut number = usize::from(*first) & mask;
@@ -26,7 +26,7 @@ pub(crate) fn take(bytes: &mut &[u8], bits: u32) -> Option<usize> {
 }
 
 /// Appends an integer whose first byte also holds `flags`, above its prefix.
-pub(crate) fn put(bytes: &mut Vec<u8>, flags: u8, bits: u32, number: usize) {
+pub fn put(bytes: &mut Vec<u8>, flags: u8, bits: u32, number: usize) {
     let mask = (1_usize << bits) - 1;
     if number < mask {
         bytes.push(flags | number as u8);

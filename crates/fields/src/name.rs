@@ -4,7 +4,7 @@ use crate::malformed::Malformed;
 
 /// What a field is called, as far as it decides what is right for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Name {
+pub enum Name {
     Method,
     Scheme,
     Authority,
@@ -19,7 +19,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) fn of(name: &[u8]) -> Self {
+    pub fn of(name: &[u8]) -> Self {
         match name {
             b":method" => Self::Method,
             b":scheme" => Self::Scheme,
@@ -37,7 +37,7 @@ impl Name {
         }
     }
 
-    pub(crate) fn is_pseudo(self) -> bool {
+    pub fn is_pseudo(self) -> bool {
         matches!(
             self,
             Self::Method | Self::Scheme | Self::Authority | Self::Path | Self::Protocol | Self::UnknownPseudo
@@ -45,7 +45,7 @@ impl Name {
     }
 
     /// What is wrong with a field of this name that has this value.
-    pub(crate) fn judge(self, value: &[u8]) -> Option<Malformed> {
+    pub fn judge(self, value: &[u8]) -> Option<Malformed> {
         let (is_right, otherwise) = match self {
             Self::Method => (!value.is_empty() && value.iter().all(|byte| is_token(*byte)), Malformed::Method),
             Self::Scheme => (Scheme::try_from(value).is_ok(), Malformed::Scheme),
@@ -62,7 +62,7 @@ impl Name {
     }
 
     /// Whether `h2` takes a field of this name with this value for one. Where it does not, it ends the connection.
-    pub(crate) fn is_readable(self, value: &[u8]) -> bool {
+    pub fn is_readable(self, value: &[u8]) -> bool {
         match self {
             Self::Method => self.judge(value).is_none(),
             Self::Scheme | Self::Authority | Self::Path | Self::Protocol => std::str::from_utf8(value).is_ok(),

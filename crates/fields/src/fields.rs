@@ -1,0 +1,73 @@
+use crate::malformed::Malformed;
+use crate::name::Name;
+
+/// What a header block stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Request,
+    Trailers,
+}
+
+/// The fields of a block, as far as they depend on each other.
+#[derive(Debug)]
+pub struct Fields {
+    part: Part,
+    /// A bit for each pseudo-field that was there.
+    pseudo: u8,
+    has_field: bool,
+    is_connect: bool,
+    malformed: Option<Malformed>,
+}
+
+impl Fields {
+    pub fn new(part: Part) -> Self {
+        Self { part, pseudo: 0, has_field: false, is_connect: false, malformed: None }
+    }
+
+    /// A field of this name that was judged before; `is_connect` where it says that the method is CONNECT.
+    pub fn add(&mut self, name: Name, judged: Option<Malformed>, is_connect: bool) {
+        let malformed = if name.is_pseudo() {
+            let (seen, bit) = (self.pseudo, bit(name));
+            self.pseudo |= bit;
+            match self.part {
+                Part::Trailers => Some(Malformed::PseudoFieldInTrailers),
+                Part::Request if self.has_field => Some(Malformed::LatePseudoField),
+                Part::Request if seen & bit != 0 => Some(Malformed::RepeatedPseudoField),
+                Part::Request => None,
+            }
+        } else {
+            self.has_field = true;
+            None
+        };
+        self.is_connect |= is_connect;
+        self.malformed = self.malformed.or(judged).or(malformed);
+    }
+
+    /// RFC 9113 sections 8.3.1 and 8.5, RFC 8441 section 4.
+    /// What is wrong with the whole: what was first, or what is missing.
+    ///
+    pub fn finish(self) -> Option<Malformed> {
+        if self.malformed.is_some() || self.part == Part::Trailers {
+            return self.malformed;
+        }
+        let has = |name| self.pseudo & bit(name) != 0;
+        let is_whole = has(Name::Method)
+            && if self.is_connect && !has(Name::Protocol) {
+                has(Name::Authority)
+            } else {
+                has(Name::Scheme) && has(Name::Path)
+            };
+        (!is_whole).then_some(Malformed::MissingPseudoField)
+    }
+}
+
+fn bit(name: Name) -> u8 {
+    match name {
+        Name::Method => 1,
+        Name::Scheme => 2,
+        Name::Authority => 4,
+        Name::Path => 8,
+        Name::Protocol => 16,
+        _ => 0,
+    }
+}
