@@ -75,7 +75,7 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
         .enumerate()
         .map(|(number, access_log)| {
             let (registry, outcomes, challenges) = (registry.clone(), outcomes.clone(), challenges.clone());
-            Worker::spawn(Spawn { number, registry, access_log, outcomes, challenges })
+            Worker::spawn(Spawn { number, workers: config.workers, registry, access_log, outcomes, challenges })
         })
         .collect::<Result<Vec<_>, _>>()
         .context("starting a worker failed")?;

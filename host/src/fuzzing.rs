@@ -4,6 +4,7 @@
 
 pub use plimsoll_http1::fuzzing::{read_chunks, read_request, read_response};
 pub use plimsoll_http2::fuzzing::read_frames;
+pub use plimsoll_http3::fuzzing::read_http3;
 pub use plimsoll_proxy_protocol::fuzzing::read_proxy_protocol;
 
 pub use crate::discovery::fuzzing::read_dns_answer;
@@ -13,13 +14,14 @@ pub use crate::proxy::fuzzing::{read_forwarding, read_greeting, read_load_report
 pub type Target = fn(&[u8]);
 
 /// Every target, under the name of its file in `fuzz/fuzz_targets` and of its directory in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("chunks", read_chunks),
     ("configuration", read_configuration),
     ("dns_answer", read_dns_answer),
     ("forwarding", read_forwarding),
     ("frames", read_frames),
     ("greeting", read_greeting),
+    ("http3", read_http3),
     ("load_report", read_load_report),
     ("proxy_protocol", read_proxy_protocol),
     ("rdp", read_rdp),

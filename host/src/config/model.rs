@@ -158,6 +158,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// How proxies in front of us say whom they connect for.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// Whether and how it speaks HTTP/3; only with TLS.
+    pub http3: Option<Http3>,
     /// Where clients are led that ask in the clear.
     pub redirect_https: Option<RedirectHttps>,
     /// Whose forwarding headers are believed. None: nobody's, and none was named.
@@ -259,6 +261,23 @@ pub struct AcmeNames(pub Vec<String>);
 impl fmt::Display for AcmeNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(","))
+    }
+}
+
+/// What clients are told of HTTP/3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http3 {
+    /// None: that of the listener.
+    pub advertised_port: Option<u16>,
+    pub max_age: Duration,
+}
+
+impl Http3 {
+    /// What `Alt-Svc` says of it (RFC 7838 section 3) on a listener with this port.
+    pub fn alternative(&self, port: u16) -> Option<HeaderValue> {
+        let (port, seconds) = (self.advertised_port.unwrap_or(port), self.max_age.as_secs());
+        let alternative = (seconds > 0).then(|| format!("h3=\":{port}\"; ma={seconds}"))?;
+        HeaderValue::try_from(alternative).ok()
     }
 }
 
@@ -390,6 +409,16 @@ impl Listener {
     pub fn socket(&self) -> SocketKey {
         let listener = (self.bind.port() == 0).then(|| self.name.clone());
         SocketKey { transport: Transport::Tcp, address: self.bind, listener }
+    }
+
+    /// That of QUIC, where it speaks HTTP/3.
+    pub fn quic_socket(&self) -> Option<SocketKey> {
+        self.http3.as_ref().map(|_| SocketKey { transport: Transport::Udp, ..self.socket() })
+    }
+
+    /// All of them.
+    pub fn sockets(&self) -> impl Iterator<Item = SocketKey> {
+        std::iter::once(self.socket()).chain(self.quic_socket())
     }
 }
 

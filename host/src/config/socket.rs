@@ -14,6 +14,7 @@ pub struct SocketKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     Tcp,
+    Udp,
 }
 
 /// What becomes of a socket that the configuration no longer names.

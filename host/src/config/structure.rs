@@ -29,11 +29,16 @@ pub(super) fn schema_for_editors() -> Value {
     if let Some(items) = schema.pointer_mut("/$defs/Tls/properties/acme/items") {
         *items = json!({ "anyOf": [{ "type": "string" }, items.take()] });
     }
-    if let Some(redirect) = schema.pointer_mut("/$defs/Listener/properties/redirect_https") {
-        *redirect = json!({ "anyOf": [{ "type": "boolean" }, redirect.take()] });
+    for switch in SWITCHES {
+        if let Some(of) = schema.pointer_mut(&format!("/$defs/Listener/properties/{switch}")) {
+            *of = json!({ "anyOf": [{ "type": "boolean" }, of.take()] });
+        }
     }
     schema
 }
+
+/// What a listener may have by `true` alone, or by a mapping of what holds for it.
+const SWITCHES: [&str; 2] = ["redirect_https", "http3"];
 
 /// Writes short forms out, so that there is one form to check: an endpoint may be just its address, a
 /// certificate just its name, a switch just on.
@@ -44,10 +49,12 @@ pub(super) fn normalise(value: &mut Value) {
     }
     let listeners = value.get_mut("listeners").and_then(Value::as_array_mut);
     for listener in listeners.into_iter().flatten() {
-        match listener.get_mut("redirect_https") {
-            Some(redirect @ Value::Bool(true)) => *redirect = json!({}),
-            Some(redirect @ Value::Bool(false)) => *redirect = Value::Null,
-            _ => {}
+        for switch in SWITCHES {
+            match listener.get_mut(switch) {
+                Some(on @ Value::Bool(true)) => *on = json!({}),
+                Some(off @ Value::Bool(false)) => *off = Value::Null,
+                _ => {}
+            }
         }
         let ordered = listener.pointer_mut("/tls/acme").and_then(Value::as_array_mut);
         for certificate in ordered.into_iter().flatten() {

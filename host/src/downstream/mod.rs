@@ -5,8 +5,10 @@ mod base64;
 mod body;
 mod http1;
 mod http2;
+mod http3;
 
 pub use base64::Base64Body;
 pub use body::ClientBody;
 pub use http1::Inbound;
 pub use http2::Http2Body;
+pub use http3::{Http3Body, NoHead};

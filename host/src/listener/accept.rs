@@ -12,9 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{Connection, Patience};
 use super::handshake::shake_hands;
-use super::http;
 use super::proxy_protocol::{self, Origin};
+use super::quic::Handshakes;
 use super::session::Session;
+use super::{http, http3};
 use crate::config::{self, Protocol};
 use crate::io::Stream;
 use crate::proxy::{self, Client, Encrypted, ListenerSlot};
@@ -48,6 +49,8 @@ pub struct Acceptor {
     count: RefCell<Arc<AtomicUsize>>,
     /// Those to whom connections are handed from now on, by the address that a client has connected to.
     heirs: RefCell<Vec<Rc<Self>>>,
+    /// Of QUIC.
+    handshakes: Handshakes,
 }
 
 impl OpenConnections {
@@ -89,6 +92,13 @@ pub async fn serve(acceptor: Rc<Acceptor>, socket: std::net::TcpListener) -> io:
     }
 }
 
+/// Accepts until it is dropped, or the endpoint ends.
+pub async fn serve_quic(acceptor: Rc<Acceptor>, endpoint: quinn::Endpoint) {
+    while let Some(incoming) = endpoint.accept().await {
+        acceptor.clone().accepted_quic(incoming);
+    }
+}
+
 /// The client was gone before it was accepted; the next one is not concerned.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
@@ -107,6 +117,7 @@ impl Acceptor {
             slot: Rc::default(),
             count: RefCell::default(),
             heirs: RefCell::default(),
+            handshakes: Handshakes::default(),
         })
     }
 
@@ -205,6 +216,31 @@ impl Acceptor {
                 (Protocol::Tcp, None) => {
                     let client = Rc::new(client(origin, None));
                     proxy::tunnel(self.context.clone(), listener, client, Stream::Tcp(stream)).await;
+                }
+            }
+            drop(counted);
+        });
+    }
+
+    /// A client has sent its first datagram.
+    fn accepted_quic(self: Rc<Self>, incoming: quinn::Incoming) {
+        let Some(listener) = self.slot.current().filter(|_| self.heirs.borrow().is_empty()) else {
+            return incoming.refuse();
+        };
+        let Some(incoming) = self.handshakes.asks_for_proof(incoming) else { return };
+        let Some(counted) = OpenConnection::begin(&self, &listener, incoming.local_ip()) else {
+            listener.shard.refused(Refusal::Limit);
+            return incoming.refuse();
+        };
+        tokio::task::spawn_local(async move {
+            let address = incoming.remote_address();
+            let shaking = self.handshakes.shake_hands(&self.context, &listener, incoming, &counted.connection);
+            if let Some((quic, tls)) = Box::pin(shaking).await {
+                drop(listener);
+                let (context, slot) = (self.context.clone(), self.slot.clone());
+                let client = Client::new(address, Some(tls));
+                if let Some(session) = Session::begin(context, slot, client, counted.connection.clone()) {
+                    http3::serve(session, quic).await;
                 }
             }
             drop(counted);

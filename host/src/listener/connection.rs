@@ -91,6 +91,12 @@ impl Connection {
         }
     }
 
+    /// One of many that are under way at the same time.
+    pub(super) fn begin_request(self: &Rc<Self>) -> UnderWay {
+        self.request_began();
+        UnderWay(self.clone())
+    }
+
     pub(super) fn request_began(&self) {
         self.requests.set(self.requests.get() + 1);
         self.phase.set(Phase::Busy);
@@ -102,6 +108,9 @@ impl Connection {
         self.requests.set(left);
         if left == 0 {
             self.idle();
+            if self.draining.get() {
+                self.drain();
+            }
         }
     }
 
@@ -111,6 +120,14 @@ impl Connection {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+    }
+
+    /// True when no request is under way. Otherwise the caller is woken when that is so, on a connection that is to end.
+    pub(super) fn poll_quiet(&self, context: &Context<'_>) -> bool {
+        if !self.is_quiet() {
+            self.waker.replace(Some(context.waker().clone()));
+        }
+        self.is_quiet()
     }
 
     /// True when no request is under way.
@@ -155,6 +172,16 @@ impl Connection {
             Some(patience) => self.timer.arm(patience),
             None => self.timer.disarm(),
         }
+    }
+}
+
+/// A request under way on its connection, until its answer has been sent.
+#[derive(Debug)]
+pub(super) struct UnderWay(Rc<Connection>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.request_ended();
     }
 }
 

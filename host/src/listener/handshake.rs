@@ -29,7 +29,7 @@ pub(super) async fn shake_hands(
     connection: &Connection,
 ) -> Option<(Stream, Encrypted)> {
     let is_http = listener.config.protocol == Protocol::Http;
-    let ServerTls { config, certificates } = tls;
+    let ServerTls { config, certificates, .. } = tls;
     let accepting = accept(config, &context.challenges, stream, is_http);
     let mut accepting = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, accepting));
     let accepted = poll_fn(|task| match accepting.as_mut().poll(task) {

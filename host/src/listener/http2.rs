@@ -14,12 +14,12 @@ use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use http::{Request, Response, StatusCode, response};
+use http::{Request, Response, StatusCode, Version, response};
 use http_body::Body;
 use plimsoll_http2::Guard;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::{Connection, Timeout};
+use super::connection::Timeout;
 use super::session::Session;
 use crate::downstream::{ClientBody, Http2Body};
 use crate::error::ErrorKind;
@@ -147,7 +147,7 @@ async fn answer(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) {
-    let under_way = UnderWay::begin(session.connection.clone());
+    let under_way = session.connection.begin_request();
     let link = Http2Link { respond: RefCell::new(respond), tunnel: RefCell::default(), local_address };
     let response = respond_to(&session, request, &link).await;
     if let Some(response) = response {
@@ -303,22 +303,6 @@ impl Link for Http2Link {
     }
 }
 
-/// A request under way on its connection, until its answer has been sent.
-struct UnderWay(Rc<Connection>);
-
-impl UnderWay {
-    fn begin(connection: Rc<Connection>) -> Self {
-        connection.request_began();
-        Self(connection)
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.request_ended();
-    }
-}
-
 /// A client's stream that tells its connection what passes, and lets no malformed request end it.
 struct Watched {
     stream: Prefixed<Stream>,
@@ -345,7 +329,7 @@ impl Watched {
             _ => self.head_timer.disarm(),
         }
         for malformed in self.guard.take_malformed() {
-            self.session.refuse_stream(ErrorKind::BadRequest(malformed.as_str()));
+            self.session.refuse_stream(ErrorKind::BadRequest(malformed.as_str()), Version::HTTP_2);
         }
     }
 

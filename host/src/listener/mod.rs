@@ -6,8 +6,11 @@ mod handshake;
 mod http;
 mod http1;
 mod http2;
+mod http3;
 mod linger;
 mod proxy_protocol;
+mod quic;
 mod session;
 
-pub use accept::{Acceptor, OpenConnections, serve};
+pub use accept::{Acceptor, OpenConnections, serve, serve_quic};
+pub use quic::{Steering, endpoint};

@@ -1,10 +1,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::{Response, Version};
+
 use super::connection::Connection;
 use crate::config;
 use crate::error::ErrorKind;
-use crate::proxy::{self, Client, Listener, ListenerSlot, Unread};
+use crate::proxy::{self, Client, Listener, ListenerSlot, ResponseBody, Unread};
 
 /// What all requests of a client's connection have in common.
 pub(super) struct Session {
@@ -38,10 +40,14 @@ impl Session {
         listener
     }
 
-    /// Counts and logs a request of HTTP/2 that is malformed: its stream ends without an answer.
-    pub(super) fn refuse_stream(&self, kind: ErrorKind) {
-        if let Some(listener) = self.listener() {
-            drop(proxy::refuse(&self.context, listener, self.client.clone(), kind, Unread::Http2));
-        }
+    /// Counts and logs a request that was not read whole. Its answer; none when the listener has gone.
+    pub(super) fn refuse(&self, kind: ErrorKind, version: Version) -> Option<Response<ResponseBody>> {
+        let unread = Unread::Section(version);
+        Some(proxy::refuse(&self.context, self.listener()?, self.client.clone(), kind, unread))
+    }
+
+    /// Counts and logs a request of HTTP/2 or HTTP/3 that is malformed: its stream ends without an answer.
+    pub(super) fn refuse_stream(&self, kind: ErrorKind, version: Version) {
+        drop(self.refuse(kind, version));
     }
 }

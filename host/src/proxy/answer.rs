@@ -1,8 +1,8 @@
 //! What an answer is, whoever made it and whatever its client speaks: the rules about lengths and bodies hold here, since
 //! neither endpoints nor plugins need keep to them, and only one of the protocols would notice.
 
-use http::header::{CONTENT_LENGTH, DATE, STRICT_TRANSPORT_SECURITY};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::header::{ALT_SVC, CONTENT_LENGTH, DATE, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use super::context::Context;
@@ -51,6 +51,15 @@ pub(super) fn finish(context: &Context, method: &Method, response: &mut Response
 pub(super) fn say_hsts(listener: &Listener, response: &mut Response<ResponseBody>) {
     if let Some(hsts) = listener.config.tls.as_ref().and_then(|tls| tls.hsts.as_ref()) {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
+}
+
+/// Tells a client of HTTP/1.1 or HTTP/2 that it may come by HTTP/3 (RFC 7838), in the place of what endpoints say of themselves.
+pub(super) fn say_alternative(listener: &Listener, asked: Version, response: &mut Response<ResponseBody>) {
+    if let Some(alternative) = &listener.alternative
+        && asked < Version::HTTP_3
+    {
+        response.headers_mut().insert(ALT_SVC, alternative.clone());
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Client {
     /// What requests come from that nobody forwarded for another.
     pub(super) source: Rc<Source>,
     /// None in the clear. In a box, since connections in the clear keep room for it.
-    pub(super) tls: Option<Box<Encrypted>>,
+    pub(super) tls: Option<Rc<Encrypted>>,
     /// What a proxy in front of us has said of the connection. In a box for the same reason.
     pub(super) announced: Option<Box<Announced>>,
 }
@@ -60,7 +60,7 @@ impl Client {
         let is_secure = tls.is_some() || announced.as_deref().is_some_and(ends_tls);
         let scheme = if is_secure { "https" } else { "http" };
         let source = Rc::new(Source { address, ip: ip.clone(), scheme, by_trusted_hop: false });
-        Self { address, ip, source, tls: tls.map(Box::new), announced }
+        Self { address, ip, source, tls: tls.map(Rc::new), announced }
     }
 
     /// The name that it asks for, as far as that was said before its first byte: in its handshake with us, or with the proxy in
@@ -72,6 +72,13 @@ impl Client {
         let details = &self.announced.as_deref()?.details;
         let ssl = details.ssl.as_ref().filter(|ssl| ssl.encrypted);
         ssl.map(|_| details.authority.as_deref())
+    }
+
+    /// The same at another address.
+    pub fn moved_to(&self, address: SocketAddr) -> Self {
+        let ip = ip_text(address.ip());
+        let source = Rc::new(Source { address, ip: ip.clone(), scheme: self.scheme(), by_trusted_hop: false });
+        Self { address, ip, source, tls: self.tls.clone(), announced: None }
     }
 
     /// Whose certificate it has shown, which was verified.

@@ -63,8 +63,8 @@ struct LogRecord {
 pub enum Unread<'a> {
     /// These bytes, as far as they have come.
     Http1(&'a [u8]),
-    /// A header block.
-    Http2,
+    /// A field section of this version.
+    Section(http::Version),
 }
 
 enum LoggedTarget {
@@ -89,8 +89,8 @@ impl LogRecord {
     fn of_unread(unread: Unread<'_>) -> Self {
         let seen = match unread {
             Unread::Http1(seen) => seen,
-            Unread::Http2 => {
-                return Self { version: http::Version::HTTP_2, ..Self::with_target(LoggedTarget::Seen(Vec::new())) };
+            Unread::Section(version) => {
+                return Self { version, ..Self::with_target(LoggedTarget::Seen(Vec::new())) };
             }
         };
         let line = seen.trim_ascii_start().split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();

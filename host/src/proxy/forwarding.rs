@@ -45,6 +45,7 @@ pub(super) fn forward(head: &mut Parts, client: &Client, source: &Source, listen
     }
     let via = match received {
         Version::HTTP_2 => "2.0 plimsoll",
+        Version::HTTP_3 => "3.0 plimsoll",
         Version::HTTP_10 => "1.0 plimsoll",
         _ => "1.1 plimsoll",
     };

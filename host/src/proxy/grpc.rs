@@ -16,7 +16,7 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Whether a request is a call: `application/grpc`, with or without the coding of its messages.
 pub(super) fn is_call(head: &Parts) -> bool {
-    if head.version != Version::HTTP_2 {
+    if head.version < Version::HTTP_2 {
         return false;
     }
     let media_type = head.headers.get(CONTENT_TYPE);

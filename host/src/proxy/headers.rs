@@ -19,7 +19,7 @@ use crate::config::Listener;
 pub(super) fn prepare_request(head: &mut Parts, client: &Client, source: &Source, listener: &Listener) {
     let received = head.version;
     remove_fields_that_end_here(&mut head.headers);
-    if received == Version::HTTP_2 {
+    if received >= Version::HTTP_2 {
         join_cookies(&mut head.headers);
     }
     forward(head, client, source, listener, received);

@@ -2,6 +2,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::attributes::Visible;
 use super::cluster::Cluster;
 use super::context::Context;
@@ -20,6 +22,8 @@ pub struct Listener {
     pub shard: Arc<ListenerShard>,
     pub destination: Destination,
     pub tls: Option<ServerTls>,
+    /// What `Alt-Svc` says, where it speaks HTTP/3.
+    pub alternative: Option<HeaderValue>,
     /// All clusters in the order of the configuration.
     pub clusters: Rc<[Rc<Cluster>]>,
 }

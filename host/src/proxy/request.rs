@@ -43,6 +43,7 @@ pub async fn serve(
     body: ClientBody,
     link: &dyn Link,
 ) -> Response<ResponseBody> {
+    let asked = head.version;
     let mut exchange = Some(Exchange::begin(context.clone(), listener.clone(), client, head));
     let decided = exchange.as_mut().map(|account| decide(account, head, body.is_end_stream(), link));
     let answered = match decided {
@@ -78,6 +79,7 @@ pub async fn serve(
     };
     answer::finish(&context, &head.method, &mut response);
     answer::say_hsts(&listener, &mut response);
+    answer::say_alternative(&listener, asked, &mut response);
     response
 }
 

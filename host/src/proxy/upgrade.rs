@@ -32,7 +32,7 @@ impl Upgrade {
         has_body: bool,
         allowed: &Upgrades,
     ) -> Result<Option<Rc<Self>>, ErrorKind> {
-        if head.version == Version::HTTP_2 {
+        if head.version >= Version::HTTP_2 {
             return Self::of_connect(head, allowed);
         }
         // A look at each name costs less than a hash of this one, which next to no request has.

@@ -1,5 +1,7 @@
+use std::fmt;
 use std::sync::Arc;
 
+use quinn::crypto::rustls::QuicServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -14,16 +16,27 @@ use super::tickets::Tickets;
 use crate::config::{self, TlsPolicy};
 
 /// How a listener speaks TLS.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServerTls {
     pub config: Arc<ServerConfig>,
     /// Those that it has now.
     pub certificates: Arc<Certificates>,
+    /// The same for QUIC, where the listener speaks HTTP/3.
+    pub quic: Option<Arc<QuicServerConfig>>,
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { config, certificates, quic } = self;
+        let mut debug = f.debug_struct("ServerTls");
+        debug.field("config", config).field("certificates", certificates);
+        debug.field("quic", &quic.is_some()).finish()
+    }
 }
 
 impl ServerTls {
     /// With no certificates yet. Fails with what is wrong, and with where (JSON Pointer).
-    pub fn new(tls: &config::Tls, protocol: config::Protocol, tickets: &Tickets) -> Result<Self, (String, String)> {
+    pub fn new(tls: &config::Tls, listener: &config::Listener, tickets: &Tickets) -> Result<Self, (String, String)> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let certificates = Arc::new(Certificates::default());
         let wanted = tls.client_certificates.as_ref();
@@ -38,7 +51,7 @@ impl ServerTls {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(certificates.clone());
         // RFC 7301: HTTP/2 where the client can. What goes through a TCP listener is not ours to say.
-        if protocol == config::Protocol::Http {
+        if listener.protocol == config::Protocol::Http {
             server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         }
         // Sessions are kept by their clients.
@@ -49,8 +62,19 @@ impl ServerTls {
         } else {
             server.ticketer = tickets.producer();
         }
-        Ok(Self { config: Arc::new(server), certificates })
+        let quic = listener.http3.is_some().then(|| quic(&server)).transpose();
+        let quic = quic.map_err(|message| (tls.pointer.clone(), message))?;
+        Ok(Self { config: Arc::new(server), certificates, quic })
     }
+}
+
+/// The same for HTTP/3 (RFC 9001, RFC 9114 section 3.1), whose handshake is that of TLS 1.3. Nothing is taken before it is over
+/// (0-RTT): what comes then could have been sent before by somebody else.
+fn quic(server: &ServerConfig) -> Result<Arc<QuicServerConfig>, String> {
+    let mut server = server.clone();
+    server.alpn_protocols = vec![b"h3".to_vec()];
+    server.max_early_data_size = 0;
+    QuicServerConfig::try_from(server).map(Arc::new).map_err(|error| error.to_string())
 }
 
 /// Verifies clients. Fails with what is wrong, and with the key of the configuration that says it.

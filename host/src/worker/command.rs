@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::config::{self, SocketKey};
+use crate::net::SteeredSockets;
 use crate::plugin::Instance;
 use crate::snapshot::{EndpointSet, Waiting};
 use crate::tls::{ServerTls, UpstreamTls};
@@ -58,12 +59,23 @@ pub struct ClusterInstall {
 #[derive(Debug)]
 pub struct ListenerInstall {
     pub config: Arc<config::Listener>,
+    /// The port in force.
+    pub port: u16,
     pub destination: Destined,
     pub tls: Option<ServerTls>,
     /// A socket of the worker's own, if it has none for this address yet.
     pub socket: Option<std::net::TcpListener>,
+    /// The same for QUIC, where it speaks HTTP/3.
+    pub quic: Option<QuicSocket>,
     /// Connections of this address on all workers.
     pub count: Arc<AtomicUsize>,
+}
+
+/// A worker's socket of QUIC, of a group that ends together.
+#[derive(Debug)]
+pub struct QuicSocket {
+    pub group: Arc<SteeredSockets>,
+    pub socket: std::net::UdpSocket,
 }
 
 /// Who decides where a listener's requests go.

@@ -6,5 +6,5 @@ mod sockets;
 mod state;
 mod thread;
 
-pub use command::{ClusterInstall, Command, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
+pub use command::{ClusterInstall, Command, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef, QuicSocket};
 pub use thread::{Spawn, Worker};

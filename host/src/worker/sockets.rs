@@ -1,11 +1,15 @@
 use std::collections::HashMap;
 use std::net::TcpListener;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use quinn::crypto::rustls::QuicServerConfig;
 use tokio::task::JoinHandle;
 
+use super::command::QuicSocket;
 use crate::config::{Afterlife, SocketKey};
-use crate::listener::{self, Acceptor};
+use crate::listener::{self, Acceptor, Steering};
+use crate::net::SteeredSockets;
 
 /// The sockets of one worker.
 #[derive(Debug, Default)]
@@ -14,6 +18,8 @@ pub(super) struct Sockets {
     live: HashMap<SocketKey, Accepting>,
     /// Those that it no longer names, and that stay for others or give way to them.
     spare: HashMap<SocketKey, Accepting>,
+    /// Those of QUIC that only connections have which began before.
+    lingering: Vec<Quic>,
 }
 
 /// A socket that connections are accepted from, until it is dropped.
@@ -21,6 +27,15 @@ pub(super) struct Sockets {
 pub(super) struct Accepting {
     acceptor: Rc<Acceptor>,
     task: JoinHandle<()>,
+    /// Connections of QUIC live and die with their socket.
+    quic: Option<Quic>,
+}
+
+/// An endpoint of QUIC with the group of sockets that its own is of.
+#[derive(Clone, Debug)]
+struct Quic {
+    endpoint: quinn::Endpoint,
+    group: Arc<SteeredSockets>,
 }
 
 impl Accepting {
@@ -32,12 +47,23 @@ impl Accepting {
                 tracing::error!(?address, "listening failed: {error}");
             }
         });
-        Self { acceptor, task }
+        Self { acceptor, task, quic: None }
+    }
+
+    fn begin_quic(acceptor: Rc<Acceptor>, quic: Quic) -> Self {
+        let task = tokio::task::spawn_local(listener::serve_quic(acceptor.clone(), quic.endpoint.clone()));
+        Self { acceptor, task, quic: Some(quic) }
     }
 
     pub(super) fn acceptor(&self) -> &Acceptor {
         &self.acceptor
     }
+}
+
+/// What an endpoint of QUIC is made by.
+pub(super) struct QuicBy {
+    pub(super) crypto: Arc<QuicServerConfig>,
+    pub(super) steering: Steering,
 }
 
 impl Drop for Accepting {
@@ -67,6 +93,7 @@ impl Sockets {
                 self.spare.insert(key, accepting);
             } else {
                 accepting.acceptor.retire();
+                self.lingering.extend(accepting.quic.clone());
                 some_ended = true;
             }
         }
@@ -100,7 +127,32 @@ impl Sockets {
 
     /// Closes a socket that gives way to others. Its connections stay.
     pub(super) fn close(&mut self, key: &SocketKey) {
-        self.spare.remove(key);
+        if let Some(closed) = self.spare.remove(key) {
+            self.lingering.extend(closed.quic.clone());
+        }
+    }
+
+    /// Accepts from a socket of QUIC: by the endpoint that still serves connections there, if there is one. None when that
+    /// cannot be, which is logged.
+    pub(super) fn begin_quic(&mut self, acceptor: Rc<Acceptor>, socket: QuicSocket, by: QuicBy) -> Option<Accepting> {
+        let QuicSocket { group, socket } = socket;
+        let before = self.lingering.iter().position(|quic| Arc::ptr_eq(&quic.group, &group));
+        let quic = match before {
+            Some(at) => self.lingering.swap_remove(at),
+            None => match listener::endpoint(socket, by.crypto, by.steering) {
+                Ok(endpoint) => Quic { endpoint, group },
+                Err(error) => {
+                    tracing::error!(address = %group.address(), "listening for QUIC failed: {error}");
+                    return None;
+                }
+            },
+        };
+        Some(Accepting::begin_quic(acceptor, quic))
+    }
+
+    /// Lets go of sockets that no connection has any more.
+    pub(super) fn sweep(&mut self) {
+        self.lingering.retain(|quic| quic.endpoint.open_connections() > 0);
     }
 
     /// Accepts nothing more.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::command::{ClusterInstall, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
-use super::sockets::{Accepting, Sockets};
+use super::sockets::{Accepting, QuicBy, Sockets};
 use crate::config::SocketKey;
-use crate::listener::{Acceptor, OpenConnections};
+use crate::listener::{Acceptor, OpenConnections, Steering};
 use crate::plugin::{Affinity, Balancer, Instance, Partitioner, Router};
 use crate::proxy::{Balancing, Cluster, ClusterParts, Context, Destination, Listener};
 use crate::snapshot::EndpointSet;
@@ -15,6 +15,8 @@ use crate::snapshot::EndpointSet;
 /// What a worker has installed.
 pub(super) struct State {
     number: usize,
+    /// How many there are.
+    workers: usize,
     context: Rc<Context>,
     open: Rc<OpenConnections>,
     instances: HashMap<InstanceNumber, Rc<RefCell<Instance>>>,
@@ -29,9 +31,10 @@ struct Installed {
 }
 
 impl State {
-    pub(super) fn new(number: usize, context: Rc<Context>) -> Self {
+    pub(super) fn new(number: usize, workers: usize, context: Rc<Context>) -> Self {
         Self {
             number,
+            workers,
             context,
             open: Rc::default(),
             instances: HashMap::new(),
@@ -53,8 +56,10 @@ impl State {
         self.clusters = clusters;
         let clusters: Rc<[Rc<Cluster>]> = self.clusters.iter().map(|installed| installed.cluster.clone()).collect();
         let mut before = self.sockets.take();
-        let listeners = install.listeners.into_iter();
-        let live = listeners.filter_map(|listener| self.listener(listener, &clusters, &mut before)).collect();
+        let mut live = HashMap::new();
+        for listener in install.listeners {
+            self.listener(listener, &clusters, &mut before, &mut live);
+        }
         if self.sockets.go_over_to(live, before) {
             self.open.drain_orphans();
         }
@@ -91,7 +96,9 @@ impl State {
         self.open.count()
     }
 
-    pub(super) fn sweep_pools(&self) {
+    /// Lets go of what nobody needs any more.
+    pub(super) fn sweep(&mut self) {
+        self.sockets.sweep();
         let now = Instant::now();
         self.clusters.iter().for_each(|known| known.cluster.sweep_pools(now));
     }
@@ -135,34 +142,56 @@ impl State {
         Some(Balancing::new(balancer, partitioners?))
     }
 
-    /// A listener on the socket that was there `before`, or on its new one.
+    /// A listener on the sockets that were there `before`, or on its new ones.
     fn listener(
-        &self,
+        &mut self,
         install: ListenerInstall,
         clusters: &Rc<[Rc<Cluster>]>,
         before: &mut HashMap<SocketKey, Accepting>,
-    ) -> Option<(SocketKey, Accepting)> {
+        live: &mut HashMap<SocketKey, Accepting>,
+    ) -> Option<()> {
         let destination = match install.destination {
             Destined::Cluster(index) => Destination::Cluster(index),
             Destined::Nowhere => Destination::Nowhere,
             Destined::Router(policy) => Destination::Router(Router::new(self.instance(policy)?, policy.policy)),
         };
-        let (address, key) = (install.config.bind, install.config.socket());
+        let (address, key, quic_key) = (install.config.bind, install.config.socket(), install.config.quic_socket());
         let listener = Rc::new(Listener {
             name: install.config.name.as_str().into(),
             shard: self.context.registry.listener(self.number, &install.config.name),
+            alternative: install.config.http3.as_ref().and_then(|http3| http3.alternative(install.port)),
             config: install.config,
             destination,
             tls: install.tls,
             clusters: clusters.clone(),
         });
-        if let Some(accepting) = before.remove(&key) {
-            accepting.acceptor().serve_for(listener, install.count);
-            return Some((key, accepting));
+        let new = || {
+            let acceptor = Acceptor::new(self.context.clone(), self.open.clone(), address);
+            acceptor.serve_for(listener.clone(), install.count.clone());
+            acceptor
+        };
+        let serving = |accepting: Accepting| {
+            accepting.acceptor().serve_for(listener.clone(), install.count.clone());
+            accepting
+        };
+        let tcp = match before.remove(&key) {
+            Some(accepting) => Some(serving(accepting)),
+            None => install.socket.map(|socket| Accepting::begin(new(), socket)),
+        };
+        live.extend(tcp.map(|accepting| (key, accepting)));
+        if let Some(key) = quic_key {
+            let quic = match before.remove(&key) {
+                Some(accepting) => Some(serving(accepting)),
+                None => {
+                    let steering = Steering { worker: self.number, workers: self.workers };
+                    let crypto = listener.tls.as_ref().and_then(|tls| tls.quic.clone());
+                    let by = crypto.map(|crypto| QuicBy { crypto, steering });
+                    install.quic.zip(by).and_then(|(socket, by)| self.sockets.begin_quic(new(), socket, by))
+                }
+            };
+            live.extend(quic.map(|accepting| (key, accepting)));
         }
-        let acceptor = Acceptor::new(self.context.clone(), self.open.clone(), address);
-        acceptor.serve_for(listener, install.count);
-        Some((key, Accepting::begin(acceptor, install.socket?)))
+        Some(())
     }
 
     fn instance(&self, policy: PolicyRef) -> Option<Rc<RefCell<Instance>>> {

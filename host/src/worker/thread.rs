@@ -33,6 +33,8 @@ pub struct Worker {
 #[derive(Debug)]
 pub struct Spawn {
     pub number: usize,
+    /// How many there are.
+    pub workers: usize,
     pub registry: Arc<Registry>,
     pub access_log: Option<AccessLog>,
     pub outcomes: mpsc::Sender<OutcomeBatch>,
@@ -71,7 +73,7 @@ fn run(spawn: Spawn, inbox: mpsc::Receiver<Command>) {
 
 async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
     let timers = Timers::default();
-    let Spawn { number, registry, access_log, outcomes, challenges } = spawn;
+    let Spawn { number, workers, registry, access_log, outcomes, challenges } = spawn;
     let context = Rc::new(Context::new(timers.clone(), registry, number, access_log, outcomes, challenges));
     tokio::task::spawn_local(async move { timers.run().await });
     let telling = context.clone();
@@ -79,7 +81,7 @@ async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
     if context.access_log.is_some() {
         tokio::task::spawn_local(flush_log(context.clone()));
     }
-    let mut state = State::new(number, context.clone());
+    let mut state = State::new(number, workers, context.clone());
     let mut sweep = tokio::time::interval(SWEEP);
     let grace = loop {
         tokio::select! {
@@ -94,7 +96,7 @@ async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
                 Some(Command::Drain { grace }) => break grace,
                 None => return,
             },
-            _ = sweep.tick() => state.sweep_pools(),
+            _ = sweep.tick() => state.sweep(),
         }
     };
     drain(&mut state, grace).await;

@@ -1,12 +1,13 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
 use super::{CA_FILE_BYTES, Checker, Names, plugin_use, unknown_cluster};
 use crate::config::model::{
-    Certificate, ClientCertificates, Cluster, Destination, Forwarded, Listener, ListenerLimits, ListenerTimeouts,
-    Protocol, ProxyProtocol, RedirectHttps, Tls, TlsPolicy, Underscores, Upgrades,
+    Certificate, ClientCertificates, Cluster, Destination, Forwarded, Http3, Listener, ListenerLimits,
+    ListenerTimeouts, Protocol, ProxyProtocol, RedirectHttps, Tls, TlsPolicy, Underscores, Upgrades,
 };
 use crate::config::network::{Network, Networks};
 use crate::config::schema;
@@ -14,6 +15,7 @@ use crate::config::schema;
 /// Of all lists that the certificates of clients are looked up in.
 const CRL_FILE_BYTES: u64 = 16 << 20;
 const HTTPS_PORT: u16 = 443;
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR_SECONDS: u64 = 365 * 24 * 3600;
 
 impl Checker<'_> {
@@ -35,6 +37,7 @@ impl Checker<'_> {
                 }
             }
             let redirect_https = self.redirect_https(&path, &listener);
+            let http3 = self.http3(&path, &listener);
             let destination = match (&listener.router, &listener.cluster) {
                 (None, None) if redirect_https.is_some() => Some(Destination::Nowhere),
                 _ => self.destination(&path, listener.router, listener.cluster, clusters),
@@ -59,6 +62,7 @@ impl Checker<'_> {
                 destination,
                 tls,
                 proxy_protocol,
+                http3,
                 redirect_https,
                 forwarded: match listener.forwarded {
                     Some(schema::Forwarded::Append) => Forwarded::Append,
@@ -151,6 +155,25 @@ impl Checker<'_> {
         let subdomains = if hsts.include_subdomains { "; includeSubDomains" } else { "" };
         let preload = if hsts.preload { "; preload" } else { "" };
         HeaderValue::try_from(format!("max-age={seconds}{subdomains}{preload}")).ok()
+    }
+
+    fn http3(&mut self, path: &str, listener: &schema::Listener) -> Option<Http3> {
+        let http3 = listener.http3.as_ref()?;
+        let path = format!("{path}/http3");
+        if matches!(listener.protocol, schema::Protocol::Tcp) {
+            self.mistake(&path, "TCP listeners do not speak HTTP");
+        } else if listener.tls.is_none() {
+            self.mistake(&path, "QUIC is always encrypted: the listener needs `tls`");
+        }
+        if listener.proxy_protocol.is_some() {
+            let message = "QUIC has no PROXY protocol, and would pass by the proxies that send it: give HTTP/3 a listener of its own";
+            self.mistake(&path, message);
+        }
+        let max_age = http3.max_age.map_or(DAY, |max_age| max_age.0);
+        if max_age.subsec_nanos() != 0 {
+            self.mistake(&format!("{path}/max_age"), "it is told in whole seconds");
+        }
+        Some(Http3 { advertised_port: http3.advertised_port, max_age })
     }
 
     fn redirect_https(&mut self, path: &str, listener: &schema::Listener) -> Option<RedirectHttps> {

@@ -27,6 +27,10 @@ pub(in crate::config) struct Listener {
     /// Has proxies in front of us say whom they connect for, by the PROXY protocol (versions 1 and 2), before TLS and all else;
     /// see below. Default: none.
     pub(in crate::config) proxy_protocol: Option<ProxyProtocol>,
+    /// Also speaks HTTP/3, over QUIC at the same address and port of UDP: `true`, or a mapping. Takes `tls`. Clients that come by
+    /// HTTP/1.1 or HTTP/2 are told of it (`Alt-Svc`). A connection stays with its worker when its client's address changes, and
+    /// lives through reloads. Default: false.
+    pub(in crate::config) http3: Option<Http3>,
     /// Leads clients that ask in the clear to `https`, with their host, path and query: `true`, or a mapping. What a trusted proxy
     /// was asked by `https` goes on to `router` or `cluster`, which need not be there.
     pub(in crate::config) redirect_https: Option<RedirectHttps>,
@@ -144,6 +148,17 @@ pub(in crate::config) enum ClientCertificateMode {
     Required,
 }
 
+/// How a listener speaks HTTP/3, and what clients are told of it (RFC 7838).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Http3 {
+    /// The port of UDP that clients reach it by, where a firewall or a container maps another to it. Default: that of `bind`.
+    #[schemars(range(min = 1))]
+    pub(in crate::config) advertised_port: Option<u16>,
+    /// How long clients remember it, in seconds at the least. 0s tells them nothing. Default: 1d.
+    pub(in crate::config) max_age: Option<Span>,
+}
+
 /// What browsers are told about coming by `https` only.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -241,7 +256,7 @@ pub(in crate::config) enum Underscores {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct ListenerTimeouts {
-    /// For a TLS handshake. Default: 10s.
+    /// For a TLS handshake, or one of QUIC. Default: 10s.
     pub(in crate::config) tls_handshake: SpanOrOff,
     /// From the first byte of a request's head to its end. Default: 10s.
     pub(in crate::config) client_header: SpanOrOff,
@@ -282,7 +297,7 @@ pub(in crate::config) struct ListenerLimits {
     pub(in crate::config) header_bytes: Size,
     /// Size of a request's body. Default: off.
     pub(in crate::config) body_bytes: SizeOrOff,
-    /// Streams at the same time on one HTTP/2 connection. Default: 128.
+    /// Streams at the same time on one connection of HTTP/2 or HTTP/3. Default: 128.
     #[schemars(range(min = 1, max = 10_000))]
     pub(in crate::config) concurrent_streams: u32,
 }

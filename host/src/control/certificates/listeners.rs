@@ -63,7 +63,7 @@ impl ListenerTls {
                     Err(message) => mistakes.push(Mistake { pointer: certificate.pointer.clone(), message }),
                 }
             }
-            match ServerTls::new(tls, listener.protocol, tickets) {
+            match ServerTls::new(tls, listener, tickets) {
                 Ok(server) => {
                     made.insert(
                         listener.name.clone(),

@@ -36,9 +36,8 @@ impl Control {
             }
             let installs: Vec<Install> = std::mem::take(&mut prepared.workers)
                 .into_iter()
-                .map(|instances| {
-                    prepared.install(&counts, &state.tls, instances, |cluster| self.wants_outcomes(cluster))
-                })
+                .enumerate()
+                .map(|worker| prepared.install(&counts, &state.tls, worker, |cluster| self.wants_outcomes(cluster)))
                 .collect();
             let number = state.versions.note(&prepared.wanted.config, origin);
             state.uses = prepared.wanted.uses;
@@ -154,12 +153,12 @@ impl Prepared {
         }
     }
 
-    /// What one worker needs.
+    /// What one worker needs: that of this number, with these instances.
     fn install(
         &mut self,
         sockets: &Sockets,
         tls: &BTreeMap<String, ListenerTls>,
-        instances: Vec<(InstanceNumber, Instance)>,
+        (worker, instances): (usize, Vec<(InstanceNumber, Instance)>),
         tells_health: impl Fn(&str) -> bool,
     ) -> Install {
         let Self { wanted, placed, sockets: bound, .. } = self;
@@ -180,16 +179,19 @@ impl Prepared {
         let clusters = clusters.collect();
         let listeners =
             wanted.config.listeners.iter().zip(&wanted.uses.destinations).filter_map(|(listener, leads)| {
+                let socket = sockets.get(&listener.socket());
                 Some(ListenerInstall {
                     config: Arc::new(listener.clone()),
+                    port: socket.map_or(listener.bind, |socket| socket.address).port(),
                     destination: match leads {
                         Leads::To(cluster) => Destined::Cluster(*cluster),
                         Leads::Nowhere => Destined::Nowhere,
                         Leads::By(router) => Destined::Router(placed.data.of(router)?),
                     },
                     tls: tls.get(&listener.name).map(|tls| tls.server.clone()),
-                    socket: bound.get_mut(&listener.socket()).and_then(Vec::pop),
-                    count: sockets.get(&listener.socket()).map(|socket| socket.connections.clone()).unwrap_or_default(),
+                    socket: bound.tcp.get_mut(&listener.socket()).and_then(Vec::pop),
+                    quic: listener.quic_socket().and_then(|key| bound.quic.get_mut(&key)?.take(worker)),
+                    count: socket.map(|socket| socket.connections.clone()).unwrap_or_default(),
                 })
             });
         let listeners = listeners.collect();

@@ -117,7 +117,7 @@ impl Control {
                 cluster.prepares = instance.prepares(place.policy);
             }
         }
-        Ok(Prepared { wanted, placed, workers, health, new, sockets: HashMap::new(), tls: None })
+        Ok(Prepared { wanted, placed, workers, health, new, sockets: NewSockets::default(), tls: None })
     }
 
     /// Keeps new endpoints out of service where the evaluator wants to see good probes first.

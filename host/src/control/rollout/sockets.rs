@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::config::{Afterlife, Config, Listener, SocketKey, Transport};
-use crate::net::{self, BoundSocket};
+use crate::net::{self, BoundSocket, SteeredSockets};
+use crate::worker::QuicSocket;
 
 /// The sockets that the workers accept from, each of the same.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,8 @@ pub(in crate::control) struct Sockets {
     live: HashMap<SocketKey, ListeningSocket>,
     /// Those that the configuration no longer names, and that stay for others or give way to them.
     spare: HashMap<SocketKey, Spare>,
+    /// Those of QUIC by their addresses in force, also while only connections of listeners that are gone have them.
+    steered: HashMap<SocketAddr, Weak<SteeredSockets>>,
 }
 
 /// An address that is listened on.
@@ -32,8 +35,40 @@ struct Spare {
     giving_way: Option<Instant>,
 }
 
-/// Sockets by worker, ready to accept.
-pub(super) type NewSockets = HashMap<SocketKey, Vec<TcpListener>>;
+/// Sockets that no worker has yet.
+#[derive(Debug, Default)]
+pub(super) struct NewSockets {
+    /// One for each worker, ready to accept.
+    pub(super) tcp: HashMap<SocketKey, Vec<TcpListener>>,
+    pub(super) quic: HashMap<SocketKey, NewQuic>,
+}
+
+/// Sockets of QUIC, each for its worker by its position.
+#[derive(Debug)]
+pub(super) struct NewQuic {
+    group: Arc<SteeredSockets>,
+    sockets: Vec<Option<UdpSocket>>,
+}
+
+impl NewQuic {
+    fn new(group: Arc<SteeredSockets>, workers: usize) -> io::Result<Self> {
+        let sockets = (0..workers).map(|worker| group.of_worker(worker).map(Some)).collect::<io::Result<_>>()?;
+        Ok(Self { group, sockets })
+    }
+
+    /// What is for one worker.
+    pub(super) fn take(&mut self, worker: usize) -> Option<QuicSocket> {
+        let socket = self.sockets.get_mut(worker)?.take()?;
+        Some(QuicSocket { group: self.group.clone(), socket })
+    }
+}
+
+impl NewSockets {
+    fn address(&self, key: &SocketKey) -> Option<SocketAddr> {
+        let tcp = self.tcp.get(key).and_then(|sockets| sockets.first()?.local_addr().ok());
+        tcp.or_else(|| self.quic.get(key).map(|quic| quic.group.address()))
+    }
+}
 
 /// How long a socket that gives way to others still accepts. What the kernel was about to hand to it when the others came is
 /// there by then.
@@ -46,22 +81,24 @@ impl Sockets {
 
     /// What a configuration would have to bind.
     fn missing<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = SocketKey> + 'a {
-        let sockets = config.listeners.iter().map(Listener::socket);
+        let sockets = config.listeners.iter().flat_map(Listener::sockets);
         sockets.filter(|key| !self.live.contains_key(key) && !self.spare.contains_key(key))
     }
 
     /// The addresses in force.
     fn own(&self) -> Vec<SocketKey> {
-        let spare = self.spare.values().map(|spare| &spare.socket);
-        self.live.values().chain(spare).map(|socket| at(socket.address)).collect()
+        let spare = self.spare.iter().map(|(key, spare)| (key, &spare.socket));
+        self.live.iter().chain(spare).map(|(key, socket)| at(key.transport, socket.address)).collect()
     }
 
     /// Whether what a configuration needs could be bound, as far as can be said without doing it.
     pub(super) fn could_bind(&self, config: &Config) -> Result<(), (SocketAddr, io::Error)> {
         let mut own = self.own();
         for key in self.missing(config) {
-            check(&key, &own).map_err(|error| (key.address, error))?;
-            own.push(at(key.address));
+            if self.steered_at(&key, key.address).is_none() {
+                check(&key, &own).map_err(|error| (key.address, error))?;
+            }
+            own.push(at(key.transport, key.address));
         }
         Ok(())
     }
@@ -71,22 +108,54 @@ impl Sockets {
     pub(super) fn bind(&self, config: &Config, workers: usize) -> Result<NewSockets, (SocketAddr, io::Error)> {
         let mut own = self.own();
         let mut bound: Vec<(SocketKey, Vec<BoundSocket>)> = Vec::new();
-        for key in self.missing(config) {
+        let (tcp, udp): (Vec<_>, Vec<_>) = self.missing(config).partition(|key| key.transport == Transport::Tcp);
+        for key in tcp {
             let sockets = bind_for_all(&key, &own, workers).map_err(|error| (key.address, error))?;
-            own.extend(sockets.first().and_then(|socket| socket.address().ok()).map(at));
+            let address = sockets.first().and_then(|socket| socket.address().ok());
+            own.extend(address.map(|address| at(Transport::Tcp, address)));
             bound.push((key, sockets));
+        }
+        let mut quic = HashMap::new();
+        for key in udp {
+            // The port that TCP has, where the system chose it.
+            let beside = SocketKey { transport: Transport::Tcp, ..key.clone() };
+            let new = bound.iter().find(|(key, _)| *key == beside);
+            let new = new.and_then(|(_, sockets)| sockets.first()?.address().ok());
+            let address = new.or_else(|| Some(self.live.get(&beside)?.address)).unwrap_or(key.address);
+            let sockets = self.steered(&key, address, &own, workers).map_err(|error| (address, error))?;
+            own.push(at(Transport::Udp, address));
+            quic.insert(key, sockets);
         }
         let listen = |(key, sockets): (SocketKey, Vec<BoundSocket>)| {
             let sockets = sockets.into_iter().map(BoundSocket::listen).collect::<io::Result<Vec<_>>>();
             let sockets = sockets.map_err(|error| (key.address, error))?;
             Ok((key, sockets))
         };
-        bound.into_iter().map(listen).collect()
+        let tcp = bound.into_iter().map(listen).collect::<Result<_, _>>()?;
+        Ok(NewSockets { tcp, quic })
+    }
+
+    /// Sockets of QUIC, those that are still there from before if there are.
+    fn steered(&self, key: &SocketKey, address: SocketAddr, own: &[SocketKey], workers: usize) -> io::Result<NewQuic> {
+        let group = match self.steered_at(key, address) {
+            Some(group) => group,
+            None => {
+                check(&SocketKey { address, ..key.clone() }, own)?;
+                Arc::new(SteeredSockets::bind(address, workers)?)
+            }
+        };
+        NewQuic::new(group, workers)
+    }
+
+    fn steered_at(&self, key: &SocketKey, address: SocketAddr) -> Option<Arc<SteeredSockets>> {
+        self.steered.get(&address).filter(|_| key.transport == Transport::Udp)?.upgrade()
     }
 
     /// Goes over to the sockets of a configuration, of which these are new. True when some give way to others from now on.
     pub(super) fn go_over_to(&mut self, config: &Config, new: &NewSockets) -> bool {
-        let named: Vec<SocketKey> = config.listeners.iter().map(Listener::socket).collect();
+        let named: Vec<SocketKey> = config.listeners.iter().flat_map(Listener::sockets).collect();
+        self.steered.retain(|_, group| group.strong_count() > 0);
+        self.steered.extend(new.quic.values().map(|quic| (quic.group.address(), Arc::downgrade(&quic.group))));
         let mut left: HashMap<SocketKey, Spare> = self.spare.drain().collect();
         left.extend(self.live.drain().map(|(key, socket)| (key, Spare { socket, giving_way: None })));
         let mut live: HashMap<SocketKey, ListeningSocket> =
@@ -96,12 +165,11 @@ impl Sockets {
             if live.contains_key(key) {
                 continue;
             }
-            let bound = new.get(key).and_then(|sockets| sockets.first()?.local_addr().ok());
             // Connections that live on under another address count there.
             let before = left.iter().find(|(old, _)| old.overlaps(key) && !heirs.contains(old));
             heirs.extend(before.map(|(old, _)| old));
             let connections = before.map(|(_, spare)| spare.socket.connections.clone()).unwrap_or_default();
-            live.insert(key.clone(), ListeningSocket { address: bound.unwrap_or(key.address), connections });
+            live.insert(key.clone(), ListeningSocket { address: new.address(key).unwrap_or(key.address), connections });
         }
         let mut gives_way = false;
         for (key, spare) in left.iter() {
@@ -129,15 +197,19 @@ impl Sockets {
     }
 }
 
-fn at(address: SocketAddr) -> SocketKey {
-    SocketKey { transport: Transport::Tcp, address, listener: None }
+fn at(transport: Transport, address: SocketAddr) -> SocketKey {
+    SocketKey { transport, address, listener: None }
 }
 
 /// Beside a socket of our own, which covers the same address or is covered, nothing can be said: it would be in the way. The
 /// new one shares the port with it.
 fn check(key: &SocketKey, own: &[SocketKey]) -> io::Result<()> {
     let is_beside_own = own.iter().any(|own| own.overlaps(key));
-    if key.address.port() == 0 || is_beside_own { Ok(()) } else { net::can_listen(key.address) }
+    match key.transport {
+        _ if key.address.port() == 0 || is_beside_own => Ok(()),
+        Transport::Tcp => net::can_listen(key.address),
+        Transport::Udp => net::can_bind(key.address),
+    }
 }
 
 fn bind_for_all(key: &SocketKey, own: &[SocketKey], workers: usize) -> io::Result<Vec<BoundSocket>> {

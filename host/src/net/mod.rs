@@ -1,5 +1,7 @@
 //! Sockets as the proxy wants them.
 
+mod steered;
+
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -7,6 +9,8 @@ use std::net::{SocketAddr, TcpListener};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that the kernel holds for us between two accepts.
+pub use steered::{SteeredSockets, can_bind};
+
 const BACKLOG: i32 = 4096;
 
 /// Whether an address could be listened on, as far as can be said without doing it. Not when another process listens there,

@@ -1,0 +1,226 @@
+//! QUIC with clients (RFC 9000): one endpoint for each worker, and connections up to the end of their handshakes.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
+use quinn::{
+    Connecting, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, ServerConfig,
+    TransportConfig, VarInt,
+};
+use rustls::pki_types::CertificateDer;
+
+use super::connection::Connection;
+use crate::config;
+use crate::proxy::{self, Encrypted, Listener};
+use crate::telemetry::{ClientTls, TlsHandshake};
+use crate::tls::{Certificates, identity};
+
+/// Handshakes under way on a worker from which on a client has to prove its address first (Retry, RFC 9000 section 8.1.2).
+const RETRY_FROM: usize = 64;
+/// Clients of whom something has come that nobody has looked at yet, and what they may have sent, in bytes.
+const MOST_INCOMING: usize = 1024;
+const INCOMING_BYTES: u64 = 64 << 10;
+const ALL_INCOMING_BYTES: u64 = 16 << 20;
+/// What a client may send of a body before it was taken: of one stream, and of all together, as over HTTP/2.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What may be on its way to a client, or wait for it, in bytes.
+const SEND_WINDOW: u64 = 2 << 20;
+/// Streams that a client has for itself: three (RFC 9114 section 6.2), and those that it tries us with.
+const CLIENT_STREAMS: u32 = 16;
+/// How long nothing comes before a connection is taken for dead. One that is idle ends before, by `timeouts.keep_alive`.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How often a client that says nothing is asked whether it is there.
+const PROBE: Duration = Duration::from_secs(20);
+
+/// An endpoint on a worker's socket.
+pub fn endpoint(socket: UdpSocket, crypto: Arc<QuicServerConfig>, steering: Steering) -> io::Result<Endpoint> {
+    let mut config = EndpointConfig::default();
+    config.cid_generator(move || Box::new(ConnectionIds(steering)));
+    let mut server = ServerConfig::with_crypto(crypto);
+    server.max_incoming(MOST_INCOMING);
+    server.incoming_buffer_size(INCOMING_BYTES);
+    server.incoming_buffer_size_total(ALL_INCOMING_BYTES);
+    Endpoint::new(config, Some(server), socket, Arc::new(quinn::TokioRuntime))
+}
+
+/// Which worker of how many.
+#[derive(Clone, Copy, Debug)]
+pub struct Steering {
+    pub worker: usize,
+    pub workers: usize,
+}
+
+/// Makes ids whose first byte leads to their worker, see [`crate::net::SteeredSockets`]; all else is random.
+struct ConnectionIds(Steering);
+
+/// As long as those of most servers: too many to be found by guessing.
+const ID_BYTES: usize = 8;
+
+impl ConnectionIdGenerator for ConnectionIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut id = [0; ID_BYTES];
+        // It does not fail on a system that has randomness at all, and all zeroes are still an id.
+        let _ = aws_lc_rs::rand::fill(&mut id);
+        id[0] = self.0.first_byte(id[0]);
+        ConnectionId::new(&id)
+    }
+
+    fn cid_len(&self) -> usize {
+        ID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
+impl Steering {
+    /// The largest byte that leads to the worker and is not above this one, or the smallest.
+    fn first_byte(self, random: u8) -> u8 {
+        let Ok(workers @ 1..) = u8::try_from(self.workers) else { return random };
+        let worker = (self.worker % self.workers) as u8;
+        let below = random - random % workers;
+        below.checked_add(worker).unwrap_or(worker)
+    }
+}
+
+/// Handshakes under way on a worker's endpoint.
+#[derive(Debug, Default)]
+pub(super) struct Handshakes(Cell<usize>);
+
+struct UnderWay<'a>(&'a Handshakes);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.0.set(self.0.0.get() - 1);
+    }
+}
+
+impl Handshakes {
+    /// Whether the client has to show first that it gets what is sent to its address. It has been asked to.
+    pub(super) fn asks_for_proof(&self, incoming: Incoming) -> Option<Incoming> {
+        if self.0.get() < RETRY_FROM || incoming.remote_address_validated() || !incoming.may_retry() {
+            return Some(incoming);
+        }
+        // It fails for those alone that have been asked before.
+        let _ = incoming.retry();
+        None
+    }
+
+    /// Shakes hands. None when it does not come to that, which is counted.
+    pub(super) async fn shake_hands(
+        &self,
+        context: &proxy::Context,
+        listener: &Listener,
+        incoming: Incoming,
+        connection: &Connection,
+    ) -> Option<(quinn::Connection, Encrypted)> {
+        let tls = listener.tls.as_ref()?;
+        let crypto = tls.quic.clone()?;
+        self.0.set(self.0.get() + 1);
+        let under_way = UnderWay(self);
+        let accepted = incoming.accept_with(Arc::new(server_config(crypto, &listener.config)));
+        let result = match accepted {
+            Err(error) => Err(error),
+            Ok(connecting) => wait(context, listener, connecting, connection).await?,
+        };
+        drop(under_way);
+        let shaken = match &result {
+            Ok(_) => TlsHandshake::Full,
+            Err(error) => {
+                tracing::debug!(listener = &*listener.name, "QUIC handshake failed: {error}");
+                failure(error)
+            }
+        };
+        listener.shard.tls_handshake(shaken);
+        connection.established();
+        let quic = result.ok()?;
+        let encrypted = described(&quic, &tls.certificates);
+        Some((quic, encrypted))
+    }
+}
+
+/// None when the connection is to end before.
+async fn wait(
+    context: &proxy::Context,
+    listener: &Listener,
+    connecting: Connecting,
+    connection: &Connection,
+) -> Option<Result<quinn::Connection, ConnectionError>> {
+    let mut connecting = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, connecting));
+    poll_fn(|task| match connecting.as_mut().poll(task) {
+        Poll::Ready(connected) => Poll::Ready(Some(connected.unwrap_or(Err(ConnectionError::TimedOut)))),
+        Poll::Pending if connection.poll_draining(task) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+fn server_config(crypto: Arc<QuicServerConfig>, listener: &config::Listener) -> ServerConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(listener.limits.concurrent_streams.into())
+        .max_concurrent_uni_streams(CLIENT_STREAMS.into())
+        .stream_receive_window(STREAM_WINDOW.into())
+        .receive_window(CONNECTION_WINDOW.into())
+        .send_window(SEND_WINDOW)
+        // Nobody reads them.
+        .datagram_receive_buffer_size(None)
+        .keep_alive_interval(Some(PROBE))
+        .max_idle_timeout(Some(VarInt::from_u32(SILENCE.as_millis() as u32).into()));
+    let mut server = ServerConfig::with_crypto(crypto);
+    server.transport_config(Arc::new(transport));
+    server
+}
+
+fn failure(error: &ConnectionError) -> TlsHandshake {
+    match error {
+        ConnectionError::TimedOut => TlsHandshake::Timeout,
+        ConnectionError::ApplicationClosed(_) | ConnectionError::LocallyClosed | ConnectionError::Reset => {
+            TlsHandshake::Closed
+        }
+        _ => TlsHandshake::Failed,
+    }
+}
+
+/// What the access log says of it, and the certificate that the client got. Which cipher was agreed on, and whether an earlier
+/// session went on, stays with the library.
+fn described(quic: &quinn::Connection, certificates: &Certificates) -> Encrypted {
+    let data = quic.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+    let server_name = data.and_then(|data| data.server_name);
+    let chain: Option<Box<Vec<CertificateDer<'static>>>> = quic.peer_identity().and_then(|chain| chain.downcast().ok());
+    let shown = chain.and_then(|chain| identity(chain.first()?)).map(Box::new);
+    let certificate = certificates.for_name(server_name.as_deref());
+    let described =
+        ClientTls { version: "TLSv1.3", cipher: "", server_name: server_name.map(Into::into), certificate: shown };
+    Encrypted { described, certificate, application_protocol: Some(Box::from(&b"h3"[..])) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_of_an_id_leads_to_its_worker() {
+        for workers in [1, 2, 3, 7, 64, 128, 255] {
+            for worker in [0, workers / 2, workers - 1] {
+                let steering = Steering { worker, workers };
+                let bytes: Vec<u8> = (0..=u8::MAX).map(|random| steering.first_byte(random)).collect();
+                assert!(bytes.iter().all(|byte| usize::from(*byte) % workers == worker), "{steering:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn ids_differ() {
+        let mut ids = ConnectionIds(Steering { worker: 1, workers: 2 });
+        assert_ne!(ids.generate_cid(), ids.generate_cid());
+    }
+}
