@@ -17,6 +17,7 @@ mod hashing;
 mod http1;
 mod http2;
 mod http2_upstream;
+mod http3;
 mod https;
 mod kept;
 mod lifecycle;
