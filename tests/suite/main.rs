@@ -25,6 +25,7 @@ mod limits;
 mod load_reports;
 mod names;
 mod partitions;
+mod passthrough;
 mod plugins;
 mod probers;
 mod proxy_protocol;

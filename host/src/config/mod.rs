@@ -33,7 +33,7 @@ pub use model::{
     AccessLog, AccessLogFormat, Acme, AcmeNames, Admin, AdminBind, Certificate, Challenge, ClientCertificates, Cluster,
     ClusterLimits, ClusterTimeouts, Config, Conformance, Destination, Discover, Endpoint, ExternalAccount, Forwarded,
     GivenEndpoint, HashKey, Health, KeyPair, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes,
-    PathPart, Plugin, PluginUse, Pool, Probe, Protocol, ProxyProtocol, Queue, RedirectHttps, Resolver,
+    Passthrough, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, ProxyProtocol, Queue, RedirectHttps, Resolver,
     SendProxyProtocol, SlowStart, StatePath, Tls, TlsPolicy, Underscores, Upgrades, UpstreamProtocol, UpstreamTls,
 };
 pub use network::{Network, Networks};

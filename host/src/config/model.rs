@@ -202,6 +202,8 @@ pub struct Tls {
     pub policy: TlsPolicy,
     /// What Strict-Transport-Security says.
     pub hsts: Option<HeaderValue>,
+    /// None: it is all ours.
+    pub passthrough: Option<Passthrough>,
     /// None: clients are not asked for one.
     pub client_certificates: Option<ClientCertificates>,
     /// JSON Pointer to it in the source.
@@ -278,6 +280,19 @@ impl Http3 {
         let (port, seconds) = (self.advertised_port.unwrap_or(port), self.max_age.as_secs());
         let alternative = (seconds > 0).then(|| format!("h3=\":{port}\"; ma={seconds}"))?;
         HeaderValue::try_from(alternative).ok()
+    }
+}
+
+/// Clusters by the names whose TLS is passed through to them: in lower case, wildcards with their `*.`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passthrough(pub(super) BTreeMap<String, String>);
+
+impl Passthrough {
+    /// The cluster for a name that a client asks for.
+    pub fn cluster(&self, name: &str) -> Option<&str> {
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let wildcard = || self.0.get(&format!("*.{}", name.split_once('.')?.1));
+        self.0.get(&name).or_else(wildcard).map(String::as_str)
     }
 }
 

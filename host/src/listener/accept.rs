@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{Connection, Patience};
 use super::handshake::shake_hands;
+use super::passthrough::{self, For};
 use super::proxy_protocol::{self, Origin};
 use super::quic::Handshakes;
 use super::session::Session;
@@ -193,6 +194,19 @@ impl Acceptor {
                 let Some(told) = Box::pin(told).await else { return };
                 origin = told;
             }
+            if let Some(passthrough) = listener.config.tls.as_ref().and_then(|tls| tls.passthrough.as_ref()) {
+                let looking = passthrough::whose(&self.context, &listener, passthrough, &stream, &counted.connection);
+                match Box::pin(looking).await {
+                    For::Us => {}
+                    For::Other(passed) => {
+                        let client = Rc::new(client(origin, None));
+                        let stream = Stream::Tcp(stream);
+                        Box::pin(proxy::tunnel(self.context.clone(), listener, client, stream, Some(passed))).await;
+                        return;
+                    }
+                    For::Nobody => return,
+                }
+            }
             match (listener.config.protocol, listener.tls.clone()) {
                 (Protocol::Http, None) => {
                     drop(listener);
@@ -210,12 +224,12 @@ impl Acceptor {
                     let shaking = Box::pin(shake_hands(&self.context, listener.clone(), tls, stream, connection));
                     if let Some((stream, tls)) = shaking.await {
                         let client = Rc::new(client(origin, Some(tls)));
-                        proxy::tunnel(self.context.clone(), listener, client, stream).await;
+                        proxy::tunnel(self.context.clone(), listener, client, stream, None).await;
                     }
                 }
                 (Protocol::Tcp, None) => {
                     let client = Rc::new(client(origin, None));
-                    proxy::tunnel(self.context.clone(), listener, client, Stream::Tcp(stream)).await;
+                    proxy::tunnel(self.context.clone(), listener, client, Stream::Tcp(stream), None).await;
                 }
             }
             drop(counted);

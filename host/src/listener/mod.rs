@@ -8,6 +8,8 @@ mod http1;
 mod http2;
 mod http3;
 mod linger;
+mod passthrough;
+mod peek;
 mod proxy_protocol;
 mod quic;
 mod session;

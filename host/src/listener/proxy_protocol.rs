@@ -1,15 +1,15 @@
 //! What a proxy in front of us says of a connection before its first byte.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::SocketAddr;
 use std::task::Poll;
 
 use plimsoll_proxy_protocol::{Found, Header, MOST_BYTES, Version, read};
-use tokio::io::{AsyncReadExt, Interest};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::connection::Connection;
+use super::peek::{Nothing, peek};
 use crate::config::ProxyProtocol;
 use crate::proxy::{self, Announced, Listener};
 use crate::telemetry::ProxyHeader;
@@ -72,7 +72,7 @@ pub(super) async fn origin(
             refuse(context, listener, peer, how)
         }
         // Whoever waits for the endpoint to speak first sends no header either.
-        Err(_elapsed) if !terms.required && peek(stream, &mut [0]).is_err() => {
+        Err(_elapsed) if !terms.required && is_silent(stream) => {
             count(ProxyHeader::Absent);
             Some(plain)
         }
@@ -98,34 +98,23 @@ enum Received {
 /// Looks at what has come until it is clear what it is, and takes the header alone: what follows stays in the socket.
 async fn receive(stream: &mut TcpStream) -> Received {
     let mut bytes = vec![0; MOST_BYTES];
-    loop {
-        let Ok(ready) = stream.ready(Interest::READABLE).await else { return Received::Closed };
-        let looked = stream.try_io(Interest::READABLE, || {
-            let seen = peek(stream, &mut bytes)?;
-            match read(&bytes[..seen]) {
-                // Waits for more than there is.
-                Found::More if seen > 0 => Err(io::ErrorKind::WouldBlock.into()),
-                found => Ok((seen, found)),
-            }
-        });
-        match looked {
-            Ok((_, Found::Header { header, version, length })) => {
-                return match stream.read_exact(&mut bytes[..length]).await {
-                    Ok(_) => Received::Header(header, version),
-                    Err(_) => Received::Closed,
-                };
-            }
-            Ok((_, Found::Other)) => return Received::Other,
-            Ok((_, Found::Malformed(how))) => return Received::Malformed(how),
-            Ok((_, Found::More)) => return Received::Closed,
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Received::Closed,
-            Err(_) if ready.is_read_closed() => return Received::Malformed("the header is cut off"),
-            Err(_) => {}
-        }
+    let found = peek(stream, &mut bytes, |seen| match read(seen) {
+        Found::More => None,
+        found => Some(found),
+    });
+    match found.await {
+        Ok(Found::Header { header, version, length }) => match stream.read_exact(&mut bytes[..length]).await {
+            Ok(_) => Received::Header(header, version),
+            Err(_) => Received::Closed,
+        },
+        Ok(Found::Malformed(how)) => Received::Malformed(how),
+        Ok(Found::Other | Found::More) => Received::Other,
+        Err(Nothing::Closed) => Received::Closed,
+        Err(Nothing::Cut) => Received::Malformed("the header is cut off"),
     }
 }
 
-fn peek(stream: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
-    let (_, seen) = rustix::net::recv(stream, bytes, rustix::net::RecvFlags::PEEK)?;
-    Ok(seen)
+/// Nothing has come yet.
+fn is_silent(stream: &TcpStream) -> bool {
+    rustix::net::recv(stream, &mut [0; 1], rustix::net::RecvFlags::PEEK).is_err()
 }

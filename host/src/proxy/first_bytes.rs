@@ -16,7 +16,7 @@ use crate::plugin::Attribute;
 /// How long a client may take for them.
 const WITHIN: Duration = Duration::from_secs(3);
 /// More than this is not looked at: the largest record of TLS with its header.
-const MOST_BYTES: usize = 16 * 1024 + 5;
+pub const MOST_BYTES: usize = 16 * 1024 + 5;
 /// The first byte of a handshake record (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
 
@@ -145,6 +145,21 @@ impl FirstBytes {
         };
         self.greeting = greeting;
     }
+}
+
+/// The name that a TLS client asks for in the first bytes of its connection; none within where it asks for none, or does not speak
+/// TLS. None while its greeting is not whole.
+pub fn greeting(bytes: &[u8]) -> Option<Option<Box<str>>> {
+    // In whole records only, so that one that comes byte by byte is not read as often.
+    let whole = match bytes.first_chunk() {
+        Some(&[HANDSHAKE, _, _, high, low]) => bytes.len() >= 5 + usize::from(u16::from_be_bytes([high, low])),
+        Some(_) => true,
+        None => bytes.first().is_some_and(|first| *first != HANDSHAKE),
+    };
+    let mut first =
+        FirstBytes { bytes: if whole { bytes.to_vec() } else { return None }, greeting: Greeting::NotBegun };
+    let more = first.wants_more(Interest { tls: true, rdp: false });
+    (!more).then(|| first.server_name().map(Into::into))
 }
 
 fn read_on(mut acceptor: Box<Acceptor>, read: usize, bytes: &[u8]) -> Greeting {

@@ -85,6 +85,13 @@ pub(super) struct Route {
     pub(super) by_fallback: bool,
 }
 
+impl Route {
+    /// Of no router.
+    pub(super) fn to(cluster: Rc<Cluster>) -> Self {
+        Self { target: Target::Cluster(cluster), settings: None, by_fallback: false }
+    }
+}
+
 pub(super) enum Target {
     Cluster(Rc<Cluster>),
     Redirect(Arc<crate::plugin::Redirect>),

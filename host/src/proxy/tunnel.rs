@@ -12,7 +12,7 @@ use super::client::Client;
 use super::cluster::{Claim, Cluster, Picked, Wanted};
 use super::context::Context;
 use super::first_bytes::FirstBytes;
-use super::listener::{Listener, Target};
+use super::listener::{Listener, Route, Target};
 use super::relay::{Relay, Side, Silence};
 use super::tunnel_record::TunnelRecord;
 use crate::error::{Error, ErrorKind};
@@ -23,10 +23,23 @@ use crate::telemetry::ConnectResult;
 use crate::tls::Carries;
 use crate::upstream::InFlight;
 
+/// Where a connection goes by the name that its client asks for, in TLS that is not ours to end.
+#[derive(Debug)]
+pub struct Passed {
+    pub cluster: Rc<Cluster>,
+    pub server_name: Box<str>,
+}
+
 /// Carries one TCP connection to an endpoint, and keeps account of it.
-pub async fn tunnel(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, stream: Stream) {
+pub async fn tunnel(
+    context: Rc<Context>,
+    listener: Rc<Listener>,
+    client: Rc<Client>,
+    stream: Stream,
+    passed: Option<Passed>,
+) {
     let mut account = TunnelRecord::begin(&context, &listener, &client);
-    let ended = carry(&context, &listener, &client, stream, &mut account).await;
+    let ended = carry(&context, &listener, &client, stream, passed, &mut account).await;
     account.ended(&ended);
     if let Err(error) = ended {
         tracing::debug!(listener = &*listener.name, client = %client.address, "tunnel ended: {error}");
@@ -50,17 +63,24 @@ async fn carry(
     listener: &Listener,
     client: &Client,
     mut stream: Stream,
+    passed: Option<Passed>,
     account: &mut TunnelRecord<'_>,
 ) -> Result<Side, Error> {
-    let mut first_bytes = match client.greeting() {
+    let mut first_bytes = match (&passed, client.greeting()) {
+        (Some(passed), _) => FirstBytes::greeted(Some(passed.server_name.clone())),
         // What is within is not looked at for another greeting.
-        Some(name) => FirstBytes::greeted(name.map(Into::into)),
-        None => FirstBytes::default(),
+        (None, Some(name)) => FirstBytes::greeted(name.map(Into::into)),
+        (None, None) => FirstBytes::default(),
     };
-    first_bytes.read(context, &mut stream, listener.interest()).await;
-    account.server_name = first_bytes.server_name().map(Into::into);
-    let visible = Visible::of_connection(&listener.name, &client.source, &first_bytes);
-    let route = listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
+    let route = match passed {
+        Some(Passed { cluster, .. }) => Route::to(cluster),
+        None => {
+            first_bytes.read(context, &mut stream, listener.interest()).await;
+            account.server_name = first_bytes.server_name().map(Into::into);
+            let visible = Visible::of_connection(&listener.name, &client.source, &first_bytes);
+            listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?
+        }
+    };
     account.route = route.settings.as_ref().map(|settings| settings.label.clone());
     let Target::Cluster(cluster) = route.target else { return Err(ErrorKind::NoRoute.into()) };
     account.cluster = Some(cluster.clone());

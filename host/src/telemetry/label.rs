@@ -136,6 +136,8 @@ labels! {
         Resumed = "resumed",
         /// An authority has seen the answer to its challenge (TLS-ALPN-01).
         AcmeChallenge = "acme_challenge",
+        /// It was for a name that is passed through to endpoints.
+        PassedThrough = "passed_through",
         /// The client did not speak TLS, but HTTP.
         PlainHttp = "plain_http",
         /// The client went away in the midst of it. An endpoint that does so fails.

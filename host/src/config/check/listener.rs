@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use super::{CA_FILE_BYTES, Checker, Names, plugin_use, unknown_cluster};
 use crate::config::model::{
     Certificate, ClientCertificates, Cluster, Destination, Forwarded, Http3, Listener, ListenerLimits,
-    ListenerTimeouts, Protocol, ProxyProtocol, RedirectHttps, Tls, TlsPolicy, Underscores, Upgrades,
+    ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, RedirectHttps, Tls, TlsPolicy, Underscores, Upgrades,
 };
 use crate::config::network::{Network, Networks};
 use crate::config::schema;
@@ -44,7 +44,7 @@ impl Checker<'_> {
             };
             let limits = self.listener_limits(&path, listener.limits);
             let timeouts = self.listener_timeouts(&path, &listener.timeouts);
-            let tls = listener.tls.map(|tls| self.tls(&format!("{path}/tls"), &tls, listener.protocol));
+            let tls = listener.tls.map(|tls| self.tls(&format!("{path}/tls"), &tls, listener.protocol, clusters));
             let upgrades = self.upgrades(&format!("{path}/upgrades"), listener.upgrades, listener.protocol);
             let proxy_protocol = listener.proxy_protocol.map(|told| {
                 let path = format!("{path}/proxy_protocol");
@@ -85,7 +85,7 @@ impl Checker<'_> {
         checked
     }
 
-    fn tls(&mut self, path: &str, tls: &schema::Tls, protocol: schema::Protocol) -> Tls {
+    fn tls(&mut self, path: &str, tls: &schema::Tls, protocol: schema::Protocol, clusters: &[Cluster]) -> Tls {
         if matches!(protocol, schema::Protocol::Tcp) && tls.hsts.is_some() {
             self.mistake(&format!("{path}/hsts"), "TCP listeners do not speak HTTP");
         }
@@ -106,8 +106,43 @@ impl Checker<'_> {
             .client_certificates
             .as_ref()
             .and_then(|wanted| self.client_certificates(&format!("{path}/client_certificates"), wanted));
+        let passthrough = self.passthrough(&format!("{path}/passthrough"), &tls.passthrough, clusters);
         let uploaded = tls.uploaded.unwrap_or(true);
-        Tls { certificates, acme, uploaded, policy, hsts, client_certificates, pointer: path.to_owned() }
+        Tls { certificates, acme, uploaded, policy, hsts, passthrough, client_certificates, pointer: path.to_owned() }
+    }
+
+    fn passthrough(&mut self, path: &str, wanted: &[schema::Passthrough], clusters: &[Cluster]) -> Option<Passthrough> {
+        let mut by_name = BTreeMap::new();
+        for (index, one) in wanted.iter().enumerate() {
+            let path = format!("{path}/{index}");
+            match clusters.iter().find(|cluster| cluster.name == one.cluster) {
+                None => self.mistake(&format!("{path}/cluster"), unknown_cluster(&one.cluster, clusters)),
+                Some(cluster) if cluster.tls.is_some() => {
+                    self.mistake(
+                        &format!("{path}/cluster"),
+                        "it has `tls` of its own, which would go around that of clients",
+                    );
+                }
+                Some(_) => {}
+            }
+            for (at, name) in one.names.iter().enumerate() {
+                let name = name.to_ascii_lowercase();
+                let host = name.strip_prefix("*.").unwrap_or(&name);
+                let is_label = |label: &str| {
+                    !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+                };
+                let path = format!("{path}/names/{at}");
+                if !host.split('.').all(is_label) {
+                    self.mistake(
+                        &path,
+                        format!("expected a name such as db.example.com or *.example.com, found \"{name}\""),
+                    );
+                } else if by_name.insert(name, one.cluster.clone()).is_some() {
+                    self.mistake(&path, "that name is there already");
+                }
+            }
+        }
+        (!by_name.is_empty()).then_some(Passthrough(by_name))
     }
 
     fn client_certificates(&mut self, path: &str, wanted: &schema::ClientCertificates) -> Option<ClientCertificates> {

@@ -117,8 +117,25 @@ pub(in crate::config) struct Tls {
     pub(in crate::config) policy: TlsPolicy,
     /// Tells browsers to come by `https` only (Strict-Transport-Security, RFC 6797), in the place of what endpoints say of it.
     pub(in crate::config) hsts: Option<Hsts>,
+    /// Names (SNI) whose TLS is not ended here: what clients send that ask for them goes to a cluster as it came, whatever protocol
+    /// the listener has. The exact name counts before the wildcard; clients with Encrypted Client Hello ask for their outer
+    /// name. Of an `http` listener, `timeouts.idle` bounds their silence. Default: none.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub(in crate::config) passthrough: Vec<Passthrough>,
     /// Asks clients for certificates. Default: none.
     pub(in crate::config) client_certificates: Option<ClientCertificates>,
+}
+
+/// Names whose TLS is passed through.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Passthrough {
+    /// Such as `db.example.com`, or `*.example.com`, which has one more label.
+    #[schemars(length(min = 1, max = 1024))]
+    pub(in crate::config) names: Vec<String>,
+    /// The cluster that their connections go to. Its own `tls` would speak TLS around them, and is refused.
+    pub(in crate::config) cluster: String,
 }
 
 /// Certificates of clients. Endpoints of an `http` listener get whose it is as `X-Forwarded-Client-Cert`, in Envoy's form:

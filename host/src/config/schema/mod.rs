@@ -20,7 +20,7 @@ pub(super) use self::cluster::{
 };
 pub(super) use self::listener::{
     Certificate, ClientCertificateMode, ClientCertificates, Forwarded, Hsts, Listener, ListenerLimits,
-    ListenerTimeouts, Protocol, ProxyProtocol, ProxyProtocolMode, Tls, TlsPolicy, Underscores,
+    ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, ProxyProtocolMode, Tls, TlsPolicy, Underscores,
 };
 
 /// The configuration of a proxy. YAML, or JSON, which is YAML.
