@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use plimsoll_tests::{Authority, Connection, Endpoint, Pebble, Proxy, curl, free_address, get, wait_for};
+use plimsoll_tests::{Authority, Connection, Endpoint, Pebble, Process, Proxy, curl, free_address, get, wait_for};
 use serde_json::Value;
 
 use crate::PLIMSOLL;
@@ -401,4 +401,29 @@ fn the_help_of_run_teaches_https() {
         let text = help(&[&["run"], arguments].concat());
         assert!(text.contains(told), "{arguments:?}: {text}");
     }
+}
+
+#[test]
+fn rfc9773_the_authority_says_when_to_renew() {
+    let site = Site::new();
+    let pebble = site.authority(", \"certificateValidityPeriod\": 40");
+    let own = pebble.server();
+    let url = PathBuf::from(pebble.url());
+    let server = Process::python_with("acme/renewal_info.py", &[&own.certificate, &own.key, &url]);
+    let directory = format!("https://{}/dir", server.address());
+    let config = site.config_with(&directory, &pebble.ca(), "[ a.test ]", "");
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    let first = wait_for_certificate(&proxy, "a.test");
+    let second = wait_for("another, long before two thirds of the time", || {
+        Some(report(&proxy, "a.test")).filter(|report| report["serial"] != first["serial"])
+    });
+    let of = |report: &Value, key: &str| report[key].as_f64().expect("a number");
+    let after = of(&second, "not_before_unix_seconds") - of(&first, "not_before_unix_seconds");
+    assert!((8.0..22.0).contains(&after), "not at once either, whatever an authority says: {after}");
+    let renews = wait_for("when it is renewed", || {
+        let order = report(&proxy, "a.test")["acme"].clone();
+        order["renews_at_unix_seconds"].as_f64().filter(|_| order["renews_by_authority"] == true)
+    });
+    let hours = (renews - of(&second, "not_before_unix_seconds")) / 3600.0;
+    assert!((1.9..3.1).contains(&hours), "within the window: {hours}");
 }

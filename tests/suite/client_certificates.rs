@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use plimsoll_tests::{Authority, Endpoint, Issued, Proxy, curl, wait_for};
+use plimsoll_tests::{Authority, Endpoint, Issued, Proxy, curl, guest_path, wait_for};
 use serde_json::Value;
 
 use crate::PLIMSOLL;
@@ -145,4 +145,35 @@ fn a_tcp_listener_may_end_tls_too() {
     assert_eq!(site.ask(&proxy, None, &[]), "");
     let head = site.endpoint.requests().pop().expect("a request");
     assert!(!head.to_ascii_lowercase().contains("x-forwarded"), "what is sent goes on as it is: {head}");
+}
+
+#[test]
+fn a_plugin_sees_whose_certificate_it_is() {
+    let site = Site::new();
+    let names = "DNS:client.test,URI:spiffe://a/b";
+    let shown = site.authority.issue("client", names);
+    let file = guest_path("certificates").display().to_string();
+    let proxy = |wanted: &str| {
+        let (certificate, key) = (site.server.certificate.display(), site.server.key.display());
+        Proxy::start(
+            PLIMSOLL,
+            &format!(
+                "workers: 1
+plugins: [ {{ name: teller, path: \"{file}\", conformance: off }} ]
+listeners: [ {{ name: web, bind: 127.0.0.1:0, router: {{ plugin: teller }}, tls: {{
+  certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ] {wanted} }} }} ]"
+            ),
+        )
+    };
+    let wanted =
+        format!(", client_certificates: {{ mode: optional, ca_file: \"{}\" }}", site.authority.certificate().display());
+    let asking = proxy(&wanted);
+    let told = site.ask(&asking, Some(&shown), &[]);
+    let expected = ["DNS=client.test;URI=spiffe://a/b".to_owned(), fingerprint(&shown), "web.test".to_owned()];
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].contains("CN=client"), "{told}");
+    assert_eq!(&lines[1..], expected, "{told}");
+    // Who has none has none, and no field makes one.
+    assert_eq!(site.ask(&asking, None, &FORGED), "-\n-\n-\nweb.test");
+    assert_eq!(site.ask(&proxy(""), Some(&shown), &FORGED), "-\n-\n-\nweb.test");
 }

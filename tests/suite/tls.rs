@@ -1,7 +1,7 @@
 //! TLS towards clients, by curl, openssl and h2load.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -283,4 +283,46 @@ fn what_is_wrong_with_a_certificate_is_said_with_its_place() {
     std::fs::remove_file(certificates.file(0, "pem")).expect("it is there");
     assert!(check(&certificates.config(1, "")).contains("0.pem failed"));
     assert!(check("tls: { certificates: [] }").contains("certificates"));
+}
+
+/// A greeting (ClientHello) as openssl sends it.
+fn greeting() -> Vec<u8> {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound socket").to_string();
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-connect", &address, "-servername", "a.test"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("openssl runs");
+    let (mut stream, _) = listener.accept().expect("it connects");
+    let mut greeting = vec![0; 5];
+    stream.read_exact(&mut greeting).expect("a record");
+    greeting.resize(5 + usize::from(u16::from_be_bytes([greeting[3], greeting[4]])), 0);
+    stream.read_exact(&mut greeting[5..]).expect("a record");
+    drop(stream);
+    let _ = client.wait();
+    greeting
+}
+
+#[test]
+fn handshakes_in_a_flood_take_turns_with_requests() {
+    let endpoint = Endpoint::named("one");
+    let certificates = Certificates::of("flood", &["a.test"]);
+    let proxy = start(&endpoint.address().to_string(), &certificates.config(1, ""));
+    let port = proxy.address("web");
+    let greeting = greeting();
+    let mut flood: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(port).expect("it listens")).collect();
+    for stream in &mut flood {
+        stream.write_all(&greeting).expect("it takes bytes");
+    }
+    // Whoever comes behind them is served, and so are they.
+    assert_eq!(curl_as(&proxy, "a.test", &certificates.file(0, "pem"), "/", &[]), "one");
+    for stream in &mut flood {
+        let mut answer = [0];
+        stream.read_exact(&mut answer).expect("an answer");
+        assert_eq!(answer[0], 22, "a handshake record");
+    }
+    assert!(proxy.metric("plimsoll_tls_handshake_waits_total") > 0.0, "more than their share of a turn");
 }

@@ -147,6 +147,15 @@ fn who_is_not_who_it_should_be_gets_no_request() {
     assert!(text.contains("not valid for name") && text.contains("elsewhere.test"), "{text}");
     assert_eq!(get(in_front_of(origin.port, &trusted, "").address("web"), "/").status, 200);
 
+    let other_revoked = authority.issue("revoked", "IP:127.0.0.1");
+    authority.revoke(&other_revoked);
+    let listed = format!("{trusted}, crl_file: \"{}\"", authority.crl().display());
+    assert!(refused(of(&other_revoked).port, &listed).contains("was revoked by its issuer"));
+    assert_eq!(get(in_front_of(origin.port, &listed, "").address("web"), "/").status, 200);
+    let unlisted = format!("{}, crl_file: \"{}\"", trusting(&other), authority.crl().display());
+    let (elsewhere, text) = (of(&other.issue("elsewhere", "IP:127.0.0.1")), "has to be a list of every CA");
+    assert!(refused(elsewhere.port, &unlisted).contains(text));
+
     let expired = of(&authority.issue_until("expired", "IP:127.0.0.1", "20200101000000Z"));
     assert!(refused(expired.port, &trusted).contains("expired"));
 
@@ -338,4 +347,22 @@ fn grpc_works_over_tls() {
     let output = python("grpc/client.py").arg(proxy.address("web").to_string()).output().expect("Python runs");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && text.contains("all well"), "{text}");
+}
+
+#[test]
+fn why_an_endpoint_is_not_accepted_stands_in_its_status() {
+    let (certificate, key) = self_signed("nobody.test");
+    let authority = Authority::new("root");
+    let beside = |ending: &str| authority.certificate().with_extension(ending);
+    std::fs::write(beside("own.pem"), certificate).expect("room for a file");
+    std::fs::write(beside("own.key"), key).expect("room for a file");
+    let origin = Origin::plain(&Issued { certificate: beside("own.pem"), key: beside("own.key") });
+    // As `openssl req -x509` makes it, and given as what is trusted.
+    let tls = format!("ca_file: \"{}\", server_name: nobody.test", beside("own.pem").display());
+    let proxy = in_front_of(origin.port, &tls, "");
+    let endpoint = || proxy.admin_json("GET", "/v1/clusters/app", None)["endpoints"][0].clone();
+    assert_eq!(endpoint()["last_failure"], Value::Null);
+    assert_eq!(get(proxy.address("web"), "/").status, 502);
+    let told = endpoint()["last_failure"]["message"].as_str().expect("a text").to_owned();
+    assert!(told.contains("is that of a CA, as `openssl req -x509` makes them"), "{told}");
 }

@@ -37,6 +37,7 @@ impl Authority {
     pub fn new(config: config::Acme, kept: &Path, challenges: Arc<Challenges>) -> Result<Self, String> {
         let tls = config::UpstreamTls {
             ca: config.ca.clone(),
+            crl: None,
             server_name: None,
             certificate: None,
             verifies: true,

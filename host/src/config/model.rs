@@ -385,6 +385,8 @@ pub enum UpstreamProtocol {
 pub struct UpstreamTls {
     /// The certificates that are trusted, in PEM. None: those of the system.
     pub ca: Option<String>,
+    /// Lists of what is revoked, in PEM.
+    pub crl: Option<String>,
     /// In the place of the host of each endpoint.
     pub server_name: Option<String>,
     /// What endpoints get to see that ask for one.

@@ -23,6 +23,8 @@ fn attribute(attribute: &Attribute) -> suite::Attribute {
         Attribute::Header(name) => suite::Attribute::Header(name.to_string()),
         Attribute::Cookie(name) => suite::Attribute::Cookie(name.clone()),
         Attribute::QueryParameter(name) => suite::Attribute::QueryParameter(name.clone()),
+        // The suite's clients have none.
+        Attribute::ClientCertificate(_) => suite::Attribute::Header(String::new()),
         // No header has it.
         Attribute::Never => suite::Attribute::Header(String::new()),
     }

@@ -16,6 +16,7 @@ use super::passthrough::{self, For};
 use super::proxy_protocol::{self, Origin};
 use super::quic::Handshakes;
 use super::session::Session;
+use super::turns::Turns;
 use super::{http, http3};
 use crate::config::{self, Protocol};
 use crate::io::Stream;
@@ -29,6 +30,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub struct OpenConnections {
     connections: RefCell<Slab<Open>>,
+    /// Of their TLS handshakes.
+    turns: Rc<Turns>,
 }
 
 #[derive(Debug)]
@@ -214,14 +217,28 @@ impl Acceptor {
                 }
                 (Protocol::Http, Some(tls)) => {
                     // In a box, here and below, so that connections in the clear keep no room for it.
-                    let shaking = Box::pin(shake_hands(&self.context, listener, tls, stream, &counted.connection));
+                    let shaking = Box::pin(shake_hands(
+                        &self.context,
+                        listener,
+                        tls,
+                        stream,
+                        &counted.connection,
+                        &self.open.turns,
+                    ));
                     if let Some((stream, tls)) = shaking.await {
                         self.serve_http(stream, client(origin, Some(tls)), &counted).await;
                     }
                 }
                 (Protocol::Tcp, Some(tls)) => {
                     let connection = &counted.connection;
-                    let shaking = Box::pin(shake_hands(&self.context, listener.clone(), tls, stream, connection));
+                    let shaking = Box::pin(shake_hands(
+                        &self.context,
+                        listener.clone(),
+                        tls,
+                        stream,
+                        connection,
+                        &self.open.turns,
+                    ));
                     if let Some((stream, tls)) = shaking.await {
                         let client = Rc::new(client(origin, Some(tls)));
                         proxy::tunnel(self.context.clone(), listener, client, stream, None).await;

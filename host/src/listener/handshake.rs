@@ -14,6 +14,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::connection::Connection;
 use super::linger;
+use super::turns::Turns;
 use crate::config::Protocol;
 use crate::io::Stream;
 use crate::proxy::{self, Encrypted, Listener};
@@ -27,12 +28,13 @@ pub(super) async fn shake_hands(
     tls: ServerTls,
     stream: TcpStream,
     connection: &Connection,
+    turns: &Rc<Turns>,
 ) -> Option<(Stream, Encrypted)> {
     let is_http = listener.config.protocol == Protocol::Http;
     let ServerTls { config, certificates, .. } = tls;
     let accepting = accept(config, &context.challenges, stream, is_http);
     let mut accepting = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, accepting));
-    let accepted = poll_fn(|task| match accepting.as_mut().poll(task) {
+    let accepted = poll_fn(|task| match turns.poll(task, &context.shard, |task| accepting.as_mut().poll(task)) {
         Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
         Poll::Pending if connection.poll_draining(task) => Poll::Ready(None),
         Poll::Pending => Poll::Pending,

@@ -13,6 +13,7 @@ mod peek;
 mod proxy_protocol;
 mod quic;
 mod session;
+mod turns;
 
 pub use accept::{Acceptor, OpenConnections, serve, serve_quic};
 pub use quic::{Steering, endpoint};

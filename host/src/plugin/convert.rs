@@ -26,8 +26,33 @@ pub enum Attribute {
     Header(http::HeaderName),
     Cookie(String),
     QueryParameter(String),
+    /// Of the certificate that the client has shown, which was verified; `named` in the contract.
+    ClientCertificate(CertificatePart),
     /// A header name that cannot exist on the wire: never present.
     Never,
+}
+
+/// What there is to see of a client's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CertificatePart {
+    Subject,
+    /// Its alternative names.
+    Names,
+    /// SHA-256, in hex.
+    Fingerprint,
+}
+
+impl CertificatePart {
+    pub const ALL: [Self; 3] = [Self::Subject, Self::Names, Self::Fingerprint];
+
+    /// By which policies ask for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "client-certificate-subject",
+            Self::Names => "client-certificate-names",
+            Self::Fingerprint => "client-certificate-fingerprint",
+        }
+    }
 }
 
 /// Values of declared attributes, in the order of the declaration.
@@ -52,7 +77,10 @@ fn attribute(attribute: wit::Attribute) -> Result<Attribute, String> {
         wit::Attribute::Route => Attribute::Route,
         wit::Attribute::Claim(_) => return Err("claim".into()),
         wit::Attribute::BodyPrefix(_) => return Err("body-prefix".into()),
-        wit::Attribute::Named(name) => return Err(name),
+        wit::Attribute::Named(name) => match CertificatePart::ALL.into_iter().find(|part| part.as_str() == name) {
+            Some(part) => Attribute::ClientCertificate(part),
+            None => return Err(name),
+        },
     })
 }
 

@@ -42,7 +42,7 @@ mod wasi;
 
 pub use breaker::{Breaker, BreakerState};
 pub use component::{Plugin, Source};
-pub use convert::{Attribute, Values};
+pub use convert::{Attribute, CertificatePart, Values};
 pub use create_error::CreateError;
 pub use engine::{Engine, Limits};
 pub use fault::{Fault, FaultKind};

@@ -210,7 +210,7 @@ mod tests {
         let client = super::super::client::Client::new(([192, 0, 2, 7], 4711).into(), None);
         let mut values = crate::plugin::AttributeValues::default();
         let wanted = ["a", "b"].map(|name| crate::plugin::Attribute::Cookie(name.into()));
-        Visible::of_request("web", &client.source, &head).fill(&wanted, &mut values);
+        Visible::of_request("web", &client, &client.source, &head).fill(&wanted, &mut values);
         values.to_owned_values()
     }
 

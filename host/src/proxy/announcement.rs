@@ -52,6 +52,7 @@ mod tests {
     fn a_certificate_is_told_by_its_common_name() {
         let shown = |subject: &str| ClientCertificate {
             subject: subject.into(),
+            names: "".into(),
             fingerprint: "".into(),
             forwarded: http::HeaderValue::from_static(""),
         };

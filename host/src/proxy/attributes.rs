@@ -3,14 +3,17 @@
 use http::header::{COOKIE, HOST};
 use http::request::Parts;
 
+use super::client::Client;
 use super::first_bytes::FirstBytes;
 use super::source::Source;
-use crate::plugin::{Attribute, AttributeValues};
+use crate::plugin::{Attribute, AttributeValues, CertificatePart};
 
 /// What there is to see of a request, or of a TCP connection, which has no head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Visible<'a> {
     pub listener: &'a str,
+    /// At the other end of the connection.
+    pub client: &'a Client,
     pub source: &'a Source,
     pub head: Option<&'a Parts>,
     /// Of a TCP connection, as far as they were looked at.
@@ -22,13 +25,14 @@ pub(super) struct Visible<'a> {
 }
 
 impl<'a> Visible<'a> {
-    pub(super) fn of_request(listener: &'a str, source: &'a Source, head: &'a Parts) -> Self {
-        Self { listener, source, head: Some(head), first_bytes: b"", server_name: None, route: None }
+    pub(super) fn of_request(listener: &'a str, client: &'a Client, source: &'a Source, head: &'a Parts) -> Self {
+        let server_name = client.greeting().flatten();
+        Self { listener, client, source, head: Some(head), first_bytes: b"", server_name, route: None }
     }
 
-    pub(super) fn of_connection(listener: &'a str, source: &'a Source, first_bytes: &'a FirstBytes) -> Self {
-        let server_name = first_bytes.server_name();
-        Self { listener, source, head: None, first_bytes: first_bytes.as_slice(), server_name, route: None }
+    pub(super) fn of_connection(listener: &'a str, client: &'a Client, first_bytes: &'a FirstBytes) -> Self {
+        let (source, server_name) = (&*client.source, first_bytes.server_name());
+        Self { listener, client, source, head: None, first_bytes: first_bytes.as_slice(), server_name, route: None }
     }
 
     /// Writes the values of `attributes` in their order.
@@ -49,7 +53,15 @@ impl<'a> Visible<'a> {
             },
             Attribute::ServerName => values.push(self.server_name.map(str::as_bytes)),
             Attribute::Route => values.push(self.route.map(str::as_bytes)),
-            // Known once TLS is terminated here.
+            Attribute::ClientCertificate(part) => {
+                let shown = self.client.certificate();
+                values.push(shown.map(|shown| match part {
+                    CertificatePart::Subject => shown.subject.as_bytes(),
+                    CertificatePart::Names => shown.names.as_bytes(),
+                    CertificatePart::Fingerprint => shown.fingerprint.as_bytes(),
+                }));
+            }
+            // Nobody has asked for it yet.
             Attribute::ApplicationProtocol | Attribute::Never => values.push(None),
             of_head => match self.head {
                 Some(head) => push_from_head(head, self.source, of_head, values),
@@ -84,6 +96,7 @@ fn push_from_head(head: &Parts, source: &Source, attribute: &Attribute, values: 
         | Attribute::ApplicationProtocol
         | Attribute::Listener
         | Attribute::Route
+        | Attribute::ClientCertificate(_)
         | Attribute::Never => values.push(None),
     }
 }
@@ -123,14 +136,13 @@ fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
 mod tests {
     use http::Request;
 
-    use super::super::client::Client;
     use super::*;
 
     fn values(request: http::request::Builder, attributes: &[Attribute]) -> Vec<Option<String>> {
         let (head, ()) = request.body(()).expect("the request is valid").into_parts();
         let client = Client::new(([192, 0, 2, 7], 4711).into(), None);
         let mut values = AttributeValues::default();
-        Visible::of_request("web", &client.source, &head).fill(attributes, &mut values);
+        Visible::of_request("web", &client, &client.source, &head).fill(attributes, &mut values);
         values.iter().map(|value| value.map(|value| String::from_utf8_lossy(value).into_owned())).collect()
     }
 

@@ -100,7 +100,7 @@ mod tests {
     fn key(source: &str, path: &str, keys: &[HashKey]) -> Option<u64> {
         let (head, ()) = Request::get(path).body(()).expect("the request is valid").into_parts();
         let client = Client::new((source.parse::<IpAddr>().expect("an address"), 4711).into(), None);
-        let visible = Visible::of_request("web", &client.source, &head);
+        let visible = Visible::of_request("web", &client, &client.source, &head);
         HashOn::new(keys).key(visible, &mut AttributeValues::default())
     }
 

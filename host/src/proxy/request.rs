@@ -195,7 +195,7 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
     }
     // Before anybody decides by it.
     certify(&mut head.headers, &client, &source, &listener.config);
-    let visible = Visible::of_request(&listener.name, &source, head);
+    let visible = Visible::of_request(&listener.name, &client, &source, head);
     let route = listener.route(&context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
     let settings = route.settings;
     account.routed(settings.as_ref());

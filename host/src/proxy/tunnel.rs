@@ -77,7 +77,7 @@ async fn carry(
         None => {
             first_bytes.read(context, &mut stream, listener.interest()).await;
             account.server_name = first_bytes.server_name().map(Into::into);
-            let visible = Visible::of_connection(&listener.name, &client.source, &first_bytes);
+            let visible = Visible::of_connection(&listener.name, client, &first_bytes);
             listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?
         }
     };
@@ -87,7 +87,7 @@ async fn carry(
     first_bytes.read(context, &mut stream, cluster.interest()).await;
     account.server_name = first_bytes.server_name().map(Into::into);
     let settings = route.settings.as_deref();
-    let visible = Visible::of_connection(&listener.name, &client.source, &first_bytes);
+    let visible = Visible::of_connection(&listener.name, client, &first_bytes);
     let visible = Visible { route: settings.map(|settings| &*settings.label), ..visible };
     let key = cluster.key(visible, &mut context.values.borrow_mut());
     let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());

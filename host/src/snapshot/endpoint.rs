@@ -1,6 +1,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
 
 use super::load::{LastReport, LoadReport, NamedMetrics, Reported};
 use super::waiting::Waiting;
@@ -65,6 +68,13 @@ impl Endpoint {
     }
 }
 
+/// Why a connection to an endpoint could not be made.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    pub message: String,
+    pub at: Instant,
+}
+
 /// What the workers count about one endpoint; written by all of them.
 #[derive(Debug, Default)]
 #[repr(align(64))] // two endpoints never share a cache line
@@ -75,6 +85,8 @@ pub struct EndpointCounters {
     failures: AtomicU64,
     load: LastReport,
     named: NamedMetrics,
+    /// Why no connection could be made, since one could; looked at when one is made, and not by requests.
+    trouble: ArcSwapOption<Trouble>,
     /// Who waits for room here, or elsewhere in the cluster.
     waiting: Arc<Waiting>,
 }
@@ -124,6 +136,21 @@ impl EndpointCounters {
     pub(crate) fn report(&self, reported: Reported, now_ms: u64) {
         self.load.store(reported.load, now_ms);
         self.named.store(reported.named);
+    }
+
+    /// Why the last connection could not be made; none once one could.
+    pub fn trouble(&self) -> Option<Arc<Trouble>> {
+        self.trouble.load_full()
+    }
+
+    pub(crate) fn note_trouble(&self, trouble: Trouble) {
+        self.trouble.store(Some(Arc::new(trouble)));
+    }
+
+    pub(crate) fn note_connected(&self) {
+        if self.trouble.load().is_some() {
+            self.trouble.store(None);
+        }
     }
 
     /// Begins an attempt, unless `bound` of them are under way; 0 is no bound. Never more, whoever else begins one.

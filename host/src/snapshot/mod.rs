@@ -7,7 +7,7 @@ mod load;
 mod outcome;
 mod waiting;
 
-pub use endpoint::{Availability, Endpoint, EndpointCounters};
+pub use endpoint::{Availability, Endpoint, EndpointCounters, Trouble};
 pub use endpoint_set::{Change, EndpointSet, SlotMap};
 pub use load::{LoadReport, Reported};
 pub use outcome::{Outcome, OutcomeClass};

@@ -15,6 +15,8 @@ pub struct ClientTls {
 pub struct ClientCertificate {
     /// As in `CN=client, O=Example`.
     pub subject: Box<str>,
+    /// Its alternative names of hosts and URIs, as in `DNS=a.test;URI=spiffe://a/b`.
+    pub names: Box<str>,
     /// SHA-256 of the certificate, in hex.
     pub fingerprint: Box<str>,
     /// What endpoints are told, as Envoy's X-Forwarded-Client-Cert.

@@ -483,6 +483,12 @@ impl Scrape {
             "Outcomes of attempts that did not reach health evaluation, because its queue was full.",
         )?
         .sample([], dropped)?;
+        let waits: u64 = self.shards.workers.values().map(|shard| shard.handshake_waits.get()).sum();
+        out.counter(
+            "plimsoll_tls_handshake_waits_total",
+            "Steps of TLS handshakes with clients that waited for a turn, since others had taken their share of a worker.",
+        )?
+        .sample([], waits)?;
         out.counter(
             "plimsoll_access_log_dropped_total",
             "Lines lost by the access log, because its queue was full or it could not be written.",

@@ -270,9 +270,15 @@ impl Drop for LivePolicy {
 #[repr(align(64))]
 pub struct WorkerShard {
     pub(super) outcomes_dropped: Counter,
+    pub(super) handshake_waits: Counter,
 }
 
 impl WorkerShard {
+    /// Counts a step of a TLS handshake that had to wait for its turn.
+    pub fn handshake_waits(&self) {
+        self.handshake_waits.increment();
+    }
+
     /// Counts outcomes of attempts that did not reach the control plane, because its queue was full.
     pub fn outcomes_dropped(&self, amount: u64) {
         self.outcomes_dropped.add(amount);

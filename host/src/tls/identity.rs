@@ -13,7 +13,7 @@ pub fn identity(certificate: &CertificateDer<'_>) -> Option<ClientCertificate> {
     let (_rest, parsed) = X509Certificate::from_der(certificate).ok()?;
     let fingerprint = fingerprint(certificate);
     let subject = parsed.subject().to_string();
-    let mut told = format!("Hash={fingerprint};Subject={}", quoted(&subject));
+    let mut known = Vec::new();
     let names = parsed.subject_alternative_name().ok().flatten();
     for name in names.into_iter().flat_map(|names| &names.value.general_names).take(NAMES) {
         let (key, name) = match name {
@@ -21,10 +21,13 @@ pub fn identity(certificate: &CertificateDer<'_>) -> Option<ClientCertificate> {
             GeneralName::DNSName(name) => ("DNS", name),
             _ => continue,
         };
-        told.push_str(&format!(";{key}={}", if is_plain(name) { (*name).to_owned() } else { quoted(name) }));
+        known.push(format!("{key}={}", if is_plain(name) { (*name).to_owned() } else { quoted(name) }));
     }
+    let names = known.join(";");
+    let separator = if names.is_empty() { "" } else { ";" };
+    let told = format!("Hash={fingerprint};Subject={}{separator}{names}", quoted(&subject));
     let forwarded = HeaderValue::try_from(told).ok()?;
-    Some(ClientCertificate { subject: subject.into(), fingerprint: fingerprint.into(), forwarded })
+    Some(ClientCertificate { subject: subject.into(), names: names.into(), fingerprint: fingerprint.into(), forwarded })
 }
 
 fn is_plain(name: &str) -> bool {

@@ -6,6 +6,7 @@ mod certificate;
 mod certificates;
 mod challenges;
 mod identity;
+mod revoked;
 mod roots;
 mod server;
 mod tickets;

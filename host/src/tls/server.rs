@@ -3,14 +3,13 @@ use std::sync::Arc;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::CertificateRevocationListDer;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::certificates::Certificates;
+use super::revoked::lists_in;
 use super::roots::roots_in;
 use super::tickets::Tickets;
 use crate::config::{self, TlsPolicy};
@@ -85,13 +84,7 @@ fn verifier(
     let roots = roots_in(&wanted.ca).map_err(|message| ("ca_file", message))?;
     let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
     if let Some(pem) = &wanted.crl {
-        let lists: Vec<CertificateRevocationListDer<'static>> =
-            CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
-                .collect::<Result<_, _>>()
-                .map_err(|error| ("crl_file", format!("a list cannot be read: {error}")))?;
-        if lists.is_empty() {
-            return Err(("crl_file", "the file has no list in PEM (`-----BEGIN X509 CRL-----`)".to_owned()));
-        }
+        let lists = lists_in(pem).map_err(|message| ("crl_file", message))?;
         builder = builder.with_crls(lists).enforce_revocation_expiration();
     }
     if !wanted.required {

@@ -2,7 +2,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WantsClientCert};
+use rustls::client::{Resumption, WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::certificate::Certificate;
+use super::revoked::lists_in;
 use super::roots::{SystemRoots, roots_in};
 use super::server::versions;
 use crate::config::{self, UpstreamProtocol};
@@ -56,11 +57,11 @@ impl UpstreamTls {
             }
             (Some(pem), true) => {
                 let roots = roots_in(pem).map_err(|message| ("ca_file", message))?;
-                (builder.with_root_certificates(roots), None)
+                (builder.with_webpki_verifier(verifier(roots, tls.crl.as_deref(), &provider)?), None)
             }
             (None, true) => {
                 let roots = system.read().map_err(|message| ("", message))?;
-                (builder.with_root_certificates(roots.clone()), Some(roots))
+                (builder.with_webpki_verifier(verifier(roots.clone(), tls.crl.as_deref(), &provider)?), Some(roots))
             }
         };
         let client = client(builder, tls.certificate.as_ref()).map_err(|message| ("cert_file", message))?;
@@ -95,6 +96,21 @@ impl UpstreamTls {
 
 /// Tickets of a server that are kept at a time.
 const SESSIONS: usize = 8;
+
+/// Verifies endpoints. Fails with what is wrong, and with the key of the configuration that says it.
+fn verifier(
+    roots: Arc<RootCertStore>,
+    crl: Option<&str>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, (&'static str, String)> {
+    let mut builder = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
+    if let Some(pem) = crl {
+        let lists = lists_in(pem).map_err(|message| ("crl_file", message))?;
+        builder = builder.with_crls(lists).enforce_revocation_expiration();
+    }
+    let at = if crl.is_some() { "crl_file" } else { "ca_file" };
+    builder.build().map_err(|error| (at, error.to_string()))
+}
 
 fn client(
     builder: ConfigBuilder<ClientConfig, WantsClientCert>,
@@ -158,6 +174,15 @@ fn cause(error: &io::Error) -> String {
                 "no trusted root leads to its certificate: its issuer is unknown, or does not send the \
                                      certificates in between"
                     .to_owned()
+            }
+            Wrong::Revoked => "its certificate was revoked by its issuer".to_owned(),
+            Wrong::UnknownRevocationStatus => {
+                "nothing in `crl_file` says whether its certificate was revoked: there has to be a list of every CA that it \
+                 leads to"
+                    .to_owned()
+            }
+            Wrong::ExpiredRevocationList | Wrong::ExpiredRevocationListContext { .. } => {
+                "the list of revoked certificates (`crl_file`) is out of date: it takes a new one, and a reload".to_owned()
             }
             Wrong::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
                 "its certificate is that of a CA, as `openssl req -x509` makes them, and none for a server".to_owned()

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plimsoll_http1::HeadLimits;
 use tokio::io::AsyncWriteExt;
@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use crate::config::UpstreamProtocol;
 use crate::error::{Error, ErrorKind};
 use crate::io::Stream;
+use crate::snapshot::{Endpoint, EndpointCounters, Trouble};
 use crate::telemetry::{ClusterShard, TlsHandshake};
 use crate::timer::Timers;
 use crate::tls::{Carries, EndpointTls, UpstreamTls, is_resumed};
@@ -34,13 +35,14 @@ pub struct Dialer {
     timeout: Option<Duration>,
     tls: Option<EndpointTls>,
     shard: Arc<ClusterShard>,
+    counters: Arc<EndpointCounters>,
 }
 
 impl Dialer {
-    /// `host` is what the configuration calls the endpoint.
-    pub(super) fn new(address: SocketAddr, host: &str, settings: &PoolSettings, shard: Arc<ClusterShard>) -> Self {
-        let tls = settings.tls.as_ref().map(|tls| tls.towards(host, settings.protocol));
-        Self { address, timeout: settings.connect_timeout, tls, shard }
+    pub(super) fn new(endpoint: &Endpoint, settings: &PoolSettings, shard: Arc<ClusterShard>) -> Self {
+        let tls = settings.tls.as_ref().map(|tls| tls.towards(&endpoint.host, settings.protocol));
+        let (address, counters) = (endpoint.address, endpoint.counters.clone());
+        Self { address, timeout: settings.connect_timeout, tls, shard, counters }
     }
 
     /// Connects, with TLS where it is spoken. `announcement` goes before all else.
@@ -51,6 +53,18 @@ impl Dialer {
 
     /// The same, for as long as the caller waits.
     pub(super) async fn dial(&self, carries: Carries, announcement: &[u8]) -> Result<Stream, Error> {
+        let dialed = self.try_dial(carries, announcement).await;
+        match &dialed {
+            Ok(_) => self.counters.note_connected(),
+            Err(error) => {
+                let message = format!("{error}: {}", error.cause_text());
+                self.counters.note_trouble(Trouble { message, at: Instant::now() });
+            }
+        }
+        dialed
+    }
+
+    async fn try_dial(&self, carries: Carries, announcement: &[u8]) -> Result<Stream, Error> {
         let failed = |error| Error::new(ErrorKind::ConnectFailure, error);
         let mut stream = TcpStream::connect(self.address).await.map_err(failed)?;
         // Small writes are whole messages here; waiting for more only adds latency.

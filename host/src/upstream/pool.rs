@@ -33,7 +33,7 @@ enum Connections {
 
 impl Pool {
     pub fn new(endpoint: &Endpoint, settings: &PoolSettings, shard: Arc<ClusterShard>) -> Self {
-        let dialer = Rc::new(Dialer::new(endpoint.address, &endpoint.host, settings, shard));
+        let dialer = Rc::new(Dialer::new(endpoint, settings, shard));
         let connections = match settings.protocol {
             UpstreamProtocol::Http1 => Connections::Exclusive(Rc::new(ExclusivePool::new(dialer.clone(), settings))),
             UpstreamProtocol::Http2 => Connections::Shared(http2::Pool::new(dialer.clone(), settings)),

@@ -13,7 +13,7 @@ use crate::config::network::{Network, Networks};
 use crate::config::schema;
 
 /// Of all lists that the certificates of clients are looked up in.
-const CRL_FILE_BYTES: u64 = 16 << 20;
+pub(super) const CRL_FILE_BYTES: u64 = 16 << 20;
 const HTTPS_PORT: u16 = 443;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR_SECONDS: u64 = 365 * 24 * 3600;

@@ -1,6 +1,6 @@
 use rustls::pki_types::ServerName;
 
-use super::listener::tls_policy;
+use super::listener::{CRL_FILE_BYTES, tls_policy};
 use super::{CA_FILE_BYTES, Checker};
 use crate::config::model::{Endpoint, KeyPair, UpstreamTls};
 use crate::config::schema;
@@ -14,6 +14,11 @@ impl Checker<'_> {
                 &format!("{path}/insecure_skip_verify"),
                 "either `ca_file` or `insecure_skip_verify`, not both",
             );
+        }
+        let crl =
+            tls.crl_file.as_ref().and_then(|file| self.read_at_most(&format!("{path}/crl_file"), file, CRL_FILE_BYTES));
+        if tls.insecure_skip_verify && tls.crl_file.is_some() {
+            self.mistake(&format!("{path}/crl_file"), "with `insecure_skip_verify` nobody looks whether it is revoked");
         }
         let certificate = match (&tls.cert_file, &tls.key_file) {
             (Some(chain), Some(key)) => {
@@ -33,6 +38,7 @@ impl Checker<'_> {
         }
         UpstreamTls {
             ca,
+            crl,
             server_name: tls.server_name.clone(),
             certificate,
             verifies: !tls.insecure_skip_verify,

@@ -95,6 +95,9 @@ pub(in crate::config) struct UpstreamTls {
     /// The roots that are trusted, in PEM. Default: those of the system (of Debian's `ca-certificates`, say; the environment's
     /// SSL_CERT_FILE and SSL_CERT_DIR name others).
     pub(in crate::config) ca_file: Option<String>,
+    /// Lists of revoked certificates (CRL), in PEM: one of every CA in a chain, and in its time, otherwise all of them are
+    /// refused. Read at a reload. Default: none.
+    pub(in crate::config) crl_file: Option<String>,
     /// The name that is asked for (SNI) and has to be on the certificate, for all endpoints. Default: the host of each
     /// endpoint's `address`; an IP address has to be on the certificate as one, and is not asked for.
     pub(in crate::config) server_name: Option<String>,

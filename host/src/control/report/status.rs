@@ -89,8 +89,18 @@ pub struct EndpointReport {
     pub failures: u64,
     /// Moving average of the time to first byte.
     pub first_byte_us: u32,
+    /// Why the last connection to it could not be made, as of an endpoint whose certificate is not accepted; none once one could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<FailureReport>,
     /// What it last said of its load, in thousandths.
     pub reported_load: Option<LoadReport>,
+}
+
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct FailureReport {
+    pub message: String,
+    /// How long ago it was.
+    pub ago_ms: u64,
 }
 
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -218,8 +228,11 @@ fn cluster_report(cluster: &ClusterState) -> ClusterReport {
     }
 }
 
+fn whole(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
 fn probe_report(probe: &HeardProbe) -> ProbeReport {
-    let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
     ProbeReport {
         passed: probe.passed,
         detail: probe.detail.clone(),
@@ -256,6 +269,10 @@ fn endpoint_report(member: &Member) -> EndpointReport {
         requests: member.counters.requests(),
         failures: member.counters.failures(),
         first_byte_us: member.counters.first_byte_us(),
+        last_failure: member.counters.trouble().map(|trouble| FailureReport {
+            message: trouble.message.clone(),
+            ago_ms: whole(trouble.at.elapsed().as_millis()),
+        }),
         reported_load: member.counters.reported_load().map(|(report, _)| report),
     }
 }
