@@ -1,0 +1,53 @@
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use plimsoll_http3::{Code, MOST};
+use quinn::VarInt;
+
+use crate::listener::session::Session;
+use crate::proxy::Client;
+
+/// A client's connection.
+pub(super) struct Connection {
+    pub(super) session: Session,
+    pub(super) quic: quinn::Connection,
+    /// As the session has it, until its address changes.
+    client: RefCell<Rc<Client>>,
+    /// Bits of the streams that a client has one of.
+    pub(super) client_streams: Cell<u8>,
+    /// From which stream on requests are refused.
+    pub(super) refuses_from: Cell<u64>,
+}
+
+impl Connection {
+    pub(super) fn new(session: Session, quic: quinn::Connection) -> Self {
+        let client = RefCell::new(session.client.clone());
+        Self { session, quic, client, client_streams: Cell::new(0), refuses_from: Cell::new(MOST) }
+    }
+
+    /// Who asks: the address may be another than at the beginning (RFC 9000 section 9).
+    pub(super) fn client(&self) -> Rc<Client> {
+        let address = self.quic.remote_address();
+        let mut client = self.client.borrow_mut();
+        if client.address != address {
+            *client = Rc::new(client.moved_to(address));
+        }
+        client.clone()
+    }
+
+    /// Ends it at once, with what the client is told.
+    pub(super) fn end(&self, code: Code) {
+        self.quic.close(code.into_quic(), b"");
+    }
+}
+
+/// How QUIC carries a code.
+pub(super) trait IntoQuic {
+    fn into_quic(self) -> VarInt;
+}
+
+impl IntoQuic for Code {
+    fn into_quic(self) -> VarInt {
+        VarInt::from_u32(self as u32)
+    }
+}

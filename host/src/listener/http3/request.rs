@@ -1,0 +1,106 @@
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use http::{Response, StatusCode, Version};
+use plimsoll_http3::Code;
+use quinn::{RecvStream, SendStream};
+
+use super::connection::{Connection, IntoQuic};
+use super::link::Http3Link;
+
+use crate::downstream::{ClientBody, Http3Body, NoHead};
+use crate::error::ErrorKind;
+use crate::proxy::{self, ResponseBody};
+use crate::telemetry::BadRequest;
+
+/// Answers one request.
+pub(super) async fn answer(connection: Rc<Connection>, send: SendStream, recv: RecvStream) {
+    connection.answer(send, recv).await;
+}
+
+impl Connection {
+    async fn answer(&self, mut send: SendStream, recv: RecvStream) {
+        let under_way = self.session.connection.begin_request();
+        if u64::from(recv.id()) >= self.refuses_from.get() {
+            // RFC 9114 section 5.2: it may safely be sent again elsewhere.
+            self.give_up(&mut send, recv, Code::RequestRejected);
+            return;
+        }
+        let mut body = Http3Body::new(self.quic.clone(), recv, self.session.config.limits.header_bytes);
+        let patience = self.session.connection.patience();
+        let head = self.session.context.timers.bound(patience.head, body.read_head()).await;
+        let port = self.session.config.bind.port();
+        let link = Http3Link::new(send, self.quic.local_ip().map(|ip| SocketAddr::new(ip, port)));
+        let response = match head {
+            Ok(Ok(head)) => {
+                let mut parts = head.parts;
+                if let Some(protocol) = head.protocol {
+                    parts.extensions.insert(h2::ext::Protocol::from(protocol.as_str()));
+                }
+                self.respond_to(parts, body, &link).await
+            }
+            Ok(Err(NoHead::TooLarge)) => self.session.refuse(ErrorKind::HeadTooLarge, Version::HTTP_3),
+            Ok(Err(NoHead::Malformed(how))) => {
+                self.session.refuse_stream(ErrorKind::BadRequest(how), Version::HTTP_3);
+                body.stop(Code::MessageError);
+                return link.reset(Code::MessageError);
+            }
+            Ok(Err(NoHead::Gone | NoHead::Broken)) => return link.reset(Code::RequestCancelled),
+            Err(_elapsed) => {
+                if let Some(listener) = self.session.slot.current() {
+                    listener.shard.bad_request(BadRequest::Timeout);
+                }
+                body.stop(Code::RequestRejected);
+                return link.reset(Code::RequestRejected);
+            }
+        };
+        match response {
+            Some(response) => {
+                let mut sending = link.into_sending(self.session.context.timers.timer(), patience.write);
+                sending.send(response).await;
+            }
+            None => link.reset(Code::RequestCancelled),
+        }
+        drop(under_way);
+    }
+
+    fn give_up(&self, send: &mut SendStream, mut recv: RecvStream, code: Code) {
+        // Either may be over.
+        let _ = recv.stop(code.into_quic());
+        let _ = send.reset(code.into_quic());
+    }
+
+    /// Has the request answered. None when its client has given it up.
+    async fn respond_to(
+        &self,
+        mut head: http::request::Parts,
+        body: Http3Body,
+        link: &Http3Link,
+    ) -> Option<Response<ResponseBody>> {
+        let Some(listener) = self.session.listener() else {
+            let mut response = Response::new(ResponseBody::default());
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            return Some(response);
+        };
+        link.prioritise(&head.headers);
+        let mut body = if body.is_ended() { ClientBody::Empty } else { ClientBody::Http3(Box::new(body)) };
+        if head.extensions.get::<h2::ext::Protocol>().is_some() {
+            // What comes is not the request's, but of the protocol that it asks for (RFC 9220).
+            link.set_tunnel(std::mem::replace(&mut body, ClientBody::Empty));
+        }
+        let (context, client) = (self.session.context.clone(), self.client());
+        let mut serving = pin!(proxy::serve(context, listener, client, &mut head, body, link));
+        let mut stopped = pin!(link.stopped());
+        poll_fn(|task| {
+            if let Poll::Ready(response) = serving.as_mut().poll(task) {
+                return Poll::Ready(Some(response));
+            }
+            // Ready when the client does not want the answer, or is gone.
+            stopped.as_mut().poll(task).map(|_| None)
+        })
+        .await
+    }
+}
