@@ -145,3 +145,45 @@ fn methods_that_are_not_served_are_refused() {
         "unknown methods are the endpoint's business"
     );
 }
+
+#[test]
+fn a_source_has_so_many_connections_and_others_are_not_concerned() {
+    let endpoint = Endpoint::named("one");
+    let proxy = Proxy::start(
+        crate::PLIMSOLL,
+        &format!(
+            "workers: 2
+listeners:
+  - name: web
+    bind: 127.0.0.1:0
+    cluster: app
+    limits: {{ connections_per_source: 3 }}
+    proxy_protocol: {{ from: [127.0.0.1], mode: optional }}
+  - {{ name: raw, bind: 127.0.0.1:0, protocol: tcp, cluster: app, limits: {{ connections_per_source: 1 }} }}
+clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
+            endpoint.address()
+        ),
+    );
+    let ask = |from: &str| {
+        let mut client = Connection::open(proxy.address("web"));
+        client.send(format!("PROXY TCP4 {from} 127.0.0.1 4711 80\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n"));
+        let status = client.response().map(|response| response.status);
+        (client, status)
+    };
+    let mut open: Vec<_> = (0..3).map(|_| ask("192.0.2.7")).collect();
+    assert!(open.iter().all(|(_, status)| *status == Some(200)));
+    assert_ne!(ask("192.0.2.7").1, Some(200));
+    assert_eq!(ask("192.0.2.8").1, Some(200));
+    assert_eq!(proxy.metric("plimsoll_connections_refused_total{listener=\"web\",reason=\"source_limit\"}"), 1.0);
+    // One that ends makes room for another.
+    open.pop();
+    let again = wait_for("room for another", || {
+        let (client, status) = ask("192.0.2.7");
+        (status == Some(200)).then_some(client)
+    });
+    drop(again);
+    let mut first = Connection::open(proxy.address("raw"));
+    first.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(first.response().expect("an answer").status, 200);
+    assert_eq!(Connection::open(proxy.address("raw")).read_to_end(), b"");
+}

@@ -453,6 +453,8 @@ pub struct ListenerTimeouts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerLimits {
     pub connections: usize,
+    /// Of these from one source.
+    pub connections_per_source: Option<u32>,
     pub header_count: usize,
     pub header_bytes: usize,
     pub body_bytes: Option<u64>,

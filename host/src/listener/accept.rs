@@ -3,7 +3,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use slab::Slab;
@@ -11,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{Connection, Patience};
+use super::count::ConnectionCount;
 use super::handshake::shake_hands;
 use super::passthrough::{self, For};
 use super::proxy_protocol::{self, Origin};
@@ -50,7 +50,7 @@ pub struct Acceptor {
     address: SocketAddr,
     slot: Rc<ListenerSlot>,
     /// Connections of the listener on all workers.
-    count: RefCell<Arc<AtomicUsize>>,
+    count: RefCell<Arc<ConnectionCount>>,
     /// Those to whom connections are handed from now on, by the address that a client has connected to.
     heirs: RefCell<Vec<Rc<Self>>>,
     /// Of QUIC.
@@ -126,7 +126,7 @@ impl Acceptor {
     }
 
     /// Serves for a listener from now on, whose connections on all workers are counted by `count`.
-    pub fn serve_for(&self, listener: Rc<proxy::Listener>, count: Arc<AtomicUsize>) {
+    pub fn serve_for(&self, listener: Rc<proxy::Listener>, count: Arc<ConnectionCount>) {
         self.slot.set(listener);
         self.count.replace(count);
         self.heirs.borrow_mut().clear();
@@ -197,6 +197,20 @@ impl Acceptor {
                 let Some(told) = Box::pin(told).await else { return };
                 origin = told;
             }
+            // Counted until the end.
+            let _of_source = match listener.config.limits.connections_per_source {
+                None => None,
+                Some(most) => match counted.count.enter_from(origin.address.ip(), most) {
+                    Some(of_source) => Some(of_source),
+                    None => {
+                        listener.shard.refused(Refusal::SourceLimit);
+                        if listener.config.protocol == Protocol::Http && listener.tls.is_none() {
+                            refuse(stream).await;
+                        }
+                        return;
+                    }
+                },
+            };
             if let Some(passthrough) = listener.config.tls.as_ref().and_then(|tls| tls.passthrough.as_ref()) {
                 let looking = passthrough::whose(&self.context, &listener, passthrough, &stream, &counted.connection);
                 match Box::pin(looking).await {
@@ -263,8 +277,14 @@ impl Acceptor {
             listener.shard.refused(Refusal::Limit);
             return incoming.refuse();
         };
+        let address = incoming.remote_address();
+        let most = listener.config.limits.connections_per_source;
+        let of_source = most.map(|most| counted.count.enter_from(address.ip(), most));
+        if matches!(of_source, Some(None)) {
+            listener.shard.refused(Refusal::SourceLimit);
+            return incoming.refuse();
+        }
         tokio::task::spawn_local(async move {
-            let address = incoming.remote_address();
             let shaking = self.handshakes.shake_hands(&self.context, &listener, incoming, &counted.connection);
             if let Some((quic, tls)) = Box::pin(shaking).await {
                 drop(listener);
@@ -274,7 +294,7 @@ impl Acceptor {
                     http3::serve(session, quic).await;
                 }
             }
-            drop(counted);
+            drop((counted, of_source));
         });
     }
 
@@ -306,7 +326,7 @@ struct OpenConnection {
     connection: Rc<Connection>,
     key: usize,
     open: Rc<OpenConnections>,
-    count: Arc<AtomicUsize>,
+    count: Arc<ConnectionCount>,
     _counted: CountedConnection,
 }
 
@@ -314,8 +334,7 @@ impl OpenConnection {
     /// None when the listener has as many as it may.
     fn begin(acceptor: &Acceptor, listener: &proxy::Listener, local: Option<IpAddr>) -> Option<Self> {
         let count = acceptor.count.borrow().clone();
-        if count.fetch_add(1, Ordering::Relaxed) >= listener.config.limits.connections {
-            count.fetch_sub(1, Ordering::Relaxed);
+        if !count.enter(listener.config.limits.connections) {
             return None;
         }
         let connection =
@@ -329,7 +348,7 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.open.connections.borrow_mut().remove(self.key);
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.count.leave();
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accept;
 mod connection;
+mod count;
 mod handshake;
 mod http;
 mod http1;
@@ -16,4 +17,5 @@ mod session;
 mod turns;
 
 pub use accept::{Acceptor, OpenConnections, serve, serve_quic};
+pub use count::ConnectionCount;
 pub use quic::{Steering, endpoint};

@@ -105,6 +105,8 @@ labels! {
     Refusal {
         /// As many were open as may be.
         Limit = "limit",
+        /// As many were open from its source as may be.
+        SourceLimit = "source_limit",
         /// The system refused: no descriptors, no memory, or the peer was gone.
         Error = "error",
     }

@@ -1,10 +1,10 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::config::{self, SocketKey};
+use crate::listener::ConnectionCount;
 use crate::net::SteeredSockets;
 use crate::plugin::Instance;
 use crate::snapshot::{EndpointSet, Waiting};
@@ -68,7 +68,7 @@ pub struct ListenerInstall {
     /// The same for QUIC, where it speaks HTTP/3.
     pub quic: Option<QuicSocket>,
     /// Connections of this address on all workers.
-    pub count: Arc<AtomicUsize>,
+    pub count: Arc<ConnectionCount>,
 }
 
 /// A worker's socket of QUIC, of a group that ends together.

@@ -288,6 +288,7 @@ impl Checker<'_> {
         let header_bytes = self.header_bytes(&format!("{path}/limits"), &limits.header_bytes);
         ListenerLimits {
             connections: limits.connections as usize,
+            connections_per_source: limits.connections_per_source,
             header_count: limits.header_count as usize,
             header_bytes,
             body_bytes: limits.body_bytes.0,

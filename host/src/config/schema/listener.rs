@@ -307,6 +307,10 @@ pub(in crate::config) struct ListenerLimits {
     /// Connections at the same time; the next one gets 503. Default: 16384.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub(in crate::config) connections: u32,
+    /// Of these, connections from one address at the same time; from one network of 64 bits of IPv6, which a client may have all of.
+    /// With `proxy_protocol` the address is the one that it tells. The next one gets 503 as well. Default: none.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub(in crate::config) connections_per_source: Option<u32>,
     /// Header fields of a request. Default: 100.
     #[schemars(range(min = 1, max = 1000))]
     pub(in crate::config) header_count: u32,
@@ -323,6 +327,7 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             connections: 16_384,
+            connections_per_source: None,
             header_count: 100,
             header_bytes: Size(64 << 10),
             body_bytes: SizeOrOff(None),

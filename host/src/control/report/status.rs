@@ -148,8 +148,7 @@ impl Control {
                         name: listener.name.clone(),
                         address: socket.map_or(listener.bind, |socket| socket.address).to_string(),
                         protocol: listener.protocol.as_str().to_owned(),
-                        connections: socket
-                            .map_or(0, |socket| socket.connections.load(std::sync::atomic::Ordering::Relaxed)),
+                        connections: socket.map_or(0, |socket| socket.connections.total()),
                     }
                 })
                 .collect(),

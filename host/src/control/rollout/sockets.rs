@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::config::{Afterlife, Config, Listener, SocketKey, Transport};
+use crate::listener::ConnectionCount;
 use crate::net::{self, BoundSocket, SteeredSockets};
 use crate::worker::QuicSocket;
 
@@ -25,7 +25,7 @@ pub(in crate::control) struct ListeningSocket {
     /// The address in force: with the port that the system chose, where the configuration says 0.
     pub(in crate::control) address: SocketAddr,
     /// Connections open on all workers.
-    pub(in crate::control) connections: Arc<AtomicUsize>,
+    pub(in crate::control) connections: Arc<ConnectionCount>,
 }
 
 #[derive(Clone, Debug)]
