@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use plimsoll_tests::{Connection, Endpoint, Nginx, Proxy, Signal, curl, self_signed, wait_for};
+use plimsoll_tests::{Authority, Connection, Endpoint, Nginx, Proxy, Signal, curl, self_signed, wait_for};
 use serde_json::Value;
 
 use crate::PLIMSOLL;
@@ -325,4 +325,46 @@ fn handshakes_in_a_flood_take_turns_with_requests() {
         assert_eq!(answer[0], 22, "a handshake record");
     }
     assert!(proxy.metric("plimsoll_tls_handshake_waits_total") > 0.0, "more than their share of a turn");
+}
+
+#[test]
+fn sslyze_finds_nothing_but_that_our_authority_is_none_of_the_webs() {
+    let endpoint = Endpoint::named("one");
+    let authority = Authority::new("root");
+    let issued = authority.issue("server", "DNS:localhost,IP:127.0.0.1");
+    for policy in ["intermediate", "modern"] {
+        let listener = format!(
+            "tls: {{ policy: {policy}, certificates: [ {{ cert_file: \"{}\", key_file: \"{}\" }} ] }}",
+            issued.certificate.display(),
+            issued.key.display()
+        );
+        let proxy = start(&endpoint.address().to_string(), &listener);
+        let output = sslyze()
+            .args([&format!("--mozilla_config={policy}"), &proxy.address("web").to_string()])
+            .output()
+            .expect("sslyze runs; `cargo xtask prerequisites` brings it");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (scans, compliance) = text.split_once("COMPLIANCE AGAINST").unwrap_or_else(|| {
+            panic!("no scan: {text}\n{}", String::from_utf8_lossy(&output.stderr));
+        });
+        assert!(!scans.contains("VULNERABLE") && !scans.contains("ERROR when"), "{policy}: {scans}");
+        for sound in
+            ["Compression disabled", "TLS_FALLBACK_SCSV:                 OK", "Client Renegotiation DoS Attack:   OK"]
+        {
+            assert!(scans.contains(sound), "{policy}: {sound}: {scans}");
+        }
+        // What is wrong is a list, whose lines begin so. A certificate that lives for decades is the test's.
+        let findings: Vec<&str> = compliance.lines().map(str::trim).filter(|line| line.starts_with("* ")).collect();
+        let is_of_the_test = |finding: &&str| {
+            ["certificate_path_validation", "maximum_certificate_lifespan"].iter().any(|of| finding.contains(of))
+        };
+        assert!(!findings.is_empty() && findings.iter().all(is_of_the_test), "{policy}: {compliance}");
+    }
+}
+
+/// sslyze, by the Python that `cargo xtask prerequisites` sets up.
+fn sslyze() -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python"));
+    command.args(["-m", "sslyze"]);
+    command
 }

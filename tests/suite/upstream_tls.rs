@@ -1,6 +1,7 @@
 //! TLS towards endpoints: nginx and grpcio as real ones.
 
-use std::process::Command;
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
 
 use plimsoll_tests::{
     Authority, Connection, Issued, Nginx, Process, Proxy, Signal, curl, free_address, get, python, self_signed,
@@ -365,4 +366,29 @@ fn why_an_endpoint_is_not_accepted_stands_in_its_status() {
     assert_eq!(get(proxy.address("web"), "/").status, 502);
     let told = endpoint()["last_failure"]["message"].as_str().expect("a text").to_owned();
     assert!(told.contains("is that of a CA, as `openssl req -x509` makes them"), "{told}");
+}
+
+#[test]
+fn openssl_s_server_is_an_endpoint_too() {
+    let authority = Authority::new("root");
+    let issued = authority.issue("server", "IP:127.0.0.1");
+    for (version, spoken) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
+        let address = free_address();
+        let mut server = Command::new("openssl")
+            .args(["s_server", "-accept", &address.to_string(), "-www", "-quiet", version, "-cert"])
+            .arg(&issued.certificate)
+            .arg("-key")
+            .arg(&issued.key)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("openssl runs");
+        wait_for("s_server to come up", || TcpStream::connect(address).ok());
+        let proxy = in_front_of(address.port(), &trusting(&authority), "");
+        let answer = get(proxy.address("web"), "/");
+        let _ = server.kill();
+        let _ = server.wait();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(answer.text().contains(spoken), "{}", answer.text());
+    }
 }
