@@ -304,6 +304,21 @@ async def streams():
             say(name=name, termination=client.termination)
 
 
+async def giving_up():
+    """Asks and does not wait for the answer, again and again."""
+    async with connected() as client:
+        begun = 0
+        while client.termination is None and begun < 50_000:
+            for _ in range(50):
+                stream = client._quic.get_next_available_stream_id()
+                client.http.send_headers(stream, client.head("GET", "/"), end_stream=True)
+                client._quic.stop_stream(stream, 0x10C)
+                begun += 1
+            client.transmit()
+            await asyncio.sleep(0.02)
+        say(begun=begun, termination=client.termination)
+
+
 async def flood():
     """First datagrams of a thousand connections that go no further; then a client that does."""
     flooding = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

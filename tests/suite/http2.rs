@@ -231,3 +231,20 @@ fn an_answer_that_breaks_before_its_client_has_seen_any_of_it_is_502() {
     assert_eq!(answer.status.as_u16(), 502);
     assert_eq!(proxy.metric("plimsoll_requests_total{cluster=\"app\",class=\"5xx\"}"), 2.0);
 }
+
+#[test]
+fn a_client_that_gives_up_most_of_what_it_asks_for_is_let_go() {
+    let endpoint = Endpoint::scripted(std::sync::Arc::new(|mut stream: TcpStream| {
+        // Never an answer.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    }));
+    let proxy = in_front_of(&[&endpoint], "", "");
+    let client = Http2::open(proxy.address("web"));
+    for round in 1..=10 {
+        let begun = client.begin("http://a/", 50);
+        wait_for("all of them to be under way", || (endpoint.connections() >= round * 50).then_some(()));
+        drop(begun);
+    }
+    assert_eq!(client.closed(), Some(h2::Reason::ENHANCE_YOUR_CALM));
+    assert_eq!(proxy.metric("plimsoll_bad_requests_total{listener=\"web\",reason=\"given_up\"}"), 1.0);
+}

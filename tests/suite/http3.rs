@@ -327,3 +327,16 @@ fn a_flood_of_first_datagrams_has_to_prove_its_addresses_and_others_are_served()
     assert!(after < before + f64::from(32 << 20), "{before} bytes before, {after} after");
     assert!(open <= 129.0, "{open} connections");
 }
+
+#[test]
+fn a_client_that_gives_up_most_of_what_it_asks_for_is_let_go() {
+    let site = Site::with(Endpoint::scripted(Arc::new(|mut stream: TcpStream| {
+        // Never an answer.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    })));
+    let proxy = site.start("");
+    let said = site.client(&proxy, "giving_up").line();
+    assert_eq!(said["termination"], json!(0x107), "{said}");
+    assert!(said["begun"].as_u64().is_some_and(|begun| begun >= 500), "{said}");
+    assert_eq!(proxy.metric("plimsoll_bad_requests_total{listener=\"web\",reason=\"given_up\"}"), 1.0);
+}

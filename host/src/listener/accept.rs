@@ -54,7 +54,7 @@ pub struct Acceptor {
     /// Those to whom connections are handed from now on, by the address that a client has connected to.
     heirs: RefCell<Vec<Rc<Self>>>,
     /// Of QUIC.
-    handshakes: Handshakes,
+    handshakes: Rc<Handshakes>,
 }
 
 impl OpenConnections {
@@ -121,7 +121,7 @@ impl Acceptor {
             slot: Rc::default(),
             count: RefCell::default(),
             heirs: RefCell::default(),
-            handshakes: Handshakes::default(),
+            handshakes: Rc::default(),
         })
     }
 
@@ -272,20 +272,20 @@ impl Acceptor {
         let Some(listener) = self.slot.current().filter(|_| self.heirs.borrow().is_empty()) else {
             return incoming.refuse();
         };
-        let Some(incoming) = self.handshakes.asks_for_proof(incoming) else { return };
-        let Some(counted) = OpenConnection::begin(&self, &listener, incoming.local_ip()) else {
+        let Some(handshake) = self.handshakes.admit(incoming) else { return };
+        let Some(counted) = OpenConnection::begin(&self, &listener, handshake.incoming.local_ip()) else {
             listener.shard.refused(Refusal::Limit);
-            return incoming.refuse();
+            return handshake.incoming.refuse();
         };
-        let address = incoming.remote_address();
+        let address = handshake.incoming.remote_address();
         let most = listener.config.limits.connections_per_source;
         let of_source = most.map(|most| counted.count.enter_from(address.ip(), most));
         if matches!(of_source, Some(None)) {
             listener.shard.refused(Refusal::SourceLimit);
-            return incoming.refuse();
+            return handshake.incoming.refuse();
         }
         tokio::task::spawn_local(async move {
-            let shaking = self.handshakes.shake_hands(&self.context, &listener, incoming, &counted.connection);
+            let shaking = handshake.shake_hands(&self.context, &listener, &counted.connection);
             if let Some((quic, tls)) = Box::pin(shaking).await {
                 drop(listener);
                 let (context, slot) = (self.context.clone(), self.slot.clone());

@@ -16,6 +16,9 @@ pub(super) struct Connection {
     patience: Patience,
     phase: Cell<Phase>,
     requests: Cell<u32>,
+    /// Since it began, and those of them that the client gave up before it had the answer.
+    begun: Cell<u32>,
+    given_up: Cell<u32>,
     draining: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -41,6 +44,9 @@ enum Phase {
     Busy,
 }
 
+/// Requests on one connection from which on it is looked at how many of them the client gives up.
+const MANY: u32 = 500;
+
 impl Connection {
     pub(super) fn new(timer: Timer, patience: Patience, listener: Rc<ListenerSlot>) -> Rc<Self> {
         let connection = Self {
@@ -49,6 +55,8 @@ impl Connection {
             patience,
             phase: Cell::new(Phase::Head),
             requests: Cell::new(0),
+            begun: Cell::new(0),
+            given_up: Cell::new(0),
             draining: Cell::new(false),
             waker: RefCell::default(),
         };
@@ -93,6 +101,7 @@ impl Connection {
 
     /// One of many that are under way at the same time.
     pub(super) fn begin_request(self: &Rc<Self>) -> UnderWay {
+        self.begun.set(self.begun.get().saturating_add(1));
         self.request_began();
         UnderWay(self.clone())
     }
@@ -112,6 +121,17 @@ impl Connection {
                 self.drain();
             }
         }
+    }
+
+    /// The client has reset the stream of a request before it had the answer.
+    pub(super) fn gave_up(&self) {
+        self.given_up.set(self.given_up.get().saturating_add(1));
+    }
+
+    /// Whether the client asks in order to give up, which costs it next to nothing and us whole requests (CVE-2023-44487): more
+    /// than half of 500, as Envoy counts.
+    pub(super) fn is_abused(&self) -> bool {
+        self.begun.get() >= MANY && self.given_up.get() > self.begun.get() / 2
     }
 
     /// Asks the connection to end after what is under way.

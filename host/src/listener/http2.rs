@@ -103,6 +103,10 @@ impl Driver {
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => {}
             }
+            if connection.is_abused() {
+                self.session.refuse_abuse();
+                return self.give_up(server, Reason::ENHANCE_YOUR_CALM, task);
+            }
             if self.head_timer.poll_fired(task).is_ready() {
                 if let Some(listener) = self.session.slot.current() {
                     listener.shard.bad_request(BadRequest::Timeout);
@@ -154,6 +158,8 @@ async fn answer(
         let patience = session.connection.patience().write;
         let mut sending = Sending { timer: session.context.timers.timer(), patience };
         sending.send(link.respond.into_inner(), response).await;
+    } else {
+        session.connection.gave_up();
     }
     drop(under_way);
 }

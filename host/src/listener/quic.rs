@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::UdpSocket;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -95,43 +96,49 @@ impl Steering {
 #[derive(Debug, Default)]
 pub(super) struct Handshakes(Cell<usize>);
 
-struct UnderWay<'a>(&'a Handshakes);
+struct UnderWay(Rc<Handshakes>);
 
-impl Drop for UnderWay<'_> {
+/// A handshake that may begin.
+pub(super) struct Handshake {
+    pub(super) incoming: Incoming,
+    under_way: UnderWay,
+}
+
+impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.0.set(self.0.0.get() - 1);
     }
 }
 
 impl Handshakes {
-    /// Whether the client has to show first that it gets what is sent to its address. It has been asked to.
-    pub(super) fn asks_for_proof(&self, incoming: Incoming) -> Option<Incoming> {
+    /// None when the client has to show first that it gets what is sent to its address. It has been asked to.
+    pub(super) fn admit(self: &Rc<Self>, incoming: Incoming) -> Option<Handshake> {
         if self.0.get() < RETRY_FROM || incoming.remote_address_validated() || !incoming.may_retry() {
-            return Some(incoming);
+            self.0.set(self.0.get() + 1);
+            return Some(Handshake { incoming, under_way: UnderWay(self.clone()) });
         }
         // It fails for those alone that have been asked before.
         let _ = incoming.retry();
         None
     }
+}
 
+impl Handshake {
     /// Shakes hands. None when it does not come to that, which is counted.
     pub(super) async fn shake_hands(
-        &self,
+        self,
         context: &proxy::Context,
         listener: &Listener,
-        incoming: Incoming,
         connection: &Connection,
     ) -> Option<(quinn::Connection, Encrypted)> {
         let tls = listener.tls.as_ref()?;
         let crypto = tls.quic.clone()?;
-        self.0.set(self.0.get() + 1);
-        let under_way = UnderWay(self);
-        let accepted = incoming.accept_with(Arc::new(server_config(crypto, &listener.config)));
+        let accepted = self.incoming.accept_with(Arc::new(server_config(crypto, &listener.config)));
         let result = match accepted {
             Err(error) => Err(error),
             Ok(connecting) => wait(context, listener, connecting, connection).await?,
         };
-        drop(under_way);
+        drop(self.under_way);
         let shaken = match &result {
             Ok(_) => TlsHandshake::Full,
             Err(error) => {

@@ -7,6 +7,7 @@ use super::connection::Connection;
 use crate::config;
 use crate::error::ErrorKind;
 use crate::proxy::{self, Client, Listener, ListenerSlot, ResponseBody, Unread};
+use crate::telemetry::BadRequest;
 
 /// What all requests of a client's connection have in common.
 pub(super) struct Session {
@@ -38,6 +39,14 @@ impl Session {
             self.connection.drain();
         }
         listener
+    }
+
+    /// Counts that the connection ends, since its client gives up most of what it asks for.
+    pub(super) fn refuse_abuse(&self) {
+        if let Some(listener) = self.slot.current() {
+            tracing::debug!(listener = &*listener.name, "most of many requests were given up: the connection ends");
+            listener.shard.bad_request(BadRequest::GivenUp);
+        }
     }
 
     /// Counts and logs a request that was not read whole. Its answer; none when the listener has gone.

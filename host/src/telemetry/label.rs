@@ -169,6 +169,8 @@ labels! {
         HeaderTooLarge = "header_too_large",
         BodyTooLarge = "body_too_large",
         Timeout = "timeout",
+        /// Connections that ended since their clients had given up most of many requests.
+        GivenUp = "given_up",
     }
 }
 

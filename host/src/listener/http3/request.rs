@@ -57,12 +57,23 @@ impl Connection {
                 return link.reset(Code::RequestRejected);
             }
         };
-        match response {
+        let is_taken = match response {
             Some(response) => {
                 let mut sending = link.into_sending(self.session.context.timers.timer(), patience.write);
-                sending.send(response).await;
+                sending.send(response).await
             }
-            None => link.reset(Code::RequestCancelled),
+            None => {
+                link.reset(Code::RequestCancelled);
+                false
+            }
+        };
+        let connection = &self.session.connection;
+        if !is_taken {
+            connection.gave_up();
+        }
+        if connection.is_abused() && self.quic.close_reason().is_none() {
+            self.session.refuse_abuse();
+            self.end(Code::ExcessiveLoad);
         }
         drop(under_way);
     }

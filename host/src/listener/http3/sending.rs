@@ -29,7 +29,8 @@ impl Sending {
         Self { stream, unsent, timer, patience }
     }
 
-    pub(super) async fn send(&mut self, response: Response<ResponseBody>) {
+    /// False when the client has not taken all of it.
+    pub(super) async fn send(&mut self, response: Response<ResponseBody>) -> bool {
         let (mut head, mut body) = response.into_parts();
         // Protocols are not asked for in a field.
         head.headers.remove(UPGRADE);
@@ -48,12 +49,14 @@ impl Sending {
             Ok(()) => {
                 // It may have been stopped. What is sent counts as under way until the client has it, so that nobody closes the
                 // connection before; one that does not say so has had its time.
-                if self.stream.finish().is_ok() {
-                    let _ = patiently(&self.timer, self.patience, stopped).await;
-                }
+                let is_open = self.stream.finish().is_ok();
+                is_open && matches!(patiently(&self.timer, self.patience, stopped).await, Ok(Ok(None)))
             }
-            // It may be over.
-            Err(code) => drop(self.stream.reset(code.into_quic())),
+            Err(code) => {
+                // It may be over.
+                let _ = self.stream.reset(code.into_quic());
+                code != Code::RequestCancelled
+            }
         }
     }
 
