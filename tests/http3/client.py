@@ -121,9 +121,9 @@ class Client(QuicConnectionProtocol):
         return await self.answer(stream)
 
 
-def connected():
+def connected(server_name="localhost"):
     configuration = QuicConfiguration(
-        is_client=True, alpn_protocols=["h3"], server_name="localhost", max_datagram_size=1200
+        is_client=True, alpn_protocols=["h3"], server_name=server_name, max_datagram_size=1200
     )
     configuration.load_verify_locations(CA_FILE)
     return connect("127.0.0.1", PORT, configuration=configuration, create_protocol=Client)
@@ -302,6 +302,13 @@ async def streams():
             else:
                 await asyncio.wait_for(client.terminated.wait(), 20)
             say(name=name, termination=client.termination)
+
+
+async def elsewhere():
+    """Asks for a name whose TLS is passed through."""
+    async with connected("other.test") as client:
+        await asyncio.wait_for(client.terminated.wait(), 20)
+        say(termination=client.termination)
 
 
 async def giving_up():

@@ -24,7 +24,7 @@ impl Site {
 
     fn with(endpoint: Endpoint) -> Self {
         let authority = Authority::new("root");
-        let issued = authority.issue("localhost", "DNS:localhost,IP:127.0.0.1");
+        let issued = authority.issue("localhost", "DNS:localhost,DNS:other.test,IP:127.0.0.1");
         Self { authority, issued, endpoint }
     }
 
@@ -39,7 +39,7 @@ listeners:
     bind: 127.0.0.1:0
     cluster: app
     http3: true
-    tls: {{ certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ] }}
+    tls: {{ certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ], passthrough: [ {{ names: [ other.test ], cluster: app }} ] }}
     {more}
 clusters: [ {{ name: app, endpoints: [ \"{address}\" ] }} ]"
         )
@@ -339,4 +339,12 @@ fn a_client_that_gives_up_most_of_what_it_asks_for_is_let_go() {
     assert_eq!(said["termination"], json!(0x107), "{said}");
     assert!(said["begun"].as_u64().is_some_and(|begun| begun >= 500), "{said}");
     assert_eq!(proxy.metric("plimsoll_bad_requests_total{listener=\"web\",reason=\"given_up\"}"), 1.0);
+}
+
+#[test]
+fn a_name_whose_tls_is_passed_through_is_not_ended_over_quic() {
+    const VERSION_FALLBACK: u64 = 0x110;
+    let site = Site::new();
+    let proxy = site.start("");
+    assert_eq!(site.client(&proxy, "elsewhere").line()["termination"], json!(VERSION_FALLBACK));
 }

@@ -18,6 +18,7 @@ pub enum Code {
     RequestIncomplete = 0x10d,
     MessageError = 0x10e,
     ConnectError = 0x10f,
+    VersionFallback = 0x110,
     DecompressionFailed = 0x200,
     EncoderStreamError = 0x201,
     DecoderStreamError = 0x202,

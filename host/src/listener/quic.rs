@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use plimsoll_http3::Code;
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{
     Connecting, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, ServerConfig,
@@ -150,8 +151,19 @@ impl Handshake {
         connection.established();
         let quic = result.ok()?;
         let encrypted = described(&quic, &tls.certificates);
+        if is_passed_through(listener, encrypted.described.server_name.as_deref()) {
+            // Over TCP the client gets to whom it asks for.
+            quic.close(VarInt::from_u32(Code::VersionFallback as u32), b"");
+            return None;
+        }
         Some((quic, encrypted))
     }
+}
+
+/// Whether TLS for a name is not ended here. QUIC is never passed through.
+fn is_passed_through(listener: &Listener, name: Option<&str>) -> bool {
+    let passthrough = listener.config.tls.as_ref().and_then(|tls| tls.passthrough.as_ref());
+    passthrough.zip(name).is_some_and(|(passthrough, name)| passthrough.cluster(name).is_some())
 }
 
 /// None when the connection is to end before.

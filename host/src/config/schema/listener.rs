@@ -119,7 +119,8 @@ pub(in crate::config) struct Tls {
     pub(in crate::config) hsts: Option<Hsts>,
     /// Names (SNI) whose TLS is not ended here: what clients send that ask for them goes to a cluster as it came, whatever protocol
     /// the listener has. The exact name counts before the wildcard; clients with Encrypted Client Hello ask for their outer
-    /// name. Of an `http` listener, `timeouts.idle` bounds their silence. Default: none.
+    /// name. Of an `http` listener, `timeouts.idle` bounds their silence. With `http3`, clients that ask for one over QUIC are sent
+    /// back to TCP. Default: none.
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pub(in crate::config) passthrough: Vec<Passthrough>,

@@ -1,12 +1,11 @@
 //! Tells clients what it sees of their certificates.
 
-use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::DirectResponse;
+use plimsoll_sdk::prelude::*;
 
 struct Teller;
 
-const PARTS: [&str; 3] =
-    ["client-certificate-subject", "client-certificate-names", "client-certificate-fingerprint"];
+const PARTS: [&str; 3] = ["client-certificate-subject", "client-certificate-names", "client-certificate-fingerprint"];
 
 impl Router for Teller {
     type Config = NoConfig;
