@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::in_front_of;
 
 /// What the API has. A route that comes or goes is entered here as well, so that nobody changes the API by accident.
-const OPERATIONS: [&str; 24] = [
+const OPERATIONS: [&str; 25] = [
     "DELETE /v1/certificates/{name}",
     "DELETE /v1/clusters/{cluster}/endpoints/{endpoint}",
     "DELETE /v1/plugins/{name}",
@@ -26,6 +26,7 @@ const OPERATIONS: [&str; 24] = [
     "GET /v1/plugins/{name}",
     "GET /v1/status",
     "PATCH /v1/clusters/{cluster}/endpoints/{endpoint}",
+    "POST /v1/certificates/{name}/renew",
     "POST /v1/clusters/{cluster}/endpoints",
     "POST /v1/config/rollback",
     "POST /v1/plugins/{name}/release",
