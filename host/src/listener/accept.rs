@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{Connection, Patience};
-use super::count::ConnectionCount;
+use super::count::{ConnectionCount, OfSource};
 use super::handshake::shake_hands;
 use super::passthrough::{self, For};
 use super::proxy_protocol::{self, Origin};
@@ -169,7 +169,7 @@ impl Acceptor {
         stream.local_addr().ok().map(|local| local.ip())
     }
 
-    fn accepted(self: Rc<Self>, mut stream: TcpStream, address: SocketAddr) {
+    fn accepted(self: Rc<Self>, stream: TcpStream, address: SocketAddr) {
         let local = self.local(&stream);
         if !self.heirs.borrow().is_empty() {
             let heir = self.heirs.borrow().iter().find(|heir| Some(heir.address.ip()) == local).cloned();
@@ -188,83 +188,60 @@ impl Acceptor {
         };
         // A socket that cannot be set up is already broken, and ends at its first read.
         let _ = stream.set_nodelay(true);
-        tokio::task::spawn_local(async move {
-            let mut origin = Origin { address, announced: None };
-            if let Some(terms) = &listener.config.proxy_protocol {
-                let connection = &counted.connection;
-                // In a box, as below, so that other connections keep no room for it.
-                let told = proxy_protocol::origin(&self.context, &listener, terms, (&mut stream, address), connection);
-                let Some(told) = Box::pin(told).await else { return };
-                origin = told;
+        tokio::task::spawn_local(self.run(listener, counted, stream, address));
+    }
+
+    /// A connection from its first byte to its last. What most connections do not have is in boxes, so that they keep no room
+    /// for it.
+    async fn run(
+        self: Rc<Self>,
+        listener: Rc<proxy::Listener>,
+        mut counted: OpenConnection,
+        mut stream: TcpStream,
+        address: SocketAddr,
+    ) {
+        let mut origin = Origin { address, announced: None };
+        if let Some(terms) = &listener.config.proxy_protocol {
+            let connection = &counted.connection;
+            let told = proxy_protocol::origin(&self.context, &listener, terms, (&mut stream, address), connection);
+            let Some(told) = Box::pin(told).await else { return };
+            origin = told;
+        }
+        if !counted.enter_from(&listener, origin.address.ip()) {
+            if listener.config.protocol == Protocol::Http && listener.tls.is_none() {
+                refuse(stream).await;
             }
-            // Counted until the end.
-            let _of_source = match listener.config.limits.connections_per_source {
-                None => None,
-                Some(most) => match counted.count.enter_from(origin.address.ip(), most) {
-                    Some(of_source) => Some(of_source),
-                    None => {
-                        listener.shard.refused(Refusal::SourceLimit);
-                        if listener.config.protocol == Protocol::Http && listener.tls.is_none() {
-                            refuse(stream).await;
-                        }
-                        return;
-                    }
-                },
-            };
-            if let Some(passthrough) = listener.config.tls.as_ref().and_then(|tls| tls.passthrough.as_ref()) {
-                let looking = passthrough::whose(&self.context, &listener, passthrough, &stream, &counted.connection);
-                match Box::pin(looking).await {
-                    For::Us => {}
-                    For::Other(passed) => {
-                        let client = Rc::new(client(origin, None));
-                        let stream = Stream::Tcp(stream);
-                        Box::pin(proxy::tunnel(self.context.clone(), listener, client, stream, Some(passed))).await;
-                        return;
-                    }
-                    For::Nobody => return,
-                }
-            }
-            match (listener.config.protocol, listener.tls.clone()) {
-                (Protocol::Http, None) => {
-                    drop(listener);
-                    self.serve_http(Stream::Tcp(stream), client(origin, None), &counted).await;
-                }
-                (Protocol::Http, Some(tls)) => {
-                    // In a box, here and below, so that connections in the clear keep no room for it.
-                    let shaking = Box::pin(shake_hands(
-                        &self.context,
-                        listener,
-                        tls,
-                        stream,
-                        &counted.connection,
-                        &self.open.turns,
-                    ));
-                    if let Some((stream, tls)) = shaking.await {
-                        self.serve_http(stream, client(origin, Some(tls)), &counted).await;
-                    }
-                }
-                (Protocol::Tcp, Some(tls)) => {
-                    let connection = &counted.connection;
-                    let shaking = Box::pin(shake_hands(
-                        &self.context,
-                        listener.clone(),
-                        tls,
-                        stream,
-                        connection,
-                        &self.open.turns,
-                    ));
-                    if let Some((stream, tls)) = shaking.await {
-                        let client = Rc::new(client(origin, Some(tls)));
-                        proxy::tunnel(self.context.clone(), listener, client, stream, None).await;
-                    }
-                }
-                (Protocol::Tcp, None) => {
+            return;
+        }
+        if let Some(passthrough) = listener.config.tls.as_ref().and_then(|tls| tls.passthrough.as_ref()) {
+            let looking = passthrough::whose(&self.context, &listener, passthrough, &stream, &counted.connection);
+            match Box::pin(looking).await {
+                For::Us => {}
+                For::Other(passed) => {
                     let client = Rc::new(client(origin, None));
-                    proxy::tunnel(self.context.clone(), listener, client, Stream::Tcp(stream), None).await;
+                    let stream = Stream::Tcp(stream);
+                    Box::pin(proxy::tunnel(self.context.clone(), listener, client, stream, Some(passed))).await;
+                    return;
                 }
+                For::Nobody => return,
             }
-            drop(counted);
-        });
+        }
+        let (stream, tls) = if listener.tls.is_some() {
+            let shaking = shake_hands(&self.context, &listener, stream, &counted.connection, &self.open.turns);
+            let Some((stream, tls)) = Box::pin(shaking).await else { return };
+            (stream, Some(tls))
+        } else {
+            (Stream::Tcp(stream), None)
+        };
+        let client = client(origin, tls);
+        match listener.config.protocol {
+            Protocol::Http => {
+                // It may be another by the next request.
+                drop(listener);
+                self.serve_http(stream, client, &counted).await;
+            }
+            Protocol::Tcp => proxy::tunnel(self.context.clone(), listener, Rc::new(client), stream, None).await,
+        }
     }
 
     /// A client has sent its first datagram.
@@ -273,34 +250,31 @@ impl Acceptor {
             return incoming.refuse();
         };
         let Some(handshake) = self.handshakes.admit(incoming) else { return };
-        let Some(counted) = OpenConnection::begin(&self, &listener, handshake.incoming.local_ip()) else {
+        let Some(mut counted) = OpenConnection::begin(&self, &listener, handshake.incoming.local_ip()) else {
             listener.shard.refused(Refusal::Limit);
             return handshake.incoming.refuse();
         };
         let address = handshake.incoming.remote_address();
-        let most = listener.config.limits.connections_per_source;
-        let of_source = most.map(|most| counted.count.enter_from(address.ip(), most));
-        if matches!(of_source, Some(None)) {
-            listener.shard.refused(Refusal::SourceLimit);
+        if !counted.enter_from(&listener, address.ip()) {
             return handshake.incoming.refuse();
         }
         tokio::task::spawn_local(async move {
             let shaking = handshake.shake_hands(&self.context, &listener, &counted.connection);
-            if let Some((quic, tls)) = Box::pin(shaking).await {
-                drop(listener);
-                let (context, slot) = (self.context.clone(), self.slot.clone());
-                let client = Client::new(address, Some(tls));
-                if let Some(session) = Session::begin(context, slot, client, counted.connection.clone()) {
-                    http3::serve(session, quic).await;
-                }
+            let Some((quic, tls)) = Box::pin(shaking).await else { return };
+            drop(listener);
+            let client = Client::new(address, Some(tls));
+            if let Some(session) = self.session(client, &counted) {
+                http3::serve(session, quic).await;
             }
-            drop((counted, of_source));
         });
     }
 
+    fn session(&self, client: Client, counted: &OpenConnection) -> Option<Session> {
+        Session::begin(self.context.clone(), self.slot.clone(), client, counted.connection.clone())
+    }
+
     async fn serve_http(&self, stream: Stream, client: Client, counted: &OpenConnection) {
-        let (context, slot) = (self.context.clone(), self.slot.clone());
-        if let Some(session) = Session::begin(context, slot, client, counted.connection.clone()) {
+        if let Some(session) = self.session(client, counted) {
             http::serve(session, stream).await;
         }
     }
@@ -328,6 +302,8 @@ struct OpenConnection {
     open: Rc<OpenConnections>,
     count: Arc<ConnectionCount>,
     _counted: CountedConnection,
+    /// Where those of one source are bounded.
+    of_source: Option<Box<OfSource>>,
 }
 
 impl OpenConnection {
@@ -341,7 +317,18 @@ impl OpenConnection {
             Connection::new(acceptor.context.timers.timer(), patience(&listener.config), acceptor.slot.clone());
         let open = Open { connection: connection.clone(), local };
         let key = acceptor.open.connections.borrow_mut().insert(open);
-        Some(Self { connection, key, open: acceptor.open.clone(), count, _counted: listener.shard.connection() })
+        let (open, _counted) = (acceptor.open.clone(), listener.shard.connection());
+        Some(Self { connection, key, open, count, _counted, of_source: None })
+    }
+
+    /// False when its source has as many connections as it may, which is counted.
+    fn enter_from(&mut self, listener: &proxy::Listener, source: IpAddr) -> bool {
+        let Some(most) = listener.config.limits.connections_per_source else { return true };
+        self.of_source = self.count.enter_from(source, most);
+        if self.of_source.is_none() {
+            listener.shard.refused(Refusal::SourceLimit);
+        }
+        self.of_source.is_some()
     }
 }
 

@@ -24,15 +24,14 @@ use crate::tls::{Certificates, Challenges, ServerTls, identity};
 /// Makes a connection one of TLS. None when it does not come to that, which is counted.
 pub(super) async fn shake_hands(
     context: &proxy::Context,
-    listener: Rc<Listener>,
-    tls: ServerTls,
+    listener: &Listener,
     stream: TcpStream,
     connection: &Connection,
     turns: &Rc<Turns>,
 ) -> Option<(Stream, Encrypted)> {
     let is_http = listener.config.protocol == Protocol::Http;
-    let ServerTls { config, certificates, .. } = tls;
-    let accepting = accept(config, &context.challenges, stream, is_http);
+    let ServerTls { config, certificates, .. } = listener.tls.as_ref()?;
+    let accepting = accept(config.clone(), &context.challenges, stream, is_http);
     let mut accepting = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, accepting));
     let accepted = poll_fn(|task| match turns.poll(task, &context.shard, |task| accepting.as_mut().poll(task)) {
         Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
@@ -59,7 +58,7 @@ pub(super) async fn shake_hands(
     listener.shard.tls_handshake(result);
     connection.established();
     let stream = encrypted?;
-    let described = described(&stream, &certificates);
+    let described = described(&stream, certificates);
     Some((Stream::Tls(Box::new((*stream).into())), described))
 }
 

@@ -132,10 +132,7 @@ impl Handshake {
         listener: &Listener,
         connection: &Connection,
     ) -> Option<(quinn::Connection, Encrypted)> {
-        let tls = listener.tls.as_ref()?;
-        let crypto = tls.quic.clone()?;
-        let accepted = self.incoming.accept_with(Arc::new(server_config(crypto, &listener.config)));
-        let result = match accepted {
+        let result = match self.incoming.accept_with(listener.quic.clone()?) {
             Err(error) => Err(error),
             Ok(connecting) => wait(context, listener, connecting, connection).await?,
         };
@@ -150,7 +147,7 @@ impl Handshake {
         listener.shard.tls_handshake(shaken);
         connection.established();
         let quic = result.ok()?;
-        let encrypted = described(&quic, &tls.certificates);
+        let encrypted = described(&quic, &listener.tls.as_ref()?.certificates);
         if is_passed_through(listener, encrypted.described.server_name.as_deref()) {
             // Over TCP the client gets to whom it asks for.
             quic.close(VarInt::from_u32(Code::VersionFallback as u32), b"");
@@ -182,7 +179,8 @@ async fn wait(
     .await
 }
 
-fn server_config(crypto: Arc<QuicServerConfig>, listener: &config::Listener) -> ServerConfig {
+/// How a listener speaks QUIC.
+pub fn quic_config(crypto: Arc<QuicServerConfig>, listener: &config::Listener) -> Arc<ServerConfig> {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(listener.limits.concurrent_streams.into())
@@ -196,7 +194,7 @@ fn server_config(crypto: Arc<QuicServerConfig>, listener: &config::Listener) -> 
         .max_idle_timeout(Some(VarInt::from_u32(SILENCE.as_millis() as u32).into()));
     let mut server = ServerConfig::with_crypto(crypto);
     server.transport_config(Arc::new(transport));
-    server
+    Arc::new(server)
 }
 
 fn failure(error: &ConnectionError) -> TlsHandshake {

@@ -22,6 +22,8 @@ pub struct Listener {
     pub shard: Arc<ListenerShard>,
     pub destination: Destination,
     pub tls: Option<ServerTls>,
+    /// How it speaks QUIC, where it speaks HTTP/3.
+    pub quic: Option<Arc<quinn::ServerConfig>>,
     /// What `Alt-Svc` says, where it speaks HTTP/3.
     pub alternative: Option<HeaderValue>,
     /// All clusters in the order of the configuration.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::command::{ClusterInstall, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
 use super::sockets::{Accepting, QuicBy, Sockets};
 use crate::config::SocketKey;
-use crate::listener::{Acceptor, OpenConnections, Steering};
+use crate::listener::{Acceptor, OpenConnections, Steering, quic_config};
 use crate::plugin::{Affinity, Balancer, Instance, Partitioner, Router};
 use crate::proxy::{Balancing, Cluster, ClusterParts, Context, Destination, Listener};
 use crate::snapshot::EndpointSet;
@@ -156,10 +156,12 @@ impl State {
             Destined::Router(policy) => Destination::Router(Router::new(self.instance(policy)?, policy.policy)),
         };
         let (address, key, quic_key) = (install.config.bind, install.config.socket(), install.config.quic_socket());
+        let crypto = install.tls.as_ref().and_then(|tls| tls.quic.clone());
         let listener = Rc::new(Listener {
             name: install.config.name.as_str().into(),
             shard: self.context.registry.listener(self.number, &install.config.name),
             alternative: install.config.http3.as_ref().and_then(|http3| http3.alternative(install.port)),
+            quic: crypto.as_ref().map(|crypto| quic_config(crypto.clone(), &install.config)),
             config: install.config,
             destination,
             tls: install.tls,
@@ -184,7 +186,6 @@ impl State {
                 Some(accepting) => Some(serving(accepting)),
                 None => {
                     let steering = Steering { worker: self.number, workers: self.workers };
-                    let crypto = listener.tls.as_ref().and_then(|tls| tls.quic.clone());
                     let by = crypto.map(|crypto| QuicBy { crypto, steering });
                     install.quic.zip(by).and_then(|(socket, by)| self.sockets.begin_quic(new(), socket, by))
                 }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, response};
+use http::{HeaderMap, HeaderName, HeaderValue, response};
 use plimsoll_http3::Code;
 use quinn::SendStream;
 
@@ -47,15 +47,9 @@ impl Http3Link {
 
     /// What the client finds urgent goes before what it does not (RFC 9218).
     pub(super) fn prioritise(&self, headers: &HeaderMap) {
-        let Some(priority) = headers.get(PRIORITY) else { return };
-        let mut members = priority.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        let urgency = members.find_map(|member| match member {
-            [b'u', b'=', urgency @ b'0'..=b'7'] => Some(urgency - b'0'),
-            _ => None,
-        });
+        let Some(priority) = headers.get(PRIORITY).map(priority) else { return };
         // The stream may be over.
-        let _ =
-            self.send.borrow().set_priority(i32::from(DEFAULT_URGENCY) - i32::from(urgency.unwrap_or(DEFAULT_URGENCY)));
+        let _ = self.send.borrow().set_priority(priority);
     }
 
     pub(super) fn reset(self, code: Code) {
@@ -95,5 +89,27 @@ impl Link for Http3Link {
 
     fn local_address(&self) -> Option<SocketAddr> {
         self.local_address
+    }
+}
+
+/// What stands before what: what a client finds more urgent than it would without saying so is above 0.
+fn priority(said: &HeaderValue) -> i32 {
+    let mut members = said.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let urgency = members.find_map(|member| match member {
+        [b'u', b'=', urgency @ b'0'..=b'7'] => Some(urgency - b'0'),
+        _ => None,
+    });
+    i32::from(DEFAULT_URGENCY) - i32::from(urgency.unwrap_or(DEFAULT_URGENCY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_urgent_goes_first() {
+        for (said, wanted) in [("u=0", 3), ("i, u=1", 2), ("u=3", 0), ("u=7,i", -4), ("u=8", 0), ("i", 0), ("", 0)] {
+            assert_eq!(priority(&HeaderValue::from_static(said)), wanted, "{said}");
+        }
     }
 }
