@@ -121,12 +121,71 @@ class Client(QuicConnectionProtocol):
         return await self.answer(stream)
 
 
-def connected(server_name="localhost"):
+def connected(server_name="localhost", **more):
     configuration = QuicConfiguration(
-        is_client=True, alpn_protocols=["h3"], server_name=server_name, max_datagram_size=1200
+        is_client=True, alpn_protocols=["h3"], server_name=server_name, max_datagram_size=1200, **more
     )
     configuration.load_verify_locations(CA_FILE)
+    if len(sys.argv) > 4:
+        configuration.load_cert_chain(*sys.argv[4:])
     return connect("127.0.0.1", PORT, configuration=configuration, create_protocol=Client)
+
+
+async def grpc():
+    """A call to an endpoint that is not there."""
+    async with connected() as client:
+        fields = ("content-type", "application/grpc"), ("te", "trailers")
+        say(**await client.ask("POST", "/a.B/C", *fields, body=b"\0\0\0\0\0"))
+
+
+async def slow_head():
+    """Begins a head and leaves it at that, beside a request that is whole."""
+    async with connected() as client:
+        stream = client._quic.get_next_available_stream_id()
+        client.answers[stream] = Answer()
+        client._quic.send_stream_data(stream, b"\x01\x20\x00")
+        client.transmit()
+        answer = await client.answer(stream)
+        say(code=answer["code"], beside=(await client.ask("GET", "/beside"))["status"])
+
+
+async def idle():
+    """Asks once and waits for the end."""
+    async with connected() as client:
+        await client.ask("GET", "/")
+        await asyncio.wait_for(client.terminated.wait(), 20)
+        say(termination=client.termination)
+
+
+async def second():
+    """Two connections at a time."""
+    async with connected() as client:
+        try:
+            async with connected():
+                say(second="accepted")
+        except ConnectionError:
+            say(second="refused")
+        say(first=(await client.ask("GET", "/"))["status"])
+
+
+async def stalled():
+    """Reads the beginning of an answer, and makes no room for more."""
+    async with connected(max_stream_data=2000) as client:
+        client._quic._write_stream_limits = lambda *_, **__: None
+        stream = client.begin(client.head("GET", "/large"))
+        answer = await client.answer(stream)
+        say(bytes=answer["bytes"], code=answer["code"], beside=(await client.ask("GET", "/beside"))["status"])
+
+
+async def certified():
+    """Shows the certificate of further arguments, if there are any."""
+    try:
+        async with connected() as client:
+            answer = client.begin(client.head("GET", "/"))
+            await client.answers[answer].ended.wait()
+            say(termination=client.termination, headers=client.answers[answer].told()["headers"])
+    except ConnectionError as error:
+        say(error=str(error))
 
 
 async def requests():

@@ -29,6 +29,10 @@ impl Site {
     }
 
     fn config(&self, more: &str) -> String {
+        self.config_with("", more)
+    }
+
+    fn config_with(&self, tls: &str, more: &str) -> String {
         let Issued { certificate, key } = &self.issued;
         let (certificate, key, address) = (certificate.display(), key.display(), self.endpoint.address());
         format!(
@@ -39,7 +43,7 @@ listeners:
     bind: 127.0.0.1:0
     cluster: app
     http3: true
-    tls: {{ certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ], passthrough: [ {{ names: [ other.test ], cluster: app }} ] }}
+    tls: {{ certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ], passthrough: [ {{ names: [ other.test ], cluster: app }} ]{tls} }}
     {more}
 clusters: [ {{ name: app, endpoints: [ \"{address}\" ] }} ]"
         )
@@ -51,8 +55,16 @@ clusters: [ {{ name: app, endpoints: [ \"{address}\" ] }} ]"
 
     /// What a client in Python sees of a proxy.
     fn client(&self, proxy: &Proxy, scenario: &str) -> Client {
+        self.client_with(proxy, scenario, None)
+    }
+
+    /// One that shows a certificate.
+    fn client_with(&self, proxy: &Proxy, scenario: &str, shown: Option<&Issued>) -> Client {
         let mut command = python("http3/client.py");
         command.arg(proxy.address("web").port().to_string()).arg(self.authority.certificate()).arg(scenario);
+        if let Some(Issued { certificate, key }) = shown {
+            command.arg(certificate).arg(key);
+        }
         Client::start(command)
     }
 }
@@ -115,14 +127,20 @@ fn serve(mut stream: TcpStream) {
             let whole = stream.read_exact(&mut body);
             let answer = |()| write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
             whole.and_then(answer).and_then(|()| stream.write_all(&body))
+        } else if head.starts_with("get /large ") {
+            let body = vec![b'x'; 1_000_000];
+            let answer = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            answer.and_then(|()| stream.write_all(&body))
         } else {
-            let via = head.lines().find_map(|line| line.strip_prefix("via: ")).unwrap_or_default();
+            let told =
+                |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
+            let (via, certificate) = (told("via: "), told("x-forwarded-client-cert: "));
             let trailer = if head.contains("\r\nte: trailers") { "x-sum: 5\r\n" } else { "" };
             let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n";
             let hint = if head.starts_with("get /hint ") { hint } else { "" };
             write!(
                 stream,
-                "{hint}HTTP/1.1 200 OK\r\nx-via: {via}\r\ntransfer-encoding: \
+                "{hint}HTTP/1.1 200 OK\r\nx-via: {via}\r\nx-certificate: {certificate}\r\ntransfer-encoding: \
                  chunked\r\n\r\n5\r\nhello\r\n0\r\n{trailer}\r\n"
             )
         };
@@ -347,4 +365,58 @@ fn a_name_whose_tls_is_passed_through_is_not_ended_over_quic() {
     let site = Site::new();
     let proxy = site.start("");
     assert_eq!(site.client(&proxy, "elsewhere").line()["termination"], json!(VERSION_FALLBACK));
+}
+
+#[test]
+fn a_call_of_grpc_gets_a_status_that_its_client_understands() {
+    let site = Site::new();
+    let proxy = site.start("");
+    site.endpoint.close();
+    let answer = site.client(&proxy, "grpc").line();
+    assert_eq!((&answer["status"], &answer["headers"]["grpc-status"]), (&json!("200"), &json!("14")), "{answer}");
+}
+
+#[test]
+fn heads_answers_and_idle_connections_have_their_times() {
+    let site = Site::new();
+    let proxy = site.start("timeouts: { client_header: 300ms }");
+    assert_eq!(site.client(&proxy, "slow_head").line(), json!({ "code": 0x10b, "beside": "200" }));
+    assert_eq!(proxy.metric("plimsoll_bad_requests_total{listener=\"web\",reason=\"timeout\"}"), 1.0);
+    let proxy = site.start("timeouts: { body_idle: 300ms }");
+    let stalled = site.client(&proxy, "stalled").line();
+    assert_eq!((&stalled["code"], &stalled["beside"]), (&json!(0x10c), &json!("200")), "{stalled}");
+    assert!(stalled["bytes"].as_u64().is_some_and(|bytes| bytes <= 2000), "{stalled}");
+    let proxy = site.start("timeouts: { keep_alive: 300ms }");
+    assert_eq!(site.client(&proxy, "idle").line(), json!({ "termination": 0x100 }));
+}
+
+#[test]
+fn connections_beyond_a_limit_are_refused_and_others_go_on() {
+    let site = Site::new();
+    for (limits, reason) in [("connections: 1", "limit"), ("connections_per_source: 1", "source_limit")] {
+        let proxy = site.start(&format!("limits: {{ {limits} }}"));
+        let lines = site.client(&proxy, "second").rest();
+        assert_eq!(lines, [json!({ "second": "refused" }), json!({ "first": "200" })], "{limits}");
+        let refused = format!("plimsoll_connections_refused_total{{listener=\"web\",reason=\"{reason}\"}}");
+        assert!(proxy.metric(&refused) >= 1.0, "{limits}");
+    }
+}
+
+#[test]
+fn clients_show_their_certificates_over_quic_too() {
+    let site = Site::new();
+    let clients = Authority::new("clients");
+    let terms = format!(", client_certificates: {{ ca_file: \"{}\" }}", clients.certificate().display());
+    let proxy = Proxy::start(PLIMSOLL, &site.config_with(&terms, ""));
+    let known = clients.issue("alice", "DNS:alice.test");
+    let answer = site.client_with(&proxy, "certified", Some(&known)).line();
+    let told = answer["headers"]["x-certificate"].as_str().unwrap_or_default();
+    assert!(told.contains("hash=") && told.contains("dns=alice.test"), "{answer}");
+    let strangers = Authority::new("strangers");
+    let stranger = strangers.issue("mallory", "DNS:alice.test");
+    for shown in [None, Some(&stranger)] {
+        let answer = site.client_with(&proxy, "certified", shown).line();
+        assert!(answer["headers"].as_object().is_none_or(serde_json::Map::is_empty), "{answer}");
+        assert!(answer["error"].is_string() || answer["termination"].as_u64() > Some(0), "{answer}");
+    }
 }
