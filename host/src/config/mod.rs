@@ -32,9 +32,10 @@ pub(crate) use file::read_file;
 pub use model::{
     AccessLog, AccessLogFormat, Acme, AcmeNames, Admin, AdminBind, Certificate, Challenge, ClientCertificates, Cluster,
     ClusterLimits, ClusterTimeouts, Config, Conformance, Destination, Discover, Endpoint, ExternalAccount, Forwarded,
-    GivenEndpoint, HashKey, Health, KeyPair, Listener, ListenerLimits, ListenerTimeouts, LogOutput, NetworkPrefixes,
-    Passthrough, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, ProxyProtocol, Queue, RedirectHttps, Resolver,
-    SendProxyProtocol, SlowStart, StatePath, Tls, TlsPolicy, Underscores, Upgrades, UpstreamProtocol, UpstreamTls,
+    GivenEndpoint, HashKey, Health, Http3, KeyPair, Listener, ListenerLimits, ListenerTimeouts, LogOutput,
+    NetworkPrefixes, Passthrough, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, ProxyProtocol, Queue,
+    RedirectHttps, Resolver, SendProxyProtocol, SlowStart, StatePath, Tls, TlsPolicy, Underscores, Upgrades,
+    UpstreamProtocol, UpstreamTls,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;

@@ -1,0 +1,113 @@
+use std::time::Duration;
+
+use plimsoll_proxy_protocol::{Tlvs, Version};
+
+use super::endpoint::{Discover, Endpoint, UpstreamProtocol};
+use super::health::Health;
+use super::plugin::PluginUse;
+use super::tls::UpstreamTls;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    pub name: String,
+    pub protocol: UpstreamProtocol,
+    /// None: in the clear.
+    pub tls: Option<UpstreamTls>,
+    /// How endpoints are told whom a connection is for.
+    pub proxy_protocol: Option<SendProxyProtocol>,
+    pub balancer: PluginUse,
+    /// The outermost first.
+    pub partitioners: Vec<PluginUse>,
+    pub affinity: Option<PluginUse>,
+    pub hash_on: Vec<HashKey>,
+    pub health: Health,
+    pub slow_start: Option<SlowStart>,
+    pub max_attempts: usize,
+    pub load_reports: bool,
+    pub queue: Queue,
+    pub timeouts: ClusterTimeouts,
+    pub limits: ClusterLimits,
+    pub pool: Pool,
+    pub endpoints: Vec<Endpoint>,
+    /// For endpoints that do not say it themselves; 0 is no bound.
+    pub max_connections: u32,
+    pub discover: Vec<Discover>,
+}
+
+/// How endpoints are told whom a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendProxyProtocol {
+    pub version: Version,
+    pub tlvs: Tlvs,
+}
+
+/// Something of a request that a cluster hashes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    Header(String),
+    Cookie(String),
+    QueryParameter(String),
+    SourceAddress,
+    SourceNetwork(NetworkPrefixes),
+    Path,
+    PathPart(PathPart),
+    Query,
+    Authority,
+    ServerName,
+    /// By its name.
+    RdpCookie(String),
+}
+
+/// How many bits of an address tell its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkPrefixes {
+    pub ipv4: u8,
+    pub ipv6: u8,
+}
+
+/// The beginning of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathPart {
+    /// Segments; none for all.
+    pub depth: Option<usize>,
+    /// Bytes; none for all.
+    pub length: Option<usize>,
+    /// Whether the query goes on where the path ends.
+    pub query: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlowStart {
+    pub duration: Duration,
+    /// Above 0.
+    pub aggression: f64,
+    /// Up to 100.
+    pub min_weight_percent: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// On each worker.
+    pub max_requests: usize,
+    pub timeout: Duration,
+}
+
+/// None is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterTimeouts {
+    pub connect: Option<Duration>,
+    pub first_byte: Option<Duration>,
+    pub body_idle: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterLimits {
+    pub header_bytes: usize,
+    pub header_count: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    pub idle_connections: usize,
+    pub idle_timeout: Duration,
+}

@@ -1,0 +1,156 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+
+use super::plugin::PluginUse;
+use super::tls::Tls;
+use crate::config::network::Networks;
+use crate::config::socket::{SocketKey, Transport};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    pub name: String,
+    pub bind: SocketAddr,
+    pub protocol: Protocol,
+    pub destination: Destination,
+    pub tls: Option<Tls>,
+    /// How proxies in front of us say whom they connect for.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// Whether and how it speaks HTTP/3; only with TLS.
+    pub http3: Option<Http3>,
+    /// Where clients are led that ask in the clear.
+    pub redirect_https: Option<RedirectHttps>,
+    /// Whose forwarding headers are believed. None: nobody's, and none was named.
+    pub trusted: Option<Networks>,
+    pub forwarded: Forwarded,
+    pub underscores: Underscores,
+    pub upgrades: Upgrades,
+    pub timeouts: ListenerTimeouts,
+    pub limits: ListenerLimits,
+}
+
+/// The protocols that a client may change to (RFC 9110 section 7.8), in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upgrades(pub Vec<String>);
+
+impl Upgrades {
+    pub fn allow(&self, protocol: &str) -> bool {
+        self.0.iter().any(|allowed| allowed.eq_ignore_ascii_case(protocol))
+    }
+}
+
+/// How proxies in front of us say whom they connect for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Who is believed.
+    pub from: Networks,
+    /// Whoever says nothing is refused, and so is everybody else.
+    pub required: bool,
+    pub timeout: Duration,
+}
+
+/// What clients are told of HTTP/3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http3 {
+    /// None: that of the listener.
+    pub advertised_port: Option<u16>,
+    pub max_age: Duration,
+}
+
+impl Http3 {
+    /// What `Alt-Svc` says of it (RFC 7838 section 3) on a listener with this port.
+    pub fn alternative(&self, port: u16) -> Option<HeaderValue> {
+        let (port, seconds) = (self.advertised_port.unwrap_or(port), self.max_age.as_secs());
+        let alternative = (seconds > 0).then(|| format!("h3=\":{port}\"; ma={seconds}"))?;
+        HeaderValue::try_from(alternative).ok()
+    }
+}
+
+/// Where clients are led that ask in the clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedirectHttps {
+    pub port: u16,
+    /// None: as the method needs it.
+    pub status: Option<StatusCode>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Http,
+    Tcp,
+}
+
+impl Protocol {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    Append,
+    Replace,
+    Off,
+}
+
+/// What becomes of fields of requests with an underscore in their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Underscores {
+    #[default]
+    Drop,
+    Pass,
+    /// The request gets 400.
+    Reject,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Destination {
+    /// Name of a cluster that exists.
+    Cluster(String),
+    Router(PluginUse),
+    /// Requests are only redirected.
+    Nowhere,
+}
+
+impl Listener {
+    pub fn socket(&self) -> SocketKey {
+        let listener = (self.bind.port() == 0).then(|| self.name.clone());
+        SocketKey { transport: Transport::Tcp, address: self.bind, listener }
+    }
+
+    /// That of QUIC, where it speaks HTTP/3.
+    pub fn quic_socket(&self) -> Option<SocketKey> {
+        self.http3.as_ref().map(|_| SocketKey { transport: Transport::Udp, ..self.socket() })
+    }
+
+    /// All of them.
+    pub fn sockets(&self) -> impl Iterator<Item = SocketKey> {
+        std::iter::once(self.socket()).chain(self.quic_socket())
+    }
+}
+
+/// None is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTimeouts {
+    pub tls_handshake: Option<Duration>,
+    pub client_header: Option<Duration>,
+    pub keep_alive: Option<Duration>,
+    pub request: Option<Duration>,
+    pub body_idle: Option<Duration>,
+    pub idle: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerLimits {
+    pub connections: usize,
+    /// Of these from one source.
+    pub connections_per_source: Option<u32>,
+    pub header_count: usize,
+    pub header_bytes: usize,
+    pub body_bytes: Option<u64>,
+    pub concurrent_streams: u32,
+}
