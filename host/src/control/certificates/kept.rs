@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::acme::Issued;
 use crate::config::AcmeNames;
 use crate::io::{read_bounded, replace_private_file};
-use crate::tls::Certificate;
+use crate::tls::{Certificate, unix_seconds};
 
 /// What is kept of a certificate that is ordered.
 #[derive(Debug, Default)]
@@ -59,12 +59,15 @@ pub(super) fn read(directory: &Path, names: &AcmeNames) -> Kept {
     Kept { certificate, trouble }
 }
 
-/// Keeps what was issued, with its key, and that nothing is wrong any more.
+/// Keeps what was issued, with its key, and that nothing is wrong any more. What cannot be used replaces nothing.
 pub(super) fn write(directory: &Path, names: &AcmeNames, issued: &Issued) -> Result<Certificate, String> {
     let text = format!("{}\n{}", issued.chain.trim_end(), issued.key);
     let certificate = Certificate::from_pem(text.as_bytes(), text.as_bytes(), None)?;
     if let Some(missing) = names.0.iter().find(|name| !certificate.covers(name)) {
         return Err(format!("the authority has issued a certificate that is not for {missing}"));
+    }
+    if !certificate.is_valid_at(unix_seconds()) {
+        return Err("what was issued is not valid now by the clock of this machine; see that it is right".to_owned());
     }
     let path = path(directory, names, "pem");
     replace_private_file(&path, text.as_bytes())
@@ -110,6 +113,26 @@ mod tests {
             assert!(kept.certificate.is_none());
         }
         assert_eq!(read(&directory, &AcmeNames(vec!["a.test".to_owned()])).trouble, None, "another certificate");
+        std::fs::remove_dir_all(&directory).expect("cleaned up");
+    }
+
+    #[test]
+    fn what_cannot_be_used_replaces_nothing() {
+        let directory = std::env::temp_dir().join(format!("plimsoll-kept-certificates-{}", std::process::id()));
+        let names = AcmeNames(vec!["a.test".to_owned()]);
+        let issued = |name: &str, from_year| {
+            let key = rcgen::KeyPair::generate().expect("a key");
+            let mut params = rcgen::CertificateParams::new([name.to_owned()]).expect("a name");
+            params.not_before = rcgen::date_time_ymd(from_year, 1, 1);
+            let chain = params.self_signed(&key).expect("a certificate").pem();
+            Issued { chain, key: key.serialize_pem() }
+        };
+        let good = write(&directory, &names, &issued("a.test", 2020)).expect("good");
+        for (bad, why) in [(issued("a.test", 4000), "not valid now"), (issued("b.test", 2020), "not for a.test")] {
+            let refused = write(&directory, &names, &bad).expect_err("bad");
+            assert!(refused.contains(why), "{refused}");
+            assert_eq!(read(&directory, &names).certificate.expect("kept").serial, good.serial);
+        }
         std::fs::remove_dir_all(&directory).expect("cleaned up");
     }
 }
