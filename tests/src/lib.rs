@@ -23,7 +23,7 @@ pub use dnsmasq::Dnsmasq;
 pub use endpoint::{Endpoint, Script, read_request};
 pub use gate::Gate;
 pub use guests::{example_plugin, guest, guest_path, specimen, wasi_guest_path};
-pub use haproxy::Haproxy;
+pub use haproxy::haproxy;
 pub use http2::{Begun, Http2, Http2Response, Tunnel};
 pub use http2_endpoint::{Frame, Http2Endpoint, STATUS_200};
 pub use nginx::{Nginx, free_address, self_signed};

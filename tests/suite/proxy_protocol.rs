@@ -4,7 +4,9 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use plimsoll_tests::{Authority, Connection, Endpoint, Haproxy, Issued, Proxy, curl, get, self_signed, wait_for};
+use plimsoll_tests::{
+    Authority, Connection, Endpoint, Issued, Proxy, Server, curl, get, haproxy, self_signed, wait_for,
+};
 use serde_json::Value;
 
 use crate::PLIMSOLL;
@@ -175,7 +177,7 @@ fn nobody_is_believed_who_is_not_trusted() {
 }
 
 /// A listener with TLS behind HAProxy, which sends with these options of a server.
-fn behind_haproxy(endpoint: &Endpoint, options: &str) -> (Proxy, Haproxy) {
+fn behind_haproxy(endpoint: &Endpoint, options: &str) -> (Proxy, Server) {
     let (chain, key) = self_signed("shop.test");
     let proxy = Proxy::start(
         PLIMSOLL,
@@ -186,7 +188,7 @@ clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
             endpoint.address()
         ),
     );
-    let haproxy = Haproxy::start(&[("pair.pem", &[chain, key].concat())], |address, here| {
+    let server = haproxy(&[("pair.pem", &[chain, key].concat())], |address, here| {
         format!(
             "frontend web
   bind {address} ssl crt {here}/pair.pem alpn http/1.1
@@ -201,7 +203,7 @@ backend app
             proxy.address("web")
         )
     });
-    (proxy, haproxy)
+    (proxy, server)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
-use plimsoll_tests::{Connection, Endpoint, Haproxy, Nginx, Proxy, curl, free_address, get, read_request, wait_for};
+use plimsoll_tests::{Connection, Endpoint, Nginx, Proxy, curl, free_address, get, haproxy, read_request, wait_for};
 
 use crate::PLIMSOLL;
 
@@ -47,7 +47,7 @@ fn nginx_and_haproxy_hear_who_the_client_is() {
         ),
         &[],
     );
-    let haproxy = Haproxy::start(&[], |address, _here| {
+    let server = haproxy(&[], |address, _here| {
         format!(
             "frontend web
   bind {address} accept-proxy
@@ -55,7 +55,7 @@ fn nginx_and_haproxy_hear_who_the_client_is() {
   http-request return status 200 content-type text/plain lf-string %[src]:%[src_port]"
         )
     });
-    for endpoint in [theirs, haproxy.address()] {
+    for endpoint in [theirs, server.address()] {
         for version in [V1, V2] {
             for listener in ["", "protocol: tcp"] {
                 let proxy = in_front_of(endpoint, listener, version);
