@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use plimsoll_tests::{Authority, Endpoint, Issued, Proxy, Signal, curl, python, wait_for};
+use plimsoll_tests::{Authority, Endpoint, Issued, Proxy, Signal, curl, free_address, python, wait_for};
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 
@@ -241,6 +241,26 @@ fn connections_live_through_reloads_and_end_well_when_their_listener_goes() {
     assert_eq!((&echo["status"], &echo["bytes"]), (&json!("200"), &json!("first second".len())), "{echo}");
     let lines = client.rest();
     assert_eq!(lines.last().expect("the end")["termination"], json!(0x100), "{lines:?}");
+}
+
+#[test]
+fn a_listener_that_comes_back_has_its_old_connections_and_new_ones() {
+    let site = Site::new();
+    let bind = format!("bind: {}", free_address());
+    let with = site.config("").replace("bind: 127.0.0.1:0", &bind);
+    let without = with.replace("http3: true", "http3: false");
+    let proxy = Proxy::start(PLIMSOLL, &with);
+    let mut client = site.client(&proxy, "waiting");
+    assert_eq!(client.line()["status"], json!("200"));
+    for config in [&without, &with] {
+        assert_eq!(proxy.admin("PUT", "/v1/config", Some(config.as_bytes())).status, 200);
+    }
+    // Of both workers, but for one case in 64.
+    for _ in 0..6 {
+        assert_eq!(site.client(&proxy, "hint").line()["heads"][1][":status"], json!("200"));
+    }
+    client.go_on();
+    assert_eq!(client.line()["bytes"], json!("first second".len()));
 }
 
 #[test]

@@ -18,4 +18,4 @@ mod turns;
 
 pub use accept::{Acceptor, OpenConnections, serve, serve_quic};
 pub use count::ConnectionCount;
-pub use quic::{Steering, endpoint, quic_config};
+pub use quic::{Steering, accepting, endpoint, quic_config};

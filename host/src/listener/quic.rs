@@ -45,11 +45,16 @@ const PROBE: Duration = Duration::from_secs(20);
 pub fn endpoint(socket: UdpSocket, crypto: Arc<QuicServerConfig>, steering: Steering) -> io::Result<Endpoint> {
     let mut config = EndpointConfig::default();
     config.cid_generator(move || Box::new(ConnectionIds(steering)));
+    Endpoint::new(config, Some(accepting(crypto)), socket, Arc::new(quinn::TokioRuntime))
+}
+
+/// What an endpoint accepts by; each connection goes on by that of its listener.
+pub fn accepting(crypto: Arc<QuicServerConfig>) -> ServerConfig {
     let mut server = ServerConfig::with_crypto(crypto);
     server.max_incoming(MOST_INCOMING);
     server.incoming_buffer_size(INCOMING_BYTES);
     server.incoming_buffer_size_total(ALL_INCOMING_BYTES);
-    Endpoint::new(config, Some(server), socket, Arc::new(quinn::TokioRuntime))
+    server
 }
 
 /// Which worker of how many.

@@ -93,7 +93,7 @@ impl Sockets {
                 self.spare.insert(key, accepting);
             } else {
                 accepting.acceptor.retire();
-                self.lingering.extend(accepting.quic.clone());
+                self.linger(&accepting);
                 some_ended = true;
             }
         }
@@ -128,7 +128,15 @@ impl Sockets {
     /// Closes a socket that gives way to others. Its connections stay.
     pub(super) fn close(&mut self, key: &SocketKey) {
         if let Some(closed) = self.spare.remove(key) {
-            self.lingering.extend(closed.quic.clone());
+            self.linger(&closed);
+        }
+    }
+
+    /// An endpoint of QUIC that nobody accepts from is there for the connections that it has.
+    fn linger(&mut self, accepting: &Accepting) {
+        if let Some(quic) = &accepting.quic {
+            quic.endpoint.set_server_config(None);
+            self.lingering.push(quic.clone());
         }
     }
 
@@ -138,7 +146,11 @@ impl Sockets {
         let QuicSocket { group, socket } = socket;
         let before = self.lingering.iter().position(|quic| Arc::ptr_eq(&quic.group, &group));
         let quic = match before {
-            Some(at) => self.lingering.swap_remove(at),
+            Some(at) => {
+                let quic = self.lingering.swap_remove(at);
+                quic.endpoint.set_server_config(Some(listener::accepting(by.crypto)));
+                quic
+            }
             None => match listener::endpoint(socket, by.crypto, by.steering) {
                 Ok(endpoint) => Quic { endpoint, group },
                 Err(error) => {
