@@ -135,12 +135,13 @@ fn serve(mut stream: TcpStream) {
             let told =
                 |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
             let (via, certificate) = (told("via: "), told("x-forwarded-client-cert: "));
+            let announced = told("proxy tcp4 ");
             let trailer = if head.contains("\r\nte: trailers") { "x-sum: 5\r\n" } else { "" };
             let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n";
             let hint = if head.starts_with("get /hint ") { hint } else { "" };
             write!(
                 stream,
-                "{hint}HTTP/1.1 200 OK\r\nx-via: {via}\r\nx-certificate: {certificate}\r\ntransfer-encoding: \
+                "{hint}HTTP/1.1 200 OK\r\nx-via: {via}\r\nx-certificate: {certificate}\r\nx-announced: {announced}\r\ntransfer-encoding: \
                  chunked\r\n\r\n5\r\nhello\r\n0\r\n{trailer}\r\n"
             )
         };
@@ -439,4 +440,16 @@ fn clients_show_their_certificates_over_quic_too() {
         assert!(answer["headers"].as_object().is_none_or(serde_json::Map::is_empty), "{answer}");
         assert!(answer["error"].is_string() || answer["termination"].as_u64() > Some(0), "{answer}");
     }
+}
+
+#[test]
+fn endpoints_are_told_whom_a_connection_over_quic_is_for() {
+    let site = Site::new();
+    let config = site.config("").replace("endpoints:", "proxy_protocol: { version: v1 }, endpoints:");
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    let answer = site.client(&proxy, "requests").line();
+    let announced = answer["headers"]["x-announced"].as_str().unwrap_or_default();
+    let [from, to, _, port] = announced.split(' ').collect::<Vec<_>>()[..] else { panic!("{answer}") };
+    let ours = proxy.address("web").port().to_string();
+    assert_eq!((from, to, port), ("127.0.0.1", "127.0.0.1", ours.as_str()), "{answer}");
 }

@@ -22,6 +22,8 @@ pub struct Listener {
     pub shard: Arc<ListenerShard>,
     pub destination: Destination,
     pub tls: Option<ServerTls>,
+    /// The port in force: the one that the system chose, where the configuration says 0.
+    pub port: u16,
     /// How it speaks QUIC, where it speaks HTTP/3.
     pub quic: Option<Arc<quinn::ServerConfig>>,
     /// What `Alt-Svc` says, where it speaks HTTP/3.

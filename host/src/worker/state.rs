@@ -160,6 +160,7 @@ impl State {
         let listener = Rc::new(Listener {
             name: install.config.name.as_str().into(),
             shard: self.context.registry.listener(self.number, &install.config.name),
+            port: install.port,
             alternative: install.config.http3.as_ref().and_then(|http3| http3.alternative(install.port)),
             quic: crypto.as_ref().map(|crypto| quic_config(crypto.clone(), &install.config)),
             config: install.config,

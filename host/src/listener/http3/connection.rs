@@ -1,4 +1,5 @@
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use plimsoll_http3::{Code, MOST};
@@ -11,6 +12,8 @@ use crate::proxy::Client;
 pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) quic: quinn::Connection,
+    /// Where the client has connected to, as far as the system tells.
+    pub(super) local_address: Option<SocketAddr>,
     /// As the session has it, until its address changes.
     client: RefCell<Rc<Client>>,
     /// Bits of the streams that a client has one of.
@@ -22,7 +25,9 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(session: Session, quic: quinn::Connection) -> Self {
         let client = RefCell::new(session.client.clone());
-        Self { session, quic, client, client_streams: Cell::new(0), refuses_from: Cell::new(MOST) }
+        let local = quic.local_ip().zip(session.slot.current());
+        let local_address = local.map(|(ip, listener)| SocketAddr::new(ip, listener.port));
+        Self { session, quic, local_address, client, client_streams: Cell::new(0), refuses_from: Cell::new(MOST) }
     }
 
     /// Who asks: the address may be another than at the beginning (RFC 9000 section 9).

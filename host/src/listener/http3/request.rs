@@ -1,5 +1,4 @@
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -32,8 +31,7 @@ impl Connection {
         let mut body = Http3Body::new(self.quic.clone(), recv, self.session.config.limits.header_bytes);
         let patience = self.session.connection.patience();
         let head = self.session.context.timers.bound(patience.head, body.read_head()).await;
-        let port = self.session.config.bind.port();
-        let link = Http3Link::new(send, self.quic.local_ip().map(|ip| SocketAddr::new(ip, port)));
+        let link = Http3Link::new(send, self.local_address);
         let response = match head {
             Ok(Ok(head)) => {
                 let mut parts = head.parts;
