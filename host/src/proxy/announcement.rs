@@ -8,17 +8,17 @@ use super::client::{Client, Encrypted};
 use super::cluster::Cluster;
 use super::source::Source;
 
-/// The header for a connection on behalf of `source`; empty where the cluster speaks no such protocol. `local` is where the
-/// client has connected to, `server_name` what it has asked for as far as that was looked at.
+/// The header for a connection on behalf of `source`; empty where the cluster speaks no such protocol. `local` tells where
+/// the client has connected to, which costs a system call; `server_name` is what it has asked for as far as that was looked at.
 pub(super) fn announcement(
     cluster: &Cluster,
     client: &Client,
     source: &Source,
-    local: Option<SocketAddr>,
+    local: impl FnOnce() -> Option<SocketAddr>,
     server_name: Option<&str>,
 ) -> Vec<u8> {
     let Some(wanted) = cluster.config.proxy_protocol else { return Vec::new() };
-    let destination = client.announced.as_ref().and_then(|announced| announced.destination).or(local);
+    let destination = client.announced.as_ref().and_then(|announced| announced.destination).or_else(local);
     let addresses = destination.map(|destination| Addresses::new(source.address, destination));
     let mut details = client.announced.as_ref().map(|announced| announced.details.clone()).unwrap_or_default();
     if let Some(tls) = client.tls.as_deref() {

@@ -232,7 +232,7 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
         timeout: sooner(limit(|settings| settings.request_timeout).over(listener.config.timeouts.request), deadline),
         first_byte_timeout: limit(|settings| settings.first_byte_timeout).over(cluster.config.timeouts.first_byte),
         max_attempts: settings.and_then(|settings| settings.max_attempts).unwrap_or(cluster.config.max_attempts),
-        announcement: announcement(&cluster, &client, &source, link.local_address(), None),
+        announcement: announcement(&cluster, &client, &source, || link.local_address(), None),
         cluster,
         affinity,
         key,

@@ -96,7 +96,7 @@ async fn carry(
         Some(settings) if !settings.binds_clients => Affine::default(),
         _ => Affine::find(context, &cluster, visible),
     };
-    let local = stream.local_address().ok();
+    let local = || stream.local_address().ok();
     let announced = announcement(&cluster, client, &client.source, local, first_bytes.server_name());
     let Connected { picked, flight, stream: upstream, started, after } =
         connect(context, &cluster, (key, &grouping), settings, affinity.bound(), &announced, account).await?;
