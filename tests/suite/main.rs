@@ -4,6 +4,7 @@ mod acme;
 mod admin;
 mod affinity;
 mod answers;
+mod browser;
 mod certificates;
 mod client_certificates;
 mod effective_request;

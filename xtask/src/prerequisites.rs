@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 18] = [
+const PROGRAMS: [(&str, &str); 19] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("curl", "curl"),
@@ -14,6 +14,7 @@ const PROGRAMS: [(&str, &str); 18] = [
     ("openssl", "openssl"),
     ("dnsmasq", "dnsmasq-base"),
     ("pebble", "pebble"),
+    ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3"),
