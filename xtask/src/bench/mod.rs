@@ -1,5 +1,6 @@
 //! Measurements. Ratios against other proxies in the same run count; absolute times on a shared machine do not.
 
+mod idle;
 mod load;
 mod machine;
 mod peers;
@@ -32,7 +33,7 @@ pub(crate) struct ProxyBench {
     /// Measure the release build that is there, instead of building first.
     #[arg(long)]
     pub(crate) no_build: bool,
-    /// Only the loads whose names contain this, such as `TLS`.
+    /// Only the loads whose names contain this, such as `TLS`, or `idle` for the memory of idle connections.
     #[arg(long, default_value = "")]
     pub(crate) only: String,
     /// Print the table for a README.

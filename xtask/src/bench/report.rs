@@ -26,12 +26,13 @@ pub(super) struct Report {
     proxies: Vec<(&'static str, String)>,
     measured: Vec<Measured>,
     resident: Vec<(&'static str, f64)>,
+    idle: Vec<(&'static str, Protocol, f64)>,
 }
 
 impl Report {
     pub(super) fn new(proxies: &[Peer]) -> Self {
         let proxies = proxies.iter().map(|peer| (peer.name, peer.version.clone())).collect();
-        Self { proxies, measured: Vec::new(), resident: Vec::new() }
+        Self { proxies, measured: Vec::new(), resident: Vec::new(), idle: Vec::new() }
     }
 
     pub(super) fn add(&mut self, measured: Measured) {
@@ -40,6 +41,11 @@ impl Report {
 
     pub(super) fn resident(&mut self, proxy: &'static str, mib: f64) {
         self.resident.push((proxy, mib));
+    }
+
+    /// KiB of an idle connection.
+    pub(super) fn idle(&mut self, proxy: &'static str, protocol: Protocol, kib: f64) {
+        self.idle.push((proxy, protocol, kib));
     }
 
     pub(super) fn table(&self) -> String {
@@ -71,6 +77,12 @@ impl Report {
                     self.ratio(proxy, protocol).map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}")),
                 );
             }
+        }
+        if !self.idle.is_empty() {
+            text.push_str("\n| idle connection | proxy | KiB |\n|---|---|---:|\n");
+        }
+        for (proxy, protocol, kib) in &self.idle {
+            let _ = writeln!(text, "| {} | {proxy} | {kib:.2} |", protocol.name());
         }
         text
     }
@@ -107,6 +119,11 @@ impl Report {
                     "requests_per_second": one.requests_per_second, "p99_ms": one.p99_ms })
             })
             .collect();
+        let idle: Vec<_> = self
+            .idle
+            .iter()
+            .map(|(proxy, protocol, kib)| json!({ "proxy": proxy, "protocol": protocol.name(), "kib": kib }))
+            .collect();
         let versions: serde_json::Map<_, _> =
             self.proxies.iter().map(|(name, version)| ((*name).to_owned(), json!(version))).collect();
         let text = json!({
@@ -114,6 +131,7 @@ impl Report {
             "command": std::env::args().collect::<Vec<_>>().join(" "),
             "versions": versions,
             "resident_mib": self.resident.iter().map(|(name, mib)| json!({ "proxy": name, "mib": mib })).collect::<Vec<_>>(),
+            "idle_connection_kib": idle,
             "measured": measured,
         });
         let file = directory.join("proxy.json");

@@ -1,23 +1,29 @@
 use anyhow::Result;
 
 use super::ProxyBench;
+use super::idle;
 use super::load::Protocol;
 use super::peers::Field;
 use super::report::{Measured, Report};
 use crate::prerequisites::ensure_programs;
 use crate::{cargo, root, run};
 
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("openssl", "openssl"),
+    ("python3", "python3"),
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
     ("taskset", "util-linux"),
 ];
 
+/// What connections are silent with, in the clear and over TLS.
+const IDLE: [Protocol; 2] = [Protocol::Http1, Protocol::Https1];
+
 /// Measures all proxies in interleaved rounds: proxies on core 0, load and origin on core 1. What counts is the processor
-/// time that a proxy takes per request, and its ratio to the others' in the same round.
+/// time that a proxy takes per request, and its ratio to the others' in the same round; before, while it is fresh, the
+/// memory that an idle connection takes.
 pub(super) fn measure(wanted: &ProxyBench) -> Result<()> {
     let ProxyBench { rounds, seconds, .. } = *wanted;
     ensure_programs(&PROGRAMS)?;
@@ -26,6 +32,14 @@ pub(super) fn measure(wanted: &ProxyBench) -> Result<()> {
     }
     let field = Field::start(&root().join("target/bench"))?;
     let mut report = Report::new(&field.proxies);
+    if "idle".contains(&wanted.only) {
+        for (peer, protocol) in field.proxies.iter().flat_map(|peer| IDLE.map(|protocol| (peer, protocol))) {
+            if let Some(kib) = idle::kib_per_connection(peer, protocol)? {
+                eprintln!("idle connection, {:<10} {:<9} {kib:6.2} KiB", protocol.name(), peer.name);
+                report.idle(peer.name, protocol, kib);
+            }
+        }
+    }
     for round in 1..=rounds {
         for protocol in Protocol::ALL.into_iter().filter(|protocol| protocol.name().contains(&wanted.only)) {
             for peer in &field.proxies {
