@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use plimsoll_resilience::{OutcomeClass, Retry};
+use plimsoll_resilience::{Failure, OutcomeClass};
 
 /// What went wrong with a request, and on whose side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,10 @@ pub enum ErrorKind {
     TlsFailure,
     /// The endpoint did not answer in time.
     FirstByteTimeout,
+    /// The endpoint took no more of the request for too long.
+    SendTimeout,
+    /// The endpoint was found unhealthy while its answer was waited for.
+    FoundUnhealthy,
     /// The endpoint stopped sending in the middle of a body.
     BodyTimeout,
     /// The endpoint closed or broke the connection.
@@ -95,6 +99,8 @@ impl ErrorKind {
             | Self::ConnectTimeout
             | Self::TlsFailure
             | Self::FirstByteTimeout
+            | Self::SendTimeout
+            | Self::FoundUnhealthy
             | Self::BodyTimeout
             | Self::UpstreamReset
             | Self::UpstreamProtocol => Origin::Endpoint,
@@ -109,20 +115,24 @@ impl ErrorKind {
         }
     }
 
-    /// What holds when nothing more is known of the attempt, such as that not a byte of it was sent.
-    pub fn retry(self) -> Retry {
-        match self {
-            Self::ConnectFailure | Self::ConnectTimeout | Self::TlsFailure => Retry::Allowed,
-            Self::UpstreamReset => Retry::IfRepeatable,
-            _ => Retry::Never,
-        }
+    /// What it means for another attempt, when nothing more is known of this one; none when no other may follow.
+    pub fn failure(self) -> Option<Failure> {
+        Some(match self {
+            Self::ConnectFailure | Self::ConnectTimeout | Self::TlsFailure => Failure::Connect,
+            Self::UpstreamReset => Failure::Reset,
+            Self::FirstByteTimeout | Self::SendTimeout | Self::FoundUnhealthy => Failure::Timeout,
+            Self::UpstreamProtocol => Failure::Malformed,
+            _ => return None,
+        })
     }
 
     /// What it says of the endpoint at which it happened.
     pub fn outcome(self) -> OutcomeClass {
         match self {
             Self::ConnectFailure | Self::ConnectTimeout | Self::TlsFailure => OutcomeClass::ConnectFailure,
-            Self::FirstByteTimeout | Self::BodyTimeout => OutcomeClass::Timeout,
+            Self::FirstByteTimeout | Self::SendTimeout | Self::FoundUnhealthy | Self::BodyTimeout => {
+                OutcomeClass::Timeout
+            }
             error if error.origin() == Origin::Endpoint => OutcomeClass::Reset,
             _ => OutcomeClass::ClientAbort,
         }
@@ -139,10 +149,6 @@ pub struct Error {
 impl Error {
     pub fn new(kind: ErrorKind, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { kind, cause: Some(cause.into()) }
-    }
-
-    pub fn retry(&self) -> Retry {
-        self.kind.retry()
     }
 
     /// The same event seen as another kind.
@@ -187,6 +193,8 @@ impl fmt::Display for Error {
             ErrorKind::ConnectTimeout => "connecting to the endpoint took too long",
             ErrorKind::TlsFailure => "TLS handshake with the endpoint failed",
             ErrorKind::FirstByteTimeout => "endpoint did not answer in time",
+            ErrorKind::SendTimeout => "endpoint took no more of the request in time",
+            ErrorKind::FoundUnhealthy => "endpoint was found unhealthy while its answer was waited for",
             ErrorKind::BodyTimeout => "endpoint stopped sending its answer",
             ErrorKind::UpstreamReset => "endpoint closed the connection",
             ErrorKind::UpstreamProtocol => "endpoint broke the protocol",

@@ -42,8 +42,22 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     due: Option<Duration>,
-    fired: bool,
+    fired: Option<Fired>,
+    /// What is waited for, if it may be called off; see [`Timers::call_off`].
+    subject: Option<Subject>,
     waker: Option<Waker>,
+}
+
+/// What somebody waits for: any number that is that of one thing while it is there.
+pub type Subject = std::num::NonZeroUsize;
+
+/// Why a timer has fired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fired {
+    /// The time was up.
+    Due,
+    /// What was waited for will not come.
+    CalledOff,
 }
 
 /// One timer, disarmed until [`Timer::arm`] is called.
@@ -63,7 +77,7 @@ impl Timers {
         if entries.is_empty() {
             self.0.first.notify_one();
         }
-        let key = entries.insert(Entry { due: None, fired: false, waker: None });
+        let key = entries.insert(Entry { due: None, fired: None, subject: None, waker: None });
         Timer { table: self.0.clone(), key }
     }
 
@@ -75,6 +89,19 @@ impl Timers {
             timer
         });
         Bounded { future, timer }
+    }
+
+    /// Fires all that wait for something that will not come. This looks at every timer, so that none pays for it beforehand.
+    pub fn call_off(&self, subject: Subject) {
+        let mut wakers = Vec::new();
+        for (_, entry) in self.0.entries.borrow_mut().iter_mut() {
+            if entry.subject == Some(subject) {
+                entry.due = None;
+                entry.fired = Some(Fired::CalledOff);
+                wakers.extend(entry.waker.take());
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Fires what is due, for as long as the worker lives.
@@ -96,7 +123,7 @@ impl Timers {
                 if entry.due.is_some_and(|due| due <= now) {
                     // It fires once; `fired` stays for whoever looks later, until it is armed anew.
                     entry.due = None;
-                    entry.fired = true;
+                    entry.fired = Some(Fired::Due);
                     wakers.extend(entry.waker.take());
                 }
             }
@@ -113,13 +140,14 @@ impl Timer {
         let due = self.table.now.get().checked_add(after.saturating_add(LAG));
         self.with(|entry| {
             entry.due = due;
-            entry.fired = false;
+            // What was called off does not come back.
+            entry.fired = entry.fired.filter(|fired| *fired == Fired::CalledOff);
         });
     }
 
     /// Fires `after` from now unless it is set already.
     pub fn arm_if_idle(&self, after: Duration) {
-        if self.with(|entry| entry.due.is_none() && !entry.fired) {
+        if self.with(|entry| entry.due.is_none() && entry.fired.is_none()) {
             self.arm(after);
         }
     }
@@ -127,14 +155,33 @@ impl Timer {
     pub fn disarm(&self) {
         self.with(|entry| {
             entry.due = None;
-            entry.fired = false;
+            entry.fired = None;
+            entry.subject = None;
         });
+    }
+
+    /// Arms it with a time if there is one, or else lets it wait without end.
+    pub fn arm_or_wait(&self, after: Option<Duration>) {
+        match after {
+            Some(after) => self.arm(after),
+            None => self.with(|entry| entry.due = None),
+        }
+    }
+
+    /// Also fires when this is called off, until it is disarmed; with `None` no longer.
+    pub fn wait_for(&self, subject: Option<Subject>) {
+        self.with(|entry| entry.subject = subject);
+    }
+
+    /// Why it has fired, if it has.
+    pub fn fired(&self) -> Option<Fired> {
+        self.with(|entry| entry.fired)
     }
 
     /// Ready once it has fired.
     pub fn poll_fired(&self, context: &mut Context<'_>) -> Poll<()> {
         self.with(|entry| {
-            if entry.fired {
+            if entry.fired.is_some() {
                 return Poll::Ready(());
             }
             match &mut entry.waker {
@@ -215,6 +262,30 @@ mod tests {
         with_timers(|timers| async move {
             assert_eq!(timers.bound(Some(Duration::from_secs(60)), async { 1 }).await, Ok(1));
             assert_eq!(timers.bound(None, async { 2 }).await, Ok(2));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_is_called_off_is_waited_for_no_longer() {
+        with_timers(|timers| async move {
+            let (one, other) = (Subject::new(1), Subject::new(2));
+            let timer = timers.timer();
+            timer.wait_for(one);
+            timer.arm(Duration::from_secs(60));
+            timers.call_off(other.expect("not 0"));
+            assert_eq!(timer.fired(), None);
+            let calls_off = async {
+                tokio::task::yield_now().await;
+                timers.call_off(one.expect("not 0"));
+                // A piece that comes meanwhile does not make it worth waiting for again.
+                timer.arm(Duration::from_secs(60));
+            };
+            let (waited, ()) = tokio::join!(timer.bound(std::future::pending::<()>()), calls_off);
+            assert_eq!((waited, timer.fired()), (Err(Elapsed), Some(Fired::CalledOff)));
+            timer.disarm();
+            timers.call_off(one.expect("not 0"));
+            assert_eq!(timer.fired(), None);
         })
         .await;
     }

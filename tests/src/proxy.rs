@@ -25,6 +25,10 @@ pub enum Signal {
     Term,
     Hup,
     Usr1,
+    /// Stands still, with its sockets open.
+    Stop,
+    /// Goes on.
+    Cont,
 }
 
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
@@ -199,6 +203,8 @@ impl Proxy {
             Signal::Term => "-TERM",
             Signal::Hup => "-HUP",
             Signal::Usr1 => "-USR1",
+            Signal::Stop => "-STOP",
+            Signal::Cont => "-CONT",
         };
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(sent.expect("kill runs").success(), "the proxy is gone");

@@ -34,6 +34,7 @@ mod proxy_protocol_upstream;
 mod queue;
 mod retries;
 mod routes;
+mod silence;
 mod slow_start;
 mod store;
 mod tcp;

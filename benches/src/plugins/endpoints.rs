@@ -40,6 +40,7 @@ fn endpoint(site: &str, slot: u32) -> Endpoint {
         weight: 1,
         ramp: 1000,
         availability: Availability::Ready,
+        is_unhealthy: false,
         max_connections: 0,
         priority: 0,
         zone: "".into(),

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use plimsoll_resilience::{Attempts, OutcomeClass, Retry};
+use plimsoll_resilience::{Attempts, Failed, Failure as Failing, OutcomeClass, Policy};
 
 use crate::balancer::{Balancer, Outcome};
 use crate::cluster::Cluster;
@@ -63,6 +63,8 @@ enum Happening {
     Tell { worker: u32 },
     /// A request has waited for room long enough.
     WaitIsOver { ticket: Ticket },
+    /// A request has paused between two attempts.
+    Again { ticket: Ticket },
     /// The event of this number.
     Event { number: u32 },
     /// Proxies notice whether an endpoint works.
@@ -242,6 +244,11 @@ impl<'a> Simulation<'a> {
             }
             Happening::Tell { worker } => self.tell_outcomes(worker),
             Happening::WaitIsOver { ticket } => self.stop_waiting(ticket),
+            Happening::Again { ticket } => {
+                if self.requests.current(ticket).is_some() {
+                    self.go(ticket.request);
+                }
+            }
             Happening::Event { number } => self.event(number),
             Happening::Notice { slot, works } => self.notice(slot, works),
             Happening::Ramp { slot } => {
@@ -338,10 +345,14 @@ impl<'a> Simulation<'a> {
     /// Nothing was sent, so another endpoint may have the request.
     fn try_elsewhere(&mut self, place: u32, refused_by: u32) {
         let Some(request) = self.requests.get(place) else { return };
-        if request.attempts.failed(refused_by, Retry::Allowed) {
-            self.go(place);
-        } else {
-            self.fail(place, Failure::Refused);
+        let failed = Failed { slot: refused_by, failure: Failing::Connect, replayable: true, asked: None };
+        match request.attempts.failed(&Policy::default(), failed, || self.random.u64(..)) {
+            Some(again) if again.after.is_zero() => self.go(place),
+            Some(again) => {
+                let ticket = self.requests.ticket(place);
+                self.agenda.at(self.now_us + again.after.as_micros() as u64, Happening::Again { ticket });
+            }
+            None => self.fail(place, Failure::Refused),
         }
     }
 

@@ -34,7 +34,7 @@ pub use model::{
     ClusterLimits, ClusterTimeouts, Config, Conformance, Destination, Discover, Endpoint, ExternalAccount, Forwarded,
     GivenEndpoint, HashKey, Health, Http3, KeyPair, Listener, ListenerLimits, ListenerTimeouts, LogOutput,
     NetworkPrefixes, Passthrough, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, ProxyProtocol, Queue,
-    RedirectHttps, Resolver, SendProxyProtocol, SlowStart, StatePath, Tls, TlsPolicy, Underscores, Upgrades,
+    RedirectHttps, Resolver, Retries, SendProxyProtocol, SlowStart, StatePath, Tls, TlsPolicy, Underscores, Upgrades,
     UpstreamProtocol, UpstreamTls,
 };
 pub use network::{Network, Networks};

@@ -23,6 +23,7 @@ pub(super) fn endpoint(endpoint: &suite::Endpoint, counters: Arc<EndpointCounter
             suite::Availability::Draining => Availability::Draining,
             suite::Availability::Unavailable => Availability::Unavailable,
         },
+        is_unhealthy: endpoint.availability == suite::Availability::Unavailable,
         max_connections: 0,
         priority: endpoint.priority,
         zone: endpoint.zone.as_str().into(),

@@ -17,9 +17,9 @@ use super::queue::Queue;
 use crate::config;
 use crate::error::ErrorKind;
 use crate::plugin::{Affinity, AttributeValues, Choice, Fault, PickRequest, Values};
-use crate::snapshot::{EndpointSet, Outcome, OutcomeClass, Waiting};
+use crate::snapshot::{EndpointSet, Outcome, OutcomeClass, Retries, Retrying, Waiting};
 use crate::telemetry::{AttemptOutcome, ClusterShard, LoadReportResult, QueueResult};
-use crate::timer::now_ms;
+use crate::timer::{Timers, now_ms};
 use crate::tls::UpstreamTls;
 use crate::upstream::{InFlight, LocalEndpoint, Pool, PoolSettings};
 
@@ -40,6 +40,8 @@ pub struct Cluster {
     tells_balancer: Cell<bool>,
     tells_health: bool,
     queue: Rc<Queue>,
+    retries: Arc<Retries>,
+    timers: Timers,
     random: Cell<u64>,
 }
 
@@ -54,6 +56,8 @@ pub struct ClusterParts {
     pub affinity: Option<Affinity>,
     pub endpoints: Arc<EndpointSet>,
     pub waiting: Arc<Waiting>,
+    pub retries: Arc<Retries>,
+    pub timers: Timers,
     pub worker: usize,
     /// Whether the cluster's health evaluator wants outcomes.
     pub tells_health: bool,
@@ -137,6 +141,8 @@ impl Cluster {
             tells_balancer: Cell::new(tells_balancer),
             tells_health: parts.tells_health,
             queue: queue.unwrap_or_else(|| Queue::new(parts.worker, parts.waiting)),
+            retries: parts.retries,
+            timers: parts.timers,
             random: Cell::new(parts.seed | 1),
         };
         // A change of endpoints may have overtaken the configuration.
@@ -187,7 +193,18 @@ impl Cluster {
                 .map_or_else(|| Rc::new(Pool::new(endpoint, &settings, self.shard.clone())), |kept| kept.pool.clone());
             slots[endpoint.slot as usize] = Some(Rc::new(LocalEndpoint { endpoint: endpoint.clone(), pool }));
         }
-        *self.endpoints.borrow_mut() = Rc::new(LocalEndpoints { set, slots });
+        let now = Rc::new(LocalEndpoints { set, slots });
+        *self.endpoints.borrow_mut() = now.clone();
+        // Whoever has nowhere else to go waits on: an endpoint may be slow, and not dead.
+        if now.untried(&Within::Cluster, &[]).next().is_some() {
+            let sick = now.slots.iter().flatten().filter(|local| local.endpoint.is_unhealthy);
+            let was_well = |local: &&Rc<LocalEndpoint>| {
+                before.get(local.endpoint.slot).is_some_and(|before| !before.endpoint.is_unhealthy)
+            };
+            for subject in sick.filter(was_well).filter_map(|local| local.subject()) {
+                self.timers.call_off(subject);
+            }
+        }
     }
 
     fn pool_settings(&self) -> PoolSettings {
@@ -300,6 +317,25 @@ impl Cluster {
         }
     }
 
+    /// Whether there is an endpoint that may be chosen and has not failed the request.
+    pub(super) fn has_other(&self, tried: &[u32]) -> bool {
+        self.endpoints.borrow().untried(&Within::Cluster, tried).next().is_some()
+    }
+
+    /// Begins a repetition of an attempt, unless as many are under way as the budget has room for.
+    pub(super) fn begin_retry(&self) -> Option<Retrying> {
+        let active = {
+            let endpoints = self.endpoints.borrow();
+            endpoints
+                .slots
+                .iter()
+                .flatten()
+                .map(|local| local.endpoint.counters.in_flight())
+                .fold(0, u32::saturating_add)
+        };
+        self.retries.begin(self.config.retries.policy.budget.allows(active))
+    }
+
     /// Whether partitioners divide it, so that not every request may go to every endpoint.
     pub(super) fn is_divided(&self) -> bool {
         self.balancing.is_divided()
@@ -375,8 +411,8 @@ impl Cluster {
         }
     }
 
-    /// Xorshift (Marsaglia 2003): only the host's own choice uses it, where any even spread will do.
-    fn next_random(&self) -> u64 {
+    /// Xorshift (Marsaglia 2003): for the host's own choices and pauses, where any even spread will do.
+    pub(super) fn next_random(&self) -> u64 {
         let mut x = self.random.get();
         x ^= x << 13;
         x ^= x >> 7;

@@ -34,6 +34,8 @@ pub(super) struct Exchange {
     attempts: u32,
     status: StatusCode,
     flag: Option<Flag>,
+    /// It was not tried again, since as many requests were as may be.
+    retry_overflowed: bool,
     /// A call of gRPC, and how it ended.
     pub(super) is_call: bool,
     /// What its client speaks, where that is not gRPC itself.
@@ -166,6 +168,7 @@ impl Exchange {
             // What holds if the client goes away before anything is known.
             status: status_and_flag(ErrorKind::ClientAbort).0,
             flag: Some(Flag::ClientAbort),
+            retry_overflowed: false,
             is_call: false,
             web: None,
             grpc_status: None,
@@ -186,9 +189,14 @@ impl Exchange {
         }
     }
 
+    /// Another attempt would have followed, but for those of other requests.
+    pub(super) fn retry_overflowed(&mut self) {
+        self.retry_overflowed = true;
+    }
+
     pub(super) fn answered(&mut self, status: StatusCode, flag: Option<Flag>) {
         self.status = status;
-        self.flag = flag;
+        self.flag = if self.retry_overflowed { Some(Flag::RetryOverflow) } else { flag };
     }
 
     pub(super) fn failed(&mut self, kind: ErrorKind) {

@@ -1,4 +1,4 @@
-//! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `generation` is what it sees while
+//! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `attempts` tries one endpoint after the other. `generation` is what it sees while
 //! it lasts, `effective` makes the request that is meant and `answer` the answer, `headers`
 //! and `attributes` read and change heads, `forwarding` says who forwarded, `source` is from
 //! whom a request comes, which `hops` reads in what trusted hops say, `affinity` asks whom a
@@ -11,6 +11,7 @@
 mod affinity;
 mod announcement;
 mod answer;
+mod attempts;
 mod attributes;
 mod balancing;
 mod client;

@@ -54,7 +54,9 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
         ErrorKind::ConnectFailure => (StatusCode::BAD_GATEWAY, Flag::ConnectFailure),
         ErrorKind::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::ConnectFailure),
         ErrorKind::TlsFailure => (StatusCode::BAD_GATEWAY, Flag::TlsFailure),
-        ErrorKind::FirstByteTimeout | ErrorKind::BodyTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::UpstreamTimeout),
+        ErrorKind::FirstByteTimeout | ErrorKind::SendTimeout | ErrorKind::FoundUnhealthy | ErrorKind::BodyTimeout => {
+            (StatusCode::GATEWAY_TIMEOUT, Flag::UpstreamTimeout)
+        }
         ErrorKind::UpstreamReset | ErrorKind::UpstreamProtocol | ErrorKind::NoUpgrade => {
             (StatusCode::BAD_GATEWAY, Flag::UpstreamReset)
         }

@@ -1,18 +1,18 @@
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{Method, Response, response};
+use http::{Method, Response};
 use http_body::Body;
-use plimsoll_resilience::{self as resilience, Retry};
 
 use super::affinity::Affine;
 use super::announcement::announcement;
 use super::answer;
+use super::attempts::{Attempts, Forwarding, Tried};
 use super::attributes::Visible;
 use super::client::Client;
-use super::cluster::{Claim, Cluster, Picked, PickedBy, Wanted};
+use super::cluster::PickedBy;
 use super::context::Context;
 use super::effective;
 use super::exchange::{Exchange, Unread};
@@ -28,10 +28,9 @@ use super::upgrade::Upgrade;
 use crate::config::UpstreamProtocol;
 use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
-use crate::plugin::{Limit, RouteSettings, Values};
-use crate::snapshot::{Outcome, OutcomeClass};
-use crate::telemetry::{ConnectResult, Flag};
-use crate::upstream::{Answer, Attempt, InFlight, RequestBody, UploadState};
+use crate::plugin::{Limit, RouteSettings};
+use crate::telemetry::Flag;
+use crate::upstream::Answer;
 
 /// Answers one request, whatever happens. Its head becomes the one that goes to an endpoint; it stays with the caller, since
 /// a future keeps what it is given twice.
@@ -151,22 +150,6 @@ enum Decision {
     Forward(Forwarding),
 }
 
-/// How a request goes on to a cluster.
-struct Forwarding {
-    cluster: Rc<Cluster>,
-    /// From now to the head of the answer.
-    timeout: Option<Duration>,
-    first_byte_timeout: Option<Duration>,
-    max_attempts: usize,
-    affinity: Affine,
-    key: Option<u64>,
-    visible: Vec<Values>,
-    upgrade: Option<Rc<Upgrade>>,
-    /// What a connection to an endpoint begins with.
-    announcement: Vec<u8>,
-    by_fallback: bool,
-}
-
 /// Everything about a request that is known before an endpoint is looked for. Its head becomes the one that is sent on.
 fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dyn Link) -> Result<Decision, Error> {
     let (context, listener) = (account.context.clone(), account.listener.clone());
@@ -249,114 +232,6 @@ fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
 fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Decision {
     account.answered(response.status(), Some(Flag::PluginReply));
     Decision::Answer(response)
-}
-
-/// The attempts of one request.
-struct Attempts<'a> {
-    context: &'a Context,
-    cluster: &'a Rc<Cluster>,
-    wanted: &'a Forwarding,
-    bound: Option<Picked>,
-    link: &'a dyn Link,
-}
-
-/// The attempt that was answered.
-struct Tried {
-    picked: Picked,
-    flight: InFlight,
-    answer: Answer,
-    upload: Option<Rc<UploadState>>,
-    started: Instant,
-}
-
-impl Attempts<'_> {
-    /// Tries until an endpoint answers. A request goes to another endpoint only when nothing of it was sent, or when
-    /// sending it twice does no harm.
-    async fn run(mut self, account: &mut Exchange, head: &Parts, body: ClientBody) -> Result<Tried, Error> {
-        let timer = Rc::new(self.context.timers.timer());
-        let repeatable = body.is_end_stream() && is_idempotent(&head.method);
-        let (mut body, upload) = if body.is_end_stream() {
-            (RequestBody::empty(), None)
-        } else {
-            let limit = account.listener.config.limits.body_bytes;
-            let (body, upload) = RequestBody::upload(body, limit, timer.clone(), self.wanted.first_byte_timeout)?;
-            (body, Some(upload))
-        };
-        let mut attempts = resilience::Attempts::new(self.wanted.max_attempts, repeatable);
-        let link = self.link;
-        let pass_on = |mut head: response::Parts| {
-            headers::prepare_response(&mut head);
-            link.informational(head);
-        };
-        loop {
-            let wanted = Wanted {
-                bound: self.bound.take(),
-                key: self.wanted.key,
-                visible: &self.wanted.visible,
-                tried: attempts.tried(),
-            };
-            let (picked, flight) = match self.cluster.claim(&wanted) {
-                Claim::Begun(begun) => begun,
-                // In a box: it is rare, and would make the future of every request larger.
-                Claim::Full => {
-                    link.queued(true);
-                    let begun = Box::pin(self.cluster.wait(self.context, wanted)).await;
-                    link.queued(false);
-                    begun?
-                }
-                Claim::Nowhere => return Err(ErrorKind::NoEndpoint.into()),
-            };
-            account.attempted(&picked);
-            let started = Instant::now();
-            let attempt = Attempt {
-                endpoint: &picked.endpoint,
-                timers: &self.context.timers,
-                timer: &timer,
-                head,
-                repeatable,
-                upgrades: self.wanted.upgrade.is_some(),
-                announcement: &self.wanted.announcement,
-                first_byte_timeout: self.wanted.first_byte_timeout,
-                started,
-            };
-            let failed = match attempt.send(body, &pass_on).await {
-                Ok(answer) => {
-                    let connected = if answer.reused { ConnectResult::Reused } else { ConnectResult::New };
-                    self.cluster.shard.connect(connected);
-                    return Ok(Tried { picked, flight, answer, upload, started });
-                }
-                Err(failed) => failed,
-            };
-            let kind = upload.as_ref().map_or(failed.error.kind, |upload| upload.blame(failed.error.kind));
-            self.note_failure(&picked, kind, started);
-            // Whose body was not touched, was not sent; a request that is repeatable has none.
-            let retry = if failed.unsent.is_some() { Retry::Allowed } else { kind.retry() };
-            if !attempts.failed(picked.endpoint.endpoint.slot, retry) {
-                return Err(failed.error.blamed(kind));
-            }
-            body = failed.unsent.unwrap_or_else(RequestBody::empty);
-        }
-    }
-
-    fn note_failure(&self, picked: &Picked, kind: ErrorKind, started: Instant) {
-        let class = kind.outcome();
-        if class == OutcomeClass::ConnectFailure {
-            self.cluster.shard.connect(ConnectResult::Failed);
-        }
-        let outcome = Outcome {
-            slot: picked.endpoint.endpoint.slot,
-            class,
-            status: 0,
-            first_byte_us: 0,
-            total_us: u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX),
-        };
-        self.cluster.note(self.context, &picked.endpoint, outcome);
-    }
-}
-
-/// Methods that may be sent twice (RFC 9110 section 9.2.2).
-fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::timer::Timer;
-use crate::upstream::{AnswerBody, InFlight, RequestBody, UploadState};
+use crate::upstream::{AnswerBody, InFlight, Patience, RequestBody, UploadState};
 
 /// The body of an answer: the endpoint's as it comes, or our own.
 #[derive(Debug)]
@@ -101,9 +101,10 @@ impl ResponseBody {
     pub(super) fn tunnel(answer: AnswerBody, transfer: Transfer, client: ClientBody) -> Result<Self, Error> {
         let timer = Rc::new(transfer.exchange.context.timers.timer());
         // What comes of the client is a sign of life, too.
-        let (body, upload) = RequestBody::upload(client, None, timer.clone(), transfer.patience().0)?;
-        let transfer = transfer.with_upload(Some(upload));
-        let body = UpstreamBody::new(answer.into_tunnel(body), transfer, Some(timer));
+        let patience = Patience { send: transfer.patience().0, first_byte: transfer.patience().0 };
+        let upload = UploadState::new(client, None, 0, timer.clone(), patience)?;
+        let answer = answer.into_tunnel(RequestBody::of(&upload));
+        let body = UpstreamBody::new(answer, transfer.with_upload(Some(upload)), Some(timer));
         Ok(Self(Kind::Upstream(Box::new(body))))
     }
 

@@ -3,7 +3,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
-use plimsoll_resilience::Attempts;
+use plimsoll_resilience::{Attempts, Failed};
 
 use super::affinity::Affine;
 use super::announcement::announcement;
@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::io::Stream;
 use crate::plugin::{RouteSettings, Values};
 use crate::snapshot::{Outcome, OutcomeClass};
-use crate::telemetry::ConnectResult;
+use crate::telemetry::{ConnectResult, RetryReason};
 use crate::tls::Carries;
 use crate::upstream::InFlight;
 
@@ -155,8 +155,15 @@ async fn connect(
             Err(error) => {
                 cluster.shard.connect(ConnectResult::Failed);
                 note(context, cluster, &picked, error.kind.outcome(), None, started);
-                if !attempts.failed(picked.endpoint.endpoint.slot, error.retry()) {
-                    return Err(error);
+                let Some(failure) = error.kind.failure() else { return Err(error) };
+                let slot = picked.endpoint.endpoint.slot;
+                let failed = Failed { slot, failure, replayable: true, asked: None };
+                drop(flight);
+                let policy = &cluster.config.retries.policy;
+                let Some(again) = attempts.failed(policy, failed, || cluster.next_random()) else { return Err(error) };
+                cluster.shard.retry(RetryReason::ConnectFailure);
+                if !again.after.is_zero() {
+                    tokio::time::sleep(again.after).await;
                 }
             }
         }

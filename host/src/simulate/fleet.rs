@@ -114,6 +114,7 @@ impl Proxy {
             weight: member.weight,
             ramp: member.ramp,
             availability: if member.ready { Availability::Ready } else { Availability::Unavailable },
+            is_unhealthy: !member.ready,
             max_connections: member.max_connections,
             priority: member.priority,
             zone: "".into(),

@@ -38,6 +38,8 @@ pub struct Endpoint {
     /// Share of the weight in force, in thousandths.
     pub ramp: u32,
     pub availability: Availability,
+    /// Health has it out of service, whatever the operator says.
+    pub is_unhealthy: bool,
     pub priority: u32,
     /// Attempts that may be under way from all workers; 0 is no bound.
     pub max_connections: u32,

@@ -160,6 +160,7 @@ pub(super) mod tests {
             weight: 1,
             ramp: 1000,
             availability: Availability::Ready,
+            is_unhealthy: false,
             priority: 0,
             max_connections: 0,
             zone: "".into(),

@@ -5,10 +5,12 @@ mod endpoint;
 mod endpoint_set;
 mod load;
 mod outcome;
+mod retries;
 mod waiting;
 
 pub use endpoint::{Availability, Endpoint, EndpointCounters, Trouble};
 pub use endpoint_set::{Change, EndpointSet, SlotMap};
 pub use load::{LoadReport, Reported};
 pub use outcome::{Outcome, OutcomeClass};
+pub use retries::{Retries, Retrying};
 pub use waiting::Waiting;

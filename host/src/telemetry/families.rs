@@ -16,7 +16,8 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use super::histogram::{CALL, HistogramTotal, LASTING, LATENCY};
 use super::label::{
     AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag,
-    GrpcStatus, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
+    GrpcStatus, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason, TlsHandshake, TrapKind,
+    TunnelEnd,
 };
 use super::process;
 use super::registry::{CertificateSample, EndpointSample, PluginKey, Shards};
@@ -187,6 +188,22 @@ impl Scrape {
                 let count: u64 = shards.values().map(|shard| shard.connects[result as usize].get()).sum();
                 family.sample([("cluster", cluster), ("result", result.as_str())], count)?;
             }
+        }
+        let mut family =
+            out.counter("plimsoll_retries_total", "Further attempts of requests, by what became of the one before.")?;
+        for (cluster, shards) in clusters {
+            for reason in RetryReason::ALL {
+                let count: u64 = shards.values().map(|shard| shard.retries[reason as usize].get()).sum();
+                family.sample([("cluster", cluster), ("reason", reason.as_str())], count)?;
+            }
+        }
+        let mut family = out.counter(
+            "plimsoll_retry_overflows_total",
+            "Requests that were not tried again, since as many others were as the retry budget has room for.",
+        )?;
+        for (cluster, shards) in clusters {
+            let count: u64 = shards.values().map(|shard| shard.retry_overflows.get()).sum();
+            family.sample([("cluster", cluster)], count)?;
         }
         let mut family = out
             .counter("plimsoll_load_reports_total", "Reports of their load that endpoints sent with their answers.")?;

@@ -27,6 +27,7 @@ labels! {
     /// | `UO` | every endpoint was full, and the request could not wait or had waited for too long |
     /// | `UF` | no connection to an endpoint could be made |
     /// | `TF` | no TLS connection to an endpoint could be made: its certificate was not accepted, or it does not speak it |
+    /// | `RX` | it was not tried again, since as many other requests were as the retry budget has room for |
     /// | `UT` | the endpoint did not answer in time |
     /// | `UC` | the endpoint closed or reset the connection in the middle of an exchange |
     /// | `DC` | the client went away before it had its answer |
@@ -45,6 +46,7 @@ labels! {
         Overflow = "UO",
         ConnectFailure = "UF",
         TlsFailure = "TF",
+        RetryOverflow = "RX",
         UpstreamTimeout = "UT",
         UpstreamReset = "UC",
         ClientAbort = "DC",
@@ -249,6 +251,23 @@ labels! {
         New = "new",
         Reused = "reused",
         Failed = "failed",
+    }
+}
+
+labels! {
+    /// After what a request was tried again.
+    RetryReason {
+        /// No connection was made.
+        ConnectFailure = "connect_failure",
+        /// The endpoint had acted on nothing of it.
+        RefusedStream = "refused_stream",
+        Reset = "reset",
+        /// No answer in time, or an endpoint that was found unhealthy meanwhile.
+        Timeout = "timeout",
+        /// What came was no answer.
+        Malformed = "malformed",
+        Status = "status",
+        GrpcStatus = "grpc_status",
     }
 }
 

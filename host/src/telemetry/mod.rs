@@ -33,7 +33,8 @@ pub use families::CONTENT_TYPE;
 pub use histogram::Histogram;
 pub use label::{
     AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag,
-    GrpcStatus, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, TlsHandshake, TrapKind, TunnelEnd,
+    GrpcStatus, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason, TlsHandshake, TrapKind,
+    TunnelEnd,
 };
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
 pub use printable::{is_unprintable, printable, printable_lines, printable_within};

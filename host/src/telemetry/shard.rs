@@ -7,7 +7,7 @@ use super::cell::{Counter, Gauge, SharedCounter, SharedLevel, Writers};
 use super::histogram::{CALL, Histogram, LASTING, LATENCY};
 use super::label::{
     AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, GrpcStatus, LoadReportResult,
-    ProxyHeader, QueueResult, Refusal, TlsHandshake, TrapKind, TunnelEnd,
+    ProxyHeader, QueueResult, Refusal, RetryReason, TlsHandshake, TrapKind, TunnelEnd,
 };
 
 /// One cell for each value of a label.
@@ -87,6 +87,8 @@ pub struct ClusterShard {
     pub(super) attempts: Cells<{ AttemptOutcome::ALL.len() }>,
     pub(super) first_byte: Histogram,
     pub(super) connects: Cells<{ ConnectResult::ALL.len() }>,
+    pub(super) retries: Cells<{ RetryReason::ALL.len() }>,
+    pub(super) retry_overflows: Counter,
     pub(super) tls_handshakes: Cells<{ TlsHandshake::ALL.len() }>,
     pub(super) load_reports: Cells<{ LoadReportResult::ALL.len() }>,
     pub(super) queued: Gauge,
@@ -106,6 +108,8 @@ impl Default for ClusterShard {
             attempts: Cells::default(),
             first_byte: Histogram::new(&LATENCY),
             connects: Cells::default(),
+            retries: Cells::default(),
+            retry_overflows: Counter::default(),
             tls_handshakes: Cells::default(),
             load_reports: Cells::default(),
             queued: Gauge::default(),
@@ -148,6 +152,16 @@ impl ClusterShard {
     #[inline]
     pub fn connect(&self, result: ConnectResult) {
         self.connects[result as usize].increment();
+    }
+
+    /// Counts another attempt of a request.
+    pub fn retry(&self, after: RetryReason) {
+        self.retries[after as usize].increment();
+    }
+
+    /// Counts a request that was not tried again, since as many were as may be.
+    pub fn retry_overflow(&self) {
+        self.retry_overflows.increment();
     }
 
     /// Counts a TLS handshake with an endpoint.

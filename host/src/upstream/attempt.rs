@@ -1,3 +1,4 @@
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::request;
@@ -7,8 +8,9 @@ use super::answer_body::AnswerBody;
 use super::endpoint::LocalEndpoint;
 use super::lease::{Failure, Lease};
 use super::request_body::RequestBody;
+use super::upload_state::UploadState;
 use crate::error::{Error, ErrorKind};
-use crate::timer::{Timer, Timers};
+use crate::timer::{Fired, Timer, Timers};
 
 /// One try of a request at one endpoint, up to the head of its answer.
 #[derive(Debug)]
@@ -18,8 +20,12 @@ pub struct Attempt<'a> {
     /// Armed while the endpoint is waited for.
     pub timer: &'a Timer,
     pub head: &'a request::Parts,
-    /// The request has no body, and sending it twice does no harm.
+    /// None without a body.
+    pub upload: Option<&'a Rc<UploadState>>,
+    /// Sending it twice does no harm.
     pub repeatable: bool,
+    /// Another endpoint may have it as soon as this one is found unhealthy.
+    pub may_leave: bool,
     /// It asks for another protocol.
     pub upgrades: bool,
     /// What a connection begins with that is made for it.
@@ -41,8 +47,8 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct AttemptError {
     pub error: Error,
-    /// The body, when no byte of the request was sent: it may be tried elsewhere, whatever it asks for.
-    pub unsent: Option<RequestBody>,
+    /// The endpoint has acted on nothing of the request.
+    pub unacted: bool,
     /// It failed with a connection that others have used before, which the endpoint may just have closed.
     stale: bool,
 }
@@ -52,49 +58,65 @@ impl Attempt<'_> {
     /// is replaced by another. One that closes while the request is under way is the endpoint's right too: if the request
     /// is repeatable, it is sent once more, on a new connection. What the endpoint answers in advance (1xx) goes to
     /// `interim`.
-    pub async fn send(&self, mut body: RequestBody, interim: &dyn Fn(response::Parts)) -> Result<Answer, AttemptError> {
+    pub async fn send(&self, interim: &dyn Fn(response::Parts)) -> Result<Answer, AttemptError> {
         let mut kept_allowed = true;
         loop {
             let kept = kept_allowed.then(|| self.endpoint.pool.take(self.upgrades)).flatten();
             let lease = match kept {
                 Some(lease) => lease,
                 // In a box: it is rare, and would make the future of every request larger.
-                None => match Box::pin(self.endpoint.pool.connect(self.upgrades, self.announcement, self.timers)).await
-                {
+                None => match Box::pin(self.connect()).await {
                     Ok(lease) => lease,
-                    Err(error) => return Err(AttemptError { error, unsent: Some(body), stale: false }),
+                    Err(error) => return Err(AttemptError { error, unacted: true, stale: false }),
                 },
             };
-            match self.send_on(lease, body, interim).await {
-                Err(AttemptError { unsent: Some(unsent), stale: true, .. }) => body = unsent,
-                Err(failed) if failed.stale && failed.error.kind == ErrorKind::UpstreamReset && self.repeatable => {
-                    kept_allowed = false;
-                    body = RequestBody::empty();
+            match self.send_on(lease, interim).await {
+                Err(failed) if failed.stale && self.is_replayable() => {
+                    if !failed.unacted {
+                        if failed.error.kind != ErrorKind::UpstreamReset || !self.repeatable {
+                            return Err(failed);
+                        }
+                        kept_allowed = false;
+                    }
                 }
                 result => return result,
             }
         }
     }
 
-    async fn send_on(
-        &self,
-        lease: Lease,
-        body: RequestBody,
-        interim: &dyn Fn(response::Parts),
-    ) -> Result<Answer, AttemptError> {
-        match self.first_byte_timeout {
-            Some(timeout) => self.timer.arm(timeout),
-            None => self.timer.disarm(),
-        }
+    fn is_replayable(&self) -> bool {
+        self.upload.is_none_or(|upload| upload.is_replayable())
+    }
+
+    async fn connect(&self) -> Result<Lease, Error> {
+        self.wait_for_endpoint(None);
+        let connecting = self.endpoint.pool.connect(self.upgrades, self.announcement, self.timers);
+        self.timer.bound(connecting).await.unwrap_or_else(|_called_off| Err(ErrorKind::FoundUnhealthy.into()))
+    }
+
+    async fn send_on(&self, lease: Lease, interim: &dyn Fn(response::Parts)) -> Result<Answer, AttemptError> {
+        self.wait_for_endpoint(self.first_byte_timeout);
         let reused = lease.is_reused();
+        let body = self.upload.map_or_else(RequestBody::empty, RequestBody::of);
         let answered = self.timer.bound(lease.exchange(self.head, body, interim)).await;
+        let fired = self.timer.fired();
         self.timer.disarm();
         match answered {
             Ok(Ok((head, body))) => Ok(Answer { head, body, reused, first_byte: self.started.elapsed() }),
-            Ok(Err(Failure { error, unsent, stale })) => Err(AttemptError { error, unsent, stale }),
+            Ok(Err(Failure { error, unacted, stale })) => Err(AttemptError { error, unacted, stale }),
             Err(_elapsed) => {
-                Err(AttemptError { error: ErrorKind::FirstByteTimeout.into(), unsent: None, stale: false })
+                let kind = match fired {
+                    Some(Fired::CalledOff) => ErrorKind::FoundUnhealthy,
+                    _ => ErrorKind::FirstByteTimeout,
+                };
+                Err(AttemptError { error: kind.into(), unacted: false, stale: false })
             }
         }
+    }
+
+    fn wait_for_endpoint(&self, timeout: Option<Duration>) {
+        self.timer.disarm();
+        self.timer.arm_or_wait(timeout);
+        self.timer.wait_for(self.may_leave.then(|| self.endpoint.subject()).flatten());
     }
 }

@@ -3,12 +3,20 @@ use std::sync::Arc;
 
 use super::pool::Pool;
 use crate::snapshot::Endpoint;
+use crate::timer::Subject;
 
 /// An endpoint as one worker sees it: with the worker's connections to it.
 #[derive(Debug)]
 pub struct LocalEndpoint {
     pub endpoint: Arc<Endpoint>,
     pub pool: Rc<Pool>,
+}
+
+impl LocalEndpoint {
+    /// What attempts here wait for, as timers know it.
+    pub fn subject(&self) -> Option<Subject> {
+        Subject::new(Rc::as_ptr(&self.pool).addr())
+    }
 }
 
 /// One attempt under way at an endpoint; ends when dropped.

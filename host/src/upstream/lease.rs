@@ -21,8 +21,8 @@ pub(super) enum Lease {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) error: Error,
-    /// The body, when nothing of the request was acted on, and nothing of the body was sent.
-    pub(super) unsent: Option<RequestBody>,
+    /// The endpoint has acted on nothing of the request.
+    pub(super) unacted: bool,
     /// It failed with a connection that others have used before, which the endpoint may just have closed.
     pub(super) stale: bool,
 }
@@ -57,15 +57,15 @@ impl Lease {
         match self {
             Self::Exclusive { connection, pool, reused } => match connection.exchange(head, body, interim).await {
                 Ok((head, body)) => Ok((head, AnswerBody::http1(body, pool))),
-                Err(http1::Failure { error, unsent }) => Err(Failure { error, unsent, stale: reused }),
+                Err(http1::Failure { error, unsent }) => Err(Failure { error, unacted: unsent, stale: reused }),
             },
             Self::Shared(lease) => {
                 let reused = lease.is_reused();
                 // In a box: it is the rarer protocol, and would make the future of every request larger.
                 match Box::pin(http2::exchange(lease, head, body, interim)).await {
                     Ok((head, body)) => Ok((head, AnswerBody::http2(body))),
-                    Err(http2::Failure { error, unsent, lost_connection }) => {
-                        Err(Failure { error, unsent, stale: reused && lost_connection })
+                    Err(http2::Failure { error, unacted, lost_connection }) => {
+                        Err(Failure { error, unacted, stale: reused && lost_connection })
                     }
                 }
             }

@@ -1,5 +1,6 @@
 //! The side towards the endpoints: dial, lease connections, one attempt, and the body that comes back. `pool` has the
 //! connections of a worker to an endpoint; a `lease` of one speaks its protocol, of which `http1` and `http2` know one each.
+//! What a client sends is read through its `upload_state`, by one attempt after the other if need be.
 
 mod answer_body;
 mod attempt;
@@ -8,14 +9,17 @@ mod endpoint;
 mod exclusive;
 mod http1;
 mod http2;
+mod kept;
 mod lease;
 mod negotiated;
 mod pool;
 mod request_body;
+mod upload_state;
 
 pub use answer_body::AnswerBody;
 pub use attempt::{Answer, Attempt, AttemptError};
 pub use dial::{Dialer, PoolSettings};
 pub use endpoint::{InFlight, LocalEndpoint};
 pub use pool::Pool;
-pub use request_body::{RequestBody, UploadState};
+pub use request_body::RequestBody;
+pub use upload_state::{Patience, UploadState};

@@ -124,6 +124,8 @@ impl State {
             affinity,
             endpoints: install.endpoints.unwrap_or_default(),
             waiting: install.waiting,
+            retries: install.retries,
+            timers: self.context.timers.clone(),
             worker: self.number,
             tells_health: install.tells_health,
             seed: self.number as u64 + 1,

@@ -72,10 +72,12 @@ impl Checker<'_> {
             health: self.health(&part("health"), cluster.health, (cluster.protocol, tls.is_some(), proxy_protocol)),
             slow_start: cluster.slow_start.map(|slow_start| self.slow_start(&part("slow_start"), &slow_start)),
             max_attempts: cluster.max_attempts as usize,
+            retries: self.retries(&part("retries"), cluster.retries),
             load_reports: cluster.load_reports,
             queue: self.queue(&part("queue"), &cluster.queue),
             timeouts: ClusterTimeouts {
                 connect: self.timeout(&part("timeouts/connect"), cluster.timeouts.connect),
+                send: self.timeout(&part("timeouts/send"), cluster.timeouts.send),
                 first_byte: self.timeout(&part("timeouts/first_byte"), cluster.timeouts.first_byte),
                 body_idle: self.timeout(&part("timeouts/body_idle"), cluster.timeouts.body_idle),
             },

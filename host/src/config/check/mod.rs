@@ -3,6 +3,7 @@
 mod acme;
 mod cluster;
 mod listener;
+mod retries;
 mod upstream_tls;
 
 use std::collections::HashSet;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use plimsoll_proxy_protocol::{Tlvs, Version};
+use plimsoll_resilience::Policy;
 
 use super::endpoint::{Discover, Endpoint, UpstreamProtocol};
 use super::health::Health;
@@ -23,6 +24,7 @@ pub struct Cluster {
     pub health: Health,
     pub slow_start: Option<SlowStart>,
     pub max_attempts: usize,
+    pub retries: Retries,
     pub load_reports: bool,
     pub queue: Queue,
     pub timeouts: ClusterTimeouts,
@@ -86,6 +88,13 @@ pub struct SlowStart {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retries {
+    pub policy: Policy,
+    /// Of a body, kept until the answer begins.
+    pub body_bytes: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
     /// On each worker.
     pub max_requests: usize,
@@ -96,6 +105,7 @@ pub struct Queue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterTimeouts {
     pub connect: Option<Duration>,
+    pub send: Option<Duration>,
     pub first_byte: Option<Duration>,
     pub body_idle: Option<Duration>,
 }

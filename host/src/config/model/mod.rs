@@ -11,8 +11,8 @@ mod tls;
 
 pub use acme::{Acme, AcmeNames, Challenge, ExternalAccount};
 pub use cluster::{
-    Cluster, ClusterLimits, ClusterTimeouts, HashKey, NetworkPrefixes, PathPart, Pool, Queue, SendProxyProtocol,
-    SlowStart,
+    Cluster, ClusterLimits, ClusterTimeouts, HashKey, NetworkPrefixes, PathPart, Pool, Queue, Retries,
+    SendProxyProtocol, SlowStart,
 };
 pub use endpoint::{Discover, Endpoint, GivenEndpoint, UpstreamProtocol};
 pub use health::{Health, Probe};

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::retries::Retries;
 use super::{PluginUse, TlsPolicy, seconds};
 use crate::config::quantity::{Size, Span, SpanOrOff};
 
@@ -55,6 +56,9 @@ pub(in crate::config) struct Cluster {
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 16))]
     pub(in crate::config) max_attempts: u32,
+    /// When a request is tried again.
+    #[serde(default)]
+    pub(in crate::config) retries: Retries,
     /// Endpoints say with their answers how loaded they are, by ORCA: `endpoint-load-metrics` (TEXT, JSON or BIN),
     /// `endpoint-load-metrics-json` or `endpoint-load-metrics-bin`. These fields are read for the balancers that go by
     /// them, and taken out of what the client gets. Default: false.
@@ -280,7 +284,9 @@ fn two_seconds() -> Span {
 pub(in crate::config) struct ClusterTimeouts {
     /// To make a connection, TLS handshake included. Default: 5s.
     pub(in crate::config) connect: SpanOrOff,
-    /// For the head of the answer, from the last byte of the request. Default: 60s.
+    /// For the endpoint to take the next piece of a request's body, of up to 64KiB. Default: 60s.
+    pub(in crate::config) send: SpanOrOff,
+    /// For the head of the answer, from the last byte of the request, in each attempt. Default: 60s.
     pub(in crate::config) first_byte: SpanOrOff,
     /// Between two pieces of the answer's body. Default: 60s.
     pub(in crate::config) body_idle: SpanOrOff,
@@ -288,7 +294,7 @@ pub(in crate::config) struct ClusterTimeouts {
 
 impl Default for ClusterTimeouts {
     fn default() -> Self {
-        Self { connect: seconds(5), first_byte: seconds(60), body_idle: seconds(60) }
+        Self { connect: seconds(5), send: seconds(60), first_byte: seconds(60), body_idle: seconds(60) }
     }
 }
 

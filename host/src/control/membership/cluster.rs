@@ -8,7 +8,7 @@ use super::warmth::{Circumstances, Warmth};
 use super::{Found, FoundEndpoint, Membership, Origin};
 use crate::config;
 use crate::plugin::Evidence;
-use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap, Waiting};
+use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, Retries, SlotMap, Waiting};
 use crate::tls::UpstreamTls;
 
 /// A cluster's membership, with all that makes an endpoint available or not.
@@ -23,6 +23,8 @@ pub(in crate::control) struct ClusterState {
     pub(in crate::control) set: Arc<EndpointSet>,
     /// Who waits for room at the endpoints; shared by all generations.
     pub(in crate::control) waiting: Arc<Waiting>,
+    /// Repetitions of attempts that are under way; shared likewise.
+    pub(in crate::control) retries: Arc<Retries>,
     /// Whether its balancer prepares for endpoints before the workers hear of them.
     pub(in crate::control) prepares: bool,
     /// Generation that its balancer has prepared for last, or is about to.
@@ -124,6 +126,7 @@ impl Member {
             weight: self.effective_weight(),
             ramp: self.ramp(),
             availability: self.availability(),
+            is_unhealthy: self.health != HealthState::Healthy,
             priority: self.config.priority,
             max_connections: self.config.max_connections,
             zone: self.config.zone.as_str().into(),
@@ -145,6 +148,7 @@ impl ClusterState {
     ) -> Self {
         let last = before.or(making);
         let waiting = last.map_or_else(|| Arc::new(Waiting::new(workers)), |last| last.waiting.clone());
+        let retries = last.map(|last| last.retries.clone()).unwrap_or_default();
         let mut slots = last.map(|last| last.slots.clone()).unwrap_or_default();
         let found = membership.of(&config);
         let ids: Vec<Arc<str>> = found.endpoints.iter().map(|found| found.endpoint.id.as_str().into()).collect();
@@ -179,6 +183,7 @@ impl ClusterState {
             found,
             set: last.map_or_else(Arc::default, |last| last.set.clone()),
             waiting,
+            retries,
             prepares: last.is_some_and(|last| last.prepares),
             prepared: last.map_or(0, |last| last.prepared),
             told: last.map_or(0, |last| last.told),
@@ -316,6 +321,7 @@ fn same(a: &Endpoint, b: &Endpoint) -> bool {
         && a.weight == b.weight
         && a.ramp == b.ramp
         && a.availability == b.availability
+        && a.is_unhealthy == b.is_unhealthy
         && a.priority == b.priority
         && a.max_connections == b.max_connections
         && a.zone == b.zone

@@ -116,6 +116,7 @@ mod tests {
             weight: 1,
             ramp: 1000,
             availability: Availability::Ready,
+            is_unhealthy: false,
             max_connections: 0,
             priority: 0,
             zone: "".into(),

@@ -69,8 +69,8 @@ pub(super) enum AtEnd {
 #[derive(Debug)]
 pub(in crate::upstream) struct Failure {
     pub error: Error,
-    /// The body, when no byte of the request was sent.
-    pub unsent: Option<RequestBody>,
+    /// No byte of the request was sent.
+    pub unsent: bool,
 }
 
 const ROOM: usize = 8 * 1024;
@@ -139,9 +139,9 @@ impl Connection {
             (Ok(head), _) => head,
             (Err(error), Sending::Refused(cause)) => {
                 tracing::trace!("sending to the endpoint failed: {cause}");
-                return Err(Failure { error, unsent: upload.unsent() });
+                return Err(Failure { error, unsent: upload.is_unsent() });
             }
-            (Err(error), _) => return Err(Failure { error, unsent: None }),
+            (Err(error), _) => return Err(Failure { error, unsent: false }),
         };
         let connection = match sending {
             Sending::Done => {

@@ -16,7 +16,7 @@ use crate::upstream::RequestBody;
 pub(super) struct Upload {
     body: RequestBody,
     encoder: BodyEncoder,
-    /// Something of the request has been sent, or taken from its body, so that it cannot be sent again.
+    /// Something of the request has been sent.
     began: bool,
 }
 
@@ -59,9 +59,9 @@ impl Upload {
         }
     }
 
-    /// The body, if nothing at all was sent.
-    pub(super) fn unsent(self) -> Option<RequestBody> {
-        (!self.began).then_some(self.body)
+    /// True if nothing at all was sent.
+    pub(super) fn is_unsent(&self) -> bool {
+        !self.began
     }
 
     /// The buffer, for the next request.
@@ -75,13 +75,10 @@ impl Upload {
             let frame = ready!(Pin::new(&mut self.body).poll_frame(task));
             let added = match frame {
                 None => self.encoder.end(None),
-                Some(frame) => {
-                    self.began = true;
-                    match frame?.into_data() {
-                        Ok(data) => self.encoder.add(data),
-                        Err(frame) => self.encoder.end(frame.trailers_ref()),
-                    }
-                }
+                Some(frame) => match frame?.into_data() {
+                    Ok(data) => self.encoder.add(data),
+                    Err(frame) => self.encoder.end(frame.trailers_ref()),
+                },
             };
             added.map_err(|error| Error::new(ErrorKind::ClientAbort, error))?;
         }

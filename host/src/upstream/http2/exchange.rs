@@ -26,8 +26,8 @@ const INFORMATIONAL: usize = 32;
 #[derive(Debug)]
 pub(in crate::upstream) struct Failure {
     pub(in crate::upstream) error: Error,
-    /// The body, when the endpoint has not acted on any of the request, and nothing of the body was sent.
-    pub(in crate::upstream) unsent: Option<RequestBody>,
+    /// The endpoint has acted on nothing of the request.
+    pub(in crate::upstream) unacted: bool,
     /// The connection is gone, not just the stream.
     pub(in crate::upstream) lost_connection: bool,
 }
@@ -44,7 +44,7 @@ pub(in crate::upstream) async fn exchange(
     let asks_to_switch = head.headers.get(UPGRADE);
     if asks_to_switch.is_some() && !sender.is_extended_connect_protocol_enabled() {
         // Any client can ask, so that it must not count against the endpoint.
-        return Err(Failure { error: ErrorKind::NoUpgrade.into(), unsent: Some(body), lost_connection: false });
+        return Err(Failure { error: ErrorKind::NoUpgrade.into(), unacted: true, lost_connection: false });
     }
     let is_last = asks_to_switch.is_none() && body.is_end_stream();
     let request = request_head::form(head, &lease.connection().scheme, body.size_hint().exact());
@@ -57,7 +57,7 @@ pub(in crate::upstream) async fn exchange(
         // The endpoint has said goodbye, or every number of a stream has been used.
         Err(error) => {
             lease.retire();
-            return Err(Failure { error: broken(error), unsent: Some(body), lost_connection: true });
+            return Err(Failure { error: broken(error), unacted: true, lost_connection: true });
         }
     };
     let mut doubt = Doubt::begin(&lease);
@@ -86,7 +86,7 @@ pub(in crate::upstream) async fn exchange(
             let (mut parts, stream) = response.into_parts();
             if parts.headers.len() > lease.connection().header_count() {
                 let error = Error::new(ErrorKind::UpstreamProtocol, "the head of the answer has too many fields");
-                return Err(Failure { error, unsent: None, lost_connection: false });
+                return Err(Failure { error, unacted: false, lost_connection: false });
             }
             let mut body = AnswerBody::new(stream, &parts.headers, lease);
             match (upload, open) {
@@ -101,7 +101,7 @@ pub(in crate::upstream) async fn exchange(
             }
             Ok((parts, body))
         }
-        Err(Ended::Ours(error)) => Err(Failure { error, unsent: None, lost_connection: false }),
+        Err(Ended::Ours(error)) => Err(Failure { error, unacted: false, lost_connection: false }),
         Err(Ended::Theirs(error)) => {
             let lost_connection = !error.is_reset();
             if lost_connection {
@@ -109,9 +109,8 @@ pub(in crate::upstream) async fn exchange(
             }
             // RFC 9113 sections 6.8 and 8.7: it has not been acted on, and may be sent again whatever it asks for.
             let refused = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
-            let unsent = || upload.map_or_else(|| Some(RequestBody::empty()), Upload::unsent);
-            let unsent = if error.is_remote() && refused { unsent() } else { None };
-            Err(Failure { error: broken(error), unsent, lost_connection })
+            let unacted = error.is_remote() && refused;
+            Err(Failure { error: broken(error), unacted, lost_connection })
         }
     }
 }

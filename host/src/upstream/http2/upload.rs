@@ -16,8 +16,6 @@ pub(super) struct Upload {
     stream: SendStream<Bytes>,
     /// Taken from the body, and not sent yet.
     piece: Bytes,
-    /// Something of the body has been taken, so that it cannot be sent again.
-    began: bool,
     ended: bool,
 }
 
@@ -34,7 +32,7 @@ impl Upload {
     /// The head of the request has been sent on `stream`.
     pub(super) fn new(body: RequestBody, stream: SendStream<Bytes>) -> Self {
         let ended = body.is_end_stream();
-        Self { body, stream, piece: Bytes::new(), began: false, ended }
+        Self { body, stream, piece: Bytes::new(), ended }
     }
 
     /// Sends what can be sent; ready once all of it has been.
@@ -46,20 +44,12 @@ impl Upload {
             }
             match ready!(Pin::new(&mut self.body).poll_frame(task)) {
                 None => self.send(Bytes::new(), true)?,
-                Some(frame) => {
-                    self.began = true;
-                    match frame.map_err(UploadError::Body)?.into_data() {
-                        Ok(data) => self.piece = data,
-                        Err(frame) => self.end_with_trailers(frame)?,
-                    }
-                }
+                Some(frame) => match frame.map_err(UploadError::Body)?.into_data() {
+                    Ok(data) => self.piece = data,
+                    Err(frame) => self.end_with_trailers(frame)?,
+                },
             }
         }
-    }
-
-    /// The body, if nothing of it was sent.
-    pub(super) fn unsent(self) -> Option<RequestBody> {
-        (!self.began).then_some(self.body)
     }
 
     /// Sends the piece that is there.
