@@ -171,3 +171,22 @@ fn an_answer_of_ours_is_one_of_grpc_web_and_others_pass() {
     let answer = web_call(&proxy, "/test.Calls/Echo", "application/grpc-web+proto", b"\0\0\0\0\0");
     assert_eq!(answer.text(), "true ");
 }
+
+#[test]
+fn an_endpoint_is_told_what_is_left_of_the_time_of_a_call() {
+    let endpoint = Endpoint::named("one");
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
+            endpoint.address()
+        ),
+    );
+    assert_eq!(call(&proxy, "/test.Calls/Say", "20S").status, 200);
+    let requests = endpoint.requests();
+    let told = requests[0].lines().find_map(|line| line.strip_prefix("grpc-timeout: ")).expect("it is told");
+    let left: u64 = told.strip_suffix('u').expect("microseconds").parse().expect("a number");
+    assert!((15_000_000..20_000_000).contains(&left), "{told}");
+}

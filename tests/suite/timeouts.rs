@@ -124,3 +124,47 @@ fn an_endpoint_that_takes_no_connection_gives_504_in_time() {
     proxy.admin_json("PUT", "/v1/config", Some(config.as_bytes()));
     assert_eq!(bounded(SHORT, || request(proxy.address("web"), "GET", "/", &[], None)).status, 504);
 }
+
+/// What the field says in each request that came to an endpoint.
+fn told(endpoint: &Endpoint, field: &str) -> Vec<String> {
+    let prefix = format!("{field}: ");
+    let of = |request: &String| request.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or("").to_owned();
+    endpoint.requests().iter().map(of).collect()
+}
+
+#[test]
+fn endpoints_are_told_how_much_time_is_left() {
+    let endpoint = Endpoint::named("one");
+    let listener = "deadline_header: X-Time-Left, timeouts: { request: 20s }";
+    let proxy = in_front_of(&[&endpoint], listener, "");
+    for said in [&[][..], &[("x-time-left", "5000")], &[("x-time-left", "90000")], &[("x-time-left", "soon")]] {
+        assert_eq!(request(proxy.address("web"), "GET", "/", said, None).status, 200);
+    }
+    let told: Vec<u64> = told(&endpoint, "x-time-left").iter().map(|left| left.parse().expect("a number")).collect();
+    for (left, most) in told.iter().zip([20_000, 5_000, 20_000, 20_000]) {
+        assert!(*left < most && *left > most - 4_000, "{told:?}");
+    }
+}
+
+#[test]
+fn every_attempt_tells_what_is_left_by_then() {
+    let silent = Endpoint::scripted(Arc::new(|mut stream: TcpStream| while read_request(&mut stream).is_some() {}));
+    let one = Endpoint::named("one");
+    let cluster = "balancer: { plugin: round-robin }, timeouts: { first_byte: 300ms }";
+    let proxy = in_front_of(&[&silent, &one], "deadline_header: x-time-left", cluster);
+    for _ in 0..2 {
+        let response = request(proxy.address("web"), "GET", "/", &[("x-time-left", "9000")], None);
+        assert_eq!(response.text(), "one");
+    }
+    let mut told: Vec<u64> = told(&one, "x-time-left").iter().map(|left| left.parse().expect("a number")).collect();
+    told.sort_unstable();
+    assert!(told[0] <= 8_700 && told[0] > 5_000 && told[1] > 8_700, "{told:?}");
+}
+
+#[test]
+fn a_client_says_how_long_it_waits() {
+    let endpoint = stalling("");
+    let proxy = in_front_of(&[&endpoint], "deadline_header: x-time-left", "");
+    let ask = || request(proxy.address("web"), "GET", "/", &[("x-time-left", "200")], None);
+    assert_eq!(bounded(SHORT, ask).status, 504);
+}

@@ -10,6 +10,7 @@ use plimsoll_resilience::{self as resilience, Failed, Failure, Policy};
 use super::affinity::Affine;
 use super::cluster::{Claim, Cluster, Picked, Wanted};
 use super::context::Context;
+use super::deadline::Deadline;
 use super::exchange::Exchange;
 use super::grpc;
 use super::headers;
@@ -28,6 +29,8 @@ pub(super) struct Forwarding {
     pub(super) cluster: Rc<Cluster>,
     /// From now to the head of the answer.
     pub(super) timeout: Option<Duration>,
+    /// In a box: it is rare.
+    pub(super) deadline: Option<Box<Deadline>>,
     pub(super) first_byte_timeout: Option<Duration>,
     pub(super) max_attempts: usize,
     pub(super) affinity: Affine,
@@ -67,7 +70,12 @@ enum Next {
 
 impl Attempts<'_> {
     /// Tries until an endpoint answers, or until no other attempt may follow.
-    pub(super) async fn run(mut self, account: &mut Exchange, head: &Parts, body: ClientBody) -> Result<Tried, Error> {
+    pub(super) async fn run(
+        mut self,
+        account: &mut Exchange,
+        head: &mut Parts,
+        body: ClientBody,
+    ) -> Result<Tried, Error> {
         let timer = Rc::new(self.context.timers.timer());
         let upload = self.upload(account, body, &timer)?;
         let policy = &self.cluster.config.retries.policy;
@@ -82,6 +90,9 @@ impl Attempts<'_> {
         loop {
             let (picked, flight) = self.claim(attempts.tried()).await?;
             account.attempted(&picked);
+            if let Some(deadline) = &self.wanted.deadline {
+                deadline.tell(&mut head.headers);
+            }
             let is_replayable = || upload.as_ref().is_none_or(|upload| upload.is_replayable());
             let started = Instant::now();
             let attempt = Attempt {

@@ -42,6 +42,19 @@ pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
+/// Says how long is left, as exactly as eight digits can.
+pub(super) fn set_timeout(headers: &mut HeaderMap, left: Duration) {
+    const MOST: u128 = 99_999_999;
+    let (number, unit) = match left {
+        _ if left.as_micros() <= MOST => (left.as_micros(), 'u'),
+        _ if left.as_millis() <= MOST => (left.as_millis(), 'm'),
+        _ => (u128::from(left.as_secs()).min(MOST), 'S'),
+    };
+    if let Ok(value) = HeaderValue::try_from(format!("{number}{unit}")) {
+        headers.insert(GRPC_TIMEOUT, value);
+    }
+}
+
 /// The status in trailers, or in a head that has nothing behind it.
 pub(super) fn status(fields: &HeaderMap) -> Option<GrpcStatus> {
     let code: usize = fields.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()?;
@@ -103,6 +116,22 @@ mod tests {
             assert_eq!(timeout_of(text), None, "{text}");
         }
         assert_eq!(timeout(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn what_is_left_is_said_as_exactly_as_can_be() {
+        for (left, text) in [
+            (Duration::ZERO, "0u"),
+            (Duration::from_nanos(1_500_999), "1500u"),
+            (Duration::from_millis(99_999), "99999000u"),
+            (Duration::from_millis(100_001), "100001m"),
+            (Duration::from_secs(100_000), "100000S"),
+            (Duration::from_secs(u64::MAX), "99999999S"),
+        ] {
+            let mut headers = HeaderMap::new();
+            set_timeout(&mut headers, left);
+            assert_eq!(headers[GRPC_TIMEOUT], text);
+        }
     }
 
     #[test]

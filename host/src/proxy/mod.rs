@@ -1,4 +1,5 @@
-//! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `attempts` tries one endpoint after the other. `generation` is what it sees while
+//! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `attempts` tries one endpoint after the other,
+//! within a `deadline` if there is one. `generation` is what it sees while
 //! it lasts, `effective` makes the request that is meant and `answer` the answer, `headers`
 //! and `attributes` read and change heads, `forwarding` says who forwarded, `source` is from
 //! whom a request comes, which `hops` reads in what trusted hops say, `affinity` asks whom a
@@ -17,6 +18,7 @@ mod balancing;
 mod client;
 mod cluster;
 mod context;
+mod deadline;
 mod effective;
 mod exchange;
 mod first_bytes;

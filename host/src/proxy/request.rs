@@ -1,5 +1,4 @@
 use std::rc::Rc;
-use std::time::Duration;
 
 use http::header::HOST;
 use http::request::Parts;
@@ -14,10 +13,10 @@ use super::attributes::Visible;
 use super::client::Client;
 use super::cluster::PickedBy;
 use super::context::Context;
+use super::deadline::Deadline;
 use super::effective;
 use super::exchange::{Exchange, Unread};
 use super::forwarding::certify;
-use super::grpc;
 use super::grpc_web::GrpcWeb;
 use super::headers;
 use super::link::Link;
@@ -209,10 +208,13 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
         upgrade.ask(&mut head.headers);
     }
     let settings = settings.as_deref();
-    let deadline = account.is_call.then(|| grpc::timeout(&head.headers)).flatten();
     let limit = |of: fn(&RouteSettings) -> Limit| settings.map(of).unwrap_or_default();
+    let timeout = limit(|settings| settings.request_timeout).over(listener.config.timeouts.request);
+    let header = listener.config.deadline_header.as_ref();
+    let (timeout, deadline) = Deadline::of(&head.headers, account.is_call, header, timeout);
     Ok(Decision::Forward(Forwarding {
-        timeout: sooner(limit(|settings| settings.request_timeout).over(listener.config.timeouts.request), deadline),
+        timeout,
+        deadline: deadline.map(Box::new),
         first_byte_timeout: limit(|settings| settings.first_byte_timeout).over(cluster.config.timeouts.first_byte),
         max_attempts: settings.and_then(|settings| settings.max_attempts).unwrap_or(cluster.config.max_attempts),
         announcement: announcement(&cluster, &client, &source, || link.local_address(), None),
@@ -223,10 +225,6 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
         upgrade,
         by_fallback: route.by_fallback,
     }))
-}
-
-fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
-    one.into_iter().chain(other).min()
 }
 
 fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Decision {

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{CA_FILE_BYTES, Checker, Names, plugin_use, unknown_cluster};
 use crate::config::model::{
@@ -15,6 +15,21 @@ use crate::config::schema;
 /// Of all lists that the certificates of clients are looked up in.
 pub(super) const CRL_FILE_BYTES: u64 = 16 << 20;
 const HTTPS_PORT: u16 = 443;
+/// Fields that frame a message, say where it goes, or belong to one connection.
+const NOT_FOR_DEADLINES: [&str; 12] = [
+    "connection",
+    "content-length",
+    "expect",
+    "grpc-timeout",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR_SECONDS: u64 = 365 * 24 * 3600;
 
@@ -50,6 +65,9 @@ impl Checker<'_> {
                 let path = format!("{path}/proxy_protocol");
                 self.proxy_protocol(&path, &told)
             });
+            let header = listener.deadline_header.as_deref();
+            let deadline_header =
+                header.and_then(|name| self.deadline_header(&format!("{path}/deadline_header"), name));
             let trusted = self.trusted(&path, listener.trusted, listener.protocol);
             let (Some(bind), Some(destination)) = (bind, destination) else { continue };
             checked.push(Listener {
@@ -78,11 +96,21 @@ impl Checker<'_> {
                     schema::Underscores::Reject => Underscores::Reject,
                 },
                 upgrades,
+                deadline_header,
                 timeouts,
                 limits,
             });
         }
         checked
+    }
+
+    fn deadline_header(&mut self, path: &str, name: &str) -> Option<HeaderName> {
+        let parsed = name.parse::<HeaderName>().ok().filter(|name| !NOT_FOR_DEADLINES.contains(&name.as_str()));
+        if parsed.is_none() {
+            let message = format!("expected the name of a field that has no other meaning, found \"{name}\"");
+            self.mistake(path, message);
+        }
+        parsed
     }
 
     fn tls(&mut self, path: &str, tls: &schema::Tls, protocol: schema::Protocol, clusters: &[Cluster]) -> Tls {

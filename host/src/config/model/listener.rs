@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::plugin::PluginUse;
 use super::tls::Tls;
@@ -26,6 +26,8 @@ pub struct Listener {
     pub forwarded: Forwarded,
     pub underscores: Underscores,
     pub upgrades: Upgrades,
+    /// The field by which clients say how long they wait, and endpoints are told what is left.
+    pub deadline_header: Option<HeaderName>,
     pub timeouts: ListenerTimeouts,
     pub limits: ListenerLimits,
 }

@@ -51,6 +51,10 @@ pub(in crate::config) struct Listener {
     /// speaks. Others are not asked for. Default: `[websocket]`.
     #[schemars(length(max = 64))]
     pub(in crate::config) upgrades: Option<Vec<String>>,
+    /// A field by which clients say how many milliseconds they wait for an answer, and endpoints are told how many are left of
+    /// them, of `timeouts.request` and of a route's own limit, in each attempt; such as `X-Request-Timeout-Ms`. What is no number
+    /// counts as nothing said. Calls of gRPC need none: `grpc-timeout` is heeded and told so by itself. Default: none.
+    pub(in crate::config) deadline_header: Option<String>,
     /// How long clients are waited for.
     #[serde(default)]
     pub(in crate::config) timeouts: ListenerTimeouts,
