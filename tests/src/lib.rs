@@ -3,6 +3,7 @@
 
 mod authority;
 mod client;
+mod clients;
 mod dnsmasq;
 mod endpoint;
 mod gate;
@@ -11,6 +12,7 @@ mod haproxy;
 mod http2;
 mod http2_endpoint;
 mod nginx;
+mod origin;
 mod pebble;
 mod process;
 mod proxy;
@@ -19,6 +21,7 @@ mod server;
 
 pub use authority::{Authority, Issued};
 pub use client::{Connection, Response, curl, get, request};
+pub use clients::{Asked, Clients};
 pub use dnsmasq::Dnsmasq;
 pub use endpoint::{Endpoint, Script, read_request};
 pub use gate::Gate;
@@ -27,6 +30,7 @@ pub use haproxy::haproxy;
 pub use http2::{Begun, Http2, Http2Response, Tunnel};
 pub use http2_endpoint::{Frame, Http2Endpoint, STATUS_200};
 pub use nginx::{Nginx, free_address, self_signed};
+pub use origin::{Behaviour, Origin};
 pub use pebble::Pebble;
 pub use process::{Process, node, python};
 pub use proxy::{Proxy, Signal};

@@ -6,6 +6,7 @@ mod affinity;
 mod answers;
 mod browser;
 mod certificates;
+mod chaos;
 mod client_certificates;
 mod effective_request;
 mod examples;

@@ -7,41 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use plimsoll_tests::{Connection, Endpoint, Proxy, Response, Signal, get, read_request, request, wait_for};
+use plimsoll_tests::{Clients, Endpoint, Proxy, Response, get, read_request, request, wait_for};
 
+use crate::chaos::OriginProcess;
 use crate::{PLIMSOLL, in_front_of};
-
-/// An origin that answers its name, in HTTP/1.1 and HTTP/2.
-struct Origin(Proxy);
-
-impl Origin {
-    fn named(name: &str) -> Self {
-        Self(Proxy::start(
-            PLIMSOLL,
-            &format!(
-                "workers: 1
-listeners: [ {{ name: web, bind: 127.0.0.1:0, router: {{ plugin: rules, config: {{ routes: [
-  {{ match: {{ path_prefix: / }}, respond: {{ status: 200, body: {name} }} }} ] }} }} }} ]"
-            ),
-        ))
-    }
-
-    fn three() -> [Self; 3] {
-        ["a", "b", "c"].map(Self::named)
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.0.address("web")
-    }
-
-    fn stop(&self) {
-        self.0.signal(Signal::Stop);
-    }
-
-    fn goes_on(&self) {
-        self.0.signal(Signal::Cont);
-    }
-}
 
 fn proxy(endpoints: &[SocketAddr], cluster: &str) -> Proxy {
     let addresses: Vec<String> = endpoints.iter().map(|address| format!("\"{address}\"")).collect();
@@ -56,65 +25,20 @@ clusters: [ {{ name: app, balancer: {{ plugin: round-robin }}, endpoints: [ {add
     )
 }
 
-/// Clients that ask one request after the other on connections that they keep.
-struct Clients {
-    over: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
-    threads: Vec<std::thread::JoinHandle<Vec<u16>>>,
-}
-
-impl Clients {
-    fn begin(web: SocketAddr, count: usize) -> Self {
-        let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let threads = (0..count).map(|_| {
-            let (over, answered) = (over.clone(), answered.clone());
-            std::thread::spawn(move || {
-                let mut failed = Vec::new();
-                let mut connection = Connection::open(web);
-                while !over.load(Ordering::Relaxed) {
-                    connection.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
-                    match connection.response().map(|response| response.status) {
-                        Some(200) => drop(answered.fetch_add(1, Ordering::Relaxed)),
-                        status => {
-                            failed.push(status.unwrap_or_default());
-                            connection = Connection::open(web);
-                        }
-                    }
-                }
-                failed
-            })
-        });
-        let threads = threads.collect();
-        Self { over, answered, threads }
-    }
-
-    /// Waits until so many more have been answered.
-    fn wait_for(&self, more: usize) {
-        let before = self.answered.load(Ordering::Relaxed);
-        wait_for("answers", || (self.answered.load(Ordering::Relaxed) >= before + more).then_some(()));
-    }
-
-    /// The statuses of requests that failed; 0 where there was no answer.
-    fn end(self) -> Vec<u16> {
-        self.over.store(true, Ordering::Relaxed);
-        self.threads.into_iter().flat_map(|thread| thread.join().expect("a client")).collect()
-    }
-}
-
 fn retries(proxy: &Proxy, reason: &str) -> f64 {
     proxy.metric(&format!("plimsoll_retries_total{{cluster=\"app\",reason=\"{reason}\"}}"))
 }
 
 /// One of three origins stops while clients ask. Not one request fails.
 fn one_of_three_stops(cluster: &str) -> Proxy {
-    let origins = Origin::three();
-    let proxy = proxy(&origins.each_ref().map(Origin::address), cluster);
+    let origins = OriginProcess::three();
+    let proxy = proxy(&origins.each_ref().map(OriginProcess::address), cluster);
     let clients = Clients::begin(proxy.address("web"), 24);
     clients.wait_for(200);
     origins[1].stop();
     wait_for("a request to leave it", || (retries(&proxy, "timeout") >= 1.0).then_some(()));
     clients.wait_for(500);
-    assert_eq!(clients.end(), [0_u16; 0]);
+    assert_eq!(clients.end().failed, [0_u16; 0]);
     origins[1].goes_on();
     proxy
 }

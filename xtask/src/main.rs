@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is done to this repository, in Rust.
 
 mod bench;
+mod chaos;
 mod contract;
 mod demo;
 mod dependencies;
@@ -41,6 +42,8 @@ enum Task {
     Layers,
     /// Feed what reads bytes from outside with what a fuzzer thinks of.
     Fuzz(fuzz::Fuzz),
+    /// Have origins fail in every way while clients ask, and write what came of it into docs/RELIABILITY.md.
+    Chaos(chaos::Chaos),
     /// Make the tables and pictures of docs/ALGORITHMS.md.
     Gallery,
     /// Measure, side by side with other proxies or by itself.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Test { steps } => test::check(&steps),
         Task::Layers => layers::check(&root().join("host/src")),
         Task::Fuzz(fuzz) => fuzz.run(),
+        Task::Chaos(chaos) => chaos.run(),
         Task::Gallery => gallery::run(),
         Task::Bench(bench) => bench.run(),
     };
