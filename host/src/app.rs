@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 
 use crate::admin;
 use crate::config::{self, Config};
-use crate::control::{ApplyError, Control, Settings};
+use crate::control::{self, ApplyError, Control, Settings};
 use crate::discovery::Watched;
 use crate::plugin::{Engine, Node, Services};
+use crate::snapshot::Overload;
 use crate::telemetry::{AccessLog, Format, LineWriter, Output, Registry};
 use crate::tls::{Challenges, Tickets};
 use crate::worker::{Spawn, Worker};
@@ -70,12 +71,15 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
     let (log_writer, access_logs) = access_log(&config, &registry)?;
     let (outcomes, heard) = mpsc::channel(OUTCOME_BATCHES);
     let challenges = Arc::new(Challenges::default());
+    let overload = Arc::new(Overload::default());
+    control::raise_open_files();
     let workers = access_logs
         .into_iter()
         .enumerate()
         .map(|(number, access_log)| {
             let (registry, outcomes, challenges) = (registry.clone(), outcomes.clone(), challenges.clone());
-            Worker::spawn(Spawn { number, workers: config.workers, registry, access_log, outcomes, challenges })
+            let (workers, overload) = (config.workers, overload.clone());
+            Worker::spawn(Spawn { number, workers, registry, access_log, outcomes, challenges, overload })
         })
         .collect::<Result<Vec<_>, _>>()
         .context("starting a worker failed")?;
@@ -88,6 +92,7 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
         outcomes: heard,
         tickets: Tickets::new(&secret),
         challenges,
+        overload,
         config_file: file.clone(),
     });
     if let Some((directory, is_asked_for)) = config.plugins_dir.of(file.as_deref(), "plugins") {

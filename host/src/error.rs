@@ -41,6 +41,8 @@ pub enum ErrorKind {
     QueueFull,
     /// Every endpoint had as many attempts under way as it may, for as long as the request may wait.
     QueueTimeout,
+    /// The process has as much in use as it may.
+    Overloaded,
     /// No connection to the endpoint could be made.
     ConnectFailure,
     /// No connection to the endpoint could be made in time.
@@ -110,6 +112,7 @@ impl ErrorKind {
             | Self::NoEndpoint
             | Self::QueueFull
             | Self::QueueTimeout
+            | Self::Overloaded
             | Self::RequestTimeout
             | Self::IdleTimeout => Origin::Host,
         }
@@ -189,6 +192,7 @@ impl fmt::Display for Error {
             ErrorKind::NoEndpoint => "no endpoint can take the request",
             ErrorKind::QueueFull => "every endpoint is full, and so is the queue",
             ErrorKind::QueueTimeout => "every endpoint was full for as long as a request may wait",
+            ErrorKind::Overloaded => "the proxy has as much in use as it may",
             ErrorKind::ConnectFailure => "connecting to the endpoint failed",
             ErrorKind::ConnectTimeout => "connecting to the endpoint took too long",
             ErrorKind::TlsFailure => "TLS handshake with the endpoint failed",

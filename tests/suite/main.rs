@@ -26,6 +26,7 @@ mod lifecycle;
 mod limits;
 mod load_reports;
 mod names;
+mod overload;
 mod partitions;
 mod passthrough;
 mod plugins;

@@ -7,6 +7,7 @@ mod certificates;
 mod desired;
 mod membership;
 mod mistake;
+mod overload;
 mod plugins;
 mod report;
 mod rollout;
@@ -17,6 +18,7 @@ mod task;
 pub use certificates::{CertificateError, CertificateReport};
 pub use desired::ApplyError;
 pub use membership::{AmendError, EndpointChange, EndpointPatch, HealthState, Member, PatchError, SourceReport};
+pub(crate) use overload::raise_open_files;
 pub use plugins::{Broken, Judgement, PluginError, Refusal, Skipped, Upload};
 pub use report::{
     ClusterReport, ConfigVersion, EndpointReport, PluginDetail, PluginReport, PluginUse, PluginVersion, ProbeReport,

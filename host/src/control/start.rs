@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::certificates::watch_certificates;
 use super::membership::hear_outcomes;
+use super::overload::watch_overload;
 use super::rollout::prepare_endpoints;
 use super::state::{Control, Settings};
 
@@ -13,6 +14,7 @@ impl Control {
         control.config_file = settings.config_file;
         control.tickets = settings.tickets;
         control.challenges = settings.challenges;
+        control.overload = settings.overload;
         let control = Arc::new(control);
         let source = Arc::downgrade(&control);
         control.registry.set_endpoint_source(Box::new(move || {
@@ -23,6 +25,7 @@ impl Control {
             source.upgrade().map(|control| control.certificate_samples()).unwrap_or_default()
         }));
         tokio::spawn(watch_certificates(Arc::downgrade(&control)));
+        tokio::spawn(watch_overload(Arc::downgrade(&control)));
         tokio::spawn(hear_outcomes(Arc::downgrade(&control), settings.outcomes));
         tokio::spawn(prepare_endpoints(Arc::downgrade(&control), control.unprepared.clone()));
         control

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::health::Evaluation;
 use crate::plugin::{Engine, Services};
 use crate::proxy::OutcomeBatch;
-use crate::snapshot::EndpointSet;
+use crate::snapshot::{EndpointSet, Overload};
 use crate::telemetry::Registry;
 use crate::tls::{Challenges, Tickets};
 use crate::worker::Command;
@@ -30,6 +30,8 @@ pub struct Settings {
     pub tickets: Tickets,
     /// Where workers find what answers challenges.
     pub challenges: Arc<Challenges>,
+    /// Where workers find what they are to refuse.
+    pub overload: Arc<Overload>,
     /// The file that the configuration came from, which a reload reads again.
     pub config_file: Option<PathBuf>,
 }
@@ -48,6 +50,7 @@ pub struct Control {
     pub(super) evaluation: Arc<Evaluation>,
     pub(super) tickets: Tickets,
     pub(super) challenges: Arc<Challenges>,
+    pub(super) overload: Arc<Overload>,
     pub(super) config_file: Option<PathBuf>,
     /// Changes of configuration and plugins, which take time, come one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
@@ -99,6 +102,7 @@ impl Control {
             services,
             tickets: Tickets::new(&[]),
             challenges: Arc::default(),
+            overload: Arc::default(),
             config_file: None,
             changing: tokio::sync::Mutex::new(()),
             changing_certificates: tokio::sync::Mutex::new(()),

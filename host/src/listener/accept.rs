@@ -21,6 +21,7 @@ use super::{http, http3};
 use crate::config::{self, Protocol};
 use crate::io::Stream;
 use crate::proxy::{self, Client, Encrypted, ListenerSlot};
+use crate::snapshot::Overload;
 use crate::telemetry::{OpenConnection as CountedConnection, Refusal};
 
 /// Pause after an accept that failed for want of something, such as file descriptors, which others must give back first.
@@ -180,7 +181,6 @@ impl Acceptor {
         }
         let Some(listener) = self.slot.current() else { return };
         let Some(counted) = OpenConnection::begin(&self, &listener, local) else {
-            listener.shard.refused(Refusal::Limit);
             if listener.config.protocol == Protocol::Http && listener.tls.is_none() {
                 tokio::task::spawn_local(refuse(stream));
             }
@@ -251,7 +251,6 @@ impl Acceptor {
         };
         let Some(handshake) = self.handshakes.admit(incoming) else { return };
         let Some(mut counted) = OpenConnection::begin(&self, &listener, handshake.incoming.local_ip()) else {
-            listener.shard.refused(Refusal::Limit);
             return handshake.incoming.refuse();
         };
         let address = handshake.incoming.remote_address();
@@ -301,16 +300,24 @@ struct OpenConnection {
     key: usize,
     open: Rc<OpenConnections>,
     count: Arc<ConnectionCount>,
+    overload: Arc<Overload>,
     _counted: CountedConnection,
     /// Where those of one source are bounded.
     of_source: Option<Box<OfSource>>,
 }
 
 impl OpenConnection {
-    /// None when the listener has as many as it may.
+    /// None when the listener has as many as it may, or the process, which is counted.
     fn begin(acceptor: &Acceptor, listener: &proxy::Listener, local: Option<IpAddr>) -> Option<Self> {
         let count = acceptor.count.borrow().clone();
         if !count.enter(listener.config.limits.connections) {
+            listener.shard.refused(Refusal::Limit);
+            return None;
+        }
+        let overload = acceptor.context.overload.clone();
+        if !overload.enter() {
+            count.leave();
+            listener.shard.refused(Refusal::Overload);
             return None;
         }
         let connection =
@@ -318,7 +325,7 @@ impl OpenConnection {
         let open = Open { connection: connection.clone(), local };
         let key = acceptor.open.connections.borrow_mut().insert(open);
         let (open, _counted) = (acceptor.open.clone(), listener.shard.connection());
-        Some(Self { connection, key, open, count, _counted, of_source: None })
+        Some(Self { connection, key, open, count, overload, _counted, of_source: None })
     }
 
     /// False when its source has as many connections as it may, which is counted.
@@ -336,6 +343,7 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.open.connections.borrow_mut().remove(self.key);
         self.count.leave();
+        self.overload.leave();
     }
 }
 

@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::relay::Scratch;
 use crate::io::Buffers;
 use crate::plugin::AttributeValues;
-use crate::snapshot::Outcome;
+use crate::snapshot::{Outcome, Overload};
 use crate::telemetry::{AccessLog, ClusterShard, Registry, WorkerShard};
 use crate::timer::Timers;
 use crate::tls::Challenges;
@@ -45,6 +45,8 @@ pub struct Context {
     to_control: mpsc::Sender<OutcomeBatch>,
     /// What answers the challenges of orders for certificates.
     pub challenges: Arc<Challenges>,
+    /// What is to be refused for want of means.
+    pub overload: Arc<Overload>,
     /// Lent to connections while they move something.
     pub buffers: Rc<Buffers>,
     /// As of which second, and how the time is written.
@@ -59,6 +61,7 @@ impl Context {
         access_log: Option<AccessLog>,
         to_control: mpsc::Sender<OutcomeBatch>,
         challenges: Arc<Challenges>,
+        overload: Arc<Overload>,
     ) -> Self {
         let shard = registry.worker(worker);
         let unrouted = registry.cluster(worker, "");
@@ -74,6 +77,7 @@ impl Context {
             first_gathered: Notify::new(),
             to_control,
             challenges,
+            overload,
             buffers: Rc::default(),
             date: RefCell::new((0, HeaderValue::from_static(""))),
         }

@@ -21,7 +21,7 @@ pub(super) fn failure(error: &Error) -> Response<ResponseBody> {
     let (status, _) = status_and_flag(error.kind);
     let mut response = text(status, &format!("{} {}\n", status.as_u16(), describe(error.kind, status)));
     match error.kind {
-        ErrorKind::NoEndpoint | ErrorKind::QueueFull | ErrorKind::QueueTimeout => {
+        ErrorKind::NoEndpoint | ErrorKind::QueueFull | ErrorKind::QueueTimeout | ErrorKind::Overloaded => {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         ErrorKind::MethodNotAllowed => {
@@ -51,6 +51,7 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
         ErrorKind::NoRoute => (StatusCode::NOT_FOUND, Flag::NoRoute),
         ErrorKind::NoEndpoint => (StatusCode::SERVICE_UNAVAILABLE, Flag::NoEndpoint),
         ErrorKind::QueueFull | ErrorKind::QueueTimeout => (StatusCode::SERVICE_UNAVAILABLE, Flag::Overflow),
+        ErrorKind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, Flag::Overloaded),
         ErrorKind::ConnectFailure => (StatusCode::BAD_GATEWAY, Flag::ConnectFailure),
         ErrorKind::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::ConnectFailure),
         ErrorKind::TlsFailure => (StatusCode::BAD_GATEWAY, Flag::TlsFailure),
@@ -135,8 +136,9 @@ pub(super) fn respond(wanted: &plugin::Response) -> Response<ResponseBody> {
 pub fn refusal(status: StatusCode, text: Option<&str>) -> String {
     let reason = status.canonical_reason().unwrap_or("Error");
     let body = format!("{} {}\n", status.as_u16(), text.unwrap_or(reason));
+    let retry_after = if status == StatusCode::SERVICE_UNAVAILABLE { "retry-after: 1\r\n" } else { "" };
     format!(
-        "HTTP/1.1 {} {reason}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {} {reason}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n{retry_after}connection: close\r\n\r\n{body}",
         status.as_u16(),
         body.len()
     )

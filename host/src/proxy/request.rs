@@ -175,6 +175,9 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
         account.answered(response.status(), None);
         return Ok(Decision::Answer(response));
     }
+    if context.overload.sheds_requests() {
+        return Err(ErrorKind::Overloaded.into());
+    }
     // Before anybody decides by it.
     certify(&mut head.headers, &client, &source, &listener.config);
     let visible = Visible::of_request(&listener.name, &client, &source, head);

@@ -5,6 +5,7 @@ mod endpoint;
 mod endpoint_set;
 mod load;
 mod outcome;
+mod overload;
 mod retries;
 mod waiting;
 
@@ -12,5 +13,6 @@ pub use endpoint::{Availability, Endpoint, EndpointCounters, Trouble};
 pub use endpoint_set::{Change, EndpointSet, SlotMap};
 pub use load::{LoadReport, Reported};
 pub use outcome::{Outcome, OutcomeClass};
+pub use overload::Overload;
 pub use retries::{Retries, Retrying};
 pub use waiting::Waiting;

@@ -25,6 +25,7 @@ labels! {
     /// | `NR` | no route matched |
     /// | `UH` | the cluster had no endpoint that may take the request |
     /// | `UO` | every endpoint was full, and the request could not wait or had waited for too long |
+    /// | `OM` | the proxy had as much memory in use as it may |
     /// | `UF` | no connection to an endpoint could be made |
     /// | `TF` | no TLS connection to an endpoint could be made: its certificate was not accepted, or it does not speak it |
     /// | `RX` | it was not tried again, since as many other requests were as the retry budget has room for |
@@ -44,6 +45,7 @@ labels! {
         NoRoute = "NR",
         NoEndpoint = "UH",
         Overflow = "UO",
+        Overloaded = "OM",
         ConnectFailure = "UF",
         TlsFailure = "TF",
         RetryOverflow = "RX",
@@ -109,6 +111,8 @@ labels! {
         Limit = "limit",
         /// As many were open from its source as may be.
         SourceLimit = "source_limit",
+        /// The process had as much in use as it may.
+        Overload = "overload",
         /// The system refused: no descriptors, no memory, or the peer was gone.
         Error = "error",
     }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::command::Command;
 use super::state::State;
 use crate::proxy::{Context, OutcomeBatch};
+use crate::snapshot::Overload;
 use crate::telemetry::{AccessLog, Registry};
 use crate::timer::Timers;
 use crate::tls::Challenges;
@@ -39,6 +40,7 @@ pub struct Spawn {
     pub access_log: Option<AccessLog>,
     pub outcomes: mpsc::Sender<OutcomeBatch>,
     pub challenges: Arc<Challenges>,
+    pub overload: Arc<Overload>,
 }
 
 impl Worker {
@@ -73,8 +75,8 @@ fn run(spawn: Spawn, inbox: mpsc::Receiver<Command>) {
 
 async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
     let timers = Timers::default();
-    let Spawn { number, workers, registry, access_log, outcomes, challenges } = spawn;
-    let context = Rc::new(Context::new(timers.clone(), registry, number, access_log, outcomes, challenges));
+    let Spawn { number, workers, registry, access_log, outcomes, challenges, overload } = spawn;
+    let context = Rc::new(Context::new(timers.clone(), registry, number, access_log, outcomes, challenges, overload));
     tokio::task::spawn_local(async move { timers.run().await });
     let telling = context.clone();
     tokio::task::spawn_local(async move { telling.tell_outcomes().await });

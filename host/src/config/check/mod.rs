@@ -16,10 +16,10 @@ use serde_json::Value;
 use super::errors::ConfigErrors;
 use super::file::read_at_most;
 use super::model::{
-    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, Config, Endpoint, LogOutput, Plugin, PluginUse, Resolver,
-    StatePath,
+    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, Config, Endpoint, LogOutput, MaxMemory, Overload, Plugin,
+    PluginUse, Resolver, StatePath,
 };
-use super::quantity::{Size, Span, SpanOrOff};
+use super::quantity::{Size, SizeOrOff, Span, SpanOrOff};
 use super::schema;
 use super::source::Source;
 use super::structure::Mistake;
@@ -27,6 +27,8 @@ use super::structure::Mistake;
 /// Bounds of sizes, which a schema cannot hold since they may be written with units.
 const HEADER_BYTES: std::ops::RangeInclusive<u64> = 8 << 10..=1 << 20;
 const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 30;
+/// Less than the process has in use at the beginning.
+const LEAST_MEMORY_BYTES: u64 = 16 << 20;
 const TABLE_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 30;
 const SECRET_BYTES: usize = 16;
 const SECRET_FILE_BYTES: u64 = 64 << 10;
@@ -44,6 +46,7 @@ pub(super) fn check(
     let secret = checker.secret(file.secret, file.secret_file);
     let admin = checker.admin(file.admin);
     let access_log = checker.access_log(file.access_log);
+    let overload = checker.overload(&file.overload);
     let resolver = checker.resolver(file.resolver);
     let plugins = checker.plugins(file.plugins);
     let plugin_table_bytes = checker.table_bytes(&file.plugin_tables);
@@ -69,6 +72,7 @@ pub(super) fn check(
         admin,
         access_log,
         shutdown_grace: file.shutdown.grace.0,
+        overload,
         resolver,
         plugins,
         plugin_table_bytes,
@@ -212,6 +216,27 @@ impl Checker<'_> {
             Some(path) => LogOutput::File(self.directory.join(path)),
         };
         AccessLog { format, output }
+    }
+
+    fn overload(&mut self, overload: &schema::Overload) -> Overload {
+        let max_memory = match &overload.max_memory {
+            None => MaxMemory::OfMachine,
+            Some(SizeOrOff(None)) => MaxMemory::Off,
+            Some(SizeOrOff(Some(bytes))) => {
+                if *bytes < LEAST_MEMORY_BYTES {
+                    self.mistake(
+                        "/overload/max_memory",
+                        format!("expected at least 16MiB or `off`, found {bytes} bytes"),
+                    );
+                }
+                MaxMemory::At(*bytes)
+            }
+        };
+        Overload {
+            max_connections: overload.max_connections.map_or(0, |most| most as usize),
+            max_memory,
+            max_open_files_percent: overload.max_open_files_percent.unwrap_or(90),
+        }
     }
 
     fn resolver(&mut self, resolver: schema::Resolver) -> Resolver {

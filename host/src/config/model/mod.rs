@@ -21,5 +21,7 @@ pub use listener::{
     Underscores, Upgrades,
 };
 pub use plugin::{Conformance, Plugin, PluginUse};
-pub use process::{AccessLog, AccessLogFormat, Admin, AdminBind, Config, LogOutput, Resolver, StatePath};
+pub use process::{
+    AccessLog, AccessLogFormat, Admin, AdminBind, Config, LogOutput, MaxMemory, Overload, Resolver, StatePath,
+};
 pub use tls::{Certificate, ClientCertificates, KeyPair, Passthrough, Tls, TlsPolicy, UpstreamTls};

@@ -18,6 +18,7 @@ pub struct Config {
     pub admin: Option<Admin>,
     pub access_log: AccessLog,
     pub shutdown_grace: Duration,
+    pub overload: Overload,
     pub resolver: Resolver,
     pub plugins: Vec<Plugin>,
     /// Of all tables of plugins.
@@ -66,6 +67,24 @@ pub enum AccessLogFormat {
 pub enum LogOutput {
     Stdout,
     File(PathBuf),
+}
+
+/// What the process may have in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overload {
+    /// Of clients; 0 is no bound.
+    pub max_connections: usize,
+    pub max_memory: MaxMemory,
+    pub max_open_files_percent: u32,
+}
+
+/// Resident memory that the process may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxMemory {
+    /// A share of what there is.
+    OfMachine,
+    At(u64),
+    Off,
 }
 
 /// How names are looked up.

@@ -3,6 +3,7 @@
 mod acme;
 mod cluster;
 mod listener;
+mod overload;
 mod retries;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub(super) use self::listener::{
     Certificate, ClientCertificateMode, ClientCertificates, Forwarded, Hsts, Listener, ListenerLimits,
     ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, ProxyProtocolMode, Tls, TlsPolicy, Underscores,
 };
+pub(super) use self::overload::Overload;
 pub(super) use self::retries::{Retries, RetryOn};
 
 /// The configuration of a proxy. YAML, or JSON, which is YAML.
@@ -47,6 +49,9 @@ pub(super) struct File {
     /// How the proxy ends.
     #[serde(default)]
     pub(super) shutdown: Shutdown,
+    /// What is refused before the process has used up what it may have.
+    #[serde(default)]
+    pub(super) overload: Overload,
     /// How names of endpoints are looked up.
     #[serde(default)]
     pub(super) resolver: Resolver,
@@ -106,7 +111,7 @@ impl Default for Admin {
 }
 
 /// A line for every request, and for every TCP connection when it has ended. What went other than planned is told by a
-/// flag: `NR` no route; `UH` no endpoint that may take it; `UO` every endpoint full; `RX` not tried again for want of retry budget; `UF` no connection to an endpoint; `TF` no TLS with it;
+/// flag: `NR` no route; `UH` no endpoint that may take it; `UO` every endpoint full; `RX` not tried again for want of retry budget; `OM` the proxy has too much in use; `UF` no connection to an endpoint; `TF` no TLS with it;
 /// `UT` the endpoint did not answer in time; `UC` it closed or reset the connection; `DC` the client went away; `RT`
 /// the request took too long; `IT` a TCP connection was silent for too long; `BL` the body was too long; `BR` malformed
 /// (over HTTP/2 the stream is reset, and the line says 400 without method and path); `PP` the header of the PROXY protocol was missing,

@@ -1,0 +1,100 @@
+//! What is refused before the process has used up what it may have.
+
+use std::process::Command;
+
+use plimsoll_tests::{Connection, Endpoint, Proxy, Response, get, wait_for};
+
+use crate::PLIMSOLL;
+
+/// A proxy with two listeners, `web` and `other`, to one endpoint.
+fn proxy(endpoint: &Endpoint, overload: &str) -> Proxy {
+    Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 2
+overload: {{ {overload} }}
+listeners:
+  - {{ name: web, bind: 127.0.0.1:0, cluster: app }}
+  - {{ name: other, bind: 127.0.0.1:0, cluster: app }}
+clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
+            endpoint.address()
+        ),
+    )
+}
+
+fn refused(proxy: &Proxy, reason: &str) -> f64 {
+    ["web", "other"]
+        .map(|listener| {
+            let family = "plimsoll_connections_refused_total";
+            proxy.metric(&format!("{family}{{listener=\"{listener}\",reason=\"{reason}\"}}"))
+        })
+        .iter()
+        .sum()
+}
+
+fn ask(connection: &mut Connection) -> Option<Response> {
+    connection.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    connection.response()
+}
+
+#[test]
+fn connections_of_all_listeners_are_bounded_together() {
+    let endpoint = Endpoint::named("one");
+    let proxy = proxy(&endpoint, "max_connections: 2");
+    let (web, other) = (proxy.address("web"), proxy.address("other"));
+    // The bound holds a moment after the start.
+    let (mut first, mut second) = (Connection::open(web), Connection::open(other));
+    let refusal = wait_for("a refusal", || Some(get(other, "/")).filter(|response| response.status == 503));
+    assert_eq!(refusal.header("retry-after"), Some("1"));
+    assert!(refused(&proxy, "overload") >= 1.0);
+    assert_eq!(refused(&proxy, "limit"), 0.0);
+    assert_eq!(ask(&mut first).expect("an answer").text(), "one");
+    assert_eq!(ask(&mut second).expect("an answer").text(), "one");
+    drop(first);
+    wait_for("room", || (get(web, "/").status == 200).then_some(()));
+}
+
+#[test]
+fn with_too_much_memory_in_use_requests_are_refused_and_the_admin_api_answers() {
+    let endpoint = Endpoint::named("one");
+    let proxy = proxy(&endpoint, "max_memory: off");
+    let web = proxy.address("web");
+    let mut open = Connection::open(web);
+    assert_eq!(ask(&mut open).expect("an answer").status, 200);
+    let bound_by = |most: &str, now: &str| {
+        let config = proxy.admin("GET", "/v1/config", None).text().replace(most, now);
+        proxy.admin_json("PUT", "/v1/config", Some(config.as_bytes()));
+    };
+    // Less than it needs.
+    bound_by("max_memory: off", "max_memory: 16MiB");
+    let shed = wait_for("requests to be refused", || {
+        let response = ask(&mut open)?;
+        (response.status == 503).then_some(response)
+    });
+    assert_eq!(shed.header("retry-after"), Some("1"));
+    assert!(proxy.metric("plimsoll_request_flags_total{cluster=\"none\",flag=\"OM\"}") >= 1.0);
+    assert_eq!(get(web, "/").status, 503, "a new connection");
+    proxy.wait_for_log("too much is in use", "used=");
+    bound_by("max_memory: 16MiB", "max_memory: off");
+    wait_for("requests to be served", || (ask(&mut open)?.status == 200).then_some(()));
+}
+
+#[test]
+fn connections_are_refused_before_file_descriptors_run_out() {
+    let endpoint = Endpoint::named("one");
+    let proxy = proxy(&endpoint, "");
+    let web = proxy.address("web");
+    let mut open = Connection::open(web);
+    let limited = Command::new("prlimit").args(["--nofile=100:100", "--pid", &proxy.pid().to_string()]).status();
+    assert!(limited.is_ok_and(|status| status.success()), "prlimit is part of Debian's util-linux");
+    let mut idle = Vec::new();
+    wait_for("a refusal", || {
+        idle.push(Connection::open(web));
+        (refused(&proxy, "overload") >= 1.0).then_some(())
+    });
+    assert!(idle.len() <= 100);
+    assert_eq!(ask(&mut open).expect("an answer").text(), "one", "what is open can be served");
+    drop(idle);
+    wait_for("room", || (get(web, "/").status == 200).then_some(()));
+    assert_eq!(refused(&proxy, "error"), 0.0);
+}
