@@ -1,5 +1,6 @@
 use std::fmt;
 
+use judgement::{EjectionRules, in_a_row};
 use plimsoll_sdk::prelude::*;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Unexpected, Visitor};
@@ -36,9 +37,12 @@ pub enum Switch {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PassiveThresholds {
-    /// Failed requests in a row that eject an endpoint.
-    #[schemars(range(min = 1))]
+    /// Failed requests that eject an endpoint: so many in a row, or so many within `within`.
+    #[schemars(range(min = 1, max = 1000))]
     pub failures: u32,
+    /// Failures count for so long, whatever succeeds between them, as with `max_fails` and `fail_timeout` of nginx. Without
+    /// it they have to be in a row.
+    pub within: Option<Duration>,
     /// How long the first ejection lasts. The next ones last two, three, … times as long.
     pub eject_for: Duration,
     /// The most an ejection lasts.
@@ -86,6 +90,7 @@ impl Default for PassiveThresholds {
     fn default() -> Self {
         Self {
             failures: 5,
+            within: None,
             eject_for: Duration::from_secs(10),
             max_eject: Duration::from_secs(300),
             statuses: vec![502, 503, 504],
@@ -97,8 +102,8 @@ impl Default for PassiveThresholds {
 #[derive(Clone, Debug)]
 pub(crate) struct Passive {
     pub(crate) failures: u32,
-    pub(crate) eject_ms: u64,
-    pub(crate) max_eject_ms: u64,
+    pub(crate) within_ms: Option<u64>,
+    pub(crate) ejection: EjectionRules,
     statuses: Vec<u16>,
 }
 
@@ -120,8 +125,11 @@ impl Config {
 
 impl PassiveThresholds {
     fn check(&self, errors: &mut ConfigErrors) -> Passive {
-        if self.failures == 0 {
-            errors.push("/passive/failures", "expected at least 1; `passive: off` ignores live traffic");
+        if !(1..=1000).contains(&self.failures) {
+            errors.push("/passive/failures", "expected 1 to 1000; `passive: off` ignores live traffic");
+        }
+        if self.within.is_some_and(Duration::is_zero) {
+            errors.push("/passive/within", "expected more than no time");
         }
         if self.eject_for.is_zero() {
             errors.push("/passive/eject_for", "expected more than no time");
@@ -139,14 +147,26 @@ impl PassiveThresholds {
         }
         Passive {
             failures: self.failures,
-            eject_ms: self.eject_for.as_millis(),
-            max_eject_ms: self.max_eject.as_millis(),
+            within_ms: self.within.map(Duration::as_millis),
+            ejection: EjectionRules {
+                base_ms: self.eject_for.as_millis(),
+                max_ms: self.max_eject.as_millis(),
+                jitter_ms: 0,
+            },
             statuses: self.statuses.clone(),
         }
     }
 }
 
 impl Passive {
+    /// Why it ejects.
+    pub(crate) fn verdict(&self) -> String {
+        match self.within_ms {
+            None => in_a_row(self.failures, "request", "failed"),
+            Some(within_ms) => format!("{} failed requests within {}", self.failures, Duration::from_millis(within_ms)),
+        }
+    }
+
     /// Whether the attempt counts as failed; none when it says nothing about the endpoint.
     pub(crate) fn judge(&self, outcome: &Outcome) -> Option<bool> {
         match outcome.class {

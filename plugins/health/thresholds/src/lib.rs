@@ -1,24 +1,20 @@
 //! Consecutive results decide: so many bad probes in a row take an endpoint out, so many good ones bring it back, and so
-//! many failed requests in a row eject it for a while. Either opinion alone is enough to keep it out.
+//! many failed requests, in a row or within a time, eject it for a while. Either opinion alone is enough to keep it out.
 
 mod config;
 mod record;
 
 pub use config::Config;
 use config::Passive;
+use judgement::{ProbeRules, TICK_MS};
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::{Evidence, HealthPlan, HealthVerdict, ProbeResult, Sorted, Transition};
 use record::Record;
 
-/// How long the return of an ejected endpoint may be late.
-const TICK: Duration = Duration::from_millis(500);
-
 /// Counts what comes in a row.
 #[derive(Debug)]
 pub struct Thresholds {
-    rise: u32,
-    fall: u32,
-    initial: u32,
+    probes: ProbeRules,
     passive: Option<Passive>,
     records: Sorted<u32, Record>,
 }
@@ -28,12 +24,13 @@ impl Health for Thresholds {
 
     fn new(config: Config) -> Result<Self, ConfigErrors> {
         let passive = config.check()?;
-        Ok(Self { rise: config.rise, fall: config.fall, initial: config.initial, passive, records: Sorted::new() })
+        let probes = ProbeRules { rise: config.rise, fall: config.fall, initial: config.initial };
+        Ok(Self { probes, passive, records: Sorted::new() })
     }
 
     fn plan(&self) -> HealthPlan {
-        let tick = self.passive.is_some().then_some(TICK);
-        HealthPlan { outcomes: self.passive.is_some(), tick, initial_probes: self.initial }
+        let tick = self.passive.is_some().then_some(Duration::from_millis(TICK_MS));
+        HealthPlan { outcomes: self.passive.is_some(), tick, initial_probes: self.probes.initial }
     }
 
     fn endpoints(&mut self, endpoints: &Endpoints) {
@@ -48,19 +45,12 @@ impl Health for Thresholds {
 
     fn probed(&mut self, _now_ms: u64, probe: &ProbeResult, _endpoints: &Endpoints) -> Vec<Transition> {
         let Some(record) = self.records.get_mut(&probe.slot) else { return Vec::new() };
-        let changed =
-            if probe.passed { record.probe_passed(self.rise, self.initial) } else { record.probe_failed(self.fall) };
-        if !changed {
-            return Vec::new();
+        let was_out = record.probing.is_out();
+        let transition = record.probing.hear(probe, &self.probes, record.ejections.is_out());
+        if was_out && !record.probing.is_out() {
+            record.forget_failures();
         }
-        let (verdict, reason) = if probe.passed {
-            (HealthVerdict::Healthy, "probes pass".to_owned())
-        } else {
-            let what = in_a_row(self.fall, "probe", "failed");
-            let reason = if probe.detail.is_empty() { what } else { format!("{what}: {}", probe.detail) };
-            (HealthVerdict::Unhealthy, reason)
-        };
-        vec![Transition { slot: probe.slot, verdict, evidence: Evidence::Probe, reason }]
+        transition.into_iter().collect()
     }
 
     fn outcomes(&mut self, now_ms: u64, outcomes: &[Outcome], _endpoints: &Endpoints) -> Vec<Transition> {
@@ -73,7 +63,7 @@ impl Health for Thresholds {
                 record.request_succeeded(now_ms, passive);
             } else if let Some(lasts_ms) = record.request_failed(now_ms, passive) {
                 let span = Duration::from_millis(lasts_ms);
-                let reason = format!("{}, ejected for {span}", in_a_row(passive.failures, "request", "failed"));
+                let reason = format!("{}, ejected for {span}", passive.verdict());
                 transitions.push(Transition {
                     slot: outcome.slot,
                     verdict: HealthVerdict::Unhealthy,
@@ -94,13 +84,6 @@ impl Health for Thresholds {
             reason: "ejection is over".to_owned(),
         })
         .collect()
-    }
-}
-
-fn in_a_row(count: u32, what: &str, ended: &str) -> String {
-    match count {
-        1 => format!("a {what} {ended}"),
-        _ => format!("{count} {what}s in a row {ended}"),
     }
 }
 

@@ -69,6 +69,19 @@ fn failures_in_a_row_eject_and_time_brings_back() {
 }
 
 #[test]
+fn failures_within_a_time_eject_whatever_succeeds_between() {
+    let mut bench = bench(r#"{"passive":{"failures":3,"within":"10s"}}"#);
+    assert_eq!(only(bench.outcomes(0, &[failed(0), good(0)])), None);
+    assert_eq!(only(bench.outcomes(9_000, &[failed(0), good(0)])), None);
+    // The first one is too long ago.
+    assert_eq!(only(bench.outcomes(10_000, &[failed(0), good(0)])), None);
+    let out = bench.outcomes(12_000, &[failed(0)]);
+    assert_eq!(out[0].reason, "3 failed requests within 10s, ejected for 10s");
+    assert_eq!(only(out), EJECTED);
+    assert_eq!(only(bench.tick(22_000)), RETURNED);
+}
+
+#[test]
 fn each_ejection_lasts_longer_until_the_cap_and_good_times_forgive() {
     let mut bench = bench(r#"{"passive":{"failures":1,"eject_for":"10s","max_eject":"25s"}}"#);
     let mut now = 0;
@@ -155,6 +168,7 @@ fn mistakes_are_told_together() {
         (r#"{"passive":"on"}"#, "/passive", "invalid value: string \"on\", expected `off`, or an object"),
         (r#"{"passive":3}"#, "/passive", "invalid type: integer `3`, expected `off`, or an object"),
         (r#"{"passive":{"failures":"x"}}"#, "/passive/failures", "invalid type: string \"x\", expected u32"),
+        (r#"{"passive":{"within":"0s"}}"#, "/passive/within", "expected more than no time"),
         (r#"{"passive":{"failure":1}}"#, "/passive/failure", "unknown field `failure`, expected one of"),
     ] {
         let errors = HealthBench::<Thresholds>::new(config).unwrap_err();
