@@ -70,17 +70,24 @@ impl Server {
         assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "{program}: {status:?}");
     }
 
-    /// Starts it, or starts it again after [`Self::stop`], and waits until it takes connections.
+    /// Starts it, or starts it again after [`Self::stop`], and waits until it takes connections. One that ends instead is started
+    /// once more: what a server that was killed has left (children, locks) goes a moment later.
     ///
     /// # Panics
     /// When the program is not installed (`cargo xtask prerequisites` says which package has it), or does not come up.
     pub fn start(&mut self, program: &str, arguments: &[&str]) {
-        let child = self
-            .command(program, arguments)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program} does not start: {error}; see `cargo xtask prerequisites`"));
+        let spawn = |server: &Self| {
+            let child = server.command(program, arguments).spawn();
+            child.unwrap_or_else(|error| panic!("{program} does not start: {error}; see `cargo xtask prerequisites`"))
+        };
+        let mut child = spawn(self);
+        wait_for(&format!("{program} to come up"), || {
+            if matches!(child.try_wait(), Ok(Some(_))) {
+                child = spawn(self);
+            }
+            TcpStream::connect(self.address).ok()
+        });
         self.child = Some(child);
-        wait_for(&format!("{program} to come up"), || TcpStream::connect(self.address).ok());
     }
 
     /// Ends it at once: from then on nobody answers there.
