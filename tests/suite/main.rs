@@ -16,6 +16,7 @@ mod forwarding;
 mod gate;
 mod grpc;
 mod hashing;
+mod health;
 mod http1;
 mod http2;
 mod http2_upstream;

@@ -33,9 +33,9 @@ pub use model::{
     AccessLog, AccessLogFormat, Acme, AcmeNames, Admin, AdminBind, Certificate, Challenge, ClientCertificates, Cluster,
     ClusterLimits, ClusterTimeouts, Config, Conformance, Destination, Discover, Endpoint, ExternalAccount, Forwarded,
     GivenEndpoint, HashKey, Health, Http3, KeyPair, Listener, ListenerLimits, ListenerTimeouts, LogOutput, MaxMemory,
-    NetworkPrefixes, Overload, Passthrough, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, ProxyProtocol, Queue,
-    RedirectHttps, Resolver, Retries, SendProxyProtocol, SlowStart, StatePath, Tls, TlsPolicy, Underscores, Upgrades,
-    UpstreamProtocol, UpstreamTls,
+    NetworkPrefixes, Overload, Pace, Passthrough, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, ProxyProtocol,
+    Queue, RedirectHttps, Resolver, Retries, SendProxyProtocol, SlowStart, StatePath, Tls, TlsPolicy, Underscores,
+    Upgrades, UpstreamProtocol, UpstreamTls,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;

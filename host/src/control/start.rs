@@ -17,8 +17,8 @@ impl Control {
         control.overload = settings.overload;
         let control = Arc::new(control);
         let source = Arc::downgrade(&control);
-        control.registry.set_endpoint_source(Box::new(move || {
-            source.upgrade().map(|control| control.endpoint_samples()).unwrap_or_default()
+        control.registry.set_cluster_source(Box::new(move || {
+            source.upgrade().map(|control| control.cluster_samples()).unwrap_or_default()
         }));
         let source = Arc::downgrade(&control);
         control.registry.set_certificate_source(Box::new(move || {

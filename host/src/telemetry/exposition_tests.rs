@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
-    AttemptOutcome, BadRequest, CertificateSample, ConnectResult, Direction, EndpointSample, Flag, QueueResult,
-    Refusal, Registry, ReloadResult,
+    AttemptOutcome, BadRequest, CertificateSample, ClusterSample, ConnectResult, Direction, EndpointSample, Flag,
+    QueueResult, Refusal, Registry, ReloadResult,
 };
 
 fn small_registry() -> Registry {
@@ -49,7 +49,6 @@ fn small_registry() -> Registry {
     registry.set_config_version(4);
     registry.config_reloaded(ReloadResult::Failure);
     let sample = EndpointSample {
-        cluster: "api".into(),
         endpoint: "hostile\"\\\nid".into(),
         in_flight: 1,
         requests: u64::MAX,
@@ -60,7 +59,8 @@ fn small_registry() -> Registry {
         draining: false,
         first_byte_us: 1500,
     };
-    registry.set_endpoint_source(Box::new(move || vec![sample.clone(), sample.clone()]));
+    let cluster = ClusterSample { cluster: "api".into(), panics: true, endpoints: vec![sample.clone(), sample] };
+    registry.set_cluster_source(Box::new(move || vec![cluster.clone()]));
     let certificate = CertificateSample { name: "a.test".into(), serial: "0A".into(), not_after: 1_800_000_000 };
     registry.set_certificate_source(Box::new(move || vec![certificate.clone(), certificate.clone()]));
     registry.certificate_reloaded(ReloadResult::Failure);

@@ -38,7 +38,7 @@ pub use label::{
 };
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
 pub use printable::{is_unprintable, printable, printable_lines, printable_within};
-pub use registry::{CertificateSample, EndpointSample, Registry};
+pub use registry::{CertificateSample, ClusterSample, EndpointSample, Registry};
 pub use shard::{ClusterShard, ListenerShard, LivePolicy, OpenConnection, PluginShard, WorkerShard};
 pub use trace::{TracingError, TracingGuard, init_tracing};
 pub use tunnel_entry::TunnelEntry;

@@ -23,7 +23,7 @@ pub struct Registry {
     shards: Mutex<Shards>,
     /// Apart from the shards because plugins count while a request waits, on any thread.
     plugins: ArcSwap<BTreeMap<Arc<str>, Arc<PluginTotals>>>,
-    endpoints: Mutex<Option<Arc<EndpointSource>>>,
+    clusters_sampled: Mutex<Option<Arc<ClusterSource>>>,
     certificates: Mutex<Option<Arc<CertificateSource>>>,
     certificate_reloads: [SharedCounter; ReloadResult::ALL.len()],
     acme_orders: [SharedCounter; AcmeOrder::ALL.len()],
@@ -36,7 +36,7 @@ pub struct Registry {
     admin_refused: [SharedCounter; AdminRefusal::ALL.len()],
 }
 
-type EndpointSource = dyn Fn() -> Vec<EndpointSample> + Send + Sync;
+type ClusterSource = dyn Fn() -> Vec<ClusterSample> + Send + Sync;
 
 type CertificateSource = dyn Fn() -> Vec<CertificateSample> + Send + Sync;
 
@@ -50,10 +50,18 @@ pub struct CertificateSample {
     pub not_after: i64,
 }
 
+/// One cluster at the moment of a scrape.
+#[derive(Clone, Debug)]
+pub struct ClusterSample {
+    pub cluster: Arc<str>,
+    /// Whether so few endpoints are healthy that requests go to all.
+    pub panics: bool,
+    pub endpoints: Vec<EndpointSample>,
+}
+
 /// One endpoint at the moment of a scrape.
 #[derive(Clone, Debug)]
 pub struct EndpointSample {
-    pub cluster: Arc<str>,
     /// Its id.
     pub endpoint: Arc<str>,
     pub in_flight: u32,
@@ -93,7 +101,7 @@ impl Registry {
         Self {
             shards: Mutex::default(),
             plugins: ArcSwap::default(),
-            endpoints: Mutex::default(),
+            clusters_sampled: Mutex::default(),
             certificates: Mutex::default(),
             certificate_reloads: Default::default(),
             acme_orders: Default::default(),
@@ -156,9 +164,9 @@ impl Registry {
         });
     }
 
-    /// Where a scrape gets the endpoints from. Called on the scraping thread, with no lock held.
-    pub fn set_endpoint_source(&self, source: Box<dyn Fn() -> Vec<EndpointSample> + Send + Sync>) {
-        *lock(&self.endpoints) = Some(Arc::from(source));
+    /// Where a scrape gets clusters and endpoints from. Called on the scraping thread, with no lock held.
+    pub fn set_cluster_source(&self, source: Box<dyn Fn() -> Vec<ClusterSample> + Send + Sync>) {
+        *lock(&self.clusters_sampled) = Some(Arc::from(source));
     }
 
     /// Where a scrape gets the certificates from, in the same way.
@@ -256,11 +264,15 @@ impl Registry {
 
     /// All families as text, in the format of [`CONTENT_TYPE`](super::CONTENT_TYPE).
     pub fn encode(&self) -> String {
-        let source = lock(&self.endpoints).clone();
-        let mut endpoints = source.map_or_else(Vec::new, |source| source());
-        // A source that names an endpoint twice must not make the whole scrape invalid.
-        endpoints.sort_by(|a, b| (&a.cluster, &a.endpoint).cmp(&(&b.cluster, &b.endpoint)));
-        endpoints.dedup_by(|a, b| (&a.cluster, &a.endpoint) == (&b.cluster, &b.endpoint));
+        let source = lock(&self.clusters_sampled).clone();
+        let mut sampled = source.map_or_else(Vec::new, |source| source());
+        // A source that names one twice must not make the whole scrape invalid.
+        sampled.sort_by(|a, b| a.cluster.cmp(&b.cluster));
+        sampled.dedup_by(|a, b| a.cluster == b.cluster);
+        for cluster in &mut sampled {
+            cluster.endpoints.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
+            cluster.endpoints.dedup_by(|a, b| a.endpoint == b.endpoint);
+        }
         let source = lock(&self.certificates).clone();
         let mut certificates = source.map_or_else(Vec::new, |source| source());
         certificates.sort();
@@ -272,7 +284,7 @@ impl Registry {
             // Copied, so that a worker that asks for a shard does not wait for the text.
             shards: lock(&self.shards).clone(),
             plugins: self.plugins.load_full(),
-            endpoints,
+            sampled,
             start_seconds: self.start_seconds,
             config_version: self.config_version.get(),
             reloads: ReloadResult::ALL.map(|result| self.reloads[result as usize].get()),

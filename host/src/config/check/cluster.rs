@@ -3,8 +3,8 @@ use serde_json::{Map, Value};
 
 use super::{Checker, Names, plugin_use};
 use crate::config::model::{
-    Cluster, ClusterLimits, ClusterTimeouts, Discover, Endpoint, HashKey, Health, NetworkPrefixes, PathPart, PluginUse,
-    Pool, Probe, Queue, SendProxyProtocol, SlowStart, UpstreamProtocol,
+    Cluster, ClusterLimits, ClusterTimeouts, Discover, Endpoint, HashKey, Health, NetworkPrefixes, Pace, PathPart,
+    PluginUse, Pool, Probe, Queue, SendProxyProtocol, SlowStart, UpstreamProtocol,
 };
 use crate::config::schema;
 
@@ -152,7 +152,7 @@ impl Checker<'_> {
     ) -> Health {
         let probe = health.probe.map(|probe| {
             let pointer = format!("{path}/probe");
-            self.positive(&format!("{pointer}/interval"), probe.interval);
+            let pace = self.pace(&pointer, &probe);
             self.positive(&format!("{pointer}/timeout"), probe.timeout);
             if probe.tls == Some(true) && !speaks_tls {
                 self.mistake(&format!("{pointer}/tls"), "the cluster has no `tls`");
@@ -160,19 +160,21 @@ impl Checker<'_> {
             if probe.proxy_protocol == Some(true) && told.is_none() {
                 self.mistake(&format!("{pointer}/proxy_protocol"), "the cluster has no `proxy_protocol`");
             }
-            let announces = probe.proxy_protocol.unwrap_or_else(|| probe.port.is_none());
-            let tls = probe.tls.unwrap_or_else(|| speaks_tls && probe.port.is_none());
+            let is_elsewhere = probe.port.is_some() || probe.address.is_some();
+            let announces = probe.proxy_protocol.unwrap_or(!is_elsewhere);
+            let tls = probe.tls.unwrap_or(speaks_tls && !is_elsewhere);
             Probe {
                 plugin: PluginUse { plugin: probe.plugin, config: probe.config, pointer: format!("{pointer}/config") },
+                address: probe.address,
                 port: probe.port,
-                protocol: match (probe.protocol, probe.port) {
-                    (Some(own), _) => upstream_protocol(own, tls),
-                    (None, None) => upstream_protocol(protocol, tls),
-                    (None, Some(_)) => upstream_protocol(schema::UpstreamProtocol::Auto, tls),
+                protocol: match probe.protocol {
+                    Some(own) => upstream_protocol(own, tls),
+                    None if is_elsewhere => upstream_protocol(schema::UpstreamProtocol::Auto, tls),
+                    None => upstream_protocol(protocol, tls),
                 },
                 tls,
                 proxy_protocol: told.filter(|_| announces).map(|told| told.version),
-                interval: probe.interval.0,
+                pace,
                 timeout: probe.timeout.0,
             }
         });
@@ -180,6 +182,26 @@ impl Checker<'_> {
             evaluator: plugin_use(&format!("{path}/evaluator"), health.evaluator, "thresholds"),
             probe,
             max_ejected_percent: health.max_ejected_percent,
+            min_available: health.min_available,
+            panic_percent: health.panic_percent,
+        }
+    }
+
+    fn pace(&mut self, path: &str, probe: &schema::Probe) -> Pace {
+        let (fast, unhealthy) = (probe.fast_interval, probe.unhealthy_interval);
+        let intervals =
+            [("interval", Some(probe.interval)), ("fast_interval", fast), ("unhealthy_interval", unhealthy)];
+        for (name, interval) in intervals {
+            if let Some(interval) = interval {
+                self.positive(&format!("{path}/{name}"), interval);
+            }
+        }
+        Pace {
+            initial_delay: probe.initial_delay.0,
+            interval: probe.interval.0,
+            fast_interval: fast.unwrap_or(probe.interval).0,
+            unhealthy_interval: unhealthy.unwrap_or(probe.interval).0,
+            jitter_percent: probe.jitter_percent,
         }
     }
 

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -234,11 +235,18 @@ pub(in crate::config) struct Health {
     /// Live traffic alone takes out no more than this share of the endpoints, though at least one of several. Default: 50.
     #[schemars(range(min = 0, max = 100))]
     pub(in crate::config) max_ejected_percent: u32,
+    /// And never so many that fewer than this are available. Default: 1.
+    pub(in crate::config) min_available: u32,
+    /// When less than this share of the endpoints is healthy, requests go to all that the operator has not taken out: most then fail
+    /// because of the verdicts, or for a reason that another endpoint does not help against. 1 does so only when none is
+    /// healthy. Default: 0, never.
+    #[schemars(range(min = 0, max = 100))]
+    pub(in crate::config) panic_percent: u32,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { evaluator: None, probe: None, max_ejected_percent: 50 }
+        Self { evaluator: None, probe: None, max_ejected_percent: 50, min_available: 1, panic_percent: 0 }
     }
 }
 
@@ -251,6 +259,8 @@ pub(in crate::config) struct Probe {
     /// What the prober is configured with.
     #[serde(default)]
     pub(in crate::config) config: Value,
+    /// Where to probe, if not at the endpoint's own address: somebody else who knows how it is, such as the machine that it runs on.
+    pub(in crate::config) address: Option<IpAddr>,
     /// Where to probe, if not at the endpoint's own port: an agent beside the application, or a port for health alone.
     #[schemars(range(min = 1, max = 65535))]
     pub(in crate::config) port: Option<u16>,
@@ -265,9 +275,25 @@ pub(in crate::config) struct Probe {
     /// Between the beginnings of two probes of an endpoint. Default: 5s.
     #[serde(default = "five_seconds")]
     pub(in crate::config) interval: Span,
+    /// The same while the last probe speaks against what the endpoint is held to be: a verdict comes sooner then. Default: as
+    /// `interval`.
+    pub(in crate::config) fast_interval: Option<Span>,
+    /// The same while the endpoint is out of service and its probes fail. Default: as `interval`.
+    pub(in crate::config) unhealthy_interval: Option<Span>,
+    /// How long a new endpoint is left alone before its first probe. Default: 0s.
+    #[serde(default = "no_time")]
+    pub(in crate::config) initial_delay: Span,
+    /// Each interval is up to so much longer or shorter, at random, so that several proxies do not probe in step. Default: 0.
+    #[schemars(range(min = 0, max = 50))]
+    #[serde(default)]
+    pub(in crate::config) jitter_percent: u32,
     /// A probe without a verdict by then has failed. Default: 2s.
     #[serde(default = "two_seconds")]
     pub(in crate::config) timeout: Span,
+}
+
+fn no_time() -> Span {
+    Span(Duration::ZERO)
 }
 
 fn five_seconds() -> Span {

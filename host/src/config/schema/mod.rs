@@ -17,7 +17,7 @@ use super::quantity::{Size, Span, SpanOrOff};
 
 pub(super) use self::acme::{Acme, AcmeCertificate, Challenge, ExternalAccount};
 pub(super) use self::cluster::{
-    Cluster, Discover, Endpoint, EndpointFile, Health, ProxyProtocolTlv, ProxyProtocolVersion, Queue,
+    Cluster, Discover, Endpoint, EndpointFile, Health, Probe, ProxyProtocolTlv, ProxyProtocolVersion, Queue,
     SendProxyProtocol, SlowStart, UpstreamProtocol, UpstreamTls,
 };
 pub(super) use self::listener::{

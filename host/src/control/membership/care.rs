@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::mpsc;
 
-use super::probing::Prober;
+use super::probing::{Prober, Standing};
 use super::tasks::Caretaker;
 use crate::control::state::{Control, State};
 use crate::health::{Evaluation, Probed};
@@ -35,14 +35,18 @@ impl Prober for Control {
         self.evaluation.clone()
     }
 
-    fn heard(&self, cluster: &str, slot: u32, probed: Probed) {
+    fn heard(&self, cluster: &str, slot: u32, probed: Probed) -> Standing {
         if let Some(report) = probed.report {
             self.note_load(cluster, slot, report);
         }
-        if let Some(result) = probed.result {
-            self.note_probe(cluster, &result);
-            let transitions = self.evaluation.probed(cluster, &result);
-            self.judge(cluster, transitions);
+        let Some(result) = probed.result else { return Standing::Healthy };
+        self.note_probe(cluster, &result);
+        let transitions = self.evaluation.probed(cluster, &result);
+        self.judge(cluster, transitions);
+        match (self.is_healthy(cluster, slot), result.passed) {
+            (true, true) => Standing::Healthy,
+            (false, false) => Standing::Unhealthy,
+            (true, false) | (false, true) => Standing::InTransition,
         }
     }
 }

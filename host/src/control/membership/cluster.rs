@@ -33,6 +33,8 @@ pub(in crate::control) struct ClusterState {
     pub(in crate::control) told: u64,
     /// Whether new members serve only once probes speak for them.
     holds_new: bool,
+    /// Whether so few endpoints are healthy that requests go to all.
+    panics: bool,
     /// When it came into being.
     began: Instant,
     slots: SlotMap,
@@ -100,6 +102,11 @@ impl Member {
         } else {
             Availability::Ready
         }
+    }
+
+    /// Whether the operator has it take requests.
+    fn is_wanted(&self) -> bool {
+        !self.disabled && !self.draining
     }
 
     /// Whether live traffic has put it out of service.
@@ -188,6 +195,7 @@ impl ClusterState {
             prepared: last.map_or(0, |last| last.prepared),
             told: last.map_or(0, |last| last.told),
             holds_new,
+            panics: last.is_some_and(|last| last.panics),
             began: last.map_or_else(Instant::now, |last| last.began),
             slots,
         };
@@ -256,6 +264,7 @@ impl ClusterState {
     /// Makes the next generation of the set from the members, unless it is that of the members already.
     pub(in crate::control) fn refresh(&mut self) {
         self.warm_up();
+        self.look_for_panic();
         let endpoints = self.endpoints_like(&self.set);
         if !holds(&self.set, &endpoints) {
             self.set = Arc::new(EndpointSet::new(self.set.generation() + 1, endpoints));
@@ -266,7 +275,7 @@ impl ClusterState {
     /// find.
     fn endpoints_like(&self, before: &EndpointSet) -> Vec<Arc<Endpoint>> {
         let endpoints = self.members.iter().map(|member| {
-            let endpoint = member.endpoint();
+            let endpoint = Endpoint { availability: self.availability(member), ..member.endpoint() };
             match before.get(member.slot) {
                 Some(known) if same(known, &endpoint) => known.clone(),
                 _ => Arc::new(endpoint),
@@ -294,17 +303,48 @@ impl ClusterState {
         self.members.iter_mut().find(|member| member.slot == slot)
     }
 
-    /// Endpoints that live traffic has put out of service.
-    pub(in crate::control) fn ejected(&self) -> usize {
-        self.members.iter().filter(|member| member.is_ejected()).count()
+    /// Whether live traffic may put an endpoint out of service, beside those that are out: no more than the configured share,
+    /// but one where there is another to go to, and none that would leave too few.
+    pub(in crate::control) fn may_eject(&self, slot: u32) -> bool {
+        let health = &self.config.health;
+        let members = self.members.len();
+        let share = members * health.max_ejected_percent as usize / 100;
+        let ejectable = if health.max_ejected_percent > 0 && members > 1 { share.max(1) } else { share };
+        let ejected = self.members.iter().filter(|member| member.is_ejected()).count();
+        let others = self.members.iter().filter(|member| member.slot != slot);
+        let left = others.filter(|member| member.availability() == Availability::Ready).count();
+        ejected < ejectable && left >= health.min_available as usize
     }
 
-    /// How many endpoints live traffic may put out of service at once: the configured share, but at least one where
-    /// there is another to go to.
-    pub(in crate::control) fn ejectable(&self) -> usize {
-        let members = self.members.len();
-        let share = members * self.config.health.max_ejected_percent as usize / 100;
-        if self.config.health.max_ejected_percent > 0 && members > 1 { share.max(1) } else { share }
+    /// What an endpoint may take: when too few are healthy, all whom the operator leaves in take requests.
+    pub(in crate::control) fn availability(&self, member: &Member) -> Availability {
+        if self.panics && member.is_wanted() { Availability::Ready } else { member.availability() }
+    }
+
+    /// Whether so few endpoints are healthy that requests go to all.
+    pub(in crate::control) fn panics(&self) -> bool {
+        self.panics
+    }
+
+    /// Finds out whether too few are healthy by now, and says so when that begins and ends.
+    fn look_for_panic(&mut self) {
+        let wanted: Vec<&Member> = self.members.iter().filter(|member| member.is_wanted()).collect();
+        let healthy = wanted.iter().filter(|member| member.health == HealthState::Healthy).count();
+        let percent = self.config.health.panic_percent;
+        let panics = healthy * 100 < wanted.len() * percent as usize;
+        if panics == self.panics {
+            return;
+        }
+        self.panics = panics;
+        let cluster = &self.config.name;
+        if panics {
+            tracing::warn!(cluster, "less than {percent} % of the endpoints are healthy: requests go to all of them");
+        } else {
+            tracing::info!(
+                cluster,
+                "at least {percent} % of the endpoints are healthy: requests go to these alone again"
+            );
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use super::cluster::{ClusterState, HealthState, Member};
 use crate::control::state::Control;
 use crate::plugin::{Evidence, ProbeResult, Transition, Verdict};
 use crate::snapshot::{Availability, Reported};
-use crate::telemetry::EndpointSample;
+use crate::telemetry::{ClusterSample, EndpointSample};
 use crate::timer;
 
 /// What an operator changes about an endpoint; what is absent stays.
@@ -72,6 +72,13 @@ impl Control {
         }
     }
 
+    /// What the evaluator has made of an endpoint; one that is gone needs no hurry.
+    pub(in crate::control) fn is_healthy(&self, cluster: &str, slot: u32) -> bool {
+        let mut state = self.lock();
+        let member = state.clusters.get_mut(cluster).and_then(|cluster| cluster.member_mut(slot));
+        member.is_none_or(|member| member.health == HealthState::Healthy)
+    }
+
     /// Remembers what came of a probe.
     pub(in crate::control) fn note_probe(&self, cluster: &str, result: &ProbeResult) {
         let mut state = self.lock();
@@ -90,25 +97,25 @@ impl Control {
         }
     }
 
-    pub(in crate::control) fn endpoint_samples(&self) -> Vec<EndpointSample> {
-        let state = self.lock();
+    pub(in crate::control) fn cluster_samples(&self) -> Vec<ClusterSample> {
         let sample = |cluster: &ClusterState, member: &Member| EndpointSample {
-            cluster: cluster.config.name.as_str().into(),
             endpoint: member.id().into(),
             in_flight: member.counters.in_flight(),
             requests: member.counters.requests(),
             failures: member.counters.failures(),
             weight: member.effective_weight(),
             ramp: member.ramp(),
-            available: member.availability() != Availability::Unavailable,
+            available: cluster.availability(member) != Availability::Unavailable,
             draining: member.draining,
             first_byte_us: member.counters.first_byte_us(),
         };
-        state
-            .clusters
-            .values()
-            .flat_map(|cluster| cluster.members.iter().map(move |member| sample(cluster, member)))
-            .collect()
+        let state = self.lock();
+        let clusters = state.clusters.values().map(|cluster| ClusterSample {
+            cluster: cluster.config.name.as_str().into(),
+            panics: cluster.panics(),
+            endpoints: cluster.members.iter().map(|member| sample(cluster, member)).collect(),
+        });
+        clusters.collect()
     }
 }
 
@@ -116,7 +123,7 @@ impl Control {
 fn take_effect(cluster: &mut ClusterState, transition: &Transition) -> bool {
     let name = cluster.config.name.clone();
     let by_traffic = transition.verdict == Verdict::Unhealthy && transition.evidence == Evidence::Traffic;
-    let full = by_traffic && cluster.ejected() >= cluster.ejectable();
+    let full = by_traffic && !cluster.may_eject(transition.slot);
     // The endpoint may have gone since.
     let Some(member) = cluster.member_mut(transition.slot) else { return false };
     let next = match transition.verdict {
@@ -125,11 +132,14 @@ fn take_effect(cluster: &mut ClusterState, transition: &Transition) -> bool {
             HealthState::Unhealthy { evidence: transition.evidence, reason: transition.reason.clone() }
         }
     };
-    let same = matches!(
-        (&member.health, &next),
-        (HealthState::Healthy, HealthState::Healthy) | (HealthState::Unhealthy { .. }, HealthState::Unhealthy { .. })
-    );
-    if same {
+    // What probes say is kept for as long as they say it: it is no verdict of live traffic, whose share is bounded.
+    let stays = match (&member.health, &next) {
+        (HealthState::Unhealthy { evidence: Evidence::Probe, .. }, HealthState::Unhealthy { evidence, .. }) => {
+            *evidence == Evidence::Traffic
+        }
+        (before, next) => before == next,
+    };
+    if stays {
         return false;
     }
     let endpoint = member.id();

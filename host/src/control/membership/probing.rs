@@ -20,8 +20,19 @@ use crate::tls::{EndpointTls, UpstreamTls};
 pub(super) trait Prober: Send + Sync + 'static {
     /// Who has the plugins that speak to endpoints.
     fn evaluation(&self) -> Arc<Evaluation>;
-    /// Hears what came of a probe.
-    fn heard(&self, cluster: &str, slot: u32, probed: Probed);
+    /// Hears what came of a probe, and says how the endpoint stands after it.
+    fn heard(&self, cluster: &str, slot: u32, probed: Probed) -> Standing;
+}
+
+/// How an endpoint stands after a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// As the probe says, in service; also an endpoint of which the probe said nothing.
+    Healthy,
+    /// As the probe says, out of service.
+    Unhealthy,
+    /// The probe speaks against what it is held to be.
+    InTransition,
 }
 
 /// The probes under way, by what they probe.
@@ -81,7 +92,18 @@ impl Probes {
 
 /// How long the first probe waits, so that endpoints are not all probed in the same moment.
 fn spread(check: &config::Probe, position: usize, members: usize) -> Duration {
-    check.interval.min(SPREAD).mul_f64(position as f64 / members.max(1) as f64)
+    check.pace.interval.min(SPREAD).mul_f64(position as f64 / members.max(1) as f64)
+}
+
+/// How long the next probe waits, from the beginning of the last one.
+fn until_next(pace: &config::Pace, standing: Standing) -> Duration {
+    let interval = match standing {
+        Standing::Healthy => pace.interval,
+        Standing::Unhealthy => pace.unhealthy_interval,
+        Standing::InTransition => pace.fast_interval,
+    };
+    let jitter = f64::from(pace.jitter_percent) / 100.0;
+    interval.mul_f64(1.0 + jitter * (2.0 * fastrand::f64() - 1.0))
 }
 
 impl Place {
@@ -90,7 +112,10 @@ impl Place {
             cluster: cluster.clone(),
             endpoint: member.id().to_owned(),
             slot: member.slot,
-            probed: check.port.map_or(member.address, |port| (member.address.ip(), port).into()),
+            probed: SocketAddr::new(
+                check.address.unwrap_or_else(|| member.address.ip()),
+                check.port.unwrap_or_else(|| member.address.port()),
+            ),
             address: member.address,
             host: member.config.address.host.clone(),
         }
@@ -130,7 +155,7 @@ impl Probing {
 
 /// Probes one endpoint, one probe after the other.
 async fn run(control: Weak<impl Prober>, place: Place, mut check: watch::Receiver<Arc<Check>>, spread: Duration) {
-    let mut due = Instant::now() + spread;
+    let mut due = Instant::now() + check.borrow().probe.pace.initial_delay + spread;
     let towards = |check: &Check| check.tls.as_ref().map(|tls| tls.towards(&place.host, check.probe.protocol));
     let mut tls = towards(&check.borrow());
     loop {
@@ -148,21 +173,41 @@ async fn run(control: Weak<impl Prober>, place: Place, mut check: watch::Receive
             }
         }
         let now = check.borrow_and_update().clone();
-        due = Instant::now() + now.probe.interval;
-        if !probe_once(&control, place.probed_by(&now.probe, tls.as_ref()), now.probe.timeout).await {
-            return;
-        }
+        let began = Instant::now();
+        let place = place.probed_by(&now.probe, tls.as_ref());
+        let Some(standing) = probe_once(&control, place, now.probe.timeout).await else { return };
+        due = began + until_next(&now.probe.pace, standing);
     }
 }
 
-/// False when there is no control plane any more.
-async fn probe_once(control: &Weak<impl Prober>, place: health::Place<'_>, timeout: Duration) -> bool {
+/// None when there is no control plane any more.
+async fn probe_once(control: &Weak<impl Prober>, place: health::Place<'_>, timeout: Duration) -> Option<Standing> {
     let (cluster, slot) = (place.cluster, place.slot);
-    let Some(evaluation) = control.upgrade().map(|control| control.evaluation()) else { return false };
+    let evaluation = control.upgrade()?.evaluation();
     let probed = probe(&evaluation, place, timeout).await;
-    let Some(control) = control.upgrade() else { return false };
-    if let Some(probed) = probed {
-        control.heard(cluster, slot, probed);
+    let control = control.upgrade()?;
+    Some(probed.map_or(Standing::Healthy, |probed| control.heard(cluster, slot, probed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_probe_waits_as_the_endpoint_stands_and_jitters_within_its_bound() {
+        let seconds = Duration::from_secs;
+        let pace = config::Pace {
+            initial_delay: Duration::ZERO,
+            interval: seconds(10),
+            fast_interval: seconds(1),
+            unhealthy_interval: seconds(60),
+            jitter_percent: 0,
+        };
+        let waits = [Standing::Healthy, Standing::InTransition, Standing::Unhealthy].map(|of| until_next(&pace, of));
+        assert_eq!(waits, [seconds(10), seconds(1), seconds(60)]);
+        let jittering = config::Pace { jitter_percent: 20, ..pace };
+        let waits: Vec<Duration> = (0..1000).map(|_| until_next(&jittering, Standing::Healthy)).collect();
+        assert!(waits.iter().all(|wait| (seconds(8)..=seconds(12)).contains(wait)));
+        assert!(waits.iter().any(|wait| *wait < seconds(9)) && waits.iter().any(|wait| *wait > seconds(11)));
     }
-    true
 }

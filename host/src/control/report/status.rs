@@ -46,6 +46,8 @@ pub struct ClusterReport {
     pub tls: Option<String>,
     /// Number of the current generation of endpoints.
     pub generation: u64,
+    /// Whether so few endpoints are healthy that requests go to all (`panic_percent`).
+    pub panic: bool,
     pub endpoints: Vec<EndpointReport>,
     /// Endpoints that the cluster does without, since their names have no address.
     pub unresolved: Vec<UnresolvedReport>,
@@ -126,7 +128,12 @@ impl Control {
     pub fn status(&self) -> Status {
         let state = self.lock();
         let now_ms = self.services.now_ms();
-        let members = || state.clusters.values().flat_map(|cluster| &cluster.members);
+        let members = || {
+            state
+                .clusters
+                .values()
+                .flat_map(|cluster| cluster.members.iter().map(|member| cluster.availability(member)))
+        };
         let current = state.versions.live();
         let listeners = current.map(|version| version.config.listeners.as_slice()).unwrap_or_default();
         Status {
@@ -154,7 +161,7 @@ impl Control {
                 .collect(),
             clusters: state.clusters.len(),
             endpoints: members().count(),
-            endpoints_available: members().filter(|member| member.availability() != Availability::Unavailable).count(),
+            endpoints_available: members().filter(|availability| *availability != Availability::Unavailable).count(),
             plugins_quarantined: state
                 .plugins
                 .iter()
@@ -215,7 +222,8 @@ fn cluster_report(cluster: &ClusterState) -> ClusterReport {
         probe: cluster.config.health.probe.as_ref().map(|probe| probe.plugin.plugin.clone()),
         tls: cluster.tls.as_ref().map(|tls| if tls.verifies() { "verified" } else { "unverified" }.to_owned()),
         generation: cluster.set.generation(),
-        endpoints: cluster.members.iter().map(endpoint_report).collect(),
+        panic: cluster.panics(),
+        endpoints: cluster.members.iter().map(|member| endpoint_report(cluster, member)).collect(),
         unresolved: cluster
             .found
             .unresolved
@@ -240,7 +248,7 @@ fn probe_report(probe: &HeardProbe) -> ProbeReport {
     }
 }
 
-fn endpoint_report(member: &Member) -> EndpointReport {
+fn endpoint_report(cluster: &ClusterState, member: &Member) -> EndpointReport {
     let (health, reason) = match &member.health {
         HealthState::Healthy => ("healthy", None),
         HealthState::Unhealthy { reason, .. } => ("unhealthy", Some(reason.clone())),
@@ -252,7 +260,7 @@ fn endpoint_report(member: &Member) -> EndpointReport {
         slot: member.slot,
         weight: member.effective_weight(),
         ramp: member.ramp(),
-        availability: match member.availability() {
+        availability: match cluster.availability(member) {
             Availability::Ready => "ready",
             Availability::Draining => "draining",
             Availability::Unavailable => "unavailable",

@@ -1,0 +1,228 @@
+//! How often endpoints are probed, who judges them, and what no verdict may do.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use plimsoll_tests::{Endpoint, Proxy, get, read_request, wait_for};
+use serde_json::Value;
+
+use crate::PLIMSOLL;
+
+/// An endpoint that answers probes and requests with a status each, and counts its probes.
+struct Patient {
+    endpoint: Endpoint,
+    health: Arc<AtomicU16>,
+    requests: Arc<AtomicU16>,
+    probes: Arc<AtomicUsize>,
+}
+
+impl Patient {
+    fn new(name: &'static str) -> Self {
+        let (health, requests) = (Arc::new(AtomicU16::new(200)), Arc::new(AtomicU16::new(200)));
+        let probes = Arc::new(AtomicUsize::new(0));
+        let (of_health, of_requests, counted) = (health.clone(), requests.clone(), probes.clone());
+        let endpoint = Endpoint::scripted(Arc::new(move |mut stream: TcpStream| {
+            while let Some(head) = read_request(&mut stream) {
+                let is_probe = head.starts_with("GET /health ");
+                counted.fetch_add(usize::from(is_probe), Ordering::Relaxed);
+                let status = if is_probe { &of_health } else { &of_requests }.load(Ordering::Relaxed);
+                let length = name.len();
+                if write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{name}").is_err() {
+                    return;
+                }
+            }
+        }));
+        Self { endpoint, health, requests, probes }
+    }
+
+    fn answers_probes_with(&self, status: u16) {
+        self.health.store(status, Ordering::Relaxed);
+    }
+
+    fn answers_requests_with(&self, status: u16) {
+        self.requests.store(status, Ordering::Relaxed);
+    }
+}
+
+fn in_front_of(patients: &[Patient], health: &str) -> Proxy {
+    let endpoints: Vec<String> = patients.iter().map(|one| format!("\"{}\"", one.endpoint.address())).collect();
+    let endpoints = endpoints.join(", ");
+    Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+  - name: app
+    balancer: {{ plugin: round-robin }}
+    max_attempts: 1
+    health: {{ {health} }}
+    endpoints: [ {endpoints} ]"
+        ),
+    )
+}
+
+fn report(proxy: &Proxy) -> Value {
+    proxy.admin_json("GET", "/v1/clusters/app", None)
+}
+
+fn availability(proxy: &Proxy) -> Vec<String> {
+    let report = report(proxy);
+    let endpoints = report["endpoints"].as_array().expect("endpoints");
+    endpoints.iter().map(|one| one["availability"].as_str().expect("text").to_owned()).collect()
+}
+
+#[test]
+fn a_verdict_comes_at_the_fast_interval_however_long_the_interval_is() {
+    let patients = [Patient::new("one"), Patient::new("two")];
+    patients[0].answers_probes_with(500);
+    let proxy = in_front_of(
+        &patients,
+        "evaluator: { plugin: thresholds, config: { rise: 3, fall: 3 } }, \
+         probe: { plugin: http, config: { path: /health }, interval: 1h, fast_interval: 20ms, unhealthy_interval: 100ms, jitter_percent: 10 }",
+    );
+    wait_for("the first to be out", || (availability(&proxy) == ["unavailable", "ready"]).then_some(()));
+    let probed = || patients[0].probes.load(Ordering::Relaxed);
+    wait_for("probes of who is out", || (probed() >= 6).then_some(()));
+    patients[0].answers_probes_with(200);
+    wait_for("the first to be back", || (availability(&proxy) == ["ready", "ready"]).then_some(()));
+    // It stands as it should: the next probe is an hour away.
+    let before = probed();
+    let since = Instant::now();
+    wait_for("some time", || (since.elapsed() > Duration::from_millis(500)).then_some(()));
+    assert_eq!((probed(), patients[1].probes.load(Ordering::Relaxed)), (before, 1));
+}
+
+#[test]
+fn a_new_endpoint_is_left_alone_for_its_first_time() {
+    let patients = [Patient::new("one")];
+    let proxy =
+        in_front_of(&patients, "probe: { plugin: http, config: { path: /health }, interval: 20ms, initial_delay: 1s }");
+    let began = Instant::now();
+    wait_for("a probe", || (patients[0].probes.load(Ordering::Relaxed) > 0).then_some(()));
+    assert!(began.elapsed() > Duration::from_millis(500), "{:?}", began.elapsed());
+    drop(proxy);
+}
+
+#[test]
+fn a_probe_may_go_to_somebody_else() {
+    let patients = [Patient::new("one"), Patient::new("two")];
+    let other = patients[1].endpoint.address();
+    let proxy = in_front_of(
+        &patients[..1],
+        &format!(
+            "probe: {{ plugin: http, config: {{ path: /health }}, interval: 20ms, address: {}, port: {} }}",
+            other.ip(),
+            other.port()
+        ),
+    );
+    patients[1].answers_probes_with(500);
+    wait_for("the verdict", || (availability(&proxy) == ["unavailable"]).then_some(()));
+    assert_eq!(patients[0].probes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn with_too_few_healthy_endpoints_requests_go_to_all_and_that_is_told() {
+    let patients = ["a", "b", "c", "d"].map(Patient::new);
+    let proxy = in_front_of(
+        &patients,
+        "panic_percent: 50, evaluator: { plugin: thresholds, config: { rise: 1, fall: 1 } }, \
+         probe: { plugin: http, config: { path: /health }, interval: 20ms }",
+    );
+    for sick in &patients[..2] {
+        sick.answers_probes_with(500);
+    }
+    wait_for("two to be out", || {
+        (availability(&proxy) == ["unavailable", "unavailable", "ready", "ready"]).then_some(())
+    });
+    assert_eq!(
+        (report(&proxy)["panic"].as_bool(), proxy.metric("plimsoll_cluster_panic{cluster=\"app\"}")),
+        (Some(false), 0.0)
+    );
+    patients[2].answers_probes_with(500);
+    wait_for("requests to go to all", || (availability(&proxy) == ["ready"; 4]).then_some(()));
+    let told = report(&proxy);
+    assert_eq!((&told["panic"], &told["endpoints"][2]["health"]), (&true.into(), &"unhealthy".into()), "{told:#}");
+    assert_eq!(proxy.metric("plimsoll_cluster_panic{cluster=\"app\"}"), 1.0);
+    assert!(proxy.log().contains("less than 50 % of the endpoints are healthy"), "{}", proxy.log());
+    let web = proxy.address("web");
+    wait_for("all to be asked", || {
+        let mut names: Vec<String> = (0..8).map(|_| get(web, "/").text()).collect();
+        names.sort();
+        names.dedup();
+        (names == ["a", "b", "c", "d"]).then_some(())
+    });
+    patients[0].answers_probes_with(200);
+    wait_for("the end of it", || {
+        (availability(&proxy) == ["ready", "unavailable", "unavailable", "ready"]).then_some(())
+    });
+    assert!(proxy.log().contains("requests go to these alone again"), "{}", proxy.log());
+}
+
+#[test]
+fn live_traffic_leaves_as_many_endpoints_as_is_demanded() {
+    let patients = ["a", "b", "c"].map(Patient::new);
+    for failing in &patients {
+        failing.answers_requests_with(503);
+    }
+    let proxy = in_front_of(
+        &patients,
+        "max_ejected_percent: 100, min_available: 2, evaluator: { plugin: thresholds, config: { passive: { failures: 1 } } }",
+    );
+    let web = proxy.address("web");
+    wait_for("one to be out", || {
+        assert_eq!(get(web, "/").status, 503);
+        availability(&proxy).contains(&"unavailable".to_owned()).then_some(())
+    });
+    proxy.wait_for_log("live traffic has put out as many as it may", "reason");
+    for _ in 0..20 {
+        get(web, "/");
+    }
+    let out = availability(&proxy).iter().filter(|one| *one == "unavailable").count();
+    assert_eq!(out, 1);
+}
+
+#[test]
+fn what_probes_say_of_an_ejected_endpoint_is_what_is_told() {
+    let patients = [Patient::new("one"), Patient::new("two")];
+    patients[0].answers_requests_with(503);
+    let proxy = in_front_of(
+        &patients,
+        "evaluator: { plugin: thresholds, config: { fall: 1, passive: { failures: 1, eject_for: 300s } } }, \
+         probe: { plugin: http, config: { path: /health }, interval: 20ms }",
+    );
+    let web = proxy.address("web");
+    let reason = || report(&proxy)["endpoints"][0]["reason"].as_str().map(str::to_owned);
+    wait_for("the ejection", || {
+        get(web, "/");
+        reason().filter(|reason| reason.contains("ejected"))
+    });
+    patients[0].answers_probes_with(500);
+    wait_for("what probes say", || reason().filter(|reason| reason.contains("a probe failed")));
+}
+
+#[test]
+fn an_endpoint_that_fails_more_than_the_others_is_an_outlier() {
+    let patients = ["a", "b", "c", "d", "e"].map(Patient::new);
+    let proxy = in_front_of(
+        &patients,
+        "evaluator: { plugin: outlier, config: { interval: 500ms, consecutive_5xx: 0, \
+         success_rate: { minimum_requests: 5, deviations: 1.5 } } }",
+    );
+    patients[3].answers_requests_with(500);
+    let web = proxy.address("web");
+    let out = wait_for("the ejection", || {
+        for _ in 0..50 {
+            get(web, "/");
+        }
+        let told = report(&proxy)["endpoints"][3].clone();
+        (told["availability"] == "unavailable").then_some(told)
+    });
+    let reason = out["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("0 % of its requests succeed, of all 80 %, ejected for 30s"), "{reason}");
+    wait_for("the worker to know", || (0..10).all(|_| get(web, "/").status == 200).then_some(()));
+    assert_eq!(availability(&proxy), ["ready", "ready", "ready", "unavailable", "ready"]);
+}
