@@ -67,6 +67,8 @@ pub enum ErrorKind {
     RequestTimeout,
     /// Nothing came from either side of a TCP connection, or of an upgraded one, for as long as it may be silent.
     IdleTimeout,
+    /// The system has no more descriptors or memory.
+    Exhausted,
     /// A plugin that must answer failed and nothing can stand in for it.
     Plugin,
 }
@@ -114,7 +116,8 @@ impl ErrorKind {
             | Self::QueueTimeout
             | Self::Overloaded
             | Self::RequestTimeout
-            | Self::IdleTimeout => Origin::Host,
+            | Self::IdleTimeout
+            | Self::Exhausted => Origin::Host,
         }
     }
 
@@ -205,6 +208,7 @@ impl fmt::Display for Error {
             ErrorKind::NoUpgrade => "endpoint takes no extended CONNECT (RFC 8441)",
             ErrorKind::RequestTimeout => "request took too long",
             ErrorKind::IdleTimeout => "nothing came from either side for too long",
+            ErrorKind::Exhausted => "the system has no more descriptors or memory",
             ErrorKind::Plugin => "a plugin failed",
         };
         f.write_str(text)

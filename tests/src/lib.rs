@@ -4,6 +4,7 @@
 mod authority;
 mod client;
 mod clients;
+mod datagrams;
 mod dnsmasq;
 mod endpoint;
 mod gate;
@@ -22,6 +23,7 @@ mod server;
 pub use authority::{Authority, Issued};
 pub use client::{Connection, Response, curl, get, request};
 pub use clients::{Asked, Clients};
+pub use datagrams::{DeafSocket, Reply, UdpClient, UdpEndpoint};
 pub use dnsmasq::Dnsmasq;
 pub use endpoint::{Endpoint, Script, read_request};
 pub use gate::Gate;

@@ -378,7 +378,7 @@ fn a_name_and_a_target_are_all_that_a_person_types() {
     // Another one finds the ports taken, and says who would know by whom.
     let mut second = Proxy::run(PLIMSOLL, &arguments, None);
     assert_eq!(second.wait_for_end().code(), Some(2));
-    second.wait_for_log("another program listens there, which `ss -ltnp` names", "listening on");
+    second.wait_for_log("another program listens there, which `ss -ltunp` names", "listening on");
 }
 
 #[test]

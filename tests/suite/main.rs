@@ -43,6 +43,7 @@ mod store;
 mod tcp;
 mod timeouts;
 mod tls;
+mod udp;
 mod upgrades;
 mod upstream_tls;
 

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 19] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("curl", "curl"),
@@ -13,6 +13,7 @@ const PROGRAMS: [(&str, &str); 19] = [
     ("nghttpd", "nghttp2-server"),
     ("openssl", "openssl"),
     ("dnsmasq", "dnsmasq-base"),
+    ("dig", "bind9-dnsutils"),
     ("pebble", "pebble"),
     ("chromium", "chromium"),
     ("node", "nodejs"),

@@ -34,7 +34,7 @@ pub use model::{
     ClusterLimits, ClusterTimeouts, Config, Conformance, Destination, Discover, Endpoint, ExternalAccount, Forwarded,
     GivenEndpoint, HashKey, Health, Http3, KeyPair, Listener, ListenerLimits, ListenerTimeouts, LogOutput, MaxMemory,
     NetworkPrefixes, Overload, Pace, Passthrough, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, ProxyProtocol,
-    Queue, RedirectHttps, Resolver, Retries, SendProxyProtocol, SlowStart, StatePath, Tls, TlsPolicy, Underscores,
+    Queue, RedirectHttps, Resolver, Retries, SendProxyProtocol, SlowStart, StatePath, Tls, TlsPolicy, Udp, Underscores,
     Upgrades, UpstreamProtocol, UpstreamTls,
 };
 pub use network::{Network, Networks};

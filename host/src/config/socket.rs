@@ -15,6 +15,8 @@ pub struct SocketKey {
 pub enum Transport {
     Tcp,
     Udp,
+    /// Over UDP, in sockets that know its connections.
+    Quic,
 }
 
 /// What becomes of a socket that the configuration no longer names.

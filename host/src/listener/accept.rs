@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -17,6 +17,7 @@ use super::proxy_protocol::{self, Origin};
 use super::quic::Handshakes;
 use super::session::Session;
 use super::turns::Turns;
+use super::udp_sessions::Sessions;
 use super::{http, http3};
 use crate::config::{self, Protocol};
 use crate::io::Stream;
@@ -25,7 +26,7 @@ use crate::snapshot::Overload;
 use crate::telemetry::{OpenConnection as CountedConnection, Refusal};
 
 /// Pause after an accept that failed for want of something, such as file descriptors, which others must give back first.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The connections of one worker, so that they can be asked to end.
 #[derive(Debug, Default)]
@@ -33,6 +34,9 @@ pub struct OpenConnections {
     connections: RefCell<Slab<Open>>,
     /// Of their TLS handshakes.
     turns: Rc<Turns>,
+    /// Of UDP.
+    sessions: Cell<usize>,
+    draining: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -45,22 +49,25 @@ struct Open {
 /// What accepting takes: one socket of one worker.
 #[derive(Debug)]
 pub struct Acceptor {
-    context: Rc<proxy::Context>,
-    open: Rc<OpenConnections>,
+    pub(super) context: Rc<proxy::Context>,
+    pub(super) open: Rc<OpenConnections>,
     /// As configured.
-    address: SocketAddr,
-    slot: Rc<ListenerSlot>,
+    pub(super) address: SocketAddr,
+    pub(super) slot: Rc<ListenerSlot>,
     /// Connections of the listener on all workers.
-    count: RefCell<Arc<ConnectionCount>>,
+    pub(super) count: RefCell<Arc<ConnectionCount>>,
     /// Those to whom connections are handed from now on, by the address that a client has connected to.
-    heirs: RefCell<Vec<Rc<Self>>>,
+    pub(super) heirs: RefCell<Vec<Rc<Self>>>,
     /// Of QUIC.
     handshakes: Rc<Handshakes>,
+    /// Of UDP.
+    pub(super) sessions: Rc<Sessions>,
 }
 
 impl OpenConnections {
-    /// Asks every connection to end after what is under way.
+    /// Asks every connection to end after what is under way. Sessions of UDP go on, and none begins.
     pub fn drain(&self) {
+        self.draining.set(true);
         self.drain_those(|_| true);
     }
 
@@ -75,7 +82,19 @@ impl OpenConnections {
     }
 
     pub fn count(&self) -> usize {
-        self.connections.borrow().len()
+        self.connections.borrow().len() + self.sessions.get()
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub(super) fn session_begins(&self) {
+        self.sessions.set(self.sessions.get() + 1);
+    }
+
+    pub(super) fn session_ends(&self) {
+        self.sessions.set(self.sessions.get() - 1);
     }
 }
 
@@ -123,6 +142,7 @@ impl Acceptor {
             count: RefCell::default(),
             heirs: RefCell::default(),
             handshakes: Rc::default(),
+            sessions: Rc::default(),
         })
     }
 
@@ -149,6 +169,8 @@ impl Acceptor {
                 std::ptr::eq(open.connection.listener(), &*self.slot) && open.local != Some(first.address.ip())
             });
         }
+        let of_heirs: Vec<_> = heirs.iter().map(|heir| (heir.address.ip(), heir.sessions.clone())).collect();
+        self.sessions.move_to(&of_heirs);
         self.heirs.replace(heirs);
     }
 
@@ -240,6 +262,8 @@ impl Acceptor {
                 drop(listener);
                 self.serve_http(stream, client, &counted).await;
             }
+            // No connections come to its sockets.
+            Protocol::Udp => {}
             Protocol::Tcp => proxy::tunnel(self.context.clone(), listener, Rc::new(client), stream, None).await,
         }
     }

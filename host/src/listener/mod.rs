@@ -15,7 +15,10 @@ mod proxy_protocol;
 mod quic;
 mod session;
 mod turns;
+mod udp;
+mod udp_sessions;
 
 pub use accept::{Acceptor, OpenConnections, serve, serve_quic};
 pub use count::ConnectionCount;
 pub use quic::{Steering, accepting, endpoint, quic_config};
+pub use udp::serve_udp;

@@ -64,7 +64,7 @@ pub struct Steering {
     pub workers: usize,
 }
 
-/// Makes ids whose first byte leads to their worker, see [`crate::net::SteeredSockets`]; all else is random.
+/// Makes ids whose first byte leads to their worker, see [`crate::net::SocketGroup`]; all else is random.
 struct ConnectionIds(Steering);
 
 /// As long as those of most servers: too many to be found by guessing.

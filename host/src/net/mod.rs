@@ -1,6 +1,7 @@
 //! Sockets as the proxy wants them.
 
-mod steered;
+mod datagrams;
+mod group;
 
 use std::future::Future;
 use std::io;
@@ -8,9 +9,10 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Connections that the kernel holds for us between two accepts.
-pub use steered::{SteeredSockets, can_bind};
+pub use datagrams::{Batch, DatagramSocket, Datagrams, Sent};
+pub use group::{SocketGroup, Steering, can_bind};
 
+/// Connections that the kernel holds for us between two accepts.
 const BACKLOG: i32 = 4096;
 
 /// Whether an address could be listened on, as far as can be said without doing it. Not when another process listens there,

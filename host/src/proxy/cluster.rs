@@ -252,6 +252,13 @@ impl Cluster {
         Some(Picked { endpoint: endpoint.clone(), choice: None, by: PickedBy::Affinity })
     }
 
+    /// Whether an endpoint that was picked is still there, and may keep its clients.
+    pub(super) fn keeps(&self, picked: &Picked) -> bool {
+        let (endpoints, before) = (self.endpoints.borrow(), &picked.endpoint.endpoint);
+        let now = endpoints.get(before.slot).map(|local| &local.endpoint);
+        now.is_some_and(|now| now.keeps_bound() && now.id_hash == before.id_hash && now.address == before.address)
+    }
+
     /// The endpoint for the next attempt of a request, unless it has to wait: the one that the client is bound to, or the
     /// balancer's choice, or the host's when the balancer fails or names what cannot be.
     #[inline]

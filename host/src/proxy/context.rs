@@ -9,6 +9,7 @@ use tokio::sync::{Notify, mpsc};
 use super::cluster::Cluster;
 use super::relay::Scratch;
 use crate::io::Buffers;
+use crate::net::Batch;
 use crate::plugin::AttributeValues;
 use crate::snapshot::{Outcome, Overload};
 use crate::telemetry::{AccessLog, ClusterShard, Registry, WorkerShard};
@@ -49,6 +50,8 @@ pub struct Context {
     pub overload: Arc<Overload>,
     /// Lent to connections while they move something.
     pub buffers: Rc<Buffers>,
+    /// What sockets of UDP read into; borrowed only between awaits.
+    pub batch: RefCell<Batch>,
     /// As of which second, and how the time is written.
     date: RefCell<(u64, HeaderValue)>,
 }
@@ -79,6 +82,7 @@ impl Context {
             challenges,
             overload,
             buffers: Rc::default(),
+            batch: RefCell::default(),
             date: RefCell::new((0, HeaderValue::from_static(""))),
         }
     }

@@ -7,7 +7,7 @@
 //! reads what endpoints say of their load, `link` is what a request knows of its connection, `queue` is where requests
 //! wait for room at an endpoint, `reply` makes the answers that are our own, `response_body` follows an answer to its end,
 //! `tunnel` is the same story for a TCP connection, of which `first_bytes` looks at the beginning (`rdp` knows one kind of
-//! it); `upgrade` is a request for another protocol, such as WebSocket; `relay` carries the rest, and `tunnel_record` keeps account.
+//! it); `upgrade` is a request for another protocol, such as WebSocket; `relay` carries the rest, and `tunnel_record` keeps account. `udp` is the story of a session of UDP.
 
 mod affinity;
 mod announcement;
@@ -42,6 +42,7 @@ mod response_body;
 mod source;
 mod tunnel;
 mod tunnel_record;
+mod udp;
 mod upgrade;
 
 pub use balancing::Balancing;
@@ -56,3 +57,4 @@ pub use reply::refusal;
 pub use request::{refuse, serve};
 pub use response_body::ResponseBody;
 pub use tunnel::{Passed, refuse_connection, tunnel};
+pub use udp::{Session as UdpSession, Taken, carry_session};

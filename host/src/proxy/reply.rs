@@ -64,7 +64,7 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
         ErrorKind::RequestTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::RequestTimeout),
         // Of connections that carry another protocol, whose status is said already, if there is one.
         ErrorKind::IdleTimeout => (StatusCode::GATEWAY_TIMEOUT, Flag::IdleTimeout),
-        ErrorKind::Plugin => (StatusCode::SERVICE_UNAVAILABLE, Flag::Internal),
+        ErrorKind::Exhausted | ErrorKind::Plugin => (StatusCode::SERVICE_UNAVAILABLE, Flag::Internal),
     }
 }
 

@@ -170,7 +170,8 @@ async fn connect(
     }
 }
 
-fn note(
+/// Notes what became of an attempt; `connected` is how long it took until the endpoint showed that it is there.
+pub(super) fn note(
     context: &Context,
     cluster: &Rc<Cluster>,
     picked: &Picked,

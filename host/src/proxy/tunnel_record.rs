@@ -9,7 +9,7 @@ use super::listener::Listener;
 use super::relay::{Moved, Side};
 use super::reply::status_and_flag;
 use crate::error::{Error, ErrorKind};
-use crate::telemetry::{Flag, TunnelEnd, TunnelEntry};
+use crate::telemetry::{Carried, Flag, TunnelEnd, TunnelEntry};
 
 /// The account of one TCP connection: what is known of it so far. It is closed exactly once, whatever happens, when it is
 /// dropped: then it is counted and logged.
@@ -88,6 +88,7 @@ impl Drop for TunnelRecord<'_> {
         let picked = self.picked.as_ref();
         let reason = picked.zip(self.cluster.as_ref()).and_then(|(picked, cluster)| picked.reason(cluster));
         access_log.record_tunnel(&TunnelEntry {
+            carried: Carried::Tcp,
             time: self.time,
             listener: &self.listener.name,
             client: self.client.address,
@@ -99,7 +100,7 @@ impl Drop for TunnelRecord<'_> {
             cluster: self.cluster.as_ref().map(|cluster| &*cluster.name),
             endpoint: picked.map(|picked| &*picked.endpoint.endpoint.id),
             attempts: self.attempts,
-            end: self.end,
+            end: self.end.as_str(),
             flag: self.flag,
             reason: reason.as_deref().unwrap_or_default(),
             route: self.route.as_deref().unwrap_or_default(),

@@ -15,13 +15,13 @@ use prometheus_client::metrics::exemplar::Exemplar;
 
 use super::histogram::{CALL, HistogramTotal, LASTING, LATENCY};
 use super::label::{
-    AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag,
-    GrpcStatus, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason, TlsHandshake, TrapKind,
-    TunnelEnd,
+    AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, DatagramDrop, Direction, FallbackReason,
+    Flag, GrpcStatus, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason, SessionEnd,
+    TlsHandshake, TrapKind, TunnelEnd,
 };
 use super::process;
 use super::registry::{CertificateSample, ClusterSample, EndpointSample, PluginKey, Shards};
-use super::shard::{ClusterShard, PluginShard, PluginTotals};
+use super::shard::{ClusterShard, ListenerShard, PluginShard, PluginTotals};
 
 /// Media type of what [`Registry::encode`](super::Registry::encode) answers.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -62,19 +62,21 @@ impl Scrape {
     fn listeners(&self, out: &mut Exposition<'_>) -> fmt::Result {
         let listeners = &self.shards.listeners;
 
-        let mut family = out.counter("plimsoll_connections_total", "Connections accepted.")?;
+        let mut family =
+            out.counter("plimsoll_connections_total", "Connections accepted, and sessions of UDP begun.")?;
         for (listener, shards) in listeners {
             let count: u64 = shards.values().map(|shard| shard.connections.get()).sum();
             family.sample([("listener", listener)], count)?;
         }
-        let mut family = out.gauge("plimsoll_connections_open", "Connections that are open now.")?;
+        let mut family =
+            out.gauge("plimsoll_connections_open", "Connections that are open now, and sessions of UDP.")?;
         for (listener, shards) in listeners {
             let open: u64 = shards.values().map(|shard| shard.open.get()).sum();
             family.sample([("listener", listener)], open)?;
         }
         let mut family = out.counter(
             "plimsoll_connections_refused_total",
-            "Connections not accepted, because of a limit or an error of the system.",
+            "Connections not accepted and sessions of UDP not begun, because of a limit or an error of the system.",
         )?;
         for (listener, shards) in listeners {
             for reason in Refusal::ALL {
@@ -117,6 +119,35 @@ impl Scrape {
             for direction in Direction::ALL {
                 let count: u64 = shards.values().map(|shard| shard.bytes[direction as usize].get()).sum();
                 family.sample([("listener", listener), ("direction", direction.as_str())], count)?;
+            }
+        }
+        self.datagrams(out)
+    }
+
+    /// Of listeners to which some have come.
+    fn datagrams(&self, out: &mut Exposition<'_>) -> fmt::Result {
+        let sum = |shards: &BTreeMap<usize, Arc<ListenerShard>>, of: &dyn Fn(&ListenerShard) -> u64| -> u64 {
+            shards.values().map(|shard| of(shard)).sum()
+        };
+        let came = |shards| sum(shards, &|shard| shard.datagrams[Direction::In as usize].get());
+        let dropped =
+            |shards, reason: DatagramDrop| sum(shards, &|shard| shard.datagrams_dropped[reason as usize].get());
+        let some = |shards| came(shards) > 0 || DatagramDrop::ALL.iter().any(|reason| dropped(shards, *reason) > 0);
+        let listeners = || self.shards.listeners.iter().filter(|(_, shards)| some(shards));
+
+        let mut family =
+            out.counter("plimsoll_udp_datagrams_total", "Datagrams received from (in) and sent to (out) clients.")?;
+        for (listener, shards) in listeners() {
+            for direction in Direction::ALL {
+                let count = sum(shards, &|shard| shard.datagrams[direction as usize].get());
+                family.sample([("listener", listener), ("direction", direction.as_str())], count)?;
+            }
+        }
+        let mut family =
+            out.counter("plimsoll_udp_datagrams_dropped_total", "Datagrams of either side that were not passed on.")?;
+        for (listener, shards) in listeners() {
+            for reason in DatagramDrop::ALL {
+                family.sample([("listener", listener), ("reason", reason.as_str())], dropped(shards, reason))?;
             }
         }
         Ok(())
@@ -235,7 +266,8 @@ impl Scrape {
             family.histogram([("cluster", cluster)], &total)?;
         }
         self.upstream_tls(out)?;
-        self.tunnels(out)
+        self.tunnels(out)?;
+        self.sessions(out)
     }
 
     /// Of clusters that speak it.
@@ -281,6 +313,31 @@ impl Scrape {
             out.histogram("plimsoll_tcp_connection_duration_seconds", "How long TCP connections lasted.")?;
         for (cluster, shards) in clusters() {
             let total = HistogramTotal::of(&LASTING, shards.values().map(|shard| &shard.tunnel_duration));
+            family.histogram([("cluster", cluster)], &total)?;
+        }
+        Ok(())
+    }
+
+    /// Of clusters that have had some.
+    fn sessions(&self, out: &mut Exposition<'_>) -> fmt::Result {
+        let ended = |shards: &BTreeMap<usize, Arc<ClusterShard>>, end: SessionEnd| -> u64 {
+            shards.values().map(|shard| shard.sessions[end as usize].get()).sum()
+        };
+        let some = |shards| SessionEnd::ALL.into_iter().any(|end| ended(shards, end) > 0);
+        let clusters = || self.shards.clusters.iter().filter(|(_, shards)| some(shards));
+
+        let mut family = out.counter(
+            "plimsoll_udp_sessions_total",
+            "Sessions of UDP that have ended, by why; cluster none is for those without a route.",
+        )?;
+        for (cluster, shards) in clusters() {
+            for end in SessionEnd::ALL {
+                family.sample([("cluster", cluster), ("end", end.as_str())], ended(shards, end))?;
+            }
+        }
+        let mut family = out.histogram("plimsoll_udp_session_duration_seconds", "How long sessions of UDP lasted.")?;
+        for (cluster, shards) in clusters() {
+            let total = HistogramTotal::of(&LASTING, shards.values().map(|shard| &shard.session_duration));
             family.histogram([("cluster", cluster)], &total)?;
         }
         Ok(())

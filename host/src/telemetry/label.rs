@@ -89,6 +89,54 @@ labels! {
 }
 
 labels! {
+    /// Why a session of UDP ended.
+    SessionEnd {
+        /// As many datagrams came back as were expected.
+        Answered = "answered",
+        /// Nothing came from either side for too long.
+        IdleTimeout = "idle_timeout",
+        /// What was expected to come back did not come in time.
+        ResponseTimeout = "response_timeout",
+        /// Nobody listens at the endpoint any more.
+        EndpointReset = "endpoint_reset",
+        /// Its endpoint may have no clients any more, or is gone.
+        EndpointGone = "endpoint_gone",
+        NoRoute = "no_route",
+        NoEndpoint = "no_endpoint",
+        /// Every endpoint was full, and so was the queue, or the wait too long.
+        Overflow = "overflow",
+        /// Nobody listened at any endpoint that was tried.
+        ConnectFailure = "connect_failure",
+        /// It was still there when the proxy had to end.
+        Drain = "drain",
+        /// A plugin failed, or the proxy itself.
+        Internal = "internal",
+    }
+}
+
+labels! {
+    /// Why a datagram was dropped.
+    DatagramDrop {
+        /// It would have begun a session, of which there are as many as may be.
+        Limit = "limit",
+        /// The same for those of its source.
+        SourceLimit = "source_limit",
+        /// It would have begun a session, and the process has as much in use as it may.
+        Overload = "overload",
+        /// It would have begun a session, and the proxy is draining, or the listener gone.
+        Draining = "draining",
+        /// It was larger than it may be.
+        TooLarge = "too_large",
+        /// It came while an endpoint was looked for, and more was kept than may be.
+        Waiting = "waiting",
+        /// The system had no room to send it.
+        BufferFull = "buffer_full",
+        /// The system could not send it.
+        Error = "error",
+    }
+}
+
+labels! {
     /// Why the admin API did not answer what it was asked.
     AdminRefusal {
         /// The token was missing or wrong.

@@ -32,13 +32,13 @@ pub use client_tls::{ClientCertificate, ClientTls};
 pub use families::CONTENT_TYPE;
 pub use histogram::Histogram;
 pub use label::{
-    AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag,
-    GrpcStatus, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason, TlsHandshake, TrapKind,
-    TunnelEnd,
+    AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, DatagramDrop, Direction, FallbackReason,
+    Flag, GrpcStatus, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason, SessionEnd,
+    TlsHandshake, TrapKind, TunnelEnd,
 };
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
 pub use printable::{is_unprintable, printable, printable_lines, printable_within};
 pub use registry::{CertificateSample, ClusterSample, EndpointSample, Registry};
 pub use shard::{ClusterShard, ListenerShard, LivePolicy, OpenConnection, PluginShard, WorkerShard};
 pub use trace::{TracingError, TracingGuard, init_tracing};
-pub use tunnel_entry::TunnelEntry;
+pub use tunnel_entry::{Carried, TunnelEntry};

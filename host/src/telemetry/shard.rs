@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::cell::{Counter, Gauge, SharedCounter, SharedLevel, Writers};
 use super::histogram::{CALL, Histogram, LASTING, LATENCY};
 use super::label::{
-    AttemptOutcome, BadRequest, Class, ConnectResult, Direction, FallbackReason, Flag, GrpcStatus, LoadReportResult,
-    ProxyHeader, QueueResult, Refusal, RetryReason, TlsHandshake, TrapKind, TunnelEnd,
+    AttemptOutcome, BadRequest, Class, ConnectResult, DatagramDrop, Direction, FallbackReason, Flag, GrpcStatus,
+    LoadReportResult, ProxyHeader, QueueResult, Refusal, RetryReason, SessionEnd, TlsHandshake, TrapKind, TunnelEnd,
 };
 
 /// One cell for each value of a label.
@@ -24,6 +24,8 @@ pub struct ListenerShard {
     pub(super) tls_handshakes: Cells<{ TlsHandshake::ALL.len() }>,
     pub(super) bad_requests: Cells<{ BadRequest::ALL.len() }>,
     pub(super) bytes: Cells<{ Direction::ALL.len() }>,
+    pub(super) datagrams: Cells<{ Direction::ALL.len() }>,
+    pub(super) datagrams_dropped: Cells<{ DatagramDrop::ALL.len() }>,
 }
 
 impl ListenerShard {
@@ -54,6 +56,15 @@ impl ListenerShard {
     #[inline]
     pub fn bytes(&self, direction: Direction, amount: u64) {
         self.bytes[direction as usize].add(amount);
+    }
+
+    #[inline]
+    pub fn datagrams(&self, direction: Direction, amount: u64) {
+        self.datagrams[direction as usize].add(amount);
+    }
+
+    pub fn datagrams_dropped(&self, reason: DatagramDrop, amount: u64) {
+        self.datagrams_dropped[reason as usize].add(amount);
     }
 }
 
@@ -96,6 +107,8 @@ pub struct ClusterShard {
     pub(super) wait: Histogram,
     pub(super) tunnels: Cells<{ TunnelEnd::ALL.len() }>,
     pub(super) tunnel_duration: Histogram,
+    pub(super) sessions: Cells<{ SessionEnd::ALL.len() }>,
+    pub(super) session_duration: Histogram,
 }
 
 impl Default for ClusterShard {
@@ -117,6 +130,8 @@ impl Default for ClusterShard {
             wait: Histogram::new(&LATENCY),
             tunnels: Cells::default(),
             tunnel_duration: Histogram::new(&LASTING),
+            sessions: Cells::default(),
+            session_duration: Histogram::new(&LASTING),
         }
     }
 }
@@ -188,6 +203,12 @@ impl ClusterShard {
     pub fn tunnel(&self, end: TunnelEnd, duration: Duration) {
         self.tunnels[end as usize].increment();
         self.tunnel_duration.observe(duration);
+    }
+
+    /// Counts a session of UDP that has ended.
+    pub fn session(&self, end: SessionEnd, duration: Duration) {
+        self.sessions[end as usize].increment();
+        self.session_duration.observe(duration);
     }
 
     /// A request could not wait, since as many do as may.

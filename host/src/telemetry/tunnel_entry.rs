@@ -2,15 +2,16 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::escape::push_quoted;
-use super::label::{Flag, TunnelEnd};
+use super::label::Flag;
 use super::log_field::{
     given, json_number, json_string, push_client, push_ip, push_number, push_seconds, quoted_field,
 };
 use super::timestamp::Timestamps;
 
-/// What is logged about one TCP connection. What a request has as well has the same name as there.
+/// What is logged about one TCP connection, or one session of UDP. What a request has as well has the same name as there.
 #[derive(Clone, Copy, Debug)]
 pub struct TunnelEntry<'a> {
+    pub carried: Carried,
     /// When it was accepted.
     pub time: SystemTime,
     pub listener: &'a str,
@@ -27,12 +28,25 @@ pub struct TunnelEntry<'a> {
     pub cluster: Option<&'a str>,
     pub endpoint: Option<&'a str>,
     pub attempts: u32,
-    pub end: TunnelEnd,
+    /// Why it ended, as metrics have it.
+    pub end: &'static str,
     pub flag: Option<Flag>,
     /// The plugin's word for its choice, or empty.
     pub reason: &'a str,
     /// Label of the route, or empty.
     pub route: &'a str,
+}
+
+/// What a tunnel carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    Tcp,
+    Udp {
+        /// From the client.
+        request_datagrams: u64,
+        /// To the client.
+        response_datagrams: u64,
+    },
 }
 
 impl TunnelEntry<'_> {
@@ -41,12 +55,18 @@ impl TunnelEntry<'_> {
         timestamps.write(out, self.time);
         out.push(b'"');
         json_string(out, ",\"listener\":", Some(self.listener.as_bytes()));
-        out.extend_from_slice(b",\"protocol\":\"tcp\",\"client\":\"");
+        let protocol = if self.carried == Carried::Tcp { "tcp" } else { "udp" };
+        json_string(out, ",\"protocol\":", Some(protocol.as_bytes()));
+        out.extend_from_slice(b",\"client\":\"");
         push_client(out, self.client);
         out.push(b'"');
         json_string(out, ",\"server_name\":", self.server_name.map(str::as_bytes));
         json_number(out, ",\"request_bytes\":", self.request_bytes);
         json_number(out, ",\"response_bytes\":", self.response_bytes);
+        if let Carried::Udp { request_datagrams, response_datagrams } = self.carried {
+            json_number(out, ",\"request_datagrams\":", request_datagrams);
+            json_number(out, ",\"response_datagrams\":", response_datagrams);
+        }
         out.extend_from_slice(b",\"duration_seconds\":");
         push_seconds(out, self.duration);
         out.extend_from_slice(b",\"connect_seconds\":");
@@ -57,23 +77,23 @@ impl TunnelEntry<'_> {
         json_string(out, ",\"cluster\":", self.cluster.map(str::as_bytes));
         json_string(out, ",\"endpoint\":", self.endpoint.map(str::as_bytes));
         json_number(out, ",\"attempts\":", self.attempts.into());
-        json_string(out, ",\"end\":", Some(self.end.as_str().as_bytes()));
+        json_string(out, ",\"end\":", Some(self.end.as_bytes()));
         json_string(out, ",\"flag\":", self.flag.map(|flag| flag.as_str().as_bytes()));
         json_string(out, ",\"reason\":", given(self.reason));
         json_string(out, ",\"route\":", given(self.route));
         out.extend_from_slice(b"}\n");
     }
 
-    /// The columns of a request. In the place of its first line stands `TCP`, the server name and why it ended; a status
-    /// there is none.
+    /// The columns of a request. In the place of its first line stands `TCP` or `UDP`, the server name and why it ended; a
+    /// status there is none.
     pub(super) fn write_combined(&self, out: &mut Vec<u8>, timestamps: &mut Timestamps) {
         push_ip(out, self.client.ip().to_canonical());
         out.extend_from_slice(b" - - [");
         timestamps.write(out, self.time);
-        out.extend_from_slice(b"] \"TCP ");
+        out.extend_from_slice(if self.carried == Carried::Tcp { b"] \"TCP " } else { b"] \"UDP " });
         push_quoted(out, self.server_name.unwrap_or("-").as_bytes());
         out.push(b' ');
-        out.extend_from_slice(self.end.as_str().as_bytes());
+        out.extend_from_slice(self.end.as_bytes());
         out.extend_from_slice(b"\" - ");
         push_number(out, self.response_bytes);
         quoted_field(out, None);
@@ -100,6 +120,7 @@ mod tests {
 
     const ENTRY: TunnelEntry<'_> = TunnelEntry {
         time: UNIX_EPOCH,
+        carried: Carried::Tcp,
         listener: "raw",
         client: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4711),
         server_name: Some("shop\"\n.test"),
@@ -110,7 +131,7 @@ mod tests {
         cluster: Some("app"),
         endpoint: None,
         attempts: 1,
-        end: TunnelEnd::EndpointReset,
+        end: "endpoint_reset",
         flag: Some(Flag::UpstreamReset),
         reason: "",
         route: "",
@@ -130,6 +151,20 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn a_session_of_udp_has_its_datagrams_in_both_directions() {
+        let carried = Carried::Udp { request_datagrams: 2, response_datagrams: 7 };
+        let entry = TunnelEntry { carried, server_name: None, ..ENTRY };
+        let (mut json, mut combined) = (Vec::new(), Vec::new());
+        entry.write_json(&mut json, &mut Timestamps::new(Style::Rfc3339));
+        entry.write_combined(&mut combined, &mut Timestamps::new(Style::Clf));
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!([&json["request_datagrams"], &json["response_datagrams"]], [2, 7]);
+        assert_eq!(json["protocol"], "udp");
+        let combined = String::from_utf8(combined).unwrap();
+        assert!(combined.contains(r#"] "UDP - endpoint_reset" - 5 "#), "{combined}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use crate::config::UpstreamProtocol;
 use crate::error::{Error, ErrorKind};
 use crate::io::Stream;
+use crate::net::DatagramSocket;
 use crate::snapshot::{Endpoint, EndpointCounters, Trouble};
 use crate::telemetry::{ClusterShard, TlsHandshake};
 use crate::timer::Timers;
@@ -55,13 +56,40 @@ impl Dialer {
     pub(super) async fn dial(&self, carries: Carries, announcement: &[u8]) -> Result<Stream, Error> {
         let dialed = self.try_dial(carries, announcement).await;
         match &dialed {
-            Ok(_) => self.counters.note_connected(),
-            Err(error) => {
-                let message = format!("{error}: {}", error.cause_text());
-                self.counters.note_trouble(Trouble { message, at: Instant::now() });
-            }
+            Ok(_) => self.note_connected(),
+            Err(error) => self.note_trouble(error),
         }
         dialed
+    }
+
+    /// A socket of UDP towards the endpoint, of the kind of `like`. With `many`, the system may hand over several datagrams as one.
+    pub fn datagrams(&self, like: &DatagramSocket, many: bool) -> Result<DatagramSocket, Error> {
+        like.towards(self.address, many).map_err(|error| {
+            let is_ours =
+                matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM));
+            let kind = if is_ours { ErrorKind::Exhausted } else { ErrorKind::ConnectFailure };
+            let error = Error::new(kind, error);
+            if !is_ours {
+                self.note_trouble(&error);
+            }
+            error
+        })
+    }
+
+    /// Where it connects to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Notes why the endpoint could not be reached.
+    pub fn note_trouble(&self, error: &Error) {
+        let message = format!("{error}: {}", error.cause_text());
+        self.counters.note_trouble(Trouble { message, at: Instant::now() });
+    }
+
+    /// Notes that it could.
+    pub fn note_connected(&self) {
+        self.counters.note_connected();
     }
 
     async fn try_dial(&self, carries: Carries, announcement: &[u8]) -> Result<Stream, Error> {

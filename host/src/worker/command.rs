@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use crate::config::{self, SocketKey};
 use crate::listener::ConnectionCount;
-use crate::net::SteeredSockets;
+use crate::net::SocketGroup;
 use crate::plugin::Instance;
 use crate::snapshot::{EndpointSet, Retries, Waiting};
 use crate::tls::{ServerTls, UpstreamTls};
@@ -66,16 +66,16 @@ pub struct ListenerInstall {
     pub tls: Option<ServerTls>,
     /// A socket of the worker's own, if it has none for this address yet.
     pub socket: Option<std::net::TcpListener>,
-    /// The same for QUIC, where it speaks HTTP/3.
-    pub quic: Option<QuicSocket>,
+    /// The same of UDP, where it speaks HTTP/3 or carries datagrams.
+    pub udp: Option<GroupSocket>,
     /// Connections of this address on all workers.
     pub count: Arc<ConnectionCount>,
 }
 
-/// A worker's socket of QUIC, of a group that ends together.
+/// A worker's socket of UDP, of a group that ends together.
 #[derive(Debug)]
-pub struct QuicSocket {
-    pub group: Arc<SteeredSockets>,
+pub struct GroupSocket {
+    pub group: Arc<SocketGroup>,
     pub socket: std::net::UdpSocket,
 }
 

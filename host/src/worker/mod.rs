@@ -6,5 +6,7 @@ mod sockets;
 mod state;
 mod thread;
 
-pub use command::{ClusterInstall, Command, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef, QuicSocket};
+pub use command::{
+    ClusterInstall, Command, Destined, GroupSocket, Install, InstanceNumber, ListenerInstall, PolicyRef,
+};
 pub use thread::{Spawn, Worker};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use quinn::crypto::rustls::QuicServerConfig;
 use tokio::task::JoinHandle;
 
-use super::command::QuicSocket;
+use super::command::GroupSocket;
 use crate::config::{Afterlife, SocketKey};
 use crate::listener::{self, Acceptor, Steering};
-use crate::net::SteeredSockets;
+use crate::net::{DatagramSocket, SocketGroup};
 
 /// The sockets of one worker.
 #[derive(Debug, Default)]
@@ -20,22 +20,31 @@ pub(super) struct Sockets {
     spare: HashMap<SocketKey, Accepting>,
     /// Those of QUIC that only connections have which began before.
     lingering: Vec<Quic>,
+    /// The same for sessions of UDP.
+    lingering_udp: Vec<Accepting>,
 }
 
-/// A socket that connections are accepted from, until it is dropped.
+/// A socket that connections are accepted from, or sessions begin at, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Accepting {
     acceptor: Rc<Acceptor>,
     task: JoinHandle<()>,
-    /// Connections of QUIC live and die with their socket.
-    quic: Option<Quic>,
+    /// Connections of QUIC and sessions of UDP live and die with their socket.
+    over: Over,
+}
+
+#[derive(Debug)]
+enum Over {
+    Tcp,
+    Quic(Quic),
+    Udp(Arc<SocketGroup>),
 }
 
 /// An endpoint of QUIC with the group of sockets that its own is of.
 #[derive(Clone, Debug)]
 struct Quic {
     endpoint: quinn::Endpoint,
-    group: Arc<SteeredSockets>,
+    group: Arc<SocketGroup>,
 }
 
 impl Accepting {
@@ -47,12 +56,17 @@ impl Accepting {
                 tracing::error!(?address, "listening failed: {error}");
             }
         });
-        Self { acceptor, task, quic: None }
+        Self { acceptor, task, over: Over::Tcp }
     }
 
     fn begin_quic(acceptor: Rc<Acceptor>, quic: Quic) -> Self {
         let task = tokio::task::spawn_local(listener::serve_quic(acceptor.clone(), quic.endpoint.clone()));
-        Self { acceptor, task, quic: Some(quic) }
+        Self { acceptor, task, over: Over::Quic(quic) }
+    }
+
+    fn begin_udp(acceptor: Rc<Acceptor>, group: Arc<SocketGroup>) -> Self {
+        let task = tokio::task::spawn_local(listener::serve_udp(acceptor.clone()));
+        Self { acceptor, task, over: Over::Udp(group) }
     }
 
     pub(super) fn acceptor(&self) -> &Acceptor {
@@ -93,7 +107,7 @@ impl Sockets {
                 self.spare.insert(key, accepting);
             } else {
                 accepting.acceptor.retire();
-                self.linger(&accepting);
+                self.linger(accepting);
                 some_ended = true;
             }
         }
@@ -128,22 +142,51 @@ impl Sockets {
     /// Closes a socket that gives way to others. Its connections stay.
     pub(super) fn close(&mut self, key: &SocketKey) {
         if let Some(closed) = self.spare.remove(key) {
-            self.linger(&closed);
+            self.linger(closed);
         }
     }
 
-    /// An endpoint of QUIC that nobody accepts from is there for the connections that it has.
-    fn linger(&mut self, accepting: &Accepting) {
-        if let Some(quic) = &accepting.quic {
-            quic.endpoint.set_server_config(None);
-            self.lingering.push(quic.clone());
+    /// A socket of UDP that nobody accepts from is there for the connections or sessions that it has.
+    fn linger(&mut self, accepting: Accepting) {
+        match &accepting.over {
+            Over::Tcp => {}
+            Over::Quic(quic) => {
+                quic.endpoint.set_server_config(None);
+                self.lingering.push(quic.clone());
+            }
+            Over::Udp(_) => self.lingering_udp.push(accepting),
+        }
+    }
+
+    /// Reads from a socket of UDP. `acceptor` is for one that is new; one that still serves sessions has its own. None when that
+    /// cannot be, which is logged.
+    pub(super) fn begin_udp(
+        &mut self,
+        socket: GroupSocket,
+        acceptor: impl FnOnce() -> Rc<Acceptor>,
+    ) -> Option<Accepting> {
+        let GroupSocket { group, socket } = socket;
+        let is_its = |accepting: &Accepting| matches!(&accepting.over, Over::Udp(of) if Arc::ptr_eq(of, &group));
+        if let Some(before) = self.lingering_udp.iter().position(is_its) {
+            return Some(self.lingering_udp.swap_remove(before));
+        }
+        match DatagramSocket::listening(socket) {
+            Ok(socket) => {
+                let acceptor = acceptor();
+                acceptor.read_from(socket);
+                Some(Accepting::begin_udp(acceptor, group))
+            }
+            Err(error) => {
+                tracing::error!(address = %group.address(), "listening for datagrams failed: {error}");
+                None
+            }
         }
     }
 
     /// Accepts from a socket of QUIC: by the endpoint that still serves connections there, if there is one. None when that
     /// cannot be, which is logged.
-    pub(super) fn begin_quic(&mut self, acceptor: Rc<Acceptor>, socket: QuicSocket, by: QuicBy) -> Option<Accepting> {
-        let QuicSocket { group, socket } = socket;
+    pub(super) fn begin_quic(&mut self, acceptor: Rc<Acceptor>, socket: GroupSocket, by: QuicBy) -> Option<Accepting> {
+        let GroupSocket { group, socket } = socket;
         let before = self.lingering.iter().position(|quic| Arc::ptr_eq(&quic.group, &group));
         let quic = match before {
             Some(at) => {
@@ -165,10 +208,12 @@ impl Sockets {
     /// Lets go of sockets that no connection has any more.
     pub(super) fn sweep(&mut self) {
         self.lingering.retain(|quic| quic.endpoint.open_connections() > 0);
+        self.lingering_udp.retain(|accepting| accepting.acceptor.sessions() > 0);
     }
 
-    /// Accepts nothing more.
+    /// Accepts nothing more. Sessions of UDP still hear from their clients.
     pub(super) fn stop(&self) {
-        self.live.values().chain(self.spare.values()).for_each(|accepting| accepting.task.abort());
+        let all = self.live.values().chain(self.spare.values());
+        all.filter(|accepting| !matches!(accepting.over, Over::Udp(_))).for_each(|accepting| accepting.task.abort());
     }
 }

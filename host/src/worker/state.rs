@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::command::{ClusterInstall, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
 use super::sockets::{Accepting, QuicBy, Sockets};
-use crate::config::SocketKey;
+use crate::config::{Protocol, SocketKey};
 use crate::listener::{Acceptor, OpenConnections, Steering, quic_config};
 use crate::plugin::{Affinity, Balancer, Instance, Partitioner, Router};
 use crate::proxy::{Balancing, Cluster, ClusterParts, Context, Destination, Listener};
@@ -179,18 +179,21 @@ impl State {
             accepting.acceptor().serve_for(listener.clone(), install.count.clone());
             accepting
         };
-        let tcp = match before.remove(&key) {
+        let carries_datagrams = listener.config.protocol == Protocol::Udp;
+        let (datagrams, quic_socket) = if carries_datagrams { (install.udp, None) } else { (None, install.udp) };
+        let accepting = match before.remove(&key) {
             Some(accepting) => Some(serving(accepting)),
+            None if carries_datagrams => datagrams.and_then(|socket| self.sockets.begin_udp(socket, new)).map(&serving),
             None => install.socket.map(|socket| Accepting::begin(new(), socket)),
         };
-        live.extend(tcp.map(|accepting| (key, accepting)));
+        live.extend(accepting.map(|accepting| (key, accepting)));
         if let Some(key) = quic_key {
             let quic = match before.remove(&key) {
                 Some(accepting) => Some(serving(accepting)),
                 None => {
                     let steering = Steering { worker: self.number, workers: self.workers };
                     let by = crypto.map(|crypto| QuicBy { crypto, steering });
-                    install.quic.zip(by).and_then(|(socket, by)| self.sockets.begin_quic(new(), socket, by))
+                    quic_socket.zip(by).and_then(|(socket, by)| self.sockets.begin_quic(new(), socket, by))
                 }
             };
             live.extend(quic.map(|accepting| (key, accepting)));

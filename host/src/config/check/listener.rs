@@ -10,7 +10,9 @@ use crate::config::model::{
     ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, RedirectHttps, Tls, TlsPolicy, Underscores, Upgrades,
 };
 use crate::config::network::{Network, Networks};
+use crate::config::quantity::SpanOrOff;
 use crate::config::schema;
+use crate::config::socket::Transport;
 
 /// Of all lists that the certificates of clients are looked up in.
 pub(super) const CRL_FILE_BYTES: u64 = 16 << 20;
@@ -45,20 +47,28 @@ impl Checker<'_> {
             match bind {
                 None => self.mistake(&format!("{path}/bind"), format!("expected IP:PORT, found \"{}\"", listener.bind)),
                 Some(bind) => {
+                    // Of TCP and of UDP there are ports of the same number; QUIC is of UDP.
+                    let transport = match listener.protocol {
+                        schema::Protocol::Udp => Transport::Udp,
+                        schema::Protocol::Http | schema::Protocol::Tcp => Transport::Tcp,
+                    };
+                    let quic = listener.http3.is_some().then_some(Transport::Udp);
                     // The system chooses another port for each.
-                    if bind.port() != 0 && !binds.insert(bind) {
+                    let mut is_taken = |transport| bind.port() != 0 && !binds.insert((transport, bind));
+                    if is_taken(transport) | quic.is_some_and(is_taken) {
                         self.mistake(&format!("{path}/bind"), format!("another listener listens on {bind} already"));
                     }
                 }
             }
+            let udp = self.udp(&path, &listener, clusters);
             let redirect_https = self.redirect_https(&path, &listener);
             let http3 = self.http3(&path, &listener);
             let destination = match (&listener.router, &listener.cluster) {
                 (None, None) if redirect_https.is_some() => Some(Destination::Nowhere),
                 _ => self.destination(&path, listener.router, listener.cluster, clusters),
             };
-            let limits = self.listener_limits(&path, listener.limits);
-            let timeouts = self.listener_timeouts(&path, &listener.timeouts);
+            let limits = self.listener_limits(&path, listener.limits, listener.protocol);
+            let timeouts = self.listener_timeouts(&path, &listener.timeouts, listener.protocol);
             let tls = listener.tls.map(|tls| self.tls(&format!("{path}/tls"), &tls, listener.protocol, clusters));
             let upgrades = self.upgrades(&format!("{path}/upgrades"), listener.upgrades, listener.protocol);
             let proxy_protocol = listener.proxy_protocol.map(|told| {
@@ -76,11 +86,13 @@ impl Checker<'_> {
                 protocol: match listener.protocol {
                     schema::Protocol::Http => Protocol::Http,
                     schema::Protocol::Tcp => Protocol::Tcp,
+                    schema::Protocol::Udp => Protocol::Udp,
                 },
                 destination,
                 tls,
                 proxy_protocol,
                 http3,
+                udp,
                 redirect_https,
                 forwarded: match listener.forwarded {
                     Some(schema::Forwarded::Append) => Forwarded::Append,
@@ -225,7 +237,7 @@ impl Checker<'_> {
         let path = format!("{path}/http3");
         if matches!(listener.protocol, schema::Protocol::Tcp) {
             self.mistake(&path, "TCP listeners do not speak HTTP");
-        } else if listener.tls.is_none() {
+        } else if matches!(listener.protocol, schema::Protocol::Http) && listener.tls.is_none() {
             self.mistake(&path, "QUIC is always encrypted: the listener needs `tls`");
         }
         if listener.proxy_protocol.is_some() {
@@ -312,10 +324,17 @@ impl Checker<'_> {
         }
     }
 
-    fn listener_limits(&mut self, path: &str, limits: schema::ListenerLimits) -> ListenerLimits {
+    fn listener_limits(
+        &mut self,
+        path: &str,
+        limits: schema::ListenerLimits,
+        protocol: schema::Protocol,
+    ) -> ListenerLimits {
         let header_bytes = self.header_bytes(&format!("{path}/limits"), &limits.header_bytes);
         ListenerLimits {
-            connections: limits.connections as usize,
+            connections: limits
+                .connections
+                .map_or_else(|| default_connections(protocol), |connections| connections as usize),
             connections_per_source: limits.connections_per_source,
             header_count: limits.header_count as usize,
             header_bytes,
@@ -324,7 +343,12 @@ impl Checker<'_> {
         }
     }
 
-    fn listener_timeouts(&mut self, path: &str, timeouts: &schema::ListenerTimeouts) -> ListenerTimeouts {
+    fn listener_timeouts(
+        &mut self,
+        path: &str,
+        timeouts: &schema::ListenerTimeouts,
+        protocol: schema::Protocol,
+    ) -> ListenerTimeouts {
         let mut timeout = |name: &str, span| self.timeout(&format!("{path}/timeouts/{name}"), span);
         ListenerTimeouts {
             tls_handshake: timeout("tls_handshake", timeouts.tls_handshake),
@@ -332,9 +356,25 @@ impl Checker<'_> {
             keep_alive: timeout("keep_alive", timeouts.keep_alive),
             request: timeout("request", timeouts.request),
             body_idle: timeout("body_idle", timeouts.body_idle),
-            idle: timeout("idle", timeouts.idle),
+            idle: timeout("idle", timeouts.idle.unwrap_or_else(|| default_idle(protocol))),
         }
     }
+}
+
+fn default_connections(protocol: schema::Protocol) -> usize {
+    match protocol {
+        schema::Protocol::Http | schema::Protocol::Tcp => 16_384,
+        // Many of them are over without anybody saying so.
+        schema::Protocol::Udp => 65_536,
+    }
+}
+
+fn default_idle(protocol: schema::Protocol) -> SpanOrOff {
+    let seconds = match protocol {
+        schema::Protocol::Http | schema::Protocol::Tcp => 3600,
+        schema::Protocol::Udp => 60,
+    };
+    SpanOrOff(Some(Duration::from_secs(seconds)))
 }
 
 pub(super) fn tls_policy(policy: schema::TlsPolicy) -> TlsPolicy {

@@ -4,6 +4,7 @@ mod acme;
 mod cluster;
 mod listener;
 mod retries;
+mod udp;
 mod upstream_tls;
 
 use std::collections::HashSet;

@@ -19,6 +19,8 @@ pub struct Listener {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Whether and how it speaks HTTP/3; only with TLS.
     pub http3: Option<Http3>,
+    /// Where sessions of UDP end.
+    pub udp: Udp,
     /// Where clients are led that ask in the clear.
     pub redirect_https: Option<RedirectHttps>,
     /// Whose forwarding headers are believed. None: nobody's, and none was named.
@@ -77,10 +79,22 @@ pub struct RedirectHttps {
     pub status: Option<StatusCode>,
 }
 
+/// Where sessions of UDP end, beside their silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Udp {
+    /// For each datagram of the client. None: any number.
+    pub responses: Option<u32>,
+    /// Of a client; those after these are another session's. None: any number.
+    pub requests: Option<u32>,
+    /// Larger datagrams are dropped.
+    pub datagram_bytes: usize,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Http,
     Tcp,
+    Udp,
 }
 
 impl Protocol {
@@ -88,6 +102,7 @@ impl Protocol {
         match self {
             Self::Http => "http",
             Self::Tcp => "tcp",
+            Self::Udp => "udp",
         }
     }
 }
@@ -121,12 +136,13 @@ pub enum Destination {
 impl Listener {
     pub fn socket(&self) -> SocketKey {
         let listener = (self.bind.port() == 0).then(|| self.name.clone());
-        SocketKey { transport: Transport::Tcp, address: self.bind, listener }
+        let transport = if self.protocol == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
+        SocketKey { transport, address: self.bind, listener }
     }
 
     /// That of QUIC, where it speaks HTTP/3.
     pub fn quic_socket(&self) -> Option<SocketKey> {
-        self.http3.as_ref().map(|_| SocketKey { transport: Transport::Udp, ..self.socket() })
+        self.http3.as_ref().map(|_| SocketKey { transport: Transport::Quic, ..self.socket() })
     }
 
     /// All of them.

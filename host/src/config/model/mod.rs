@@ -18,7 +18,7 @@ pub use endpoint::{Discover, Endpoint, GivenEndpoint, UpstreamProtocol};
 pub use health::{Health, Pace, Probe};
 pub use listener::{
     Destination, Forwarded, Http3, Listener, ListenerLimits, ListenerTimeouts, Protocol, ProxyProtocol, RedirectHttps,
-    Underscores, Upgrades,
+    Udp, Underscores, Upgrades,
 };
 pub use plugin::{Conformance, Plugin, PluginUse};
 pub use process::{

@@ -14,7 +14,7 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) name: String,
     /// `IP:PORT`.
     pub(in crate::config) bind: String,
-    /// `http` (HTTP/1.1 and, with prior knowledge, HTTP/2) or `tcp`. Default: http.
+    /// `http` (HTTP/1.1 and, with prior knowledge, HTTP/2), `tcp` or `udp`. Default: http.
     #[serde(default)]
     pub(in crate::config) protocol: Protocol,
     /// The router that decides where requests go. Either this or `cluster`.
@@ -55,6 +55,8 @@ pub(in crate::config) struct Listener {
     /// them, of `timeouts.request` and of a route's own limit, in each attempt; such as `X-Request-Timeout-Ms`. What is no number
     /// counts as nothing said. Calls of gRPC need none: `grpc-timeout` is heeded and told so by itself. Default: none.
     pub(in crate::config) deadline_header: Option<String>,
+    /// How a `udp` listener tells where a session ends; see below.
+    pub(in crate::config) udp: Option<Udp>,
     /// How long clients are waited for.
     #[serde(default)]
     pub(in crate::config) timeouts: ListenerTimeouts,
@@ -246,6 +248,29 @@ pub(in crate::config) enum TlsPolicy {
     GoogleRestricted,
 }
 
+/// Sessions of UDP: what goes between a client's address and port and the address that it sends to is one, with one endpoint, one
+/// line in the log, and a socket of its own towards the endpoint. Answers leave from the address that the client has sent to. One ends by
+/// `timeouts.idle` or by what is said here. It moves to another endpoint, as a new one, with the client's next datagram when its
+/// endpoint has become unavailable or is gone. When the network says that nobody listens at the endpoint (ICMP) and nothing has come
+/// back yet, what the client has sent, up to 4 KiB, goes to another one, as `max_attempts` of the cluster allows; the endpoint has
+/// failed. `limits.connections` bounds sessions, and so does half of the descriptors that the process may have; what no session
+/// takes is dropped, and counted. Sessions live through reloads. A draining proxy begins none, and waits for those there are.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Udp {
+    /// Datagrams that come back for each that a client sends: with the last one, the session ends. When they do not come in
+    /// `timeouts.idle`, the endpoint has failed. 0: nothing is waited for. Default: any number.
+    #[schemars(range(max = 1_000_000))]
+    pub(in crate::config) responses: Option<u32>,
+    /// Datagrams of a client after which the next one begins another session, with an endpoint of its own. With 1, each goes where
+    /// the balancer says. Default: any number.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub(in crate::config) requests: Option<u32>,
+    /// Larger datagrams are dropped, of either side. Default: 65535, which is all there are.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub(in crate::config) datagram_bytes: Option<u16>,
+}
+
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -253,6 +278,7 @@ pub(in crate::config) enum Protocol {
     #[default]
     Http,
     Tcp,
+    Udp,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -288,8 +314,9 @@ pub(in crate::config) struct ListenerTimeouts {
     pub(in crate::config) request: SpanOrOff,
     /// For a client to take more of its answer. Default: 60s.
     pub(in crate::config) body_idle: SpanOrOff,
-    /// TCP, and WebSocket or what else a connection was upgraded to: without a byte in either direction. Default: 1h.
-    pub(in crate::config) idle: SpanOrOff,
+    /// TCP, and WebSocket or what else a connection was upgraded to: without a byte in either direction. UDP: without a datagram
+    /// in either direction; not `off`. Default: 1h, UDP 60s.
+    pub(in crate::config) idle: Option<SpanOrOff>,
 }
 
 impl Default for ListenerTimeouts {
@@ -300,7 +327,7 @@ impl Default for ListenerTimeouts {
             keep_alive: seconds(75),
             request: SpanOrOff(None),
             body_idle: seconds(60),
-            idle: seconds(3600),
+            idle: None,
         }
     }
 }
@@ -309,9 +336,9 @@ impl Default for ListenerTimeouts {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct ListenerLimits {
-    /// Connections at the same time; the next one gets 503. Default: 16384.
+    /// Connections at the same time, or sessions of UDP; the next one gets 503 where HTTP is spoken. Default: 16384, UDP 65536.
     #[schemars(range(min = 1, max = 10_000_000))]
-    pub(in crate::config) connections: u32,
+    pub(in crate::config) connections: Option<u32>,
     /// Of these, connections from one address at the same time; from one network of 64 bits of IPv6, which a client may have all of.
     /// With `proxy_protocol` the address is the one that it tells. The next one gets 503 as well. Default: none.
     #[schemars(range(min = 1, max = 10_000_000))]
@@ -331,7 +358,7 @@ pub(in crate::config) struct ListenerLimits {
 impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
-            connections: 16_384,
+            connections: None,
             connections_per_source: None,
             header_count: 100,
             header_bytes: Size(64 << 10),

@@ -41,7 +41,7 @@ fn advice(error: &std::io::Error) -> &'static str {
              sudo setcap cap_net_bind_service=+ep $(command -v plimsoll), or AmbientCapabilities=CAP_NET_BIND_SERVICE in a \
              unit of systemd"
         }
-        ErrorKind::AddrInUse => "; another program listens there, which `ss -ltnp` names",
+        ErrorKind::AddrInUse => "; another program listens there, which `ss -ltunp` names",
         ErrorKind::AddrNotAvailable => "; this machine does not have that address",
         _ => "",
     }
@@ -69,7 +69,7 @@ mod tests {
         let told =
             |kind: ErrorKind| ApplyError::Bind { address: ([0, 0, 0, 0], 443).into(), error: kind.into() }.to_string();
         assert!(told(ErrorKind::PermissionDenied).contains("setcap cap_net_bind_service=+ep"));
-        assert!(told(ErrorKind::AddrInUse).contains("`ss -ltnp`"));
+        assert!(told(ErrorKind::AddrInUse).contains("`ss -ltunp`"));
         assert!(told(ErrorKind::Other).starts_with("listening on 0.0.0.0:443 failed"));
     }
 }

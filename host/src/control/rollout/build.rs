@@ -73,7 +73,7 @@ impl Uses {
                 }
                 config::Destination::Nowhere => Leads::Nowhere,
                 config::Destination::Router(plugin) => {
-                    let of_connections = listener.protocol == config::Protocol::Tcp;
+                    let of_connections = listener.protocol != config::Protocol::Http;
                     let scope = Scope { name: &listener.name, of_connections };
                     Leads::By(add_policy(&mut uses.data, Role::Router, scope, plugin, &known))
                 }

@@ -191,7 +191,7 @@ impl Prepared {
                     },
                     tls: tls.get(&listener.name).map(|tls| tls.server.clone()),
                     socket: bound.tcp.get_mut(&listener.socket()).and_then(Vec::pop),
-                    quic: listener.quic_socket().and_then(|key| bound.quic.get_mut(&key)?.take(worker)),
+                    udp: listener.sockets().find_map(|key| bound.udp.get_mut(&key)?.take(worker)),
                     count: socket.map(|socket| socket.connections.clone()).unwrap_or_default(),
                 })
             });

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Afterlife, Config, Listener, SocketKey, Transport};
 use crate::listener::ConnectionCount;
-use crate::net::{self, BoundSocket, SteeredSockets};
-use crate::worker::QuicSocket;
+use crate::net::{self, BoundSocket, SocketGroup, Steering};
+use crate::worker::GroupSocket;
 
 /// The sockets that the workers accept from, each of the same.
 #[derive(Clone, Debug, Default)]
@@ -15,8 +15,8 @@ pub(in crate::control) struct Sockets {
     live: HashMap<SocketKey, ListeningSocket>,
     /// Those that the configuration no longer names, and that stay for others or give way to them.
     spare: HashMap<SocketKey, Spare>,
-    /// Those of QUIC by their addresses in force, also while only connections of listeners that are gone have them.
-    steered: HashMap<SocketAddr, Weak<SteeredSockets>>,
+    /// Those of UDP by their addresses in force, also while only connections of listeners that are gone have them.
+    groups: HashMap<(Transport, SocketAddr), Weak<SocketGroup>>,
 }
 
 /// An address that is listened on.
@@ -40,33 +40,34 @@ struct Spare {
 pub(super) struct NewSockets {
     /// One for each worker, ready to accept.
     pub(super) tcp: HashMap<SocketKey, Vec<TcpListener>>,
-    pub(super) quic: HashMap<SocketKey, NewQuic>,
+    /// Of QUIC, too.
+    pub(super) udp: HashMap<SocketKey, NewGroup>,
 }
 
-/// Sockets of QUIC, each for its worker by its position.
+/// Sockets of UDP, each for its worker by its position.
 #[derive(Debug)]
-pub(super) struct NewQuic {
-    group: Arc<SteeredSockets>,
+pub(super) struct NewGroup {
+    group: Arc<SocketGroup>,
     sockets: Vec<Option<UdpSocket>>,
 }
 
-impl NewQuic {
-    fn new(group: Arc<SteeredSockets>, workers: usize) -> io::Result<Self> {
+impl NewGroup {
+    fn new(group: Arc<SocketGroup>, workers: usize) -> io::Result<Self> {
         let sockets = (0..workers).map(|worker| group.of_worker(worker).map(Some)).collect::<io::Result<_>>()?;
         Ok(Self { group, sockets })
     }
 
     /// What is for one worker.
-    pub(super) fn take(&mut self, worker: usize) -> Option<QuicSocket> {
+    pub(super) fn take(&mut self, worker: usize) -> Option<GroupSocket> {
         let socket = self.sockets.get_mut(worker)?.take()?;
-        Some(QuicSocket { group: self.group.clone(), socket })
+        Some(GroupSocket { group: self.group.clone(), socket })
     }
 }
 
 impl NewSockets {
     fn address(&self, key: &SocketKey) -> Option<SocketAddr> {
         let tcp = self.tcp.get(key).and_then(|sockets| sockets.first()?.local_addr().ok());
-        tcp.or_else(|| self.quic.get(key).map(|quic| quic.group.address()))
+        tcp.or_else(|| self.udp.get(key).map(|new| new.group.address()))
     }
 }
 
@@ -95,7 +96,7 @@ impl Sockets {
     pub(super) fn could_bind(&self, config: &Config) -> Result<(), (SocketAddr, io::Error)> {
         let mut own = self.own();
         for key in self.missing(config) {
-            if self.steered_at(&key, key.address).is_none() {
+            if self.group_at(&key, key.address).is_none() {
                 check(&key, &own).map_err(|error| (key.address, error))?;
             }
             own.push(at(key.transport, key.address));
@@ -115,16 +116,17 @@ impl Sockets {
             own.extend(address.map(|address| at(Transport::Tcp, address)));
             bound.push((key, sockets));
         }
-        let mut quic = HashMap::new();
+        let mut groups = HashMap::new();
         for key in udp {
-            // The port that TCP has, where the system chose it.
+            // QUIC has the port that TCP has, where the system chose it.
             let beside = SocketKey { transport: Transport::Tcp, ..key.clone() };
             let new = bound.iter().find(|(key, _)| *key == beside);
             let new = new.and_then(|(_, sockets)| sockets.first()?.address().ok());
-            let address = new.or_else(|| Some(self.live.get(&beside)?.address)).unwrap_or(key.address);
-            let sockets = self.steered(&key, address, &own, workers).map_err(|error| (address, error))?;
-            own.push(at(Transport::Udp, address));
-            quic.insert(key, sockets);
+            let chosen = new.or_else(|| Some(self.live.get(&beside)?.address));
+            let address = chosen.filter(|_| key.transport == Transport::Quic).unwrap_or(key.address);
+            let sockets = self.group(&key, address, &own, workers).map_err(|error| (address, error))?;
+            own.push(at(key.transport, sockets.group.address()));
+            groups.insert(key, sockets);
         }
         let listen = |(key, sockets): (SocketKey, Vec<BoundSocket>)| {
             let sockets = sockets.into_iter().map(BoundSocket::listen).collect::<io::Result<Vec<_>>>();
@@ -132,30 +134,36 @@ impl Sockets {
             Ok((key, sockets))
         };
         let tcp = bound.into_iter().map(listen).collect::<Result<_, _>>()?;
-        Ok(NewSockets { tcp, quic })
+        Ok(NewSockets { tcp, udp: groups })
     }
 
-    /// Sockets of QUIC, those that are still there from before if there are.
-    fn steered(&self, key: &SocketKey, address: SocketAddr, own: &[SocketKey], workers: usize) -> io::Result<NewQuic> {
-        let group = match self.steered_at(key, address) {
+    /// Sockets of UDP, those that are still there from before if there are.
+    fn group(&self, key: &SocketKey, address: SocketAddr, own: &[SocketKey], workers: usize) -> io::Result<NewGroup> {
+        let group = match self.group_at(key, address) {
             Some(group) => group,
             None => {
                 check(&SocketKey { address, ..key.clone() }, own)?;
-                Arc::new(SteeredSockets::bind(address, workers)?)
+                let steering = match key.transport {
+                    Transport::Quic => Steering::QuicIds,
+                    Transport::Tcp | Transport::Udp => Steering::Clients,
+                };
+                Arc::new(SocketGroup::bind(address, workers, steering)?)
             }
         };
-        NewQuic::new(group, workers)
+        NewGroup::new(group, workers)
     }
 
-    fn steered_at(&self, key: &SocketKey, address: SocketAddr) -> Option<Arc<SteeredSockets>> {
-        self.steered.get(&address).filter(|_| key.transport == Transport::Udp)?.upgrade()
+    fn group_at(&self, key: &SocketKey, address: SocketAddr) -> Option<Arc<SocketGroup>> {
+        self.groups.get(&(key.transport, address))?.upgrade()
     }
 
     /// Goes over to the sockets of a configuration, of which these are new. True when some give way to others from now on.
     pub(super) fn go_over_to(&mut self, config: &Config, new: &NewSockets) -> bool {
         let named: Vec<SocketKey> = config.listeners.iter().flat_map(Listener::sockets).collect();
-        self.steered.retain(|_, group| group.strong_count() > 0);
-        self.steered.extend(new.quic.values().map(|quic| (quic.group.address(), Arc::downgrade(&quic.group))));
+        self.groups.retain(|_, group| group.strong_count() > 0);
+        let new_groups =
+            new.udp.iter().map(|(key, new)| ((key.transport, new.group.address()), Arc::downgrade(&new.group)));
+        self.groups.extend(new_groups);
         let mut left: HashMap<SocketKey, Spare> = self.spare.drain().collect();
         left.extend(self.live.drain().map(|(key, socket)| (key, Spare { socket, giving_way: None })));
         let mut live: HashMap<SocketKey, ListeningSocket> =
@@ -208,7 +216,7 @@ fn check(key: &SocketKey, own: &[SocketKey]) -> io::Result<()> {
     match key.transport {
         _ if key.address.port() == 0 || is_beside_own => Ok(()),
         Transport::Tcp => net::can_listen(key.address),
-        Transport::Udp => net::can_bind(key.address),
+        Transport::Udp | Transport::Quic => net::can_bind(key.address),
     }
 }
 

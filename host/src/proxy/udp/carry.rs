@@ -1,0 +1,280 @@
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http::HeaderMap;
+use plimsoll_resilience::{Attempts, Failed};
+
+use super::record::Record;
+use super::session::{News, Open, Session};
+use crate::error::{Error, ErrorKind};
+use crate::net::DatagramSocket;
+use crate::plugin::Values;
+use crate::proxy::affinity::Affine;
+use crate::proxy::attributes::Visible;
+use crate::proxy::client::Client;
+use crate::proxy::cluster::{Claim, Cluster, Picked, Wanted};
+use crate::proxy::context::Context;
+use crate::proxy::first_bytes::FirstBytes;
+use crate::proxy::listener::{Listener, Target};
+use crate::proxy::tunnel::note;
+use crate::snapshot::OutcomeClass;
+use crate::telemetry::{ConnectResult, RetryReason, SessionEnd};
+use crate::upstream::InFlight;
+
+/// Read at once of what an endpoint sends.
+const BATCH: usize = 8;
+/// Batches after which others have their turn.
+const ROUNDS: usize = 8;
+
+/// Finds an endpoint for a session, brings back what it answers, and keeps account.
+pub async fn carry_session(context: Rc<Context>, listener: Rc<Listener>, session: Rc<Session>) {
+    let mut record = Record::begin(&context, &listener, &session);
+    let ended = carry(&context, &listener, &session, &mut record).await;
+    session.end();
+    record.ended(&ended);
+    if let Err(error) = ended {
+        tracing::debug!(listener = &*listener.name, client = %session.client(), "session ended: {error}");
+    }
+}
+
+/// The story: route, find whom the client is bound to, pick, send what has come so far; then answers, until there are enough of
+/// them or nothing has come for too long. An endpoint at which nobody listens gives way to another one as long as nothing has
+/// come back.
+async fn carry(
+    context: &Context,
+    listener: &Rc<Listener>,
+    session: &Session,
+    record: &mut Record<'_>,
+) -> Result<SessionEnd, Error> {
+    let mut search = Some(Box::new(Search::begin(context, listener, session, record)?));
+    while let Some(seeking) = &mut search {
+        let cluster = seeking.cluster.clone();
+        // In a box: it is short, and sessions are not.
+        let opened = Box::pin(seeking.open(context, listener, session, record)).await?;
+        let Opened { picked, flight, upstream, started } = opened;
+        let dialer = picked.endpoint.pool.dialer();
+        let mut first = None;
+        let ended = relay(context, session, &upstream, || {
+            dialer.note_connected();
+            first = Some(started.elapsed());
+            // Nothing else is looked for any more.
+            search = None;
+        })
+        .await;
+        drop(flight);
+        let has_answered = first.is_some();
+        let told = |class| note(context, &cluster, &picked, class, first, started);
+        let error = match ended {
+            Ended::Answered => {
+                told(OutcomeClass::Success);
+                return Ok(SessionEnd::Answered);
+            }
+            // It was to answer, and was still expected to.
+            Ended::Silent if session.terms().responses.is_some() => {
+                told(OutcomeClass::Timeout);
+                return Err(ErrorKind::FirstByteTimeout.into());
+            }
+            Ended::Silent | Ended::Gone => {
+                told(if has_answered { OutcomeClass::Success } else { OutcomeClass::ClientAbort });
+                return Ok(if matches!(ended, Ended::Gone) {
+                    SessionEnd::EndpointGone
+                } else {
+                    SessionEnd::IdleTimeout
+                });
+            }
+            Ended::Refused(error) => error,
+        };
+        let kind = if has_answered { ErrorKind::UpstreamReset } else { ErrorKind::ConnectFailure };
+        let error = Error::new(kind, error);
+        told(kind.outcome());
+        dialer.note_trouble(&error);
+        let slot = picked.endpoint.endpoint.slot;
+        let goes_on = match &mut search {
+            Some(search) => session.seek_again() && search.may_go_on(slot, error.kind).await,
+            None => false,
+        };
+        if !goes_on {
+            return Err(error);
+        }
+    }
+    // Not reached: a search is given up only for an answer, after which the session ends above.
+    Err(ErrorKind::UpstreamReset.into())
+}
+
+/// How bringing back answers has ended.
+enum Ended {
+    Answered,
+    Silent,
+    Gone,
+    Refused(io::Error),
+}
+
+/// Brings back what the endpoint sends. `answered` hears of the first of it.
+async fn relay(context: &Context, session: &Session, upstream: &DatagramSocket, answered: impl FnOnce()) -> Ended {
+    let mut answered = Some(answered);
+    loop {
+        if session.is_complete() {
+            return Ended::Answered;
+        }
+        let mut ready = pin!(upstream.ready());
+        let event = poll_fn(|task| {
+            if let Some(news) = session.news(task) {
+                return Poll::Ready(Some(Err(news)));
+            }
+            if session.silence().poll_fired(task).is_ready() {
+                return Poll::Ready(None);
+            }
+            ready.as_mut().poll(task).map(|ready| Some(ready.map_err(News::Refused)))
+        });
+        match event.await {
+            None => return Ended::Silent,
+            Some(Err(News::Gone)) => return Ended::Gone,
+            Some(Err(News::Refused(error))) => return Ended::Refused(error),
+            Some(Ok(())) => {}
+        }
+        for round in 1.. {
+            let more = {
+                let mut batch = context.batch.borrow_mut();
+                let more = match upstream.receive(&mut batch, BATCH) {
+                    Ok(more) => more,
+                    Err(error) => return Ended::Refused(error),
+                };
+                for datagrams in batch.iter() {
+                    answered.take().into_iter().for_each(|answered| answered());
+                    session.answer(&datagrams);
+                }
+                more
+            };
+            if !more || session.is_complete() {
+                break;
+            }
+            if round == ROUNDS {
+                tokio::task::yield_now().await;
+                break;
+            }
+        }
+    }
+}
+
+/// What it takes to look for an endpoint.
+struct Search {
+    cluster: Rc<Cluster>,
+    key: Option<u64>,
+    /// To the partitioners.
+    visible: Vec<Values>,
+    affine: Affine,
+    bound: Option<Picked>,
+    attempts: Attempts,
+    may_move: bool,
+}
+
+/// An endpoint that was found.
+struct Opened {
+    picked: Picked,
+    flight: InFlight,
+    upstream: Rc<DatagramSocket>,
+    started: Instant,
+}
+
+impl Search {
+    fn begin(
+        context: &Context,
+        listener: &Listener,
+        session: &Session,
+        record: &mut Record<'_>,
+    ) -> Result<Self, Error> {
+        let (client, nothing) = (Client::new(session.client(), None), FirstBytes::default());
+        let visible = Visible::of_connection(&listener.name, &client, &nothing);
+        let route = listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
+        let settings = route.settings.as_deref();
+        record.route = settings.map(|settings| settings.label.clone());
+        let Target::Cluster(cluster) = route.target else { return Err(ErrorKind::NoRoute.into()) };
+        record.cluster = Some(cluster.clone());
+        if cluster.config.tls.is_some() || cluster.config.proxy_protocol.is_some() {
+            return Err(Error::new(
+                ErrorKind::NoRoute,
+                "its cluster has `tls` or `proxy_protocol`, which UDP does not carry",
+            ));
+        }
+        let visible = Visible { route: settings.map(|settings| &*settings.label), ..visible };
+        let key = cluster.key(visible, &mut context.values.borrow_mut());
+        let affine = match settings {
+            Some(settings) if !settings.binds_clients => Affine::default(),
+            _ => Affine::find(context, &cluster, visible),
+        };
+        let most = settings.and_then(|settings| settings.max_attempts).unwrap_or(cluster.config.max_attempts);
+        Ok(Self {
+            key,
+            visible: cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut()),
+            bound: affine.bound(),
+            affine,
+            attempts: Attempts::new(most, true),
+            may_move: most > 1 && cluster.config.retries.policy.on.connect,
+            cluster,
+        })
+    }
+
+    /// Whether another attempt follows the one that has failed. It may have to pause before.
+    async fn may_go_on(&mut self, slot: u32, error: ErrorKind) -> bool {
+        let Some(failure) = error.failure() else { return false };
+        let failed = Failed { slot, failure, replayable: true, asked: None };
+        let policy = &self.cluster.config.retries.policy;
+        let Some(again) = self.attempts.failed(policy, failed, || self.cluster.next_random()) else { return false };
+        self.cluster.shard.retry(RetryReason::ConnectFailure);
+        if !again.after.is_zero() {
+            tokio::time::sleep(again.after).await;
+        }
+        true
+    }
+
+    async fn open(
+        &mut self,
+        context: &Context,
+        listener: &Rc<Listener>,
+        session: &Session,
+        record: &mut Record<'_>,
+    ) -> Result<Opened, Error> {
+        // Where few answers are expected, looking for several at once would only cost.
+        let many = session.terms().responses.is_none();
+        loop {
+            let (key, tried) = (self.key, self.attempts.tried());
+            let wanted = Wanted { bound: self.bound.take(), key, visible: &self.visible, tried };
+            let (picked, flight) = match self.cluster.claim(&wanted) {
+                Claim::Begun(begun) => begun,
+                Claim::Full => self.cluster.wait(context, wanted).await?,
+                Claim::Nowhere => return Err(ErrorKind::NoEndpoint.into()),
+            };
+            record.attempted(&picked);
+            let started = Instant::now();
+            match picked.endpoint.pool.dialer().datagrams(&session.socket(), many) {
+                Ok(upstream) => {
+                    self.cluster.shard.connect(ConnectResult::New);
+                    self.affine.remember(&self.cluster, &picked, &mut HeaderMap::new());
+                    let upstream = Rc::new(upstream);
+                    let open = Open {
+                        upstream: upstream.clone(),
+                        picked: picked.clone(),
+                        cluster: self.cluster.clone(),
+                        listener: listener.clone(),
+                        kept: None,
+                    };
+                    session.open(open, self.may_move);
+                    session.break_silence();
+                    return Ok(Opened { picked, flight, upstream, started });
+                }
+                Err(error) => {
+                    self.cluster.shard.connect(ConnectResult::Failed);
+                    note(context, &self.cluster, &picked, error.kind.outcome(), None, started);
+                    drop(flight);
+                    if !self.may_go_on(picked.endpoint.endpoint.slot, error.kind).await {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+}

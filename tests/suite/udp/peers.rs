@@ -1,0 +1,80 @@
+//! Clients and servers that nobody here wrote.
+
+use std::process::Command;
+
+use plimsoll_tests::{Authority, Dnsmasq, Endpoint, Issued, Proxy, curl, python};
+
+use super::{udp_proxy, wait_for_ends};
+use crate::PLIMSOLL;
+
+fn dig(address: std::net::SocketAddr, question: &[&str]) -> String {
+    let output = Command::new("dig")
+        .args(["+tries=1", "+time=20", "-p", &address.port().to_string(), &format!("@{}", address.ip())])
+        .args(question)
+        .output()
+        .expect("dig runs; `apt-get install bind9-dnsutils` brings it");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn dig_asks_dnsmasq() {
+    let records: String = (1..=60).map(|number| format!("10.0.0.{number} many.test\n")).collect();
+    let server = Dnsmasq::start(&format!("192.0.2.7 a.test\n{records}"), "edns-packet-max=4096");
+    let proxy = udp_proxy(&[server.address()], "udp: { responses: 1 }", "");
+    let address = proxy.address("game");
+    assert_eq!(dig(address, &["+short", "a.test"]), "192.0.2.7\n");
+    assert_eq!(dig(address, &["+notcp", "+ignore", "+bufsize=4096", "+short", "many.test"]).lines().count(), 60);
+    assert!(dig(address, &["missing.test"]).contains("NXDOMAIN"));
+    wait_for_ends(&proxy, "answered", 3.0);
+    assert_eq!(proxy.metric("plimsoll_endpoint_failures_total"), 0.0);
+}
+
+/// QUIC by addresses, as any other UDP: what the proxy sends and gets together is taken apart and put together on the way.
+#[test]
+fn http3_goes_through_to_a_listener_that_speaks_it() {
+    let authority = Authority::new("root");
+    let Issued { certificate, key } = authority.issue("localhost", "DNS:localhost,IP:127.0.0.1");
+    let origin = Endpoint::scripted(std::sync::Arc::new(|mut stream| {
+        use std::io::{Read, Write};
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+            head.push(byte[0]);
+        }
+        let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        let length: usize =
+            text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        if stream.read_exact(&mut body).is_ok() {
+            let body = if length == 0 { b"hello".to_vec() } else { body };
+            // The client may have what it wants.
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(&body);
+        }
+    }));
+    let (certificate, key) = (certificate.display(), key.display());
+    let inner = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 2
+listeners:
+  - name: web
+    bind: 127.0.0.1:0
+    cluster: app
+    http3: true
+    tls: {{ certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ] }}
+clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
+            origin.address()
+        ),
+    );
+    let outer = udp_proxy(&[inner.address("web")], "", "");
+    let url = format!("https://localhost:{}/", outer.address("game").port());
+    let mut script = python("http3/by_curl.py");
+    let said = script.arg(&url).arg(authority.certificate()).output().expect("Python runs");
+    let said = (String::from_utf8_lossy(&said.stdout).into_owned(), String::from_utf8_lossy(&said.stderr).into_owned());
+    assert_eq!(said.0, "HTTP/3 200 hello\nHTTP/3 200 1000000\n", "{}", said.1);
+    assert!(outer.metric("plimsoll_downstream_bytes_total{listener=\"game\",direction=\"in\"}") > 1_000_000.0);
+    assert!(outer.metric("plimsoll_downstream_bytes_total{listener=\"game\",direction=\"out\"}") > 1_000_000.0);
+    // Over TCP there is nobody.
+    assert!(curl(&["-s", "-o", "/dev/null", "-w", "%{http_code}", &url]).contains("000"));
+}
