@@ -11,7 +11,8 @@ impl suite::Prober for UnderTest<Prober> {
     fn transport(&self) -> suite::Transport {
         match self.role.0 {
             Transport::Tcp => suite::Transport::Tcp,
-            Transport::Http => suite::Transport::Http,
+            // For the suite, a call is an exchange as any.
+            Transport::Http | Transport::Grpc => suite::Transport::Http,
         }
     }
 
@@ -35,7 +36,7 @@ fn told(event: &suite::ProbeEvent) -> ProbeEvent {
         suite::ProbeEvent::Received(bytes) => ProbeEvent::Received(bytes),
         suite::ProbeEvent::Closed => ProbeEvent::Closed,
         suite::ProbeEvent::Answered(suite::ProbeResponse { status, headers, body }) => {
-            ProbeEvent::Answered { status, headers, body }
+            ProbeEvent::Answered { status, headers, body, trailers: Vec::new() }
         }
     }
 }

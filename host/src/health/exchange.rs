@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{PathAndQuery, Scheme, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -35,6 +36,8 @@ pub(super) struct Answer {
     pub(super) headers: Vec<(String, Vec<u8>)>,
     /// Its first bytes.
     pub(super) body: Vec<u8>,
+    /// Fields behind the body, where it was read whole.
+    pub(super) trailers: Vec<(String, Vec<u8>)>,
 }
 
 /// Sends a request over a connection to `stream`'s other end, which is `address`. The error says what failed.
@@ -70,14 +73,17 @@ async fn over_http1(stream: Stream, address: SocketAddr, request: Request) -> Re
     let response = sender.send_request(head.map(|()| body)).await.map_err(|error| failed("the exchange", &error))?;
     let (head, body) = response.into_parts();
     let mut body = Limited::new(body, MAX_BYTES);
-    let mut bytes = Vec::new();
+    let (mut bytes, mut trailers) = (Vec::new(), HeaderMap::new());
     while bytes.len() < BODY_BYTES {
         let Some(frame) = body.frame().await else { break };
         let frame = frame.map_err(|error| format!("reading the answer failed: {error}"))?;
-        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+        match frame.into_data() {
+            Ok(data) => bytes.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+        }
     }
     drop(driver);
-    Ok(Answer::new(&head, bytes))
+    Ok(Answer::new(&head, bytes, &trailers))
 }
 
 /// In the clear with prior knowledge (RFC 9113 section 3.3).
@@ -105,12 +111,16 @@ async fn over_http2(stream: Stream, address: SocketAddr, request: Request) -> Re
     let (head, mut body) = response.await.map_err(failed("the exchange"))?.into_parts();
     let mut bytes = Vec::new();
     // More than the window does not come, so that there is nothing to give back.
+    let mut trailers = None;
     while bytes.len() < BODY_BYTES {
-        let Some(data) = body.data().await else { break };
+        let Some(data) = body.data().await else {
+            trailers = body.trailers().await.map_err(failed("reading the answer"))?;
+            break;
+        };
         bytes.extend_from_slice(&data.map_err(failed("reading the answer"))?);
     }
     drop(driver);
-    Ok(Answer::new(&head, bytes))
+    Ok(Answer::new(&head, bytes, &trailers.unwrap_or_default()))
 }
 
 impl Request {
@@ -139,18 +149,24 @@ impl Request {
         let path = PathAndQuery::try_from(self.path.as_str()).map_err(|error| invalid(error.into()))?;
         let uri = Uri::builder().scheme(scheme).authority(authority.as_slice()).path_and_query(path).build();
         let uri = uri.map_err(invalid)?;
-        let of_connection = [HOST, CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
-        self.head(&uri.to_string(), |name| {
+        let of_connection = [HOST, CONNECTION, TRANSFER_ENCODING, UPGRADE];
+        let mut head = self.head(&uri.to_string(), |name| {
             !of_connection.contains(name) && !["keep-alive", "proxy-connection"].contains(&name.as_str())
-        })
+        })?;
+        if head.headers().get(TE).is_some_and(|value| value != "trailers") {
+            head.headers_mut().remove(TE);
+        }
+        Ok(head)
     }
 }
 
 impl Answer {
-    fn new(head: &http::response::Parts, mut body: Vec<u8>) -> Self {
+    fn new(head: &http::response::Parts, mut body: Vec<u8>, trailers: &HeaderMap) -> Self {
         body.truncate(BODY_BYTES);
-        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
-        Self { status: head.status.as_u16(), headers, body }
+        let fields = |fields: &HeaderMap| {
+            fields.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect()
+        };
+        Self { status: head.status.as_u16(), headers: fields(&head.headers), body, trailers: fields(trailers) }
     }
 }
 

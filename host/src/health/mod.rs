@@ -3,6 +3,7 @@
 
 mod evaluation;
 mod exchange;
+mod grpc;
 mod probe;
 
 pub use evaluation::{Evaluation, Policies};

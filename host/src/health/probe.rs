@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use super::evaluation::{Evaluation, Session};
 use super::exchange::{Answer, Request, exchange};
+use super::grpc;
 use crate::config::UpstreamProtocol;
 use crate::io::Stream;
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
@@ -65,7 +66,8 @@ pub async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration)
     };
     let finished = match transport {
         Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp()).await,
-        Transport::Http => tokio::time::timeout(timeout, run.over_http()).await,
+        Transport::Http => tokio::time::timeout(timeout, run.over_http(false)).await,
+        Transport::Grpc => tokio::time::timeout(timeout, run.over_http(true)).await,
     };
     let verdict = match finished {
         Ok(Ok(verdict)) => Some(verdict),
@@ -161,13 +163,16 @@ impl Run<'_> {
         }
     }
 
-    async fn over_http(&mut self) -> Result<Verdict, End> {
+    /// Exchanges, which are `calls` of gRPC or not.
+    async fn over_http(&mut self, calls: bool) -> Result<Verdict, End> {
         loop {
             match self.pending.pop_front() {
                 Some(ProbeAction::Finish { passed, detail }) => return Ok((passed, detail)),
                 Some(ProbeAction::Exchange { method, path, headers, body }) => {
-                    let answered = self.exchange(Request { method, path, headers, body }).await?;
-                    self.advance(answered)?;
+                    let request = Request { method, path, headers, body };
+                    let answer = if calls { self.call(request).await? } else { self.exchange(request).await? };
+                    let Answer { status, headers, body, trailers } = answer;
+                    self.advance(ProbeEvent::Answered { status, headers, body, trailers })?;
                 }
                 Some(ProbeAction::Report(report)) => self.report = Some(report),
                 Some(ProbeAction::Wait(time)) => {
@@ -181,11 +186,15 @@ impl Run<'_> {
         }
     }
 
-    async fn exchange(&self, request: Request) -> Result<ProbeEvent, End> {
+    async fn exchange(&self, request: Request) -> Result<Answer, End> {
         let stream = self.connect(Carries::Http).await?;
-        let Answer { status, headers, body } =
-            exchange(stream, self.address, self.protocol, request).await.map_err(End::Failed)?;
-        Ok(ProbeEvent::Answered { status, headers, body })
+        exchange(stream, self.address, self.protocol, request).await.map_err(End::Failed)
+    }
+
+    async fn call(&self, request: Request) -> Result<Answer, End> {
+        let stream = self.connect(Carries::Http).await?;
+        let answer = exchange(stream, self.address, UpstreamProtocol::Http2, grpc::call(request)).await;
+        answer.and_then(grpc::answered).map_err(End::Failed)
     }
 
     async fn connect(&self, carries: Carries) -> Result<Stream, End> {

@@ -19,6 +19,7 @@ use crate::snapshot::{LoadReport, Reported};
 pub enum Transport {
     Tcp,
     Http,
+    Grpc,
 }
 
 /// Whom a probe is for.
@@ -35,7 +36,7 @@ pub enum ProbeEvent {
     Connected,
     Received(Vec<u8>),
     Closed,
-    Answered { status: u16, headers: Vec<(String, Vec<u8>)>, body: Vec<u8> },
+    Answered { status: u16, headers: Vec<(String, Vec<u8>)>, body: Vec<u8>, trailers: Vec<(String, Vec<u8>)> },
     Waited,
 }
 
@@ -114,7 +115,7 @@ impl GuestRole for ProberGuest {
             wit::Transport::Tcp => Ok(Transport::Tcp),
             wit::Transport::Http => Ok(Transport::Http),
             wit::Transport::Tls => unserved("tls"),
-            wit::Transport::Grpc => unserved("grpc"),
+            wit::Transport::Grpc => Ok(Transport::Grpc),
             wit::Transport::Udp => unserved("udp"),
         }
     }
@@ -169,9 +170,11 @@ impl From<ProbeEvent> for wit::Event {
             ProbeEvent::Received(bytes) => Self::Received(bytes),
             ProbeEvent::Closed => Self::Closed,
             ProbeEvent::Waited => Self::Waited,
-            ProbeEvent::Answered { status, headers, body } => {
-                let headers = headers.into_iter().map(|(name, value)| wit::Header { name, value }).collect();
-                Self::Answered(wit::HttpResponse { status, headers, body, trailers: Vec::new() })
+            ProbeEvent::Answered { status, headers, body, trailers } => {
+                let fields = |fields: Vec<(String, Vec<u8>)>| {
+                    fields.into_iter().map(|(name, value)| wit::Header { name, value }).collect()
+                };
+                Self::Answered(wit::HttpResponse { status, headers: fields(headers), body, trailers: fields(trailers) })
             }
         }
     }
