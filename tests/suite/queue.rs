@@ -341,3 +341,34 @@ clusters:
     assert_eq!(second.read(1), b"b");
     assert_eq!(waits(&proxy, "served"), 1.0);
 }
+
+#[test]
+fn the_requests_of_a_cluster_are_bounded_over_its_endpoints_and_all_workers() {
+    let gate = Gate::default();
+    let ((one, _), (other, _)) = (held(&gate), held(&gate));
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 3
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+  - name: app
+    max_requests: 2
+    queue: {{ max_requests: 2, timeout: 60s }}
+    endpoints: [ \"{}\", \"{}\" ]",
+            one.address(),
+            other.address()
+        ),
+    );
+    let first = [begin(&proxy, "/"), begin(&proxy, "/")];
+    gate.wait_for_arrivals(2);
+    let then = [begin(&proxy, "/"), begin(&proxy, "/")];
+    wait_for_queue(&proxy, 2);
+    let refused: Vec<u16> = (0..6).map(|_| get(proxy.address("web"), "/").status).collect();
+    assert_eq!(refused, [503; 6], "the queue is one of all workers, too");
+    assert_eq!(proxy.requests_by_endpoint("app").values().sum::<u64>(), 2);
+    gate.open();
+    assert!(first.into_iter().chain(then).all(|client| status(client) == 200));
+    assert_eq!(waits(&proxy, "served"), 2.0);
+    assert_eq!(proxy.metric("plimsoll_endpoint_in_flight"), 0.0);
+}

@@ -17,7 +17,7 @@ use super::queue::Queue;
 use crate::config;
 use crate::error::ErrorKind;
 use crate::plugin::{Affinity, AttributeValues, Choice, Fault, PickRequest, Values};
-use crate::snapshot::{EndpointSet, Outcome, OutcomeClass, Retries, Retrying, Waiting};
+use crate::snapshot::{AttemptBound, EndpointSet, Outcome, OutcomeClass, Retrying, UnderWay, Waiting};
 use crate::telemetry::{AttemptOutcome, ClusterShard, LoadReportResult, QueueResult};
 use crate::timer::{Timers, now_ms};
 use crate::tls::UpstreamTls;
@@ -40,7 +40,8 @@ pub struct Cluster {
     tells_balancer: Cell<bool>,
     tells_health: bool,
     queue: Rc<Queue>,
-    retries: Arc<Retries>,
+    under_way: Arc<UnderWay>,
+    bound: Option<Rc<AttemptBound>>,
     timers: Timers,
     random: Cell<u64>,
 }
@@ -56,7 +57,7 @@ pub struct ClusterParts {
     pub affinity: Option<Affinity>,
     pub endpoints: Arc<EndpointSet>,
     pub waiting: Arc<Waiting>,
-    pub retries: Arc<Retries>,
+    pub under_way: Arc<UnderWay>,
     pub timers: Timers,
     pub worker: usize,
     /// Whether the cluster's health evaluator wants outcomes.
@@ -127,6 +128,10 @@ impl Cluster {
             None => Rc::default(),
         };
         let tells_balancer = parts.balancing.wants_outcomes();
+        let bound = Some(parts.config.max_requests).filter(|most| *most > 0).map(|most| {
+            let (under_way, waiting) = (parts.under_way.clone(), parts.waiting.clone());
+            Rc::new(AttemptBound { most, under_way, waiting })
+        });
         let queue = before.map(|before| &before.queue).filter(|queue| queue.is_of(&parts.waiting)).cloned();
         let cluster = Self {
             name: parts.config.name.as_str().into(),
@@ -141,7 +146,8 @@ impl Cluster {
             tells_balancer: Cell::new(tells_balancer),
             tells_health: parts.tells_health,
             queue: queue.unwrap_or_else(|| Queue::new(parts.worker, parts.waiting)),
-            retries: parts.retries,
+            under_way: parts.under_way,
+            bound,
             timers: parts.timers,
             random: Cell::new(parts.seed | 1),
         };
@@ -191,7 +197,8 @@ impl Cluster {
             let kept = before.get(endpoint.slot).filter(|kept| kept.pool.serves(endpoint, &settings));
             let pool = kept
                 .map_or_else(|| Rc::new(Pool::new(endpoint, &settings, self.shard.clone())), |kept| kept.pool.clone());
-            slots[endpoint.slot as usize] = Some(Rc::new(LocalEndpoint { endpoint: endpoint.clone(), pool }));
+            slots[endpoint.slot as usize] =
+                Some(Rc::new(LocalEndpoint { endpoint: endpoint.clone(), pool, bound: self.bound.clone() }));
         }
         let now = Rc::new(LocalEndpoints { set, slots });
         *self.endpoints.borrow_mut() = now.clone();
@@ -307,6 +314,10 @@ impl Cluster {
                 None => Claim::Full,
             };
         }
+        // Nobody need be asked where to.
+        if self.bound.as_ref().is_some_and(|bound| !bound.has_room()) {
+            return Claim::Full;
+        }
         let endpoints = self.endpoints.borrow();
         claim(&mut Seen { cluster: self, endpoints: &endpoints, wanted }, wanted.tried)
     }
@@ -316,10 +327,10 @@ impl Cluster {
         let endpoints = self.endpoints.borrow();
         let bound = bound.and_then(|slot| endpoints.get(slot)).filter(|local| local.endpoint.keeps_bound());
         match bound {
-            Some(bound) => bound.endpoint.has_room(),
+            Some(bound) => bound.has_room(),
             None => {
                 let mut choosable = endpoints.untried(&Within::Cluster, &[]).peekable();
-                choosable.peek().is_none() || choosable.any(|local| local.endpoint.has_room())
+                choosable.peek().is_none() || choosable.any(|local| local.has_room())
             }
         }
     }
@@ -340,7 +351,7 @@ impl Cluster {
                 .map(|local| local.endpoint.counters.in_flight())
                 .fold(0, u32::saturating_add)
         };
-        self.retries.begin(self.config.retries.policy.budget.allows(active))
+        self.under_way.begin_retry(self.config.retries.policy.budget.allows(active))
     }
 
     /// Whether partitioners divide it, so that not every request may go to every endpoint.
@@ -352,7 +363,7 @@ impl Cluster {
     pub(super) fn has_room(&self) -> bool {
         let endpoints = self.endpoints.borrow();
         let mut serving = endpoints.slots.iter().flatten().filter(|local| local.endpoint.keeps_bound());
-        serving.any(|local| local.endpoint.has_room())
+        serving.any(|local| local.has_room())
     }
 
     /// The balancer's word for its choice.
@@ -483,7 +494,7 @@ impl Fleet for Seen<'_> {
     fn open<'a>(&'a self, within: &'a Within) -> impl Iterator<Item = Open> {
         self.endpoints.untried(within, &[]).map(|local| {
             let endpoint = &local.endpoint;
-            Open { slot: endpoint.slot, priority: endpoint.priority, has_room: endpoint.has_room() }
+            Open { slot: endpoint.slot, priority: endpoint.priority, has_room: local.has_room() }
         })
     }
 

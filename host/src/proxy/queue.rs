@@ -80,7 +80,7 @@ impl Queue {
 
     /// A place at the end, unless it is full.
     pub(super) fn enter(self: &Rc<Self>, cluster: &Rc<Cluster>, bound: Option<u32>) -> Result<Place, ErrorKind> {
-        if self.entries.borrow().len() >= cluster.config.queue.max_requests {
+        if !self.waiting.enter(self.worker, cluster.config.queue.max_requests) {
             cluster.shard.queue_full();
             return Err(ErrorKind::QueueFull);
         }
@@ -90,7 +90,6 @@ impl Queue {
         self.entered.set(number);
         let entry = Entry { number, cluster: cluster.clone(), bound, has_turn: false, waker: None };
         self.entries.borrow_mut().push_back(entry);
-        self.waiting.enter(self.worker);
         cluster.shard.queued();
         let place = Place {
             queue: self.clone(),

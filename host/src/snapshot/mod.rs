@@ -6,7 +6,7 @@ mod endpoint_set;
 mod load;
 mod outcome;
 mod overload;
-mod retries;
+mod under_way;
 mod waiting;
 
 pub use endpoint::{Availability, Endpoint, EndpointCounters, Trouble};
@@ -14,5 +14,5 @@ pub use endpoint_set::{Change, EndpointSet, SlotMap};
 pub use load::{LoadReport, Reported};
 pub use outcome::{Outcome, OutcomeClass};
 pub use overload::Overload;
-pub use retries::{Retries, Retrying};
+pub use under_way::{AttemptBound, Retrying, UnderWay};
 pub use waiting::Waiting;

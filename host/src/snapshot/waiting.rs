@@ -30,12 +30,17 @@ impl Waiting {
         Self { workers: (0..workers).map(|_| OnWorker::default()).collect(), ..Self::default() }
     }
 
-    /// A request of `worker` begins to wait. Whoever calls this looks for room once more before it sleeps.
-    pub(crate) fn enter(&self, worker: usize) {
-        self.total.fetch_add(1, Ordering::SeqCst);
+    /// A request of `worker` begins to wait, unless `most` do on all workers. Whoever calls this looks for room once more before
+    /// it sleeps.
+    pub(crate) fn enter(&self, worker: usize, most: u32) -> bool {
+        let one_more = |waiting: u32| (waiting < most).then(|| waiting + 1);
+        if self.total.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_err() {
+            return false;
+        }
         if let Some(place) = self.workers.get(worker) {
             place.waiting.fetch_add(1, Ordering::SeqCst);
         }
+        true
     }
 
     pub(crate) fn leave(&self, worker: usize) {
@@ -94,8 +99,8 @@ mod tests {
         let waiting = Waiting::new(3);
         waiting.offer();
         assert_eq!(hears(&waiting, 0).await, None, "nobody waited");
-        waiting.enter(0);
-        waiting.enter(2);
+        assert!(waiting.enter(0, 2));
+        assert!(waiting.enter(2, 2) && !waiting.enter(1, 2));
         waiting.offer();
         waiting.offer();
         assert_eq!(hears(&waiting, 0).await, Some(2));
@@ -106,7 +111,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_nobody_takes_is_offered_once_to_everyone() {
         let waiting = Waiting::new(3);
-        (0..3).for_each(|worker| waiting.enter(worker));
+        assert!((0..3).all(|worker| waiting.enter(worker, 3)));
         waiting.offer();
         for worker in 0..3 {
             let others = hears(&waiting, worker).await.expect("an offer");

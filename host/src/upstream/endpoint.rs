@@ -2,7 +2,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::pool::Pool;
-use crate::snapshot::Endpoint;
+use crate::snapshot::{AttemptBound, Endpoint};
 use crate::timer::Subject;
 
 /// An endpoint as one worker sees it: with the worker's connections to it.
@@ -10,9 +10,16 @@ use crate::timer::Subject;
 pub struct LocalEndpoint {
     pub endpoint: Arc<Endpoint>,
     pub pool: Rc<Pool>,
+    /// Of all endpoints of the cluster together.
+    pub bound: Option<Rc<AttemptBound>>,
 }
 
 impl LocalEndpoint {
+    /// True when an attempt could be begun now; the next moment another worker may have begun one.
+    pub fn has_room(&self) -> bool {
+        self.endpoint.has_room() && self.bound.as_ref().is_none_or(|bound| bound.has_room())
+    }
+
     /// What attempts here wait for, as timers know it.
     pub fn subject(&self) -> Option<Subject> {
         Subject::new(Rc::as_ptr(&self.pool).addr())
@@ -24,9 +31,15 @@ impl LocalEndpoint {
 pub struct InFlight(Rc<LocalEndpoint>);
 
 impl InFlight {
-    /// None when the endpoint is full.
+    /// None when the endpoint is full, or the cluster.
     pub fn begin(endpoint: Rc<LocalEndpoint>) -> Option<Self> {
+        if endpoint.bound.as_ref().is_some_and(|bound| !bound.begin()) {
+            return None;
+        }
         let begun = endpoint.endpoint.counters.begin(endpoint.endpoint.max_connections);
+        if !begun && let Some(bound) = &endpoint.bound {
+            bound.give_back();
+        }
         begun.then(|| Self(endpoint))
     }
 
@@ -37,6 +50,10 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        // Before those who wait are told.
+        if let Some(bound) = &self.0.bound {
+            bound.end();
+        }
         self.0.endpoint.counters.end();
     }
 }

@@ -7,7 +7,7 @@ use crate::config::{self, SocketKey};
 use crate::listener::ConnectionCount;
 use crate::net::SocketGroup;
 use crate::plugin::Instance;
-use crate::snapshot::{EndpointSet, Retries, Waiting};
+use crate::snapshot::{EndpointSet, UnderWay, Waiting};
 use crate::tls::{ServerTls, UpstreamTls};
 
 /// What the control plane wants of a worker. Everything that could fail has been done before a command is sent.
@@ -49,7 +49,7 @@ pub struct ClusterInstall {
     /// None when the worker is told later, and stays with those that it knows until then.
     pub endpoints: Option<Arc<EndpointSet>>,
     pub waiting: Arc<Waiting>,
-    pub retries: Arc<Retries>,
+    pub under_way: Arc<UnderWay>,
     pub balancer: PolicyRef,
     /// The outermost first.
     pub partitioners: Vec<PolicyRef>,

@@ -124,7 +124,7 @@ impl State {
             affinity,
             endpoints: install.endpoints.unwrap_or_default(),
             waiting: install.waiting,
-            retries: install.retries,
+            under_way: install.under_way,
             timers: self.context.timers.clone(),
             worker: self.number,
             tells_health: install.tells_health,

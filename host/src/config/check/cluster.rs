@@ -99,6 +99,7 @@ impl Checker<'_> {
                 }
             },
             max_connections: cluster.max_connections,
+            max_requests: cluster.max_requests,
             discover: self.discover(&part("discover"), cluster.discover),
             name: cluster.name,
             protocol,
@@ -140,7 +141,7 @@ impl Checker<'_> {
 
     fn queue(&mut self, path: &str, queue: &schema::Queue) -> Queue {
         self.positive(&format!("{path}/timeout"), queue.timeout);
-        Queue { max_requests: queue.max_requests as usize, timeout: queue.timeout.0 }
+        Queue { max_requests: queue.max_requests, timeout: queue.timeout.0 }
     }
 
     /// What the cluster speaks, whether it `speaks_tls`, and the PROXY protocol.

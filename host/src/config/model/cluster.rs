@@ -31,6 +31,8 @@ pub struct Cluster {
     pub limits: ClusterLimits,
     pub pool: Pool,
     pub endpoints: Vec<Endpoint>,
+    /// Under way at all endpoints together; 0 is no bound.
+    pub max_requests: u32,
     /// For endpoints that do not say it themselves; 0 is no bound.
     pub max_connections: u32,
     pub discover: Vec<Discover>,
@@ -96,8 +98,8 @@ pub struct Retries {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
-    /// On each worker.
-    pub max_requests: usize,
+    /// On all workers.
+    pub max_requests: u32,
     pub timeout: Duration,
 }
 

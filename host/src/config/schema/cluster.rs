@@ -70,6 +70,11 @@ pub(in crate::config) struct Cluster {
     #[serde(default)]
     #[schemars(range(min = 0, max = 10_000_000))]
     pub(in crate::config) max_connections: u32,
+    /// Attempts that may be under way at all endpoints together, counted over all workers; 0 is no bound. A cluster with as
+    /// many is full. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub(in crate::config) max_requests: u32,
     /// Where requests wait while every endpoint is full, that is, has `max_connections` attempts under way.
     #[serde(default)]
     pub(in crate::config) queue: Queue,
@@ -211,7 +216,7 @@ fn ten() -> u32 {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Queue {
-    /// Requests that may wait, on each worker; 0 lets none wait. Default: 1024.
+    /// Requests that may wait, counted over all workers; 0 lets none wait. Default: 1024.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub(in crate::config) max_requests: u32,
     /// How long a request may wait. Default: 1s.

@@ -8,7 +8,7 @@ use super::warmth::{Circumstances, Warmth};
 use super::{Found, FoundEndpoint, Membership, Origin};
 use crate::config;
 use crate::plugin::Evidence;
-use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, Retries, SlotMap, Waiting};
+use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap, UnderWay, Waiting};
 use crate::tls::UpstreamTls;
 
 /// A cluster's membership, with all that makes an endpoint available or not.
@@ -23,8 +23,8 @@ pub(in crate::control) struct ClusterState {
     pub(in crate::control) set: Arc<EndpointSet>,
     /// Who waits for room at the endpoints; shared by all generations.
     pub(in crate::control) waiting: Arc<Waiting>,
-    /// Repetitions of attempts that are under way; shared likewise.
-    pub(in crate::control) retries: Arc<Retries>,
+    /// What is under way at the endpoints; shared likewise.
+    pub(in crate::control) under_way: Arc<UnderWay>,
     /// Whether its balancer prepares for endpoints before the workers hear of them.
     pub(in crate::control) prepares: bool,
     /// Generation that its balancer has prepared for last, or is about to.
@@ -155,7 +155,7 @@ impl ClusterState {
     ) -> Self {
         let last = before.or(making);
         let waiting = last.map_or_else(|| Arc::new(Waiting::new(workers)), |last| last.waiting.clone());
-        let retries = last.map(|last| last.retries.clone()).unwrap_or_default();
+        let under_way = last.map(|last| last.under_way.clone()).unwrap_or_default();
         let mut slots = last.map(|last| last.slots.clone()).unwrap_or_default();
         let found = membership.of(&config);
         let ids: Vec<Arc<str>> = found.endpoints.iter().map(|found| found.endpoint.id.as_str().into()).collect();
@@ -190,7 +190,7 @@ impl ClusterState {
             found,
             set: last.map_or_else(Arc::default, |last| last.set.clone()),
             waiting,
-            retries,
+            under_way,
             prepares: last.is_some_and(|last| last.prepares),
             prepared: last.map_or(0, |last| last.prepared),
             told: last.map_or(0, |last| last.told),

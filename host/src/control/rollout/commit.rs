@@ -170,7 +170,7 @@ impl Prepared {
                 // The others are told when their balancer has prepared.
                 endpoints: (state.told == state.set.generation()).then(|| state.set.clone()),
                 waiting: state.waiting.clone(),
-                retries: state.retries.clone(),
+                under_way: state.under_way.clone(),
                 balancer: placed.data.of(&uses.balancer)?,
                 partitioners: uses.partitioners.iter().map(|used| placed.data.of(used)).collect::<Option<_>>()?,
                 affinity: uses.affinity.as_ref().and_then(|used| placed.data.of(used)),
