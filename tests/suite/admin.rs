@@ -5,6 +5,7 @@ mod amendments;
 mod configuration;
 mod document;
 mod endpoints;
+mod events;
 mod health;
 mod metrics;
 mod plugins;

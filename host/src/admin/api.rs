@@ -15,6 +15,7 @@ use super::auth::{self, Token};
 use super::body::BoundedBytes;
 use super::certificates;
 use super::error::{ApiError, ErrorBody};
+use super::events;
 use super::origin::{self, Hosts};
 use super::peer::Peer;
 use super::query::{self, Known};
@@ -59,6 +60,7 @@ pub(super) fn router(control: Arc<Control>, token: Token, hosts: Option<Hosts>) 
         .routes(routes!(certificates::list))
         .routes(routes!(certificates::put, certificates::remove))
         .routes(routes!(certificates::renew))
+        .routes(routes!(events::events))
         .routes(routes!(metrics))
         .routes(routes!(openapi))
         .split_for_parts();

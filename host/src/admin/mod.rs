@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod certificates;
 mod error;
+mod events;
 mod origin;
 mod patient;
 mod peer;

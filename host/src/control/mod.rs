@@ -17,7 +17,7 @@ mod task;
 
 pub use certificates::{CertificateError, CertificateReport};
 pub use desired::ApplyError;
-pub use membership::{AmendError, EndpointChange, EndpointPatch, HealthState, Member, PatchError, SourceReport};
+pub use membership::{AmendError, EndpointChange, EndpointPatch, Event, HealthState, Member, PatchError, SourceReport};
 pub(crate) use overload::raise_open_files;
 pub use plugins::{Broken, Judgement, PluginError, Refusal, Skipped, Upload};
 pub use report::{

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc};
 
 use super::certificates::{ListenerTls, Ordered, Uploads};
 use super::desired::Versions;
-use super::membership::{ClusterState, KeptAmendments, Membership, Tasks};
+use super::membership::{ClusterState, Event, Events, KeptAmendments, Membership, Tasks};
 use super::plugins::{Gate, Loader, PluginEntries, Store, built_in};
 use super::rollout::{Placements, Sockets, Uses};
 use crate::config::Config;
@@ -66,6 +66,7 @@ pub struct Control {
     pub(super) told: Notify,
     /// A source or a name server has said something.
     pub(super) heard: Notify,
+    pub(super) events: Events,
     /// Held for moments only, never across an await.
     state: Mutex<State>,
     draining: AtomicBool,
@@ -111,6 +112,7 @@ impl Control {
             unprepared: Arc::default(),
             told: Notify::new(),
             heard: Notify::new(),
+            events: Events::default(),
             state: Mutex::new(State { plugins: built_in(), ..State::default() }),
             draining: AtomicBool::new(false),
             started: SystemTime::now(),
@@ -134,6 +136,11 @@ impl Control {
 
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// What changes about clusters from now on.
+    pub fn listen_to_events(&self) -> broadcast::Receiver<Event> {
+        self.events.listen()
     }
 
     pub fn registry(&self) -> &Arc<Registry> {

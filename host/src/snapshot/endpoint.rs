@@ -20,6 +20,16 @@ pub enum Availability {
     Unavailable,
 }
 
+impl Availability {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 /// One address that a cluster can send to, as of one generation of its [`EndpointSet`](super::EndpointSet). The counters
 /// are shared by all generations.
 #[derive(Clone, Debug)]

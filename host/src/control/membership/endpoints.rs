@@ -1,4 +1,5 @@
 use super::cluster::{ClusterState, HealthState, Member};
+use super::events::{EndpointEvent, Event};
 use crate::control::state::Control;
 use crate::plugin::{Evidence, ProbeResult, Transition, Verdict};
 use crate::snapshot::{Availability, Reported};
@@ -44,8 +45,8 @@ impl Control {
         member.weight = patch.weight.or(member.weight);
         member.draining = patch.drain.unwrap_or(member.draining);
         member.disabled = patch.enabled.map_or(member.disabled, |enabled| !enabled);
-        cluster.refresh();
-        self.publish(cluster);
+        let slot = member.slot;
+        self.put_into_effect(cluster, &[slot], Event::Administration);
         tracing::info!(target: "audit", cluster = cluster.config.name, endpoint, ?patch, "endpoint changed");
         Ok(cluster.set.generation())
     }
@@ -57,10 +58,23 @@ impl Control {
         }
         let mut state = self.lock();
         let Some(cluster) = state.clusters.get_mut(cluster) else { return };
-        let changed = transitions.into_iter().filter(|transition| take_effect(cluster, transition)).count();
-        if changed > 0 {
-            cluster.refresh();
-            self.publish(cluster);
+        let changed = transitions.iter().filter(|transition| take_effect(cluster, transition));
+        let changed: Vec<u32> = changed.map(|transition| transition.slot).collect();
+        if !changed.is_empty() {
+            self.put_into_effect(cluster, &changed, Event::Health);
+        }
+    }
+
+    /// Tells everyone of endpoints in which something has changed.
+    fn put_into_effect(&self, cluster: &mut ClusterState, changed: &[u32], event: fn(EndpointEvent) -> Event) {
+        let panicked = cluster.panics();
+        cluster.refresh();
+        self.publish(cluster);
+        for member in cluster.members.iter().filter(|member| changed.contains(&member.slot)) {
+            self.events.tell(event(EndpointEvent::of(cluster, member)));
+        }
+        if cluster.panics() != panicked {
+            self.events.tell(Event::panic(cluster));
         }
     }
 

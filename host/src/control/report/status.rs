@@ -260,12 +260,7 @@ fn endpoint_report(cluster: &ClusterState, member: &Member) -> EndpointReport {
         slot: member.slot,
         weight: member.effective_weight(),
         ramp: member.ramp(),
-        availability: match cluster.availability(member) {
-            Availability::Ready => "ready",
-            Availability::Draining => "draining",
-            Availability::Unavailable => "unavailable",
-        }
-        .to_owned(),
+        availability: cluster.availability(member).as_str().to_owned(),
         health: health.to_owned(),
         reason,
         probes: member.heard.iter().map(probe_report).collect(),
