@@ -11,6 +11,7 @@ impl suite::Prober for UnderTest<Prober> {
     fn transport(&self) -> suite::Transport {
         match self.role.0 {
             Transport::Tcp => suite::Transport::Tcp,
+            Transport::Udp => suite::Transport::Udp,
             // For the suite, a call is an exchange as any.
             Transport::Http | Transport::Grpc => suite::Transport::Http,
         }

@@ -1,6 +1,7 @@
 //! Health in the control plane: drives probers over real connections, and feeds evaluators with what came of it and
 //! with the outcomes of live traffic. What the verdicts mean for a cluster is decided in `control`.
 
+mod datagrams;
 mod evaluation;
 mod exchange;
 mod grpc;

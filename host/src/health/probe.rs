@@ -6,6 +6,7 @@ use plimsoll_proxy_protocol::{Details, Tlvs, Version, write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::datagrams::Datagrams;
 use super::evaluation::{Evaluation, Session};
 use super::exchange::{Answer, Request, exchange};
 use super::grpc;
@@ -66,6 +67,7 @@ pub async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration)
     };
     let finished = match transport {
         Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp()).await,
+        Transport::Udp => tokio::time::timeout(timeout, run.over_udp()).await,
         Transport::Http => tokio::time::timeout(timeout, run.over_http(false)).await,
         Transport::Grpc => tokio::time::timeout(timeout, run.over_http(true)).await,
     };
@@ -160,6 +162,44 @@ impl Run<'_> {
             self.count(read)?;
             closed = read == 0;
             self.advance(if closed { ProbeEvent::Closed } else { ProbeEvent::Received(buffer[..read].to_vec()) })?;
+        }
+    }
+
+    async fn over_udp(&mut self) -> Result<Verdict, End> {
+        if self.tls.is_some() || self.proxy_protocol.is_some() {
+            let detail = "neither TLS nor the PROXY protocol is spoken over UDP: the probe needs `tls: false` and `proxy_protocol: false`";
+            return Err(End::Failed(detail.to_owned()));
+        }
+        let mut datagrams = Datagrams::towards(self.address).await.map_err(|error| failed("connecting", &error))?;
+        self.advance(ProbeEvent::Connected)?;
+        loop {
+            while let Some(action) = self.pending.pop_front() {
+                match action {
+                    ProbeAction::Send(bytes) => {
+                        self.count(bytes.len())?;
+                        datagrams.send(&bytes).await.map_err(|error| failed("sending", &error))?;
+                    }
+                    ProbeAction::Report(report) => self.report = Some(report),
+                    ProbeAction::Wait(time) => self.wait_until = Some(Instant::now() + time),
+                    ProbeAction::Exchange { .. } => return Err(no_such_action("exchange", "udp")),
+                    ProbeAction::StartTls => return Err(no_tls()),
+                    ProbeAction::Finish { passed, detail } => return Ok((passed, detail)),
+                }
+            }
+            let received = match self.wait_until {
+                None => datagrams.receive().await,
+                Some(until) => match tokio::time::timeout_at(until.into(), datagrams.receive()).await {
+                    Ok(received) => received,
+                    Err(_elapsed) => {
+                        self.wait_until = None;
+                        self.advance(ProbeEvent::Waited)?;
+                        continue;
+                    }
+                },
+            };
+            let received = received.map_err(|error| failed("receiving", &error))?;
+            self.count(received.len())?;
+            self.advance(ProbeEvent::Received(received))?;
         }
     }
 

@@ -1,5 +1,6 @@
 //! Probers against the servers that they are for, from Debian's packages, in the states in which these are found.
 
+mod dns;
 mod grpc;
 mod ldap;
 mod memcached;

@@ -33,6 +33,7 @@ fn of_bytes(trial: &Trial<'_>) -> Result<Box<dyn Prober>, Stop> {
     let prober = prober(trial)?;
     match prober.transport() {
         Transport::Tcp => Ok(prober),
+        Transport::Udp => Err(Stop::Skipped("datagrams come whole".into())),
         Transport::Http => Err(Stop::Skipped("the proxy reads HTTP for it".into())),
     }
 }

@@ -26,6 +26,7 @@ pub trait Prober: Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     Tcp,
+    Udp,
     Http,
 }
 

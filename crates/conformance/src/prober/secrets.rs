@@ -107,10 +107,11 @@ fn echoes(trial: &mut Trial<'_>, transport: Transport, config: &str, secrets: &[
     let mut talks = Vec::new();
     for secret in secrets {
         match transport {
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Udp => {
                 let mut say = |begins: &[u8]| {
                     let bytes = [begins, secret.as_bytes(), b"\r\n"].concat();
-                    talks.push(vec![ProbeEvent::Received(bytes), ProbeEvent::Closed]);
+                    let closed = (transport == Transport::Tcp).then_some(ProbeEvent::Closed);
+                    talks.push([ProbeEvent::Received(bytes)].into_iter().chain(closed).collect());
                 };
                 say(b"-ERR invalid password ");
                 say(b"535 ");

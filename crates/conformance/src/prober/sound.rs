@@ -62,7 +62,7 @@ fn talks(trial: &mut Trial<'_>) -> Result<Vec<Vec<ProbeEvent>>, Stop> {
 fn random_event(random: &mut fastrand::Rng, transport: Transport, most: usize) -> ProbeEvent {
     match transport {
         Transport::Http => ProbeEvent::Answered(garbled(random)),
-        Transport::Tcp => ProbeEvent::Received(garbage(random, most)),
+        Transport::Tcp | Transport::Udp => ProbeEvent::Received(garbage(random, most)),
     }
 }
 
@@ -229,7 +229,9 @@ fn asks_for_what_can_be_done(trial: &mut Trial<'_>) -> Checked {
             let mut prober = prober(trial)?;
             let session = play(&mut *prober, 1, events)?;
             match prober.transport() {
-                Transport::Tcp if !session.exchanges.is_empty() => Err("a request over TCP".to_owned()),
+                Transport::Tcp | Transport::Udp if !session.exchanges.is_empty() => {
+                    Err("a request over TCP or UDP".to_owned())
+                }
                 Transport::Http if !session.sent.is_empty() => Err("bytes over HTTP".to_owned()),
                 _ => session.exchanges.iter().find_map(mistake).map_or(Ok(()), Err),
             }

@@ -22,7 +22,7 @@ pub(super) fn target(number: u32) -> Target {
 }
 
 impl Session {
-    /// Opens it and, over TCP, tells that it is connected.
+    /// Opens it and, unless it is over HTTP, tells that it is connected.
     pub(super) fn begin(prober: &mut dyn Prober, number: u32, target: &Target) -> Result<Self, String> {
         let actions = prober.open(number, target).map_err(|fault| format!("opening a session: {fault}"))?;
         let mut session = Self {
@@ -35,7 +35,7 @@ impl Session {
             is_silent: true,
         };
         session.take(actions);
-        if prober.transport() == Transport::Tcp {
+        if prober.transport() != Transport::Http {
             session.tell(prober, &ProbeEvent::Connected)?;
         }
         Ok(session)
@@ -166,7 +166,7 @@ const FOLLOWED: usize = 6;
 /// What a peer has to do for the prober to pass it, found by trying: what it sent back to it, and what peers say.
 pub(super) fn passing(prober: &mut dyn Prober, config: &str) -> Result<Option<Vec<ProbeEvent>>, String> {
     let events: Vec<ProbeEvent> = match prober.transport() {
-        Transport::Tcp => sayings(config).into_iter().map(ProbeEvent::Received).collect(),
+        Transport::Tcp | Transport::Udp => sayings(config).into_iter().map(ProbeEvent::Received).collect(),
         Transport::Http => answers(config).into_iter().map(ProbeEvent::Answered).collect(),
     };
     let mut tries = 0;
@@ -216,7 +216,7 @@ pub(super) fn talks(
             talks.extend(answers(config).into_iter().map(|answer| vec![ProbeEvent::Answered(answer); 40]));
             talks.extend((0..8).map(|_| vec![ProbeEvent::Answered(garbled(random)); 40]));
         }
-        Transport::Tcp => {
+        transport @ (Transport::Tcp | Transport::Udp) => {
             talks.extend(sayings(config).into_iter().map(|saying| vec![ProbeEvent::Received(saying)]));
             talks.extend((0..8).map(|_| vec![ProbeEvent::Received(garbage(random, 300))]));
             talks.push(Vec::new());
@@ -224,7 +224,8 @@ pub(super) fn talks(
                 begun.pop();
                 talks.push(begun);
             }
-            for talk in &mut talks {
+            // Nobody says that a peer of UDP has gone.
+            for talk in talks.iter_mut().filter(|_| transport == Transport::Tcp) {
                 talk.push(ProbeEvent::Closed);
             }
         }

@@ -18,6 +18,7 @@ use crate::snapshot::{LoadReport, Reported};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     Tcp,
+    Udp,
     Http,
     Grpc,
 }
@@ -113,10 +114,10 @@ impl GuestRole for ProberGuest {
         }
         match plan.transport {
             wit::Transport::Tcp => Ok(Transport::Tcp),
+            wit::Transport::Udp => Ok(Transport::Udp),
             wit::Transport::Http => Ok(Transport::Http),
             wit::Transport::Tls => unserved("tls"),
             wit::Transport::Grpc => Ok(Transport::Grpc),
-            wit::Transport::Udp => unserved("udp"),
         }
     }
 }

@@ -23,6 +23,7 @@ impl Guest for Component {
             let prober = policies.create(policy, &config, |instance| Ok(instance.prober()))?;
             let transport = match prober.transport() {
                 suite::Transport::Tcp => Transport::Tcp,
+                suite::Transport::Udp => Transport::Udp,
                 suite::Transport::Http => Transport::Http,
             };
             Ok(Plan { transport, tls: None, more: Vec::new() })
