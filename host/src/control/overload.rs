@@ -6,6 +6,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::state::Control;
 use crate::config;
+use crate::telemetry::resident_bytes;
 
 /// How often it is measured.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -81,11 +82,6 @@ fn open_files() -> Option<u64> {
         0 => Some(std::fs::read_dir(DIRECTORY).ok()?.count() as u64),
         count => Some(count),
     }
-}
-
-fn resident_bytes() -> Option<u64> {
-    let pages: u64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
-    pages.checked_mul(rustix::param::page_size() as u64)
 }
 
 /// What this process may have at the most: the least of what the machine has and what the control groups around it allow.

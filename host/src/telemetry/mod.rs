@@ -38,6 +38,7 @@ pub use label::{
 };
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
 pub use printable::{is_unprintable, printable, printable_lines, printable_within};
+pub use process::resident_bytes;
 pub use registry::{CertificateSample, ClusterSample, EndpointSample, Registry};
 pub use shard::{ClusterShard, ListenerShard, LivePolicy, OpenConnection, PluginShard, WorkerShard};
 pub use trace::{TracingError, TracingGuard, init_tracing};

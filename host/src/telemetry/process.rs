@@ -1,7 +1,7 @@
 //! What the system knows about this process. Absent where the system does not tell: the series is then left out.
 
 /// Resident memory, in bytes.
-pub(super) fn resident_bytes() -> Option<u64> {
+pub fn resident_bytes() -> Option<u64> {
     resident_of(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 

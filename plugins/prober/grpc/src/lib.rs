@@ -2,7 +2,7 @@
 
 mod message;
 
-use message::{Serving, asking};
+use message::{Status, asking};
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, Target, Transport};
 
@@ -73,10 +73,10 @@ fn judge(response: &ProbeResponse) -> ProbeAction {
         fields.into_iter().find(|field| field.name == name).map(|field| String::from_utf8_lossy(&field.value))
     };
     match field("grpc-status").as_deref() {
-        Some("0") => match Serving::of(&response.body) {
-            Some(Serving::Serving) => ProbeAction::pass("serving"),
-            Some(Serving::NotServing) => ProbeAction::fail("not serving"),
-            Some(Serving::Unknown) => ProbeAction::fail("it does not know how the service is"),
+        Some("0") => match Status::of(&response.body) {
+            Some(Status::Serving) => ProbeAction::pass("serving"),
+            Some(Status::NotServing) => ProbeAction::fail("not serving"),
+            Some(Status::Unknown) => ProbeAction::fail("it does not know how the service is"),
             None => ProbeAction::fail("the answer is no HealthCheckResponse"),
         },
         Some("5") => ProbeAction::fail("it does not know the service"),

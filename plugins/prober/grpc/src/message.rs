@@ -2,7 +2,7 @@
 
 /// `HealthCheckResponse.ServingStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Serving {
+pub(crate) enum Status {
     /// Also SERVICE_UNKNOWN, which only `Watch` answers, and what later versions add.
     Unknown,
     Serving,
@@ -20,7 +20,7 @@ pub(crate) fn asking(service: &str) -> Vec<u8> {
     message
 }
 
-impl Serving {
+impl Status {
     /// What a `HealthCheckResponse` says: field 1, of which the last one counts. None of what is no message.
     pub(crate) fn of(mut message: &[u8]) -> Option<Self> {
         let mut status = 0;

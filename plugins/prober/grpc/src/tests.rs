@@ -3,7 +3,7 @@ use plimsoll_sdk::{Header, ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse,
 use proptest::prelude::*;
 
 use crate::Grpc;
-use crate::message::Serving;
+use crate::message::Status;
 
 fn field(name: &str, value: &str) -> Header {
     Header { name: name.into(), value: value.into() }
@@ -68,12 +68,12 @@ proptest! {
     #[test]
     fn unknown_fields_are_passed_over(before in unknown(), after in unknown()) {
         let message = [&before[..], b"\x08\x01", &after].concat();
-        prop_assert_eq!(Serving::of(&message), Some(Serving::Serving));
+        prop_assert_eq!(Status::of(&message), Some(Status::Serving));
     }
 
     #[test]
     fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-        let _ = Serving::of(&bytes);
+        let _ = Status::of(&bytes);
     }
 }
 
