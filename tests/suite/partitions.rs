@@ -170,7 +170,8 @@ clusters:
 fn a_request_that_is_tried_again_stays_in_its_subset() {
     let (dead, second) = (Refusing::reserve(), Endpoint::named("two"));
     // Nobody is ejected: a subset of nobody would answer 503.
-    let settings = format!("{STRICT}\n    health: {{ evaluator: {{ plugin: thresholds, config: {{ passive: off }} }} }}");
+    let settings =
+        format!("{STRICT}\n    health: {{ evaluator: {{ plugin: thresholds, config: {{ passive: off }} }} }}");
     let proxy = versions(&dead.to_string(), "weight: 1", &second, &settings);
     for _ in 0..5 {
         assert_eq!(ask(&proxy, &[("x-version", "1")]).status, 502);
