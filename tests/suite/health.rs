@@ -155,11 +155,17 @@ fn with_too_few_healthy_endpoints_requests_go_to_all_and_that_is_told() {
         names.dedup();
         (names == ["a", "b", "c", "d"]).then_some(())
     });
+    // What only might be live says nothing.
+    let config = proxy.admin("GET", "/v1/config", None).text().replace("panic_percent: 50", "panic_percent: 0");
+    let tried = proxy.admin("PUT", "/v1/config?dry_run=true", Some(config.as_bytes()));
+    assert_eq!(tried.status, 200, "{}", tried.text());
     patients[0].answers_probes_with(200);
     wait_for("the end of it", || {
         (availability(&proxy) == ["ready", "unavailable", "unavailable", "ready"]).then_some(())
     });
-    assert!(proxy.log().contains("requests go to these alone again"), "{}", proxy.log());
+    for told in ["requests go to all of them", "requests go to these alone again"] {
+        assert_eq!(proxy.log().matches(told).count(), 1, "{told}: {}", proxy.log());
+    }
 }
 
 #[test]

@@ -174,6 +174,7 @@ impl Control {
             self.tell_workers(&name, &cluster.set);
             cluster.told = cluster.set.generation();
         }
+        self.tell_panic(cluster);
     }
 
     pub(super) fn tell_workers(&self, cluster: &Arc<str>, set: &Arc<EndpointSet>) {

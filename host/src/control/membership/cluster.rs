@@ -35,6 +35,8 @@ pub(in crate::control) struct ClusterState {
     holds_new: bool,
     /// Whether so few endpoints are healthy that requests go to all.
     panics: bool,
+    /// Of the live cluster: what has been told of that.
+    panic_told: bool,
     /// When it came into being.
     began: Instant,
     slots: SlotMap,
@@ -196,6 +198,7 @@ impl ClusterState {
             told: last.map_or(0, |last| last.told),
             holds_new,
             panics: last.is_some_and(|last| last.panics),
+            panic_told: before.is_some_and(|before| before.panic_told),
             began: last.map_or_else(Instant::now, |last| last.began),
             slots,
         };
@@ -264,7 +267,7 @@ impl ClusterState {
     /// Makes the next generation of the set from the members, unless it is that of the members already.
     pub(in crate::control) fn refresh(&mut self) {
         self.warm_up();
-        self.look_for_panic();
+        self.panics = self.is_panic();
         let endpoints = self.endpoints_like(&self.set);
         if !holds(&self.set, &endpoints) {
             self.set = Arc::new(EndpointSet::new(self.set.generation() + 1, endpoints));
@@ -326,25 +329,15 @@ impl ClusterState {
         self.panics
     }
 
-    /// Finds out whether too few are healthy by now, and says so when that begins and ends.
-    fn look_for_panic(&mut self) {
+    /// Whether that has begun or ended since it was told last; it counts as told then.
+    pub(in crate::control) fn panic_to_tell(&mut self) -> bool {
+        std::mem::replace(&mut self.panic_told, self.panics) != self.panics
+    }
+
+    fn is_panic(&self) -> bool {
         let wanted: Vec<&Member> = self.members.iter().filter(|member| member.is_wanted()).collect();
         let healthy = wanted.iter().filter(|member| member.health == HealthState::Healthy).count();
-        let percent = self.config.health.panic_percent;
-        let panics = healthy * 100 < wanted.len() * percent as usize;
-        if panics == self.panics {
-            return;
-        }
-        self.panics = panics;
-        let cluster = &self.config.name;
-        if panics {
-            tracing::warn!(cluster, "less than {percent} % of the endpoints are healthy: requests go to all of them");
-        } else {
-            tracing::info!(
-                cluster,
-                "at least {percent} % of the endpoints are healthy: requests go to these alone again"
-            );
-        }
+        healthy * 100 < wanted.len() * self.config.health.panic_percent as usize
     }
 }
 

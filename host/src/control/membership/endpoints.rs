@@ -67,15 +67,31 @@ impl Control {
 
     /// Tells everyone of endpoints in which something has changed.
     fn put_into_effect(&self, cluster: &mut ClusterState, changed: &[u32], event: fn(EndpointEvent) -> Event) {
-        let panicked = cluster.panics();
         cluster.refresh();
-        self.publish(cluster);
         for member in cluster.members.iter().filter(|member| changed.contains(&member.slot)) {
             self.events.tell(event(EndpointEvent::of(cluster, member)));
         }
-        if cluster.panics() != panicked {
-            self.events.tell(Event::panic(cluster));
+        self.publish(cluster);
+    }
+
+    /// Says when requests begin and end to go to endpoints that are not healthy.
+    pub(in crate::control) fn tell_panic(&self, cluster: &mut ClusterState) {
+        if !cluster.panic_to_tell() {
+            return;
         }
+        let (name, percent) = (&cluster.config.name, cluster.config.health.panic_percent);
+        if cluster.panics() {
+            tracing::warn!(
+                cluster = name,
+                "less than {percent} % of the endpoints are healthy: requests go to all of them"
+            );
+        } else {
+            tracing::info!(
+                cluster = name,
+                "at least {percent} % of the endpoints are healthy: requests go to these alone again"
+            );
+        }
+        self.events.tell(Event::panic(cluster));
     }
 
     /// Shows balancers what an endpoint said of its load to a probe.

@@ -44,6 +44,7 @@ impl Control {
             state.placed = prepared.placed;
             state.plugins = prepared.wanted.plugins;
             state.clusters = prepared.wanted.clusters;
+            state.clusters.values_mut().for_each(|cluster| self.tell_panic(cluster));
             (number, installs, gives_way)
         };
         if origin.is_some() {
