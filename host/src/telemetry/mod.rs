@@ -1,7 +1,7 @@
 //! What the proxy says about itself: metrics, the access log, and diagnostics through `tracing`.
 //!
 //! `registry` hands each worker cells that it alone writes (`cell`, `histogram`, `shard`; labels in `label`), and adds
-//! them up at a scrape; `families` has every metric by name. `access_log` formats one line a request, `tunnel_entry`
+//! them up (`shards`) at a scrape, beside what is looked up then (`sample`); `families` has every metric by name. `access_log` formats one line a request, `tunnel_entry`
 //! one a TCP connection; `line_writer` is the thread behind it and behind stderr. Nothing here waits on the request path, and what cannot be kept is counted.
 //! What is worth counting is decided elsewhere; this module imports nothing of the host.
 
@@ -18,7 +18,9 @@ mod plugin_numbers;
 mod printable;
 mod process;
 mod registry;
+mod sample;
 mod shard;
+mod shards;
 mod timestamp;
 mod trace;
 mod tunnel_entry;
@@ -39,7 +41,8 @@ pub use label::{
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
 pub use printable::{is_unprintable, printable, printable_lines, printable_within};
 pub use process::resident_bytes;
-pub use registry::{CertificateSample, ClusterSample, EndpointSample, Registry};
+pub use registry::Registry;
+pub use sample::{CertificateSample, ClusterSample, EndpointSample};
 pub use shard::{ClusterShard, ListenerShard, LivePolicy, OpenConnection, PluginShard, WorkerShard};
 pub use trace::{TracingError, TracingGuard, init_tracing};
 pub use tunnel_entry::{Carried, TunnelEntry};

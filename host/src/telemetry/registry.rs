@@ -9,7 +9,9 @@ use arc_swap::ArcSwap;
 use super::cell::{SharedCounter, SharedGauge, Writers};
 use super::families::Scrape;
 use super::label::{AcmeOrder, AdminRefusal, ReloadResult, TrapKind};
+use super::sample::{CertificateSample, ClusterSample};
 use super::shard::{ClusterShard, ListenerShard, PluginShard, PluginTotals, WorkerShard};
+use super::shards::{ShardMap, Shards};
 
 /// What a request without a route is counted under. A cluster of this name would be counted together with those.
 const NO_CLUSTER: &str = "none";
@@ -39,56 +41,6 @@ pub struct Registry {
 type ClusterSource = dyn Fn() -> Vec<ClusterSample> + Send + Sync;
 
 type CertificateSource = dyn Fn() -> Vec<CertificateSample> + Send + Sync;
-
-/// One certificate at the moment of a scrape.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CertificateSample {
-    /// The first of the names that it is for.
-    pub name: String,
-    pub serial: String,
-    /// When it expires, in seconds since 1970.
-    pub not_after: i64,
-}
-
-/// One cluster at the moment of a scrape.
-#[derive(Clone, Debug)]
-pub struct ClusterSample {
-    pub cluster: Arc<str>,
-    /// Whether so few endpoints are healthy that requests go to all.
-    pub panics: bool,
-    pub endpoints: Vec<EndpointSample>,
-}
-
-/// One endpoint at the moment of a scrape.
-#[derive(Clone, Debug)]
-pub struct EndpointSample {
-    /// Its id.
-    pub endpoint: Arc<str>,
-    pub in_flight: u32,
-    pub requests: u64,
-    pub failures: u64,
-    pub weight: u32,
-    /// Share of the weight in force, in thousandths.
-    pub ramp: u32,
-    pub available: bool,
-    pub draining: bool,
-    /// Moving average in microseconds; 0 before the first answer.
-    pub first_byte_us: u32,
-}
-
-/// Shards by the name of what they count, then by who writes them.
-pub(super) type ShardMap<K, S> = BTreeMap<Arc<str>, BTreeMap<K, Arc<S>>>;
-
-/// Role, then worker; `None` is the control plane.
-pub(super) type PluginKey = (&'static str, Option<usize>);
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Shards {
-    pub(super) listeners: ShardMap<usize, ListenerShard>,
-    pub(super) clusters: ShardMap<usize, ClusterShard>,
-    pub(super) plugins: ShardMap<PluginKey, PluginShard>,
-    pub(super) workers: BTreeMap<usize, Arc<WorkerShard>>,
-}
 
 impl Default for Registry {
     fn default() -> Self {
