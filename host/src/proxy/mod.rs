@@ -22,6 +22,7 @@ mod deadline;
 mod effective;
 mod exchange;
 mod first_bytes;
+mod flow;
 mod forwarding;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -3,7 +3,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
-use plimsoll_resilience::{Attempts, Failed};
+use plimsoll_resilience::Attempts;
 
 use super::affinity::Affine;
 use super::announcement::announcement;
@@ -12,14 +12,15 @@ use super::client::Client;
 use super::cluster::{Claim, Cluster, Picked, Wanted};
 use super::context::Context;
 use super::first_bytes::FirstBytes;
+use super::flow::{may_go_on, note};
 use super::listener::{Listener, Route, Target};
 use super::relay::{Relay, Side, Silence};
 use super::tunnel_record::TunnelRecord;
 use crate::error::{Error, ErrorKind};
 use crate::io::Stream;
 use crate::plugin::{RouteSettings, Values};
-use crate::snapshot::{Outcome, OutcomeClass};
-use crate::telemetry::{ConnectResult, RetryReason};
+use crate::snapshot::OutcomeClass;
+use crate::telemetry::ConnectResult;
 use crate::tls::Carries;
 use crate::upstream::InFlight;
 
@@ -81,9 +82,9 @@ async fn carry(
             listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?
         }
     };
-    account.route = route.settings.as_ref().map(|settings| settings.label.clone());
+    account.flow.route = route.settings.as_ref().map(|settings| settings.label.clone());
     let Target::Cluster(cluster) = route.target else { return Err(ErrorKind::NoRoute.into()) };
-    account.cluster = Some(cluster.clone());
+    account.flow.cluster = Some(cluster.clone());
     first_bytes.read(context, &mut stream, cluster.interest()).await;
     account.server_name = first_bytes.server_name().map(Into::into);
     let settings = route.settings.as_deref();
@@ -145,7 +146,7 @@ async fn connect(
             Claim::Full => cluster.wait(context, wanted).await?,
             Claim::Nowhere => return Err(ErrorKind::NoEndpoint.into()),
         };
-        account.attempted(&picked);
+        account.flow.attempted(&picked);
         let started = Instant::now();
         match picked.endpoint.pool.dialer().connect(Carries::Bytes, announced, &context.timers).await {
             Ok(stream) => {
@@ -155,37 +156,12 @@ async fn connect(
             Err(error) => {
                 cluster.shard.connect(ConnectResult::Failed);
                 note(context, cluster, &picked, error.kind.outcome(), None, started);
-                let Some(failure) = error.kind.failure() else { return Err(error) };
-                let slot = picked.endpoint.endpoint.slot;
-                let failed = Failed { slot, failure, replayable: true, asked: None };
                 drop(flight);
-                let policy = &cluster.config.retries.policy;
-                let Some(again) = attempts.failed(policy, failed, || cluster.next_random()) else { return Err(error) };
-                cluster.shard.retry(RetryReason::ConnectFailure);
-                if !again.after.is_zero() {
-                    tokio::time::sleep(again.after).await;
+                let slot = picked.endpoint.endpoint.slot;
+                if !may_go_on(cluster, &mut attempts, slot, error.kind).await {
+                    return Err(error);
                 }
             }
         }
     }
-}
-
-/// Notes what became of an attempt; `connected` is how long it took until the endpoint showed that it is there.
-pub(super) fn note(
-    context: &Context,
-    cluster: &Rc<Cluster>,
-    picked: &Picked,
-    class: OutcomeClass,
-    connected: Option<Duration>,
-    started: Instant,
-) {
-    let micros = |duration: Duration| u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
-    let outcome = Outcome {
-        slot: picked.endpoint.endpoint.slot,
-        class,
-        status: 0,
-        first_byte_us: connected.map_or(0, |connected| micros(connected).max(1)),
-        total_us: micros(started.elapsed()),
-    };
-    cluster.note(context, &picked.endpoint, outcome);
 }

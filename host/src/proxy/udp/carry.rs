@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use http::HeaderMap;
-use plimsoll_resilience::{Attempts, Failed};
+use plimsoll_resilience::Attempts;
 
 use super::record::Record;
 use super::session::{News, Open, Session};
@@ -19,10 +19,10 @@ use crate::proxy::client::Client;
 use crate::proxy::cluster::{Claim, Cluster, Picked, Wanted};
 use crate::proxy::context::Context;
 use crate::proxy::first_bytes::FirstBytes;
+use crate::proxy::flow::{may_go_on, note};
 use crate::proxy::listener::{Listener, Target};
-use crate::proxy::tunnel::note;
 use crate::snapshot::OutcomeClass;
-use crate::telemetry::{ConnectResult, RetryReason, SessionEnd};
+use crate::telemetry::{ConnectResult, SessionEnd};
 use crate::upstream::InFlight;
 
 /// Read at once of what an endpoint sends.
@@ -94,7 +94,7 @@ async fn carry(
         dialer.note_trouble(&error);
         let slot = picked.endpoint.endpoint.slot;
         let goes_on = match &mut search {
-            Some(search) => session.seek_again() && search.may_go_on(slot, error.kind).await,
+            Some(search) => session.seek_again() && may_go_on(&cluster, &mut search.attempts, slot, error.kind).await,
             None => false,
         };
         if !goes_on {
@@ -191,9 +191,9 @@ impl Search {
         let visible = Visible::of_connection(&listener.name, &client, &nothing);
         let route = listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
         let settings = route.settings.as_deref();
-        record.route = settings.map(|settings| settings.label.clone());
+        record.flow.route = settings.map(|settings| settings.label.clone());
         let Target::Cluster(cluster) = route.target else { return Err(ErrorKind::NoRoute.into()) };
-        record.cluster = Some(cluster.clone());
+        record.flow.cluster = Some(cluster.clone());
         if cluster.config.tls.is_some() || cluster.config.proxy_protocol.is_some() {
             return Err(Error::new(
                 ErrorKind::NoRoute,
@@ -218,19 +218,6 @@ impl Search {
         })
     }
 
-    /// Whether another attempt follows the one that has failed. It may have to pause before.
-    async fn may_go_on(&mut self, slot: u32, error: ErrorKind) -> bool {
-        let Some(failure) = error.failure() else { return false };
-        let failed = Failed { slot, failure, replayable: true, asked: None };
-        let policy = &self.cluster.config.retries.policy;
-        let Some(again) = self.attempts.failed(policy, failed, || self.cluster.next_random()) else { return false };
-        self.cluster.shard.retry(RetryReason::ConnectFailure);
-        if !again.after.is_zero() {
-            tokio::time::sleep(again.after).await;
-        }
-        true
-    }
-
     async fn open(
         &mut self,
         context: &Context,
@@ -248,7 +235,7 @@ impl Search {
                 Claim::Full => self.cluster.wait(context, wanted).await?,
                 Claim::Nowhere => return Err(ErrorKind::NoEndpoint.into()),
             };
-            record.attempted(&picked);
+            record.flow.attempted(&picked);
             let started = Instant::now();
             match picked.endpoint.pool.dialer().datagrams(&session.socket(), many) {
                 Ok(upstream) => {
@@ -270,7 +257,8 @@ impl Search {
                     self.cluster.shard.connect(ConnectResult::Failed);
                     note(context, &self.cluster, &picked, error.kind.outcome(), None, started);
                     drop(flight);
-                    if !self.may_go_on(picked.endpoint.endpoint.slot, error.kind).await {
+                    let slot = picked.endpoint.endpoint.slot;
+                    if !may_go_on(&self.cluster, &mut self.attempts, slot, error.kind).await {
                         return Err(error);
                     }
                 }
