@@ -6,6 +6,7 @@ mod evaluation;
 mod exchange;
 mod grpc;
 mod probe;
+mod wire;
 
 pub use evaluation::{Evaluation, Policies};
 pub use probe::{Place, Probed, probe};

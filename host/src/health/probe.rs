@@ -3,21 +3,20 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use plimsoll_proxy_protocol::{Details, Tlvs, Version, write};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::datagrams::Datagrams;
 use super::evaluation::{Evaluation, Session};
 use super::exchange::{Answer, Request, exchange};
 use super::grpc;
+use super::wire::Wire;
 use crate::config::UpstreamProtocol;
 use crate::io::Stream;
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
 use crate::snapshot::Reported;
 use crate::tls::{Carries, EndpointTls};
 
-/// Bytes read at once.
-const READ_BYTES: usize = 16 * 1024;
 /// A probe that moves more than this is not one.
 const MAX_BYTES: usize = 1 << 20;
 const MAX_STEPS: usize = 256;
@@ -125,21 +124,34 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn over_tcp(&mut self) -> Result<Verdict, End> {
-        let mut stream = self.connect(Carries::Bytes).await?;
+        let stream = self.connect(Carries::Bytes).await?;
+        self.over(Wire::stream(stream)).await
+    }
+
+    async fn over_udp(&mut self) -> Result<Verdict, End> {
+        if self.tls.is_some() || self.proxy_protocol.is_some() {
+            let detail = "neither TLS nor the PROXY protocol is spoken over UDP: the probe needs `tls: false` and \
+                          `proxy_protocol: false`";
+            return Err(End::Failed(detail.to_owned()));
+        }
+        let datagrams = Datagrams::towards(self.address).await.map_err(|error| failed("connecting", &error))?;
+        self.over(Wire::Datagrams(datagrams)).await
+    }
+
+    /// What the prober says and hears itself.
+    async fn over(&mut self, mut wire: Wire) -> Result<Verdict, End> {
         self.advance(ProbeEvent::Connected)?;
-        let mut buffer = vec![0; READ_BYTES];
         let mut closed = false;
         loop {
             while let Some(action) = self.pending.pop_front() {
                 match action {
                     ProbeAction::Send(bytes) => {
                         self.count(bytes.len())?;
-                        stream.write_all(&bytes).await.map_err(|error| failed("sending", &error))?;
-                        stream.flush().await.map_err(|error| failed("sending", &error))?;
+                        wire.send(&bytes).await.map_err(|error| failed("sending", &error))?;
                     }
                     ProbeAction::Report(report) => self.report = Some(report),
                     ProbeAction::Wait(time) => self.wait_until = Some(Instant::now() + time),
-                    ProbeAction::Exchange { .. } => return Err(no_such_action("exchange", "tcp")),
+                    ProbeAction::Exchange { .. } => return Err(no_such_action("exchange", wire.transport())),
                     ProbeAction::StartTls => return Err(no_tls()),
                     ProbeAction::Finish { passed, detail } => return Ok((passed, detail)),
                 }
@@ -147,48 +159,9 @@ impl Run<'_> {
             if closed {
                 return Err(End::Failed("the endpoint closed the connection before a verdict".into()));
             }
-            let read = match self.wait_until {
-                None => stream.read(&mut buffer).await,
-                Some(until) => match tokio::time::timeout_at(until.into(), stream.read(&mut buffer)).await {
-                    Ok(read) => read,
-                    Err(_elapsed) => {
-                        self.wait_until = None;
-                        self.advance(ProbeEvent::Waited)?;
-                        continue;
-                    }
-                },
-            };
-            let read = read.map_err(|error| failed("receiving", &error))?;
-            self.count(read)?;
-            closed = read == 0;
-            self.advance(if closed { ProbeEvent::Closed } else { ProbeEvent::Received(buffer[..read].to_vec()) })?;
-        }
-    }
-
-    async fn over_udp(&mut self) -> Result<Verdict, End> {
-        if self.tls.is_some() || self.proxy_protocol.is_some() {
-            let detail = "neither TLS nor the PROXY protocol is spoken over UDP: the probe needs `tls: false` and `proxy_protocol: false`";
-            return Err(End::Failed(detail.to_owned()));
-        }
-        let mut datagrams = Datagrams::towards(self.address).await.map_err(|error| failed("connecting", &error))?;
-        self.advance(ProbeEvent::Connected)?;
-        loop {
-            while let Some(action) = self.pending.pop_front() {
-                match action {
-                    ProbeAction::Send(bytes) => {
-                        self.count(bytes.len())?;
-                        datagrams.send(&bytes).await.map_err(|error| failed("sending", &error))?;
-                    }
-                    ProbeAction::Report(report) => self.report = Some(report),
-                    ProbeAction::Wait(time) => self.wait_until = Some(Instant::now() + time),
-                    ProbeAction::Exchange { .. } => return Err(no_such_action("exchange", "udp")),
-                    ProbeAction::StartTls => return Err(no_tls()),
-                    ProbeAction::Finish { passed, detail } => return Ok((passed, detail)),
-                }
-            }
             let received = match self.wait_until {
-                None => datagrams.receive().await,
-                Some(until) => match tokio::time::timeout_at(until.into(), datagrams.receive()).await {
+                None => wire.receive().await,
+                Some(until) => match tokio::time::timeout_at(until.into(), wire.receive()).await {
                     Ok(received) => received,
                     Err(_elapsed) => {
                         self.wait_until = None;
@@ -198,8 +171,9 @@ impl Run<'_> {
                 },
             };
             let received = received.map_err(|error| failed("receiving", &error))?;
-            self.count(received.len())?;
-            self.advance(ProbeEvent::Received(received))?;
+            closed = received.is_none();
+            self.count(received.as_ref().map_or(0, Vec::len))?;
+            self.advance(received.map_or(ProbeEvent::Closed, ProbeEvent::Received))?;
         }
     }
 
