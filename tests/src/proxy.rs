@@ -62,6 +62,14 @@ impl Proxy {
     /// # Panics
     /// When there is no such binary.
     pub fn run(binary: &str, arguments: &[&str], config: Option<&str>) -> Self {
+        Self::run_with(binary, arguments, config, &[])
+    }
+
+    /// The same with variables of its environment.
+    ///
+    /// # Panics
+    /// When there is no such binary.
+    pub fn run_with(binary: &str, arguments: &[&str], config: Option<&str>, variables: &[(&str, &str)]) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("plimsoll-test-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory for the test");
@@ -70,6 +78,7 @@ impl Proxy {
         }
         let mut child = Command::new(binary)
             .args(arguments)
+            .envs(variables.iter().copied())
             .current_dir(&directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

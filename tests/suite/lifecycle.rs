@@ -2,6 +2,7 @@
 
 mod access_log;
 mod check;
+mod compiled;
 mod conformance;
 mod drain;
 mod kept;

@@ -76,7 +76,10 @@ const EXAMPLES: &str = "Examples:
 With --https, try --acme-staging first: it shows whether the name leads here and the ports are open, without meeting
 the limits of certificates that count. Ports below 1024 take root, or once
   sudo setcap cap_net_bind_service=+ep $(command -v plimsoll)
-What goes wrong is in the log, and in `curl localhost:9900/v1/certificates`.";
+What goes wrong is in the log, and in `curl localhost:9900/v1/certificates`.
+
+Plugins are compiled once, and kept for the next start in $CACHE_DIRECTORY, $XDG_CACHE_HOME/plimsoll or ~/.cache/plimsoll.
+PLIMSOLL_CACHE_DIR names another directory; empty, it keeps none.";
 
 impl Run {
     pub(super) fn execute(self, log: &str, log_json: bool) -> Result<(), Failure> {
@@ -104,7 +107,8 @@ impl Https {
             ca_file: self.acme_ca_file.clone(),
             certificates_dir: match &self.certificates_dir {
                 Some(directory) => directory.clone(),
-                None => kept().ok_or_else(|| {
+                // There is no configuration file beside which they could be.
+                None => crate::io::data_directory().map(|data| data.join("certificates")).ok_or_else(|| {
                     Failure::Usage(
                         "error: there is no home directory; --certificates-dir says where to keep keys".into(),
                     )
@@ -119,15 +123,6 @@ fn everywhere(port: u16) -> Vec<SocketAddr> {
     let has_ipv6 = net::can_listen((Ipv6Addr::LOCALHOST, 0).into()).is_ok();
     let all = [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)];
     all.into_iter().filter(|address| has_ipv6 || address.is_ipv4()).map(|address| (address, port).into()).collect()
-}
-
-/// Where certificates are kept without a configuration file beside which they could be.
-fn kept() -> Option<PathBuf> {
-    let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // systemd sets the first, for `StateDirectory=`.
-    let own =
-        || of("XDG_DATA_HOME").or_else(|| Some(of("HOME")?.join(".local/share"))).map(|data| data.join("plimsoll"));
-    of("STATE_DIRECTORY").or_else(own).map(|directory| directory.join("certificates"))
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
-//! Bytes: streams of them, whatever carries these, and files that are not too large.
+//! Bytes: streams of them, whatever carries these, files that are not too large, and where they may be.
 
 mod buffers;
+mod directories;
 mod file;
 mod prefixed;
 mod replace;
@@ -8,6 +9,7 @@ mod stream;
 mod write;
 
 pub use buffers::Buffers;
+pub use directories::{cache_directory, data_directory};
 pub use file::read_bounded;
 pub use prefixed::Prefixed;
 pub use replace::{put_aside, replace_file, replace_private_file};

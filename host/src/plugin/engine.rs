@@ -3,7 +3,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use wasmtime::component::Component;
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use super::compile_cache::{CompileCache, compile};
 
 /// What one plugin may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,7 @@ impl Default for Limits {
 pub struct Engine {
     /// For measurements of what this very configuration costs; nothing else outside of `plugin` needs it.
     pub wasmtime: wasmtime::Engine,
+    compiled: Option<Arc<CompileCache>>,
     _ticker: Arc<Ticker>,
 }
 
@@ -53,19 +57,28 @@ impl Engine {
             wasmtime::Engine::new(&config())
         });
         let engine = engine.map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        let ticker = Ticker::start(engine.clone())?;
-        Ok(Self { wasmtime: engine, _ticker: Arc::new(ticker) })
+        Self::of(engine)
     }
-}
 
-impl Engine {
     /// Counts what guests execute, which costs them a part of their speed: for trials. One unit is about an instruction.
     pub fn metered() -> anyhow::Result<Self> {
         let mut config = config();
         config.consume_fuel(true);
         let engine = wasmtime::Engine::new(&config).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        Self::of(engine)
+    }
+
+    fn of(engine: wasmtime::Engine) -> anyhow::Result<Self> {
         let ticker = Ticker::start(engine.clone())?;
-        Ok(Self { wasmtime: engine, _ticker: Arc::new(ticker) })
+        Ok(Self { wasmtime: engine, compiled: CompileCache::of_process(), _ticker: Arc::new(ticker) })
+    }
+
+    /// Machine code for a component, which may have been compiled before.
+    pub(super) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+        match &self.compiled {
+            Some(compiled) => compiled.component(&self.wasmtime, bytes),
+            None => compile(&self.wasmtime, bytes),
+        }
     }
 }
 

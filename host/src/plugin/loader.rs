@@ -80,8 +80,7 @@ impl Plugin {
         limits: Limits,
     ) -> Result<Self, LoadError> {
         check_preamble(bytes, &limits)?;
-        let component =
-            Component::new(&engine.wasmtime, bytes).map_err(|error| LoadError::Invalid(first_line(&error)))?;
+        let component = engine.compile(bytes).map_err(|error| LoadError::Invalid(first_line(&error)))?;
         let contract = check_contract(engine, &component)?;
         let imports = check_imports(engine, &component, &grants)?;
         let not_a_plugin = || LoadError::NotAPlugin(export_names(engine, &component));

@@ -9,6 +9,7 @@
 
 mod api;
 mod breaker;
+mod compile_cache;
 mod component;
 mod contract;
 #[cfg(test)]
