@@ -19,7 +19,7 @@ use sha2::Sha256;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::component::Plugin;
+use super::digest::digest_of;
 use crate::io::{cache_directory, read_bounded, replace_private_file};
 
 /// Names the directory in whose `compiled` entries are kept; empty to keep none.
@@ -181,7 +181,7 @@ fn standard_directory() -> Option<(PathBuf, bool)> {
 fn entry_name(engine: &Engine, bytes: &[u8]) -> String {
     let mut of_engine = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut of_engine);
-    format!("{}-{:016x}.{ENDING}", Plugin::digest_of(bytes), of_engine.finish())
+    format!("{}-{:016x}.{ENDING}", digest_of(bytes), of_engine.finish())
 }
 
 fn is_written_by_us_alone(metadata: &Metadata) -> bool {

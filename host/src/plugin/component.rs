@@ -3,7 +3,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use wasmtime::component::InstancePre;
 
 use super::api::v0_2::exports::plimsoll::plugin::lifecycle;
@@ -90,11 +89,6 @@ impl Plugin {
         }
     }
 
-    /// SHA-256 in hexadecimal.
-    pub fn digest_of(bytes: &[u8]) -> String {
-        format!("{:x}", HexDigest(&Sha256::digest(bytes)))
-    }
-
     /// Whether a configuration can refer to a plugin by this name.
     pub fn is_name(name: &str) -> bool {
         name.len() <= 64
@@ -116,13 +110,5 @@ impl Plugin {
                 message: printable_within(&error.to_string(), 1024),
             })
             .collect()
-    }
-}
-
-struct HexDigest<'a>(&'a [u8]);
-
-impl fmt::LowerHex for HexDigest<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }

@@ -7,6 +7,7 @@ use wasmtime::component::{Component, Linker};
 use super::breaker::Breaker;
 use super::component::{Plugin, Source};
 use super::contract::{self, Contract, PACKAGE, SERVED, Spoken};
+use super::digest::digest_of;
 use super::engine::{Engine, Limits};
 use super::grants::Grants;
 use super::live;
@@ -95,7 +96,7 @@ impl Plugin {
             name: "unnamed".into(),
             version: String::new(),
             summary: String::new(),
-            digest: Self::digest_of(bytes),
+            digest: digest_of(bytes),
             size_bytes: bytes.len(),
             roles,
             imports,

@@ -9,7 +9,7 @@ use super::version::{Earlier, Stored, terms};
 use crate::builtin;
 use crate::config;
 use crate::io::read_bounded;
-use crate::plugin::{Grants, Limits, Plugin, Source};
+use crate::plugin::{Grants, Limits, Plugin, Source, digest_of};
 
 /// Earlier versions of a plugin that can be gone back to.
 const VERSIONS_KEPT: usize = 4;
@@ -44,7 +44,7 @@ impl PluginEntry {
         let limits = Limits { memory_bytes: declared.memory_bytes, ..Limits::default() };
         let bytes = read_bounded(&declared.path, limits.component_bytes as u64)
             .map_err(|error| format!("reading {} failed: {error}", declared.path.display()))?;
-        let digest = Plugin::digest_of(&bytes);
+        let digest = digest_of(&bytes);
         let is_unchanged = self.file_digest.as_ref() == Some(&digest);
         let has_same_terms = match (&self.live, &self.stored) {
             (Some(live), _) => live.grants == grants && live.limits == limits,

@@ -12,7 +12,7 @@ use plimsoll_conformance::{Finding, NO_TIME, Report, SUITE_VERSION, Selection, S
 
 use crate::config::Conformance;
 use crate::conformance::Component;
-use crate::plugin::{Engine, Plugin, PolicyConfig};
+use crate::plugin::{Engine, Plugin, PolicyConfig, digest_of};
 
 /// How long a version may be looked at. Nothing waits for it but who wants it live.
 const QUICK: Duration = Duration::from_secs(20);
@@ -207,7 +207,7 @@ fn rounds(uses: &[PolicyConfig]) -> (Vec<Vec<PolicyConfig>>, usize) {
 
 fn key(digest: &str, conformance: Conformance, round: &[PolicyConfig]) -> String {
     let configs: Vec<String> = round.iter().map(|policy| format!("{} {}", policy.role, policy.config)).collect();
-    let of_configs = Plugin::digest_of(configs.join("\n").as_bytes());
+    let of_configs = digest_of(configs.join("\n").as_bytes());
     format!("{SUITE_VERSION} {} {digest} {of_configs}", conformance.as_str())
 }
 

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
 
-use crate::plugin::{Engine, Grants, Limits, LoadError, Plugin, Services, Source};
+use crate::plugin::{Engine, Grants, Limits, LoadError, Plugin, Services, Source, digest_of};
 
 /// Plugins that were compiled lately, for whoever needs the same again: looking at a configuration is done before anybody
 /// waits, and preparing it finds here what that has compiled.
@@ -30,7 +30,7 @@ impl Loader {
         grants: Grants,
         limits: Limits,
     ) -> Result<Arc<Plugin>, LoadError> {
-        let key = format!("{name} {} {source} {grants:?} {limits:?}", Plugin::digest_of(bytes));
+        let key = format!("{name} {} {source} {grants:?} {limits:?}", digest_of(bytes));
         let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plugin) = recent().get(&key) {
             return Ok(plugin.clone());

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::io::{put_aside, read_bounded, replace_file};
-use crate::plugin::{Limits, Plugin};
+use crate::plugin::{Limits, Plugin, digest_of};
 
 const MANIFEST: &str = "manifest.json";
 /// The same once more, for when the first is damaged.
@@ -161,7 +161,7 @@ impl Store {
         let shown = path.display().to_string();
         let bytes = read_bounded(&path, Limits::default().component_bytes as u64)
             .map_err(|error| StoreError::Io { path: shown.clone(), error })?;
-        if Plugin::digest_of(&bytes) != digest {
+        if digest_of(&bytes) != digest {
             return Err(StoreError::Damaged { path: shown, why: "its bytes are not those of its digest".into() });
         }
         Ok(bytes)
@@ -277,7 +277,7 @@ mod tests {
 
     fn version(bytes: &[u8]) -> KeptVersion {
         KeptVersion {
-            digest: Plugin::digest_of(bytes),
+            digest: digest_of(bytes),
             version: "1.0.0".into(),
             size_bytes: bytes.len(),
             loaded_unix_seconds: 7,

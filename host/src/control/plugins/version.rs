@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::error::PluginError;
 use super::loader::Loader;
 use super::store::{KeptVersion, Store};
-use crate::plugin::{Grants, Limits, Plugin, Source};
+use crate::plugin::{Grants, Limits, Plugin, Source, digest_of};
 
 /// A version in the store that was not loaded yet.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl Earlier {
 
     pub(in crate::control) fn digest(&self) -> String {
         match self {
-            Self::BuiltIn(bytes) => Plugin::digest_of(bytes),
+            Self::BuiltIn(bytes) => digest_of(bytes),
             Self::Loaded(plugin) => plugin.digest.clone(),
             Self::Stored(stored) => stored.version.digest.clone(),
         }
@@ -58,7 +58,7 @@ impl Earlier {
 
     pub(super) fn is(&self, wanted: &str) -> bool {
         match self {
-            Self::BuiltIn(bytes) => wanted == "builtin" || Plugin::digest_of(bytes) == wanted,
+            Self::BuiltIn(bytes) => wanted == "builtin" || digest_of(bytes) == wanted,
             Self::Loaded(plugin) => is_version(plugin, wanted),
             Self::Stored(stored) => stored.version.digest == wanted,
         }
