@@ -9,16 +9,18 @@ mod tests {
 
     use super::PLUGINS;
 
-    /// In KiB. All others have 72; what reads many settings and signs has more, and `rules` has an engine for regular
-    /// expressions.
-    const LARGER: [(&str, usize); 7] = [
+    /// In KiB. All others have 72; what reads many settings and signs has more, and `http`, `rules` and `tcp` have an engine
+    /// for regular expressions.
+    const LARGER: [(&str, usize); 9] = [
         ("cookie", 84),
         ("cookie-prefix", 75),
         ("cookie-rewrite", 74),
         ("header", 79),
+        ("http", 204),
         ("mysql", 79),
         ("redis", 76),
         ("rules", 218),
+        ("tcp", 145),
     ];
 
     #[test]

@@ -3,8 +3,8 @@ use std::fmt;
 use crate::{
     Action, Affinity, Attribute, Balancer, Binding, Change, Choice, ChunkVerdict, ConfigError, Decision, Ending,
     Endpoint, Filter, Group, HeaderEdit, Health, HealthPlan, Outcome, Partitioner, ProbeAction, ProbeEvent,
-    ProbeResult, Prober, Route, Router, Target, Transition, Transport, Verdict, affinity, balancer, filter, health,
-    partitioner, prober, router,
+    ProbeResult, Prober, Route, Router, Target, Tls, Transition, Transport, Verdict, affinity, balancer, filter,
+    health, partitioner, prober, router,
 };
 
 /// The number of the one policy on a bench.
@@ -315,6 +315,11 @@ impl<T: Prober> ProberBench<T> {
 
     pub fn close(&mut self, session: u32) {
         self.exports.close(POLICY, session);
+    }
+
+    /// How it wants TLS to be spoken, if it says so.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.plan.tls.as_ref()
     }
 
     pub fn transport(&self) -> Transport {

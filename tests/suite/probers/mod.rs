@@ -2,12 +2,14 @@
 
 mod dns;
 mod grpc;
+mod http;
 mod ldap;
 mod memcached;
 mod mysql;
 mod postgres;
 mod redis;
 mod smtp;
+mod tcp;
 
 use std::net::SocketAddr;
 
@@ -17,6 +19,12 @@ use crate::PLIMSOLL;
 
 /// A proxy in front of one endpoint, which it probes and about which every probe decides.
 fn probing(endpoint: SocketAddr, plugin: &str, config: &str) -> Proxy {
+    probing_by(endpoint, &format!("plugin: {plugin}, config: {config}"))
+}
+
+/// The same with a probe of any form.
+fn probing_by(endpoint: SocketAddr, probe: &str) -> Proxy {
+    let pace = if probe.contains("interval:") { "" } else { "interval: 50ms, " };
     Proxy::start(
         PLIMSOLL,
         &format!(
@@ -26,7 +34,7 @@ clusters:
   - name: app
     health:
       evaluator: {{ plugin: thresholds, config: {{ rise: 1, fall: 1, initial: 1, passive: off }} }}
-      probe: {{ plugin: {plugin}, interval: 50ms, config: {config} }}
+      probe: {{ {pace}{probe} }}
     endpoints: [ \"{endpoint}\" ]"
         ),
     )

@@ -1,10 +1,16 @@
-//! Probes with one HTTP exchange, and looks at the status and the body of the answer.
+//! Probes with exchanges of HTTP, and looks at the answers.
 
+mod exchange;
+mod expect;
+mod redirect;
 mod statuses;
 
+pub use exchange::Exchange;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, Sorted, Target, Transport};
 pub use statuses::Statuses;
+
+use expect::Expect;
 
 /// What to ask and what to expect.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,128 +23,133 @@ pub struct Config {
     host: Option<String>,
     /// Further header fields.
     headers: Sorted<String, String>,
+    /// The body of the request.
+    body: String,
     expect: Expect,
-}
-
-/// What a good answer looks like.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct Expect {
-    /// Good statuses: single ones and ranges.
-    status: Statuses,
-    /// Text that the first 64 KiB of the body contain.
-    body_contains: Option<String>,
+    /// Exchanges that follow one another, each on a connection of its own, once the ones before went well.
+    then: Vec<Exchange>,
+    /// Redirects that are followed in all, at the same endpoint, whomever they lead to; what is expected is expected of the last
+    /// answer.
+    follow_redirects: u8,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            path: "/".to_owned(),
-            method: "GET".to_owned(),
-            host: None,
-            headers: Sorted::new(),
-            expect: Expect::default(),
-        }
+        let Exchange { path, method, host, headers, body, expect } = Exchange::default();
+        Self { path, method, host, headers, body, expect, then: Vec::new(), follow_redirects: 0 }
     }
 }
 
-/// Asks once and judges the answer.
+/// More is no probe.
+const MOST_EXCHANGES: usize = 16;
+const MOST_REDIRECTS: u8 = 10;
+
+/// Asks, and judges the answers.
 #[derive(Debug)]
 pub struct Http {
+    exchanges: Vec<Exchange>,
+    follow_redirects: u8,
+}
+
+/// A probe under way.
+#[derive(Debug)]
+pub struct Session {
+    /// Which exchange it is at.
+    at: usize,
+    redirects: u8,
+    /// What was asked last.
     request: ProbeRequest,
-    has_host: bool,
-    expect: Expect,
+    address: String,
 }
 
 impl Prober for Http {
     type Config = Config;
-    type Session = ();
+    type Session = Session;
 
     fn new(config: Config) -> Result<Self, ConfigErrors> {
-        config.check()?;
-        let host = config.host.into_iter().map(|host| ("host".to_owned(), host));
-        let fields = host.chain(config.headers);
-        let headers: Vec<Header> =
-            fields.map(|(name, value)| Header { name: name.to_ascii_lowercase(), value: value.into_bytes() }).collect();
-        Ok(Self {
-            has_host: headers.iter().any(|field| field.name == "host"),
-            request: ProbeRequest { method: config.method, path: config.path, headers, body: Vec::new() },
-            expect: config.expect,
-        })
+        let mut errors = ConfigErrors::new();
+        if config.then.len() >= MOST_EXCHANGES {
+            errors.push("/then", format_args!("expected up to {} further exchanges", MOST_EXCHANGES - 1));
+        }
+        if config.follow_redirects > MOST_REDIRECTS {
+            errors.push("/follow_redirects", format_args!("expected up to {MOST_REDIRECTS}"));
+        }
+        let Config { path, method, host, headers, body, expect, then, follow_redirects } = config;
+        let first = Exchange { path, method, host, headers, body, expect };
+        first.check("", &mut errors);
+        for (index, exchange) in then.iter().enumerate() {
+            exchange.check(&plimsoll_sdk::pointer("/then", index), &mut errors);
+        }
+        let exchanges = [first].into_iter().chain(then).collect();
+        errors.or(Self { exchanges, follow_redirects })
     }
 
     fn transport(&self) -> Transport {
         Transport::Http
     }
 
-    fn open(&mut self, target: &Target) -> ((), Vec<ProbeAction>) {
-        let mut request = self.request.clone();
-        if !self.has_host {
-            let value = target.address.clone().into_bytes();
-            request.headers.insert(0, Header { name: "host".to_owned(), value });
-        }
-        ((), vec![ProbeAction::Exchange(request)])
+    fn open(&mut self, target: &Target) -> (Session, Vec<ProbeAction>) {
+        let request = self.exchanges[0].request(&target.address);
+        let ask = ProbeAction::Exchange(request.clone());
+        (Session { at: 0, redirects: 0, request, address: target.address.clone() }, vec![ask])
     }
 
-    fn advance(&mut self, _: &mut (), event: ProbeEvent) -> Vec<ProbeAction> {
+    fn advance(&mut self, session: &mut Session, event: ProbeEvent) -> Vec<ProbeAction> {
         match event {
-            ProbeEvent::Answered(response) => vec![self.expect.judge(&response)],
+            ProbeEvent::Answered(answer) => vec![self.go_on(session, &answer)],
             // The rest belongs to TCP.
             _ => vec![ProbeAction::fail("no HTTP answer")],
         }
     }
 }
 
-impl Config {
-    fn check(&self) -> Result<(), ConfigErrors> {
-        let mut errors = ConfigErrors::new();
-        if !self.path.starts_with('/') || self.path.bytes().any(|byte| byte <= b' ' || byte >= 0x7f) {
-            errors.push("/path", "expected a path that begins with `/`, without spaces, other letters percent-encoded");
+impl Http {
+    fn go_on(&self, session: &mut Session, answer: &ProbeResponse) -> ProbeAction {
+        if self.follow_redirects > 0 && redirect::is_one(answer) {
+            return self.follow(session, answer);
         }
-        if !is_token(&self.method) || self.method == "CONNECT" {
-            errors.push("/method", format_args!("expected a method such as `GET`, not `{}`", self.method));
+        let Some(exchange) = self.exchanges.get(session.at) else { return ProbeAction::fail("no HTTP answer") };
+        if let Err(fault) = exchange.expect.judge(answer, &exchange.secrets()) {
+            return ProbeAction::fail(self.told(session, fault));
         }
-        if self.host.as_ref().is_some_and(|host| host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_graphic())) {
-            errors.push("/host", "expected a host name, with a port if need be");
+        session.at += 1;
+        match self.exchanges.get(session.at) {
+            Some(next) => {
+                session.request = next.request(&session.address);
+                ProbeAction::Exchange(session.request.clone())
+            }
+            None => ProbeAction::pass(format!("status {}", answer.status)),
         }
-        for (name, value) in self.headers.iter() {
-            let path = plimsoll_sdk::pointer("/headers", name);
-            if !is_token(name) {
-                errors.push(path, "expected the name of a header field");
-            } else if self.host.is_some() && name.eq_ignore_ascii_case("host") {
-                errors.push(path, "the host is given twice: here and as `host`");
-            } else if value.bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
-                errors.push(path, "a header value has no control characters");
+    }
+
+    fn follow(&self, session: &mut Session, answer: &ProbeResponse) -> ProbeAction {
+        if session.redirects == self.follow_redirects {
+            let fault = format!("redirects more than {} times", self.follow_redirects);
+            return ProbeAction::fail(self.told(session, fault));
+        }
+        session.redirects += 1;
+        match redirect::follow(&session.request, answer) {
+            Some(request) => {
+                session.request = request;
+                ProbeAction::Exchange(session.request.clone())
+            }
+            None => {
+                let fault = format!("status {} leads nowhere: its `location` is no place to ask", answer.status);
+                ProbeAction::fail(self.told(session, fault))
             }
         }
-        errors.or(())
+    }
+
+    /// What went wrong, and of several exchanges in which.
+    fn told(&self, session: &Session, fault: String) -> String {
+        match self.exchanges.get(session.at) {
+            Some(exchange) if self.exchanges.len() > 1 => format!("{} {}: {fault}", exchange.method, exchange.path),
+            _ => fault,
+        }
     }
 }
 
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-impl Expect {
-    fn judge(&self, response: &ProbeResponse) -> ProbeAction {
-        let status = response.status;
-        if !self.status.contains(status) {
-            return ProbeAction::fail(format!("status {status}, expected {}", self.status));
-        }
-        match &self.body_contains {
-            Some(text) if !contains(&response.body, text.as_bytes()) => {
-                ProbeAction::fail(format!("status {status}, but the body lacks the expected text"))
-            }
-            _ => ProbeAction::pass(format!("status {status}")),
-        }
-    }
-}
-
-fn contains(body: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || body.windows(text.len()).any(|window| window == text)
-}
-
-plimsoll_sdk::plugin! { summary: "probes with one HTTP exchange", prober: Http }
+plimsoll_sdk::plugin! { summary: "probes with exchanges of HTTP", prober: Http }
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,13 @@
-//! What the probers of bytes have in common.
+//! What probers have in common.
 
+mod pattern;
 mod quoted;
 mod received;
 mod role;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
+pub use pattern::Pattern;
 pub use quoted::quoted;
 pub use received::{MOST_RECEIVED, Received, TooLong};
 pub use role::Role;
