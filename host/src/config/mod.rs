@@ -30,12 +30,12 @@ pub use errors::{ConfigError, ConfigErrors};
 use file::MAX_BYTES;
 pub(crate) use file::read_file;
 pub use model::{
-    AccessLog, AccessLogFormat, Acme, AcmeNames, Admin, AdminBind, Certificate, Challenge, ClientCertificates, Cluster,
-    ClusterLimits, ClusterTimeouts, Config, Conformance, Destination, Discover, Endpoint, ExternalAccount, Forwarded,
-    GivenEndpoint, HashKey, Health, Http3, KeyPair, Listener, ListenerLimits, ListenerTimeouts, LogOutput, MaxMemory,
-    NetworkPrefixes, Overload, Pace, Passthrough, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, ProxyProtocol,
-    Queue, RedirectHttps, Resolver, Retries, SendProxyProtocol, SlowStart, StatePath, Tls, TlsPolicy, Udp, Underscores,
-    Upgrades, UpstreamProtocol, UpstreamTls,
+    AccessLog, AccessLogFormat, Acme, AcmeNames, Admin, AdminBind, Certificate, Challenge, Check, CheckTls,
+    ClientCertificates, Cluster, ClusterLimits, ClusterTimeouts, Config, Conformance, Destination, Discover, Endpoint,
+    ExternalAccount, Forwarded, GivenEndpoint, HashKey, Health, Http3, KeyPair, Listener, ListenerLimits,
+    ListenerTimeouts, LogOutput, MaxMemory, NetworkPrefixes, Overload, Pace, Passes, Passthrough, PathPart, Plugin,
+    PluginUse, Pool, Probe, Protocol, ProxyProtocol, Queue, RedirectHttps, Resolver, Retries, SendProxyProtocol,
+    SlowStart, StatePath, Tls, TlsPolicy, Udp, Underscores, Upgrades, UpstreamProtocol, UpstreamTls,
 };
 pub use network::{Network, Networks};
 pub(crate) use quantity::FineSpan;

@@ -242,7 +242,7 @@ impl Subject for OnTrial<'_> {
 
     fn probers(&self, config: &str, worker: u32, count: u32) -> Result<Vec<Box<dyn suite::Prober>>, CreateFailure> {
         self.policies(Role::Prober, config, (worker, count), |trial, instance, policy, services| {
-            let transport = Prober::new(policy).transport(&instance.borrow())?;
+            let transport = Prober::new(policy).plan(&instance.borrow())?.transport;
             Some(Box::new(policy::UnderTest::new(trial, services, prober::Prober(transport))) as _)
         })
     }

@@ -3,6 +3,7 @@ use plimsoll_conformance::{self as suite, ProbeRequest};
 use super::endpoints::text;
 use super::policy::UnderTest;
 use crate::plugin::{ProbeAction, ProbeEvent, Target, Transport};
+use crate::tls::{Handshake, unix_seconds};
 
 /// How a prober is carried.
 pub(super) struct Prober(pub(super) Transport);
@@ -10,7 +11,8 @@ pub(super) struct Prober(pub(super) Transport);
 impl suite::Prober for UnderTest<Prober> {
     fn transport(&self) -> suite::Transport {
         match self.role.0 {
-            Transport::Tcp => suite::Transport::Tcp,
+            // For the suite, a handshake is of the connection.
+            Transport::Tcp | Transport::Tls => suite::Transport::Tcp,
             Transport::Udp => suite::Transport::Udp,
             // For the suite, a call is an exchange as any.
             Transport::Http | Transport::Grpc => suite::Transport::Http,
@@ -23,12 +25,22 @@ impl suite::Prober for UnderTest<Prober> {
     }
 
     fn advance(&mut self, session: u32, event: &suite::ProbeEvent) -> Result<Vec<suite::ProbeAction>, String> {
-        self.trial.advance(session, told(event)).map(actions).map_err(text)
+        let mut asked = self.trial.advance(session, told(event)).map_err(text)?;
+        if self.role.0 == Transport::Tls && *event == suite::ProbeEvent::Connected {
+            asked.extend(self.trial.advance(session, ProbeEvent::Secured(handshake())).map_err(text)?);
+        }
+        Ok(actions(asked))
     }
 
     fn close(&mut self, session: u32) -> Result<(), String> {
         self.trial.close(session).map_err(text)
     }
+}
+
+/// With somebody whose certificate is good for long.
+fn handshake() -> Handshake {
+    let ends = unix_seconds() + 365 * 86_400;
+    Handshake { version: "TLSv1.3", application_protocol: None, certificate_ends: Some(ends) }
 }
 
 fn told(event: &suite::ProbeEvent) -> ProbeEvent {

@@ -2,8 +2,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::plugin::{
-    Evaluator, Fault, HealthPlan, Instance, ProbeAction, ProbeEvent, ProbeResult, Prober, Services, Target, Transition,
-    Transport,
+    Evaluator, Fault, HealthPlan, Instance, ProbeAction, ProbeEvent, ProbeResult, Prober, ProberPlan, Services, Target,
+    Transition, Transport,
 };
 use crate::snapshot::{EndpointSet, Outcome};
 
@@ -35,7 +35,8 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub struct Policies {
     pub evaluator: (u64, Evaluator),
-    pub prober: Option<(u64, Prober)>,
+    /// Of each check of its probe.
+    pub probers: Vec<(u64, Prober)>,
 }
 
 impl Evaluation {
@@ -75,6 +76,13 @@ impl Evaluation {
         evaluator.plan(inner.instances.get(plugin)?)
     }
 
+    /// How the prober of a cluster's check wants to be carried.
+    pub fn prober_plan(&self, cluster: &str, check: usize) -> Option<ProberPlan> {
+        let inner = self.lock();
+        let (instance, prober) = inner.clusters.get(cluster)?.probers.get(check)?;
+        prober.plan(inner.instances.get(instance)?)
+    }
+
     pub fn set_endpoints(&self, cluster: &str, endpoints: &Arc<EndpointSet>) {
         self.evaluate(cluster, |evaluator, instance| {
             evaluator.set_endpoints(instance, endpoints);
@@ -97,14 +105,20 @@ impl Evaluation {
         self.evaluate(cluster, |evaluator, instance| evaluator.tick(instance, now_ms))
     }
 
-    /// Begins a probe of one of a cluster's endpoints; answers its session, what it goes over, and the first actions.
-    pub(super) fn open(&self, cluster: &str, target: &Target) -> Option<(Session, Transport, Vec<ProbeAction>)> {
+    /// Begins a check of one of a cluster's endpoints, of this number; answers its session, what it goes over, and the first
+    /// actions.
+    pub(super) fn open(
+        &self,
+        cluster: &str,
+        check: usize,
+        target: &Target,
+    ) -> Option<(Session, Transport, Vec<ProbeAction>)> {
         let mut inner = self.lock();
         inner.session = inner.session.wrapping_add(1);
-        let (instance, prober) = *inner.clusters.get(cluster)?.prober.as_ref()?;
+        let (instance, prober) = *inner.clusters.get(cluster)?.probers.get(check)?;
         let session = Session { number: inner.session, instance, prober };
         let instance = inner.instances.get_mut(&instance)?;
-        let transport = prober.transport(instance)?;
+        let transport = prober.plan(instance)?.transport;
         // A prober that fails says nothing of the endpoint; the fault is counted where it happened.
         let actions = prober.open(instance, session.number, target).ok()?;
         Some((session, transport, actions))
@@ -146,6 +160,6 @@ impl Evaluation {
 
 impl Policies {
     fn instances(&self) -> impl Iterator<Item = u64> {
-        std::iter::once(self.evaluator.0).chain(self.prober.as_ref().map(|(instance, _)| *instance))
+        std::iter::once(self.evaluator.0).chain(self.probers.iter().map(|(instance, _)| *instance))
     }
 }

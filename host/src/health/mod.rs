@@ -6,7 +6,13 @@ mod evaluation;
 mod exchange;
 mod grpc;
 mod probe;
+mod round;
+mod steps;
+mod tls;
 mod wire;
 
 pub use evaluation::{Evaluation, Policies};
-pub use probe::{Place, Probed, probe};
+pub use probe::{Place, Probed};
+pub use round::probe;
+pub use steps::{Step, Watcher};
+pub use tls::ProbeTls;

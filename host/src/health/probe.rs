@@ -10,12 +10,13 @@ use super::datagrams::Datagrams;
 use super::evaluation::{Evaluation, Session};
 use super::exchange::{Answer, Request, exchange};
 use super::grpc;
+use super::steps::{Step, Watcher};
 use super::wire::Wire;
 use crate::config::UpstreamProtocol;
 use crate::io::Stream;
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
 use crate::snapshot::Reported;
-use crate::tls::{Carries, EndpointTls};
+use crate::tls::{Carries, EndpointTls, Handshake, unix_seconds};
 
 /// A probe that moves more than this is not one.
 const MAX_BYTES: usize = 1 << 20;
@@ -30,42 +31,48 @@ pub struct Probed {
     pub report: Option<Reported>,
 }
 
+impl Probed {
+    /// The same of an endpoint that has another slot elsewhere.
+    pub fn of(&self, slot: u32) -> Self {
+        let result = self.result.as_ref().map(|result| ProbeResult { slot, ..result.clone() });
+        Self { result, report: self.report.clone() }
+    }
+}
+
 /// What is probed, and how.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Place<'a> {
     pub cluster: &'a str,
+    /// Which of the checks of the cluster's probe.
+    pub check: usize,
     pub slot: u32,
     pub address: SocketAddr,
     /// What probers of HTTP speak.
     pub protocol: UpstreamProtocol,
     /// How TLS is spoken, if it is.
     pub tls: Option<&'a EndpointTls>,
+    /// Whether it is spoken from the first byte on, or when the prober asks for it.
+    pub encrypts: bool,
+    /// How long the endpoint's certificate has to be valid yet.
+    pub min_validity: Option<Duration>,
     /// The version of the PROXY protocol in which we say that we speak for ourselves.
     pub proxy_protocol: Option<Version>,
     /// As the prober sees it.
     pub target: Target,
+    /// Who hears of each step.
+    pub watcher: &'a dyn Watcher,
 }
 
-/// Probes one endpoint once. None when the prober cannot be asked.
-pub async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration) -> Option<Probed> {
-    let Place { cluster, slot, address, protocol, tls, proxy_protocol, target } = place;
+/// Makes one check of an endpoint. None when the prober cannot be asked.
+pub(super) async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration) -> Option<Probed> {
     let started = Instant::now();
-    let (session, transport, actions) = evaluation.open(cluster, &target)?;
+    let slot = place.slot;
+    let (session, transport, actions) = evaluation.open(place.cluster, place.check, &place.target)?;
     let open = Open { evaluation, session };
-    let mut run = Run {
-        open,
-        address,
-        protocol,
-        tls,
-        proxy_protocol,
-        pending: actions.into(),
-        report: None,
-        wait_until: None,
-        moved: 0,
-        steps: 0,
-    };
+    let mut run = Run { open, place, pending: actions.into(), report: None, wait_until: None, moved: 0, steps: 0 };
     let finished = match transport {
-        Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp()).await,
+        Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp(false)).await,
+        Transport::Tls => tokio::time::timeout(timeout, run.over_tcp(true)).await,
         Transport::Udp => tokio::time::timeout(timeout, run.over_udp()).await,
         Transport::Http => tokio::time::timeout(timeout, run.over_http(false)).await,
         Transport::Grpc => tokio::time::timeout(timeout, run.over_http(true)).await,
@@ -110,10 +117,7 @@ impl Drop for Open<'_> {
 
 struct Run<'a> {
     open: Open<'a>,
-    address: SocketAddr,
-    protocol: UpstreamProtocol,
-    tls: Option<&'a EndpointTls>,
-    proxy_protocol: Option<Version>,
+    place: Place<'a>,
     pending: VecDeque<ProbeAction>,
     report: Option<Reported>,
     /// When the prober is to hear that it has waited.
@@ -123,36 +127,47 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn over_tcp(&mut self) -> Result<Verdict, End> {
-        let stream = self.connect(Carries::Bytes).await?;
+    /// `tells` has the prober hear of the handshake.
+    async fn over_tcp(&mut self, tells: bool) -> Result<Verdict, End> {
+        let (stream, handshake) = self.connect(Carries::Bytes).await?;
+        self.advance(ProbeEvent::Connected)?;
+        if let Some(handshake) = handshake.filter(|_| tells) {
+            self.advance(ProbeEvent::Secured(handshake))?;
+        }
         self.over(Wire::stream(stream)).await
     }
 
     async fn over_udp(&mut self) -> Result<Verdict, End> {
-        if self.tls.is_some() || self.proxy_protocol.is_some() {
+        if self.place.encrypts || self.place.proxy_protocol.is_some() {
             let detail = "neither TLS nor the PROXY protocol is spoken over UDP: the probe needs `tls: false` and \
                           `proxy_protocol: false`";
             return Err(End::Failed(detail.to_owned()));
         }
-        let datagrams = Datagrams::towards(self.address).await.map_err(|error| failed("connecting", &error))?;
+        let datagrams = Datagrams::towards(self.place.address).await.map_err(|error| failed("connecting", &error))?;
+        self.advance(ProbeEvent::Connected)?;
         self.over(Wire::Datagrams(datagrams)).await
     }
 
     /// What the prober says and hears itself.
     async fn over(&mut self, mut wire: Wire) -> Result<Verdict, End> {
-        self.advance(ProbeEvent::Connected)?;
         let mut closed = false;
         loop {
             while let Some(action) = self.pending.pop_front() {
                 match action {
                     ProbeAction::Send(bytes) => {
                         self.count(bytes.len())?;
+                        self.place.watcher.hear(Step::Sent(&bytes));
                         wire.send(&bytes).await.map_err(|error| failed("sending", &error))?;
                     }
                     ProbeAction::Report(report) => self.report = Some(report),
                     ProbeAction::Wait(time) => self.wait_until = Some(Instant::now() + time),
                     ProbeAction::Exchange { .. } => return Err(no_such_action("exchange", wire.transport())),
-                    ProbeAction::StartTls => return Err(no_tls()),
+                    ProbeAction::StartTls => {
+                        let Some(stream) = wire.into_plain() else { return Err(no_tls()) };
+                        let (stream, handshake) = self.shake_hands(stream, Carries::Bytes).await?;
+                        wire = Wire::stream(stream);
+                        self.advance(ProbeEvent::Secured(handshake))?;
+                    }
                     ProbeAction::Finish { passed, detail } => return Ok((passed, detail)),
                 }
             }
@@ -172,6 +187,7 @@ impl Run<'_> {
             };
             let received = received.map_err(|error| failed("receiving", &error))?;
             closed = received.is_none();
+            self.place.watcher.hear(received.as_deref().map_or(Step::Closed, Step::Received));
             self.count(received.as_ref().map_or(0, Vec::len))?;
             self.advance(received.map_or(ProbeEvent::Closed, ProbeEvent::Received))?;
         }
@@ -183,9 +199,11 @@ impl Run<'_> {
             match self.pending.pop_front() {
                 Some(ProbeAction::Finish { passed, detail }) => return Ok((passed, detail)),
                 Some(ProbeAction::Exchange { method, path, headers, body }) => {
+                    self.place.watcher.hear(Step::Asked { method: &method, path: &path, headers: &headers });
                     let request = Request { method, path, headers, body };
                     let answer = if calls { self.call(request).await? } else { self.exchange(request).await? };
                     let Answer { status, headers, body, trailers } = answer;
+                    self.place.watcher.hear(Step::Answered { status, headers: &headers, body: &body });
                     self.advance(ProbeEvent::Answered { status, headers, body, trailers })?;
                 }
                 Some(ProbeAction::Report(report)) => self.report = Some(report),
@@ -201,27 +219,41 @@ impl Run<'_> {
     }
 
     async fn exchange(&self, request: Request) -> Result<Answer, End> {
-        let stream = self.connect(Carries::Http).await?;
-        exchange(stream, self.address, self.protocol, request).await.map_err(End::Failed)
+        let (stream, _) = self.connect(Carries::Http).await?;
+        exchange(stream, self.place.address, self.place.protocol, request).await.map_err(End::Failed)
     }
 
     async fn call(&self, request: Request) -> Result<Answer, End> {
-        let stream = self.connect(Carries::Http).await?;
-        let answer = exchange(stream, self.address, UpstreamProtocol::Http2, grpc::call(request)).await;
+        let (stream, _) = self.connect(Carries::Http).await?;
+        let answer = exchange(stream, self.place.address, UpstreamProtocol::Http2, grpc::call(request)).await;
         answer.and_then(grpc::answered).map_err(End::Failed)
     }
 
-    async fn connect(&self, carries: Carries) -> Result<Stream, End> {
-        let mut stream = TcpStream::connect(self.address).await.map_err(|error| failed("connecting", &error))?;
-        if let Some(version) = self.proxy_protocol {
+    async fn connect(&self, carries: Carries) -> Result<(Stream, Option<Handshake>), End> {
+        let connecting = TcpStream::connect(self.place.address).await;
+        let mut stream = connecting.map_err(|error| failed("connecting", &error))?;
+        self.place.watcher.hear(Step::Connected);
+        if let Some(version) = self.place.proxy_protocol {
             let header = write(version, None, &Details::default(), Tlvs::default());
             stream.write_all(&header).await.map_err(|error| failed("sending", &error))?;
         }
-        let Some(tls) = self.tls else { return Ok(Stream::Tcp(stream)) };
-        match tls.shake_hands(stream, carries).await {
-            Ok(stream) => Ok(Stream::Tls(Box::new(stream.into()))),
-            Err(cause) => Err(End::Failed(format!("the TLS handshake failed: {cause}"))),
+        if !self.place.encrypts {
+            return Ok((Stream::Tcp(stream), None));
         }
+        let (stream, handshake) = self.shake_hands(stream, carries).await?;
+        Ok((stream, Some(handshake)))
+    }
+
+    async fn shake_hands(&self, stream: TcpStream, carries: Carries) -> Result<(Stream, Handshake), End> {
+        let tls = self.place.tls.ok_or_else(no_tls)?;
+        let stream = tls.shake_hands(stream, carries).await;
+        let stream = stream.map_err(|cause| End::Failed(format!("the TLS handshake failed: {cause}")))?;
+        let handshake = Handshake::of(&stream);
+        self.place.watcher.hear(Step::Secured(&handshake));
+        if let (Some(wanted), Some(ends)) = (self.place.min_validity, handshake.certificate_ends) {
+            is_valid_yet(ends, wanted).map_err(End::Failed)?;
+        }
+        Ok((Stream::Tls(Box::new(stream.into())), handshake))
     }
 
     fn advance(&mut self, event: ProbeEvent) -> Result<(), End> {
@@ -252,5 +284,25 @@ fn no_such_action(action: &str, transport: &str) -> End {
 }
 
 fn no_tls() -> End {
-    End::Failed("the prober asked to begin TLS, which this proxy does not do in the midst of a probe".into())
+    End::Failed("the prober asked to begin TLS where that is not possible, or has begun already".into())
+}
+
+/// Whether a certificate that ends then, in seconds since 1970, is valid for so long yet. The error says for how long it is.
+fn is_valid_yet(ends: i64, wanted: Duration) -> Result<(), String> {
+    let left = Duration::from_secs(u64::try_from(ends - unix_seconds()).unwrap_or(0));
+    if left >= wanted {
+        return Ok(());
+    }
+    Err(format!("its certificate is valid for {} yet, expected {}", in_words(left), in_words(wanted)))
+}
+
+/// In the largest unit of which there are two or more.
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        172_800.. => format!("{} days", seconds / 86_400),
+        7_200.. => format!("{} hours", seconds / 3_600),
+        120.. => format!("{} minutes", seconds / 60),
+        _ => format!("{seconds} seconds"),
+    }
 }

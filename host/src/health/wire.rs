@@ -1,6 +1,7 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::datagrams::Datagrams;
 use crate::io::Stream;
@@ -25,6 +26,14 @@ impl Wire {
         match self {
             Self::Stream { .. } => "tcp",
             Self::Datagrams(_) => "udp",
+        }
+    }
+
+    /// The connection as it is in the clear; none where it is not, or there is none.
+    pub(super) fn into_plain(self) -> Option<TcpStream> {
+        match self {
+            Self::Stream { stream: Stream::Tcp(stream), .. } => Some(stream),
+            Self::Stream { .. } | Self::Datagrams(_) => None,
         }
     }
 

@@ -61,7 +61,8 @@ pub use policy::{ConfigMistake, KnownClusters, PolicyConfig, Role};
 pub use roles::{
     Action, Affinity, AffinityPlan, Balancer, BalancerPlan, Binding, Choice, Decision, Edits, Evaluator, Evidence,
     Group, HeaderEdit, HealthPlan, Partitioner, PartitionerPlan, ProbeAction, ProbeEvent, ProbeResult, Prober,
-    Redirect, Request as PickRequest, Response, Router, RouterPlan, Target, Transition, Transport, Verdict, prepare,
+    ProberPlan, ProberTls, Redirect, Request as PickRequest, Response, Router, RouterPlan, Target, Transition,
+    Transport, Verdict, prepare,
 };
 pub use route::{Limit, RouteSettings};
 pub use trial::{

@@ -5,6 +5,7 @@
 mod certificate;
 mod certificates;
 mod challenges;
+mod handshake;
 mod identity;
 mod revoked;
 mod roots;
@@ -15,6 +16,7 @@ mod upstream;
 pub use certificate::Certificate;
 pub use certificates::{Certificates, unix_seconds};
 pub use challenges::{Challenges, OpenChallenge};
+pub use handshake::Handshake;
 pub use identity::identity;
 pub use roots::SystemRoots;
 pub use server::ServerTls;

@@ -148,6 +148,23 @@ pub enum Carries {
 }
 
 impl EndpointTls {
+    /// The same, but each handshake is a whole one, which shows the certificate as it is by now.
+    pub fn without_resumption(mut self) -> Self {
+        for config in [&mut self.http, &mut self.http1, &mut self.bytes] {
+            Arc::make_mut(config).resumption = Resumption::disabled();
+        }
+        self
+    }
+
+    /// The same, but these protocols are offered (ALPN), whatever is carried.
+    pub fn offering(mut self, protocols: &[String]) -> Self {
+        let offered: Vec<Vec<u8>> = protocols.iter().map(|protocol| protocol.clone().into_bytes()).collect();
+        for config in [&mut self.http, &mut self.bytes] {
+            Arc::make_mut(config).alpn_protocols.clone_from(&offered);
+        }
+        self
+    }
+
     /// Makes a connection one of TLS. The error is a text that says what was wrong.
     pub async fn shake_hands(&self, stream: TcpStream, carries: Carries) -> Result<TlsStream<TcpStream>, String> {
         let config = match carries {

@@ -1,5 +1,6 @@
 //! Probers against the servers that they are for, from Debian's packages, in the states in which these are found.
 
+mod composed;
 mod dns;
 mod grpc;
 mod http;
@@ -10,6 +11,7 @@ mod postgres;
 mod redis;
 mod smtp;
 mod tcp;
+mod tls;
 
 use std::net::SocketAddr;
 

@@ -1,10 +1,11 @@
 use plimsoll_proxy_protocol::{Tlvs, Version};
 use serde_json::{Map, Value};
 
+use super::health::{Spoken, upstream_protocol};
 use super::{Checker, Names, plugin_use};
 use crate::config::model::{
-    Cluster, ClusterLimits, ClusterTimeouts, Discover, Endpoint, HashKey, Health, NetworkPrefixes, Pace, PathPart,
-    PluginUse, Pool, Probe, Queue, SendProxyProtocol, SlowStart, UpstreamProtocol,
+    Cluster, ClusterLimits, ClusterTimeouts, Discover, Endpoint, HashKey, NetworkPrefixes, PathPart, Pool, Queue,
+    SendProxyProtocol, SlowStart, UpstreamProtocol,
 };
 use crate::config::schema;
 
@@ -69,7 +70,11 @@ impl Checker<'_> {
                 .collect(),
             affinity: cluster.affinity.map(|affinity| plugin_use(&part("affinity"), Some(affinity), "")),
             hash_on: self.hash_on(&part("hash_on"), &cluster.hash_on),
-            health: self.health(&part("health"), cluster.health, (cluster.protocol, tls.is_some(), proxy_protocol)),
+            health: self.health(
+                &part("health"),
+                cluster.health,
+                Spoken { protocol: cluster.protocol, tls: tls.is_some(), proxy_protocol },
+            ),
             slow_start: cluster.slow_start.map(|slow_start| self.slow_start(&part("slow_start"), &slow_start)),
             max_attempts: cluster.max_attempts as usize,
             retries: self.retries(&part("retries"), cluster.retries),
@@ -142,68 +147,6 @@ impl Checker<'_> {
     fn queue(&mut self, path: &str, queue: &schema::Queue) -> Queue {
         self.positive(&format!("{path}/timeout"), queue.timeout);
         Queue { max_requests: queue.max_requests, timeout: queue.timeout.0 }
-    }
-
-    /// What the cluster speaks, whether it `speaks_tls`, and the PROXY protocol.
-    fn health(
-        &mut self,
-        path: &str,
-        health: schema::Health,
-        (protocol, speaks_tls, told): (schema::UpstreamProtocol, bool, Option<SendProxyProtocol>),
-    ) -> Health {
-        let probe = health.probe.map(|probe| {
-            let pointer = format!("{path}/probe");
-            let pace = self.pace(&pointer, &probe);
-            self.positive(&format!("{pointer}/timeout"), probe.timeout);
-            if probe.tls == Some(true) && !speaks_tls {
-                self.mistake(&format!("{pointer}/tls"), "the cluster has no `tls`");
-            }
-            if probe.proxy_protocol == Some(true) && told.is_none() {
-                self.mistake(&format!("{pointer}/proxy_protocol"), "the cluster has no `proxy_protocol`");
-            }
-            let is_elsewhere = probe.port.is_some() || probe.address.is_some();
-            let announces = probe.proxy_protocol.unwrap_or(!is_elsewhere);
-            let tls = probe.tls.unwrap_or(speaks_tls && !is_elsewhere);
-            Probe {
-                plugin: PluginUse { plugin: probe.plugin, config: probe.config, pointer: format!("{pointer}/config") },
-                address: probe.address,
-                port: probe.port,
-                protocol: match probe.protocol {
-                    Some(own) => upstream_protocol(own, tls),
-                    None if is_elsewhere => upstream_protocol(schema::UpstreamProtocol::Auto, tls),
-                    None => upstream_protocol(protocol, tls),
-                },
-                tls,
-                proxy_protocol: told.filter(|_| announces).map(|told| told.version),
-                pace,
-                timeout: probe.timeout.0,
-            }
-        });
-        Health {
-            evaluator: plugin_use(&format!("{path}/evaluator"), health.evaluator, "thresholds"),
-            probe,
-            max_ejected_percent: health.max_ejected_percent,
-            min_available: health.min_available,
-            panic_percent: health.panic_percent,
-        }
-    }
-
-    fn pace(&mut self, path: &str, probe: &schema::Probe) -> Pace {
-        let (fast, unhealthy) = (probe.fast_interval, probe.unhealthy_interval);
-        let intervals =
-            [("interval", Some(probe.interval)), ("fast_interval", fast), ("unhealthy_interval", unhealthy)];
-        for (name, interval) in intervals {
-            if let Some(interval) = interval {
-                self.positive(&format!("{path}/{name}"), interval);
-            }
-        }
-        Pace {
-            initial_delay: probe.initial_delay.0,
-            interval: probe.interval.0,
-            fast_interval: fast.unwrap_or(probe.interval).0,
-            unhealthy_interval: unhealthy.unwrap_or(probe.interval).0,
-            jitter_percent: probe.jitter_percent,
-        }
     }
 
     pub(super) fn endpoints(
@@ -310,13 +253,4 @@ fn path_part(wanted: &Map<String, Value>) -> Option<HashKey> {
         }
     }
     Some(HashKey::PathPart(part))
-}
-
-fn upstream_protocol(protocol: schema::UpstreamProtocol, over_tls: bool) -> UpstreamProtocol {
-    match protocol {
-        schema::UpstreamProtocol::Auto if over_tls => UpstreamProtocol::Auto,
-        schema::UpstreamProtocol::Auto => UpstreamProtocol::Http1,
-        schema::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,
-        schema::UpstreamProtocol::Http2 => UpstreamProtocol::Http2,
-    }
 }

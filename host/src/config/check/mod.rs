@@ -2,6 +2,7 @@
 
 mod acme;
 mod cluster;
+mod health;
 mod listener;
 mod retries;
 mod udp;
@@ -55,6 +56,7 @@ pub(super) fn check(
     let endpoints_file = checker.state_path("/endpoints_file", file.endpoints_file.as_deref());
     let certificates_dir = checker.state_path("/certificates_dir", file.certificates_dir.as_deref());
     let clusters = checker.clusters(file.clusters);
+    checker.tracked(&clusters);
     let listeners = checker.listeners(file.listeners, &clusters);
     let acme = checker.acme(file.acme, &listeners, &certificates_dir);
     if listeners.is_empty() && checker.mistakes.is_empty() {

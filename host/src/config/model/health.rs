@@ -5,18 +5,40 @@ use plimsoll_proxy_protocol::Version;
 
 use super::endpoint::UpstreamProtocol;
 use super::plugin::PluginUse;
+use super::tls::UpstreamTls;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Health {
     pub evaluator: PluginUse,
     pub probe: Option<Probe>,
+    /// The cluster whose probes count, too.
+    pub track: Option<String>,
     pub max_ejected_percent: u32,
     pub min_available: u32,
     pub panic_percent: u32,
 }
 
+/// What is asked of an endpoint at a time, and when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
+    /// At least one.
+    pub checks: Vec<Check>,
+    pub passes: Passes,
+    pub pace: Pace,
+    /// Of each check.
+    pub timeout: Duration,
+}
+
+/// When a probe of several checks passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passes {
+    WithAll,
+    WithAny,
+}
+
+/// What one prober asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
     pub plugin: PluginUse,
     /// In the place of the endpoint's own.
     pub address: Option<IpAddr>,
@@ -24,12 +46,20 @@ pub struct Probe {
     pub port: Option<u16>,
     /// What probers of HTTP speak.
     pub protocol: UpstreamProtocol,
-    /// Whether they speak TLS as the cluster does.
-    pub tls: bool,
+    pub tls: CheckTls,
+    /// How long the endpoint's certificate has to be valid yet.
+    pub min_validity: Option<Duration>,
     /// The version of the PROXY protocol in which they say that they are our own.
     pub proxy_protocol: Option<Version>,
-    pub pace: Pace,
-    pub timeout: Duration,
+}
+
+/// How a check speaks TLS.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CheckTls {
+    /// Not, unless its prober wants to.
+    Off,
+    AsCluster,
+    Own(Box<UpstreamTls>),
 }
 
 /// How often an endpoint is probed.
@@ -46,11 +76,23 @@ pub struct Pace {
 }
 
 impl Probe {
-    /// Whether it is the same check, wherever in the file each is.
+    /// Whether it is the same probe, wherever in the file each is.
     pub fn is_same(&self, other: &Self) -> bool {
-        let of = |probe: &Self| (probe.plugin.plugin.clone(), probe.plugin.config.clone());
-        let how = |probe: &Self| (probe.address, probe.port, probe.protocol, probe.tls, probe.proxy_protocol);
-        let when = |probe: &Self| (probe.pace, probe.timeout);
-        of(self) == of(other) && how(self) == how(other) && when(self) == when(other)
+        let when = |probe: &Self| (probe.pace, probe.timeout, probe.passes);
+        let pairs = || self.checks.iter().zip(&other.checks);
+        when(self) == when(other)
+            && self.checks.len() == other.checks.len()
+            && pairs().all(|(one, other)| one.is_same(other))
+    }
+}
+
+impl Check {
+    fn is_same(&self, other: &Self) -> bool {
+        let whom = |check: &Self| (check.plugin.plugin.clone(), check.address, check.port, check.protocol);
+        let how = |check: &Self| (check.min_validity, check.proxy_protocol);
+        whom(self) == whom(other)
+            && how(self) == how(other)
+            && self.tls == other.tls
+            && self.plugin.config == other.plugin.config
     }
 }

@@ -15,7 +15,7 @@ pub use cluster::{
     SendProxyProtocol, SlowStart,
 };
 pub use endpoint::{Discover, Endpoint, GivenEndpoint, UpstreamProtocol};
-pub use health::{Health, Pace, Probe};
+pub use health::{Check, CheckTls, Health, Pace, Passes, Probe};
 pub use listener::{
     Destination, Forwarded, Http3, Listener, ListenerLimits, ListenerTimeouts, Protocol, ProxyProtocol, RedirectHttps,
     Udp, Underscores, Upgrades,

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::health::Health;
 use super::retries::Retries;
-use super::{PluginUse, TlsPolicy, seconds};
+use super::upstream::{UpstreamProtocol, UpstreamTls};
+use super::{PluginUse, seconds};
 use crate::config::quantity::{Size, Span, SpanOrOff};
 
 /// A named group of endpoints, and how they are used.
@@ -94,34 +95,6 @@ pub(in crate::config) struct Cluster {
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub(in crate::config) discover: Vec<Discover>,
-}
-
-/// How TLS is spoken to the endpoints of a cluster. Their certificates are verified: a root that is trusted leads to them,
-/// they are for the name, and in their time. Sessions are resumed. The files are read at every reload; a change of them makes
-/// new connections.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::config) struct UpstreamTls {
-    /// The roots that are trusted, in PEM. Default: those of the system (of Debian's `ca-certificates`, say; the environment's
-    /// SSL_CERT_FILE and SSL_CERT_DIR name others).
-    pub(in crate::config) ca_file: Option<String>,
-    /// Lists of revoked certificates (CRL), in PEM: one of every CA in a chain, and in its time, otherwise all of them are
-    /// refused. Read at a reload. Default: none.
-    pub(in crate::config) crl_file: Option<String>,
-    /// The name that is asked for (SNI) and has to be on the certificate, for all endpoints. Default: the host of each
-    /// endpoint's `address`; an IP address has to be on the certificate as one, and is not asked for.
-    pub(in crate::config) server_name: Option<String>,
-    /// A certificate for endpoints that ask for one, and those that lead from it to its root, in PEM. Default: none.
-    pub(in crate::config) cert_file: Option<String>,
-    /// Its private key, in PEM.
-    pub(in crate::config) key_file: Option<String>,
-    /// Takes any certificate. Anybody on the way can then read and change what is sent. Every load of the configuration
-    /// warns of it, and the admin API shows it (`tls: unverified`). Default: false.
-    #[serde(default)]
-    pub(in crate::config) insecure_skip_verify: bool,
-    /// As of a listener. Default: intermediate.
-    #[serde(default)]
-    pub(in crate::config) policy: TlsPolicy,
 }
 
 /// The PROXY protocol to endpoints: the address of the client as plugins and logs see it, and where it has connected to. Of
@@ -229,86 +202,6 @@ impl Default for Queue {
     }
 }
 
-/// Which endpoints are healthy.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(in crate::config) struct Health {
-    /// The plugin that judges probes and live traffic. Default: thresholds, which ejects what fails in live traffic.
-    pub(in crate::config) evaluator: Option<PluginUse>,
-    /// Probes. Default: none.
-    pub(in crate::config) probe: Option<Probe>,
-    /// Live traffic alone takes out no more than this share of the endpoints, though at least one of several. Default: 50.
-    #[schemars(range(min = 0, max = 100))]
-    pub(in crate::config) max_ejected_percent: u32,
-    /// And never so many that fewer than this are available. Default: 1.
-    pub(in crate::config) min_available: u32,
-    /// When less than this share of the endpoints is healthy, requests go to all that the operator has not taken out: most then fail
-    /// because of the verdicts, or for a reason that another endpoint does not help against. 1 does so only when none is
-    /// healthy. Default: 0, never.
-    #[schemars(range(min = 0, max = 100))]
-    pub(in crate::config) panic_percent: u32,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self { evaluator: None, probe: None, max_ejected_percent: 50, min_available: 1, panic_percent: 0 }
-    }
-}
-
-/// Probes of every endpoint.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::config) struct Probe {
-    /// The prober that speaks the protocol, such as `http` or `tcp`.
-    pub(in crate::config) plugin: String,
-    /// What the prober is configured with.
-    #[serde(default)]
-    pub(in crate::config) config: Value,
-    /// Where to probe, if not at the endpoint's own address: somebody else who knows how it is, such as the machine that it runs on.
-    pub(in crate::config) address: Option<IpAddr>,
-    /// Where to probe, if not at the endpoint's own port: an agent beside the application, or a port for health alone.
-    #[schemars(range(min = 1, max = 65535))]
-    pub(in crate::config) port: Option<u16>,
-    /// What probers such as `http` speak, as in the cluster. Default: what the cluster says, or `auto` at a `port` of its own.
-    pub(in crate::config) protocol: Option<UpstreamProtocol>,
-    /// Whether probes, of whatever protocol, speak TLS as the cluster does. Default: true with `tls` of the cluster, but not
-    /// at a `port` of its own.
-    pub(in crate::config) tls: Option<bool>,
-    /// Whether probes begin with a header of the PROXY protocol that says that they are our own. Default: true with `proxy_protocol`
-    /// of the cluster, but not at a `port` of its own.
-    pub(in crate::config) proxy_protocol: Option<bool>,
-    /// Between the beginnings of two probes of an endpoint. Default: 5s.
-    #[serde(default = "five_seconds")]
-    pub(in crate::config) interval: Span,
-    /// The same while the last probe speaks against what the endpoint is held to be: a verdict comes sooner then. Default: as
-    /// `interval`.
-    pub(in crate::config) fast_interval: Option<Span>,
-    /// The same while the endpoint is out of service and its probes fail. Default: as `interval`.
-    pub(in crate::config) unhealthy_interval: Option<Span>,
-    /// How long a new endpoint is left alone before its first probe. Default: 0s.
-    #[serde(default = "no_time")]
-    pub(in crate::config) initial_delay: Span,
-    /// Each interval is up to so much longer or shorter, at random, so that several proxies do not probe in step. Default: 0.
-    #[schemars(range(min = 0, max = 50))]
-    #[serde(default)]
-    pub(in crate::config) jitter_percent: u32,
-    /// A probe without a verdict by then has failed. Default: 2s.
-    #[serde(default = "two_seconds")]
-    pub(in crate::config) timeout: Span,
-}
-
-fn no_time() -> Span {
-    Span(Duration::ZERO)
-}
-
-fn five_seconds() -> Span {
-    Span(Duration::from_secs(5))
-}
-
-fn two_seconds() -> Span {
-    Span(Duration::from_secs(2))
-}
-
 /// How long endpoints are waited for.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -394,14 +287,4 @@ pub(in crate::config) struct Endpoint {
 
 fn one() -> u32 {
     1
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub(in crate::config) enum UpstreamProtocol {
-    #[default]
-    Auto,
-    Http1,
-    Http2,
 }

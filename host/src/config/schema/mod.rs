@@ -2,9 +2,11 @@
 
 mod acme;
 mod cluster;
+mod health;
 mod listener;
 mod overload;
 mod retries;
+mod upstream;
 
 use std::time::Duration;
 
@@ -17,15 +19,17 @@ use super::quantity::{Size, Span, SpanOrOff};
 
 pub(super) use self::acme::{Acme, AcmeCertificate, Challenge, ExternalAccount};
 pub(super) use self::cluster::{
-    Cluster, Discover, Endpoint, EndpointFile, Health, Probe, ProxyProtocolTlv, ProxyProtocolVersion, Queue,
-    SendProxyProtocol, SlowStart, UpstreamProtocol, UpstreamTls,
+    Cluster, Discover, Endpoint, EndpointFile, ProxyProtocolTlv, ProxyProtocolVersion, Queue, SendProxyProtocol,
+    SlowStart,
 };
+pub(super) use self::health::{Check, Health, Probe};
 pub(super) use self::listener::{
     Certificate, ClientCertificateMode, ClientCertificates, Forwarded, Hsts, Listener, ListenerLimits,
     ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, ProxyProtocolMode, Tls, TlsPolicy, Underscores,
 };
 pub(super) use self::overload::Overload;
 pub(super) use self::retries::{Retries, RetryOn};
+pub(super) use self::upstream::{UpstreamProtocol, UpstreamTls};
 
 /// The configuration of a proxy. YAML, or JSON, which is YAML.
 #[derive(Debug, Deserialize, JsonSchema)]

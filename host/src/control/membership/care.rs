@@ -30,19 +30,30 @@ impl Control {
     }
 }
 
+impl Control {
+    /// What came of a probe of an endpoint of the cluster.
+    fn take_in(&self, cluster: &str, probed: &Probed) {
+        let Some(result) = &probed.result else { return };
+        if let Some(report) = &probed.report {
+            self.note_load(cluster, result.slot, report.clone());
+        }
+        self.note_probe(cluster, result);
+        let transitions = self.evaluation.probed(cluster, result);
+        self.judge(cluster, transitions);
+    }
+}
+
 impl Prober for Control {
     fn evaluation(&self) -> Arc<Evaluation> {
         self.evaluation.clone()
     }
 
     fn heard(&self, cluster: &str, slot: u32, probed: Probed) -> Standing {
-        if let Some(report) = probed.report {
-            self.note_load(cluster, slot, report);
+        for (other, slot) in self.trackers(cluster, slot) {
+            self.take_in(&other, &probed.of(slot));
         }
+        self.take_in(cluster, &probed);
         let Some(result) = probed.result else { return Standing::Healthy };
-        self.note_probe(cluster, &result);
-        let transitions = self.evaluation.probed(cluster, &result);
-        self.judge(cluster, transitions);
         match (self.is_healthy(cluster, slot), result.passed) {
             (true, true) => Standing::Healthy,
             (false, false) => Standing::Unhealthy,

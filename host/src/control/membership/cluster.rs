@@ -7,6 +7,7 @@ use super::heard::Heard;
 use super::warmth::{Circumstances, Warmth};
 use super::{Found, FoundEndpoint, Membership, Origin};
 use crate::config;
+use crate::health::ProbeTls;
 use crate::plugin::Evidence;
 use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap, UnderWay, Waiting};
 use crate::tls::UpstreamTls;
@@ -18,6 +19,8 @@ pub(in crate::control) struct ClusterState {
     pub(in crate::control) members: Vec<Member>,
     /// How TLS is spoken to the endpoints, if it is.
     pub(in crate::control) tls: Option<UpstreamTls>,
+    /// How each check of its probe speaks TLS, if it does.
+    pub(in crate::control) probe_tls: Arc<[Option<ProbeTls>]>,
     /// What sources say, of which the members are made.
     pub(in crate::control) found: Found,
     pub(in crate::control) set: Arc<EndpointSet>,
@@ -189,6 +192,7 @@ impl ClusterState {
             config,
             members,
             tls: making.or(before).and_then(|last| last.tls.clone()),
+            probe_tls: making.or(before).map(|last| last.probe_tls.clone()).unwrap_or_default(),
             found,
             set: last.map_or_else(Arc::default, |last| last.set.clone()),
             waiting,
@@ -300,6 +304,10 @@ impl ClusterState {
             member.warmth = next;
         }
         changed
+    }
+
+    pub(in crate::control) fn member(&self, slot: u32) -> Option<&Member> {
+        self.members.iter().find(|member| member.slot == slot)
     }
 
     pub(in crate::control) fn member_mut(&mut self, slot: u32) -> Option<&mut Member> {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::cluster::{ClusterState, HealthState, Member};
 use super::events::{EndpointEvent, Event};
 use crate::control::state::Control;
@@ -100,6 +102,24 @@ impl Control {
         if let Some(member) = state.clusters.get_mut(cluster).and_then(|cluster| cluster.member_mut(slot)) {
             member.counters.report(report, timer::now_ms());
         }
+    }
+
+    /// The endpoints of other clusters that a probe of this one counts for: their clusters and slots.
+    pub(in crate::control) fn trackers(&self, cluster: &str, slot: u32) -> Vec<(Arc<str>, u32)> {
+        let state = self.lock();
+        let tracks = |other: &&ClusterState| other.config.health.track.as_deref() == Some(cluster);
+        let mut trackers = state.clusters.values().filter(tracks).peekable();
+        if trackers.peek().is_none() {
+            return Vec::new();
+        }
+        let Some(probed) = state.clusters.get(cluster).and_then(|cluster| cluster.member(slot)) else {
+            return Vec::new();
+        };
+        let same = trackers.filter_map(|tracker| {
+            let member = tracker.members.iter().find(|member| member.id() == probed.id())?;
+            Some((tracker.config.name.as_str().into(), member.slot))
+        });
+        same.collect()
     }
 
     /// What the evaluator has made of an endpoint; one that is gone needs no hurry.

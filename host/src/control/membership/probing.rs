@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use super::cluster::{ClusterState, Member};
 use crate::config;
 use crate::control::task::Task;
-use crate::health::{self, Evaluation, Probed, probe};
+use crate::health::{self, Evaluation, ProbeTls, Probed, probe};
 use crate::plugin::Target;
-use crate::tls::{EndpointTls, UpstreamTls};
+use crate::tls::EndpointTls;
 
 /// For whom endpoints are probed.
 pub(super) trait Prober: Send + Sync + 'static {
@@ -45,8 +45,6 @@ struct Place {
     cluster: Arc<str>,
     endpoint: String,
     slot: u32,
-    /// Where probes go, which may be another port than that of the endpoint.
-    probed: SocketAddr,
     address: SocketAddr,
     /// What the configuration calls it.
     host: String,
@@ -54,16 +52,16 @@ struct Place {
 
 #[derive(Debug)]
 struct Probing {
-    check: watch::Sender<Arc<Check>>,
+    asked: watch::Sender<Arc<Asked>>,
     _task: Task,
 }
 
 /// What is asked of an endpoint.
 #[derive(Debug)]
-struct Check {
+struct Asked {
     probe: config::Probe,
-    /// How TLS is spoken, if it is.
-    tls: Option<UpstreamTls>,
+    /// How each check speaks TLS, if it does.
+    tls: Arc<[Option<ProbeTls>]>,
 }
 
 /// New probes are spread over one interval, though no longer than this.
@@ -75,14 +73,13 @@ impl Probes {
         let mut before = std::mem::take(&mut self.0);
         for (name, cluster) in clusters {
             let Some(probe) = &cluster.config.health.probe else { continue };
-            let tls = if probe.tls { cluster.tls.clone() } else { None };
-            let check = Arc::new(Check { probe: probe.clone(), tls });
+            let asked = Arc::new(Asked { probe: probe.clone(), tls: cluster.probe_tls.clone() });
             for (position, member) in cluster.members.iter().enumerate() {
-                let place = Place::of(name, member, &check.probe);
+                let place = Place::of(name, member);
                 let probing = before.remove(&place);
-                let probing = probing.inspect(|probing| probing.go_over_to(&check)).unwrap_or_else(|| {
-                    let spread = spread(&check.probe, position, cluster.members.len());
-                    Probing::start(Arc::downgrade(control), place.clone(), check.clone(), spread)
+                let probing = probing.inspect(|probing| probing.go_over_to(&asked)).unwrap_or_else(|| {
+                    let spread = spread(&asked.probe, position, cluster.members.len());
+                    Probing::start(Arc::downgrade(control), place.clone(), asked.clone(), spread)
                 });
                 self.0.insert(place, probing);
             }
@@ -91,8 +88,8 @@ impl Probes {
 }
 
 /// How long the first probe waits, so that endpoints are not all probed in the same moment.
-fn spread(check: &config::Probe, position: usize, members: usize) -> Duration {
-    check.pace.interval.min(SPREAD).mul_f64(position as f64 / members.max(1) as f64)
+fn spread(probe: &config::Probe, position: usize, members: usize) -> Duration {
+    probe.pace.interval.min(SPREAD).mul_f64(position as f64 / members.max(1) as f64)
 }
 
 /// How long the next probe waits, from the beginning of the last one.
@@ -107,86 +104,110 @@ fn until_next(pace: &config::Pace, standing: Standing) -> Duration {
 }
 
 impl Place {
-    fn of(cluster: &Arc<str>, member: &Member, check: &config::Probe) -> Self {
+    fn of(cluster: &Arc<str>, member: &Member) -> Self {
         Self {
             cluster: cluster.clone(),
             endpoint: member.id().to_owned(),
             slot: member.slot,
-            probed: SocketAddr::new(
-                check.address.unwrap_or_else(|| member.address.ip()),
-                check.port.unwrap_or_else(|| member.address.port()),
-            ),
             address: member.address,
             host: member.config.address.host.clone(),
         }
     }
 
-    fn probed_by<'a>(&'a self, check: &config::Probe, tls: Option<&'a EndpointTls>) -> health::Place<'a> {
+    /// What is asked of it, with the TLS of each check.
+    fn checks<'a>(&'a self, asked: &'a Asked, tls: &'a [Option<EndpointTls>]) -> Vec<(&'a str, health::Place<'a>)> {
+        let numbered = asked.probe.checks.iter().zip(tls).enumerate();
+        numbered
+            .map(|(number, (check, tls))| (check.plugin.plugin.as_str(), self.check(number, check, asked, tls)))
+            .collect()
+    }
+
+    fn check<'a>(
+        &'a self,
+        number: usize,
+        check: &config::Check,
+        asked: &Asked,
+        tls: &'a Option<EndpointTls>,
+    ) -> health::Place<'a> {
         health::Place {
             cluster: &self.cluster,
+            check: number,
             slot: self.slot,
-            address: self.probed,
+            address: SocketAddr::new(
+                check.address.unwrap_or_else(|| self.address.ip()),
+                check.port.unwrap_or_else(|| self.address.port()),
+            ),
             protocol: check.protocol,
-            tls,
+            tls: tls.as_ref(),
+            encrypts: asked.tls.get(number).is_some_and(|tls| tls.as_ref().is_some_and(ProbeTls::encrypts)),
+            min_validity: check.min_validity,
             proxy_protocol: check.proxy_protocol,
             target: Target {
                 address: self.address.to_string(),
                 id: self.endpoint.clone(),
                 cluster: self.cluster.to_string(),
             },
+            watcher: &(),
         }
     }
 }
 
 impl Probing {
-    fn start(control: Weak<impl Prober>, place: Place, check: Arc<Check>, spread: Duration) -> Self {
-        let (check, changed) = watch::channel(check);
-        Self { check, _task: Task::spawn(run(control, place, changed, spread)) }
+    fn start(control: Weak<impl Prober>, place: Place, asked: Arc<Asked>, spread: Duration) -> Self {
+        let (asked, changed) = watch::channel(asked);
+        Self { asked, _task: Task::spawn(run(control, place, changed, spread)) }
     }
 
-    fn go_over_to(&self, check: &Arc<Check>) {
-        self.check.send_if_modified(|current| {
-            let changed = !check.probe.is_same(&current.probe) || check.tls != current.tls;
-            *current = check.clone();
+    fn go_over_to(&self, asked: &Arc<Asked>) {
+        self.asked.send_if_modified(|current| {
+            let changed = !asked.probe.is_same(&current.probe) || asked.tls != current.tls;
+            *current = asked.clone();
             changed
         });
     }
 }
 
 /// Probes one endpoint, one probe after the other.
-async fn run(control: Weak<impl Prober>, place: Place, mut check: watch::Receiver<Arc<Check>>, spread: Duration) {
-    let mut due = Instant::now() + check.borrow().probe.pace.initial_delay + spread;
-    let towards = |check: &Check| check.tls.as_ref().map(|tls| tls.towards(&place.host, check.probe.protocol));
-    let mut tls = towards(&check.borrow());
+async fn run(control: Weak<impl Prober>, place: Place, mut asked: watch::Receiver<Arc<Asked>>, spread: Duration) {
+    let mut due = Instant::now() + asked.borrow().probe.pace.initial_delay + spread;
+    let towards = |asked: &Asked| -> Vec<Option<EndpointTls>> {
+        let checks = asked.probe.checks.iter().zip(&*asked.tls);
+        checks.map(|(check, tls)| Some(tls.as_ref()?.towards(&place.host, check.protocol))).collect()
+    };
+    let mut tls = towards(&asked.borrow());
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
-            changed = check.changed() => {
+            changed = asked.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                // What another check says is wanted soon. Never later than before, or changes that come fast would
+                // What another probe says is wanted soon. Never later than before, or changes that come fast would
                 // leave an endpoint without any probe.
                 due = due.min(Instant::now() + spread);
-                tls = towards(&check.borrow_and_update());
+                tls = towards(&asked.borrow_and_update());
                 continue;
             }
         }
-        let now = check.borrow_and_update().clone();
+        let now = asked.borrow().clone();
         let began = Instant::now();
-        let place = place.probed_by(&now.probe, tls.as_ref());
-        let Some(standing) = probe_once(&control, place, now.probe.timeout).await else { return };
+        let checks = place.checks(&now, &tls);
+        let Some(standing) = probe_once(&control, &place, &now.probe, checks).await else { return };
         due = began + until_next(&now.probe.pace, standing);
     }
 }
 
 /// None when there is no control plane any more.
-async fn probe_once(control: &Weak<impl Prober>, place: health::Place<'_>, timeout: Duration) -> Option<Standing> {
-    let (cluster, slot) = (place.cluster, place.slot);
+async fn probe_once(
+    control: &Weak<impl Prober>,
+    place: &Place,
+    asked: &config::Probe,
+    checks: Vec<(&str, health::Place<'_>)>,
+) -> Option<Standing> {
     let evaluation = control.upgrade()?.evaluation();
-    let probed = probe(&evaluation, place, timeout).await;
+    let probed = probe(&evaluation, asked.passes, checks, asked.timeout).await;
     let control = control.upgrade()?;
-    Some(probed.map_or(Standing::Healthy, |probed| control.heard(cluster, slot, probed)))
+    Some(probed.map_or(Standing::Healthy, |probed| control.heard(&place.cluster, place.slot, probed)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use std::time::{Duration, SystemTime};
 
+use crate::config::Probe;
 use crate::control::desired::Version;
 use crate::control::membership::{ClusterState, HealthState, HeardProbe, Member, SourceReport};
 use crate::control::plugins::PluginEntry;
@@ -41,7 +42,10 @@ pub struct ClusterReport {
     pub balancer: String,
     pub affinity: Option<String>,
     pub health: String,
+    /// Of several at the same time, all, separated by commas.
     pub probe: Option<String>,
+    /// The cluster whose probes count.
+    pub track: Option<String>,
     /// Whether TLS is spoken to the endpoints: `verified`, or `unverified` with `insecure_skip_verify`.
     pub tls: Option<String>,
     /// Number of the current generation of endpoints.
@@ -219,7 +223,8 @@ fn cluster_report(cluster: &ClusterState) -> ClusterReport {
         balancer: cluster.config.balancer.plugin.clone(),
         affinity: cluster.config.affinity.as_ref().map(|affinity| affinity.plugin.clone()),
         health: cluster.config.health.evaluator.plugin.clone(),
-        probe: cluster.config.health.probe.as_ref().map(|probe| probe.plugin.plugin.clone()),
+        probe: cluster.config.health.probe.as_ref().map(probers),
+        track: cluster.config.health.track.clone(),
         tls: cluster.tls.as_ref().map(|tls| if tls.verifies() { "verified" } else { "unverified" }.to_owned()),
         generation: cluster.set.generation(),
         panic: cluster.panics(),
@@ -233,6 +238,11 @@ fn cluster_report(cluster: &ClusterState) -> ClusterReport {
         removed: cluster.found.removed.clone(),
         sources: cluster.found.sources.clone(),
     }
+}
+
+/// The probers of its checks.
+fn probers(probe: &Probe) -> String {
+    probe.checks.iter().map(|check| check.plugin.plugin.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn whole(number: u128) -> u64 {

@@ -31,7 +31,8 @@ pub(in crate::control) struct ClusterUses {
     pub(in crate::control) partitioners: Vec<Use>,
     pub(in crate::control) affinity: Option<Use>,
     pub(in crate::control) evaluator: Use,
-    pub(in crate::control) prober: Option<Use>,
+    /// Of each check of its probe.
+    pub(in crate::control) probers: Vec<Use>,
 }
 
 /// Where a listener leads.
@@ -62,9 +63,10 @@ impl Uses {
                 cluster.partitioners.iter().map(|plugin| add(&mut uses.data, Role::Partitioner, plugin)).collect();
             let affinity = cluster.affinity.as_ref().map(|plugin| add(&mut uses.data, Role::Affinity, plugin));
             let evaluator = add(&mut uses.control, Role::Health, &cluster.health.evaluator);
-            let prober = cluster.health.probe.as_ref().map(|probe| add(&mut uses.control, Role::Prober, &probe.plugin));
+            let checks = cluster.health.probe.iter().flat_map(|probe| &probe.checks);
+            let probers = checks.map(|check| add(&mut uses.control, Role::Prober, &check.plugin)).collect();
             let name = cluster.name.as_str().into();
-            uses.clusters.push(ClusterUses { name, balancer, partitioners, affinity, evaluator, prober });
+            uses.clusters.push(ClusterUses { name, balancer, partitioners, affinity, evaluator, probers });
         }
         for listener in &config.listeners {
             let destination = match &listener.destination {

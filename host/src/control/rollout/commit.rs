@@ -13,7 +13,7 @@ use crate::control::membership::ClusterState;
 use crate::control::state::{Control, State};
 use crate::health::Policies;
 use crate::plugin::{Evaluator, Instance, Prober};
-use crate::worker::{ClusterInstall, Command, Destined, Install, InstanceNumber, ListenerInstall};
+use crate::worker::{ClusterInstall, Command, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
 
 impl Control {
     /// Makes what was prepared live, as another version if it has an `origin`. From here on nothing can fail but a worker
@@ -112,10 +112,10 @@ impl Control {
         let placed = &prepared.placed.control;
         let policies = |uses: &ClusterUses| {
             let evaluator = placed.of(&uses.evaluator)?;
-            let prober = uses.prober.as_ref().and_then(|prober| placed.of(prober));
+            let prober = |place: PolicyRef| (place.instance, Prober::new(place.policy));
             let policies = Policies {
                 evaluator: (evaluator.instance, Evaluator::new(evaluator.policy)),
-                prober: prober.map(|place| (place.instance, Prober::new(place.policy))),
+                probers: uses.probers.iter().map(|used| placed.of(used).map(prober)).collect::<Option<_>>()?,
             };
             Some((uses.name.clone(), policies))
         };

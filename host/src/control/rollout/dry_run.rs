@@ -105,8 +105,9 @@ fn clusters(config: &Config) -> BTreeMap<String, Cluster> {
         plain.endpoints.clear();
         forget_place(&mut plain.balancer);
         forget_place(&mut plain.health.evaluator);
+        let checks = plain.health.probe.iter_mut().flat_map(|probe| &mut probe.checks);
         let others = plain.partitioners.iter_mut().chain(&mut plain.affinity);
-        others.chain(plain.health.probe.iter_mut().map(|probe| &mut probe.plugin)).for_each(forget_place);
+        others.chain(checks.map(|check| &mut check.plugin)).for_each(forget_place);
         (cluster.name.clone(), plain)
     };
     config.clusters.iter().map(cluster).collect()

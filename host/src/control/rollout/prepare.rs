@@ -12,7 +12,8 @@ use crate::control::membership::ClusterState;
 use crate::control::mistake::Mistake;
 use crate::control::plugins::PluginEntries;
 use crate::control::state::Control;
-use crate::plugin::{Evaluator, Instance, Plugin, Role};
+use crate::health::ProbeTls;
+use crate::plugin::{Evaluator, Instance, Plugin, Prober, Role};
 use crate::snapshot::EndpointSet;
 use crate::tls::{SystemRoots, UpstreamTls};
 use crate::worker::{InstanceNumber, PolicyRef};
@@ -102,6 +103,7 @@ impl Control {
         let endpoints = sets(&wanted.clusters);
         let builder = Builder { services: &self.services, endpoints: &endpoints };
         let health = builder.instances(&for_control, CONTROL)?;
+        self.speak_tls_in_probes(&mut wanted, &placed.control, &health)?;
         self.hold_until_probed(&mut wanted, &placed.control, &health);
         let endpoints = sets(&wanted.clusters);
         let builder = Builder { services: &self.services, endpoints: &endpoints };
@@ -120,6 +122,38 @@ impl Control {
         Ok(Prepared { wanted, placed, workers, health, new, sockets: NewSockets::default(), tls: None })
     }
 
+    /// Makes what it takes to speak TLS in probes, as the probers want it that have been made for that or live on.
+    fn speak_tls_in_probes(
+        &self,
+        wanted: &mut Wanted,
+        placed: &Placement,
+        made: &[(InstanceNumber, Instance)],
+    ) -> Result<(), Vec<Mistake>> {
+        let (mut system, mut mistakes) = (SystemRoots::default(), Vec::new());
+        for uses in &wanted.uses.clusters {
+            let Some(cluster) = wanted.clusters.get_mut(&uses.name) else { continue };
+            let checks = cluster.config.health.probe.iter().flat_map(|probe| &probe.checks);
+            let mut all = Vec::new();
+            for (number, (check, used)) in checks.zip(&uses.probers).enumerate() {
+                let Some(place) = placed.of(used) else { continue };
+                let plan = match instance(made, place) {
+                    Some(instance) => Prober::new(place.policy).plan(instance),
+                    None => self.evaluation.prober_plan(&uses.name, number),
+                };
+                let Some(plan) = plan else { continue };
+                match ProbeTls::new(check, cluster.config.tls.as_ref(), &plan, &mut system) {
+                    Ok(tls) => all.push(tls),
+                    Err((key, message)) => {
+                        let beside = check.plugin.pointer.trim_end_matches("config");
+                        mistakes.push(Mistake { pointer: format!("{beside}{key}"), message });
+                    }
+                }
+            }
+            cluster.probe_tls = all.into();
+        }
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
+    }
+
     /// Keeps new endpoints out of service where the evaluator wants to see good probes first.
     fn hold_until_probed(&self, wanted: &mut Wanted, placed: &Placement, made: &[(InstanceNumber, Instance)]) {
         for uses in &wanted.uses.clusters {
@@ -130,7 +164,8 @@ impl Control {
                 None => self.evaluation.plan(&uses.name),
             };
             let wants_probes = plan.is_some_and(|plan| plan.initial_probes > 0);
-            cluster.hold_new_members(wants_probes && uses.prober.is_some());
+            let is_probed = !uses.probers.is_empty() || cluster.config.health.track.is_some();
+            cluster.hold_new_members(wants_probes && is_probed);
         }
     }
 

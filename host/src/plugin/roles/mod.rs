@@ -18,7 +18,7 @@ pub use health::{Evaluator, Evidence, HealthPlan, ProbeResult, Transition, Verdi
 pub(super) use partitioner::PartitionerGuest;
 pub use partitioner::{Group, Partitioner, PartitionerPlan};
 pub(super) use prober::ProberGuest;
-pub use prober::{ProbeAction, ProbeEvent, Prober, Target, Transport};
+pub use prober::{ProbeAction, ProbeEvent, Prober, ProberPlan, ProberTls, Target, Transport};
 pub(super) use router::RouterGuest;
 pub use router::{Action, Decision, Redirect, Response, Router, RouterPlan};
 

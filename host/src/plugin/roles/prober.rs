@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustls::pki_types::ServerName;
 use wasmtime::Store;
 
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::prober as wit;
@@ -13,14 +14,35 @@ use crate::plugin::instance::Instance;
 use crate::plugin::policy::{PolicyConfig, Role};
 use crate::plugin::role::{GuestRole, from_bindings};
 use crate::snapshot::{LoadReport, Reported};
+use crate::tls::Handshake;
 
 /// How the host carries a prober's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     Tcp,
+    /// Bytes within TLS.
+    Tls,
     Udp,
     Http,
     Grpc,
+}
+
+/// How a prober wants to be carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProberPlan {
+    pub transport: Transport,
+    /// How it wants TLS to be spoken, if it says so.
+    pub tls: Option<ProberTls>,
+}
+
+/// How a prober wants TLS to be spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProberTls {
+    /// In the place of what the configuration says.
+    pub server_name: Option<String>,
+    /// The best first.
+    pub application_protocols: Vec<String>,
+    pub verifies: bool,
 }
 
 /// Whom a probe is for.
@@ -35,6 +57,7 @@ pub struct Target {
 #[derive(Clone, Debug)]
 pub enum ProbeEvent {
     Connected,
+    Secured(Handshake),
     Received(Vec<u8>),
     Closed,
     Answered { status: u16, headers: Vec<(String, Vec<u8>)>, body: Vec<u8>, trailers: Vec<(String, Vec<u8>)> },
@@ -72,8 +95,8 @@ impl Prober {
         Self { policy }
     }
 
-    pub fn transport(&self, instance: &Instance) -> Option<Transport> {
-        instance.plan::<ProberGuest>(self.policy).copied()
+    pub fn plan(&self, instance: &Instance) -> Option<ProberPlan> {
+        instance.plan::<ProberGuest>(self.policy).cloned()
     }
 
     pub fn open(&self, instance: &mut Instance, session: u32, target: &Target) -> Result<Vec<ProbeAction>, Fault> {
@@ -101,25 +124,41 @@ pub(in crate::plugin) struct ProberGuest(wit::Guest);
 
 impl GuestRole for ProberGuest {
     const ROLE: Role = Role::Prober;
-    type Plan = Transport;
+    type Plan = ProberPlan;
 
     from_bindings!(wit);
 
-    fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<Transport, CreateError> {
+    fn create(&self, store: &mut Store<Guest>, policy: u32, config: &PolicyConfig) -> Result<ProberPlan, CreateError> {
         let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
         convert::nothing_more(&plan.more)?;
-        let unserved = |name: &str| Err(convert::refused(&format!("this proxy does not probe over `{name}`")));
-        if plan.tls.is_some() {
-            return unserved("tls");
+        let transport = match plan.transport {
+            wit::Transport::Tcp => Transport::Tcp,
+            wit::Transport::Tls => Transport::Tls,
+            wit::Transport::Udp => Transport::Udp,
+            wit::Transport::Http => Transport::Http,
+            wit::Transport::Grpc => Transport::Grpc,
+        };
+        if plan.tls.is_some() && transport == Transport::Udp {
+            return Err(convert::refused("no TLS is spoken over UDP"));
         }
-        match plan.transport {
-            wit::Transport::Tcp => Ok(Transport::Tcp),
-            wit::Transport::Udp => Ok(Transport::Udp),
-            wit::Transport::Http => Ok(Transport::Http),
-            wit::Transport::Tls => unserved("tls"),
-            wit::Transport::Grpc => Ok(Transport::Grpc),
-        }
+        Ok(ProberPlan { transport, tls: plan.tls.map(tls).transpose()? })
     }
+}
+
+/// The most protocols that a prober may offer.
+const MOST_PROTOCOLS: usize = 8;
+
+fn tls(wanted: wit::Tls) -> Result<ProberTls, CreateError> {
+    let wit::Tls { server_name, application_protocols, verify } = wanted;
+    if let Some(name) = server_name.as_deref().filter(|name| ServerName::try_from(*name).is_err()) {
+        return Err(convert::refused(&format!("`{name}` cannot be the name on a certificate")));
+    }
+    let are_names = application_protocols.iter().all(|name| (1..=255).contains(&name.len()));
+    if application_protocols.len() > MOST_PROTOCOLS || !are_names {
+        let message = format!("up to {MOST_PROTOCOLS} application protocols can be offered, of 1 to 255 bytes each");
+        return Err(convert::refused(&message));
+    }
+    Ok(ProberTls { server_name, application_protocols, verifies: verify })
 }
 
 impl ProberGuest {
@@ -168,6 +207,9 @@ impl From<ProbeEvent> for wit::Event {
     fn from(event: ProbeEvent) -> Self {
         match event {
             ProbeEvent::Connected => Self::Connected,
+            ProbeEvent::Secured(Handshake { version, application_protocol, certificate_ends }) => {
+                Self::Secured(wit::Handshake { version: version.to_owned(), application_protocol, certificate_ends })
+            }
             ProbeEvent::Received(bytes) => Self::Received(bytes),
             ProbeEvent::Closed => Self::Closed,
             ProbeEvent::Waited => Self::Waited,
