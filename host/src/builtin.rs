@@ -11,16 +11,17 @@ mod tests {
 
     /// In KiB. All others have 72; what reads many settings and signs has more, and `http`, `rules` and `tcp` have an engine
     /// for regular expressions.
-    const LARGER: [(&str, usize); 9] = [
-        ("cookie", 84),
-        ("cookie-prefix", 75),
+    const LARGER: [(&str, usize); 10] = [
+        ("cookie", 85),
+        ("cookie-prefix", 76),
         ("cookie-rewrite", 74),
-        ("header", 79),
-        ("http", 204),
-        ("mysql", 79),
-        ("redis", 76),
+        ("header", 80),
+        ("http", 206),
+        ("mysql", 80),
+        ("postgres", 73),
+        ("redis", 78),
         ("rules", 218),
-        ("tcp", 145),
+        ("tcp", 147),
     ];
 
     #[test]

@@ -58,6 +58,7 @@ mod health;
 pub mod host;
 mod json;
 mod lifecycle;
+mod panic;
 mod partitioner;
 mod policies;
 mod prober;
@@ -123,6 +124,7 @@ pub mod __private {
     pub use crate::filter::Exports as FilterExports;
     pub use crate::health::Exports as HealthExports;
     pub use crate::lifecycle::{manifest, named, schema};
+    pub use crate::panic::have_panics_told;
     pub use crate::partitioner::Exports as PartitionerExports;
     pub use crate::prober::Exports as ProberExports;
     pub use crate::router::Exports as RouterExports;

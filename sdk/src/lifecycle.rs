@@ -2,14 +2,16 @@ use crate::JsonSchema;
 use crate::schema::document;
 use crate::wit::lifecycle::Manifest;
 
-pub fn manifest(name: &str, version: &str, summary: &str, config_schemas: Vec<(String, String)>) -> Manifest {
-    Manifest {
-        name: name.to_owned(),
-        version: version.to_owned(),
-        summary: summary.to_owned(),
-        config_schemas,
-        more: Vec::new(),
-    }
+/// `profiles` has names with a comma after each, so that nothing is made of them here.
+pub fn manifest(
+    name: &str,
+    version: &str,
+    summary: &str,
+    profiles: &str,
+    config_schemas: Vec<(String, String)>,
+) -> Manifest {
+    let more = if profiles.is_empty() { Vec::new() } else { vec![("profiles".to_owned(), profiles.to_owned())] };
+    Manifest { name: name.to_owned(), version: version.to_owned(), summary: summary.to_owned(), config_schemas, more }
 }
 
 /// The name of a role.
@@ -29,6 +31,7 @@ pub fn schema<C: JsonSchema>() -> String {
 ///     name: "tenant-pin",        // the crate's name unless given
 ///     version: "1.2.0",          // the crate's version unless given
 ///     summary: "what it is for", // the crate's description unless given
+///     profiles: ["balancer/weighted"], // what the conformance suite is to hold it to; nothing unless given
 ///     balancer: TenantPin,       // then one type per role, at least one
 ///     health: TenantHealth,
 /// }
@@ -41,7 +44,7 @@ macro_rules! plugin {
     ($($tokens:tt)*) => {
         $crate::__plugin! {
             @read
-            { env!("CARGO_PKG_NAME") } { env!("CARGO_PKG_VERSION") } { env!("CARGO_PKG_DESCRIPTION") } { }
+            { env!("CARGO_PKG_NAME") } { env!("CARGO_PKG_VERSION") } { env!("CARGO_PKG_DESCRIPTION") } { } { }
             $($tokens)*
         }
     };
@@ -50,22 +53,25 @@ macro_rules! plugin {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __plugin {
-    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($roles:tt)*} name: $name:expr $(, $($rest:tt)*)?) => {
-        $crate::__plugin! { @read {$name} {$($v)*} {$($s)*} {$($roles)*} $($($rest)*)? }
+    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($p:tt)*} {$($roles:tt)*} name: $name:expr $(, $($rest:tt)*)?) => {
+        $crate::__plugin! { @read {$name} {$($v)*} {$($s)*} {$($p)*} {$($roles)*} $($($rest)*)? }
     };
-    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($roles:tt)*} version: $version:expr $(, $($rest:tt)*)?) => {
-        $crate::__plugin! { @read {$($n)*} {$version} {$($s)*} {$($roles)*} $($($rest)*)? }
+    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($p:tt)*} {$($roles:tt)*} version: $version:expr $(, $($rest:tt)*)?) => {
+        $crate::__plugin! { @read {$($n)*} {$version} {$($s)*} {$($p)*} {$($roles)*} $($($rest)*)? }
     };
-    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($roles:tt)*} summary: $summary:expr $(, $($rest:tt)*)?) => {
-        $crate::__plugin! { @read {$($n)*} {$($v)*} {$summary} {$($roles)*} $($($rest)*)? }
+    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($p:tt)*} {$($roles:tt)*} summary: $summary:expr $(, $($rest:tt)*)?) => {
+        $crate::__plugin! { @read {$($n)*} {$($v)*} {$summary} {$($p)*} {$($roles)*} $($($rest)*)? }
     };
-    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($roles:tt)*} $role:ident: $type:ty $(, $($rest:tt)*)?) => {
-        $crate::__plugin! { @read {$($n)*} {$($v)*} {$($s)*} {$($roles)* $role: $type,} $($($rest)*)? }
+    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($p:tt)*} {$($roles:tt)*} profiles: [$($profile:tt)*] $(, $($rest:tt)*)?) => {
+        $crate::__plugin! { @read {$($n)*} {$($v)*} {$($s)*} {$($profile)*} {$($roles)*} $($($rest)*)? }
     };
-    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {}) => {
+    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($p:tt)*} {$($roles:tt)*} $role:ident: $type:ty $(, $($rest:tt)*)?) => {
+        $crate::__plugin! { @read {$($n)*} {$($v)*} {$($s)*} {$($p)*} {$($roles)* $role: $type,} $($($rest)*)? }
+    };
+    (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($p:tt)*} {}) => {
         ::std::compile_error!("a plugin has at least one role: router, balancer, partitioner, affinity, health, prober or filter");
     };
-    (@read {$name:expr} {$version:expr} {$summary:expr} {$($role:ident: $type:ty,)+}) => {
+    (@read {$name:expr} {$version:expr} {$summary:expr} {$($profile:literal),*} {$($role:ident: $type:ty,)+}) => {
         const _: () = {
             struct Component;
 
@@ -73,8 +79,11 @@ macro_rules! __plugin {
 
             impl $crate::__private::wit::lifecycle::Guest for Component {
                 fn describe() -> $crate::__private::wit::lifecycle::Manifest {
+                    $crate::__private::have_panics_told();
                     let schemas = ::std::vec![$( $crate::__plugin!(@schema $role $type) ),+];
-                    $crate::__private::manifest($name, $version, $summary, schemas)
+                    $crate::__private::manifest(
+                        $name, $version, $summary, ::std::concat!($($profile, ","),*), schemas
+                    )
                 }
 
                 fn save(role: ::std::string::String, policy: u32) -> ::std::vec::Vec<u8> {
@@ -333,6 +342,7 @@ macro_rules! __role {
 
             impl $role::Guest for Component {
                 fn create(policy: u32, config: String) -> Result<$role::Plan, Vec<$crate::ConfigError>> {
+                    $crate::__private::have_panics_told();
                     $static.with(|exports| exports.create(policy, &config))
                 }
 

@@ -28,6 +28,7 @@ mod limits;
 mod load_reports;
 mod names;
 mod overload;
+mod panics;
 mod partitions;
 mod passthrough;
 mod plugins;

@@ -1,7 +1,7 @@
 //! How a request gets to an endpoint in the simulation: by the proxy's own rules, and as in the proxy it waits while every
 //! endpoint is full.
 
-use plimsoll_resilience::{By, Claim, Fleet, Open, Pick, claim};
+use plimsoll_resilience::{By, Claim, Fleet, Open, Pick, Unusable, claim};
 
 use crate::balancer::Fault;
 use crate::results::Failure;
@@ -131,7 +131,7 @@ impl Fleet for Seen<'_, '_> {
         self.has_room(slot, max_connections).then(|| self.simulation.begin(self.place, slot))
     }
 
-    fn balancer_failed(&mut self, _fault: Option<Fault>) {
+    fn balancer_failed(&mut self, (): &(), _failure: Unusable<Fault>) {
         self.simulation.results.faults += 1;
     }
 

@@ -23,8 +23,8 @@ pub trait Fleet {
     /// Begins an attempt, unless the endpoint is full: one step, since others begin attempts at the same time.
     fn begin(&mut self, slot: u32, by: By<Self::Choice>) -> Option<Self::Begun>;
 
-    /// The balancer has failed, or with `None` named what it may not, so that the host decides.
-    fn balancer_failed(&mut self, fault: Option<Self::Fault>);
+    /// The host decides in the balancer's stead.
+    fn balancer_failed(&mut self, group: &Self::Group, failure: Unusable<Self::Fault>);
 
     /// A number below `bound`, each with the same probability. `bound` is not 0.
     fn random(&mut self, bound: usize) -> usize;
@@ -35,6 +35,16 @@ pub trait Fleet {
 pub struct Pick<G, C, F> {
     pub group: G,
     pub choice: Result<Option<C>, F>,
+}
+
+/// Why the host decides in a balancer's stead.
+#[derive(Debug)]
+pub enum Unusable<F> {
+    Fault(F),
+    /// It named an endpoint that is not open.
+    NotOpen(u32),
+    /// It named an endpoint that was tried, and there are others.
+    Tried(u32),
 }
 
 /// An endpoint that may be chosen.
@@ -78,15 +88,17 @@ pub fn claim<F: Fleet>(fleet: &mut F, tried: &[u32]) -> Claim<F::Begun> {
     let Pick { group, choice } = fleet.pick(tried);
     match choice {
         Ok(None) => Claim::Nowhere,
-        Ok(Some(choice)) if is_usable(fleet, &group, F::slot(choice), tried) => {
+        Ok(Some(choice)) => {
+            if let Some(failure) = unusable(fleet, &group, F::slot(choice), tried) {
+                return claim_in_stead(fleet, &group, tried, failure);
+            }
             // Looking for room and taking it is one step: between two steps another worker could take the last place.
             match fleet.begin(F::slot(choice), By::Balancer(choice)) {
                 Some(begun) => Claim::Begun(begun),
                 None => claim_elsewhere(fleet, group, tried, F::slot(choice)),
             }
         }
-        Ok(Some(_)) => claim_in_stead(fleet, &group, tried, None),
-        Err(fault) => claim_in_stead(fleet, &group, tried, Some(fault)),
+        Err(fault) => claim_in_stead(fleet, &group, tried, Unusable::Fault(fault)),
     }
 }
 
@@ -100,11 +112,11 @@ fn claim_elsewhere<F: Fleet>(fleet: &mut F, mut group: F::Group, tried: &[u32], 
         let choice = match pick.choice {
             Ok(None) => return Claim::Full,
             Ok(Some(choice)) => choice,
-            Err(fault) => return claim_in_stead(fleet, &pick.group, tried, Some(fault)),
+            Err(fault) => return claim_in_stead(fleet, &pick.group, tried, Unusable::Fault(fault)),
         };
         let slot = F::slot(choice);
-        if !is_usable(fleet, &pick.group, slot, &avoid) {
-            return claim_in_stead(fleet, &pick.group, tried, None);
+        if let Some(failure) = unusable(fleet, &pick.group, slot, &avoid) {
+            return claim_in_stead(fleet, &pick.group, tried, failure);
         }
         group = pick.group;
         if let Some(begun) = fleet.begin(slot, By::Balancer(choice)) {
@@ -126,9 +138,9 @@ fn claim_in_stead<F: Fleet>(
     fleet: &mut F,
     group: &F::Group,
     tried: &[u32],
-    fault: Option<F::Fault>,
+    failure: Unusable<F::Fault>,
 ) -> Claim<F::Begun> {
-    fleet.balancer_failed(fault);
+    fleet.balancer_failed(group, failure);
     claim_any(fleet, group, tried, u32::MAX, By::Fallback)
 }
 
@@ -158,9 +170,13 @@ fn claim_any<F: Fleet>(
     if fleet.open(group).next().is_some() { Claim::Full } else { Claim::Nowhere }
 }
 
-/// An endpoint may be chosen, and was not tried unless all were.
-fn is_usable<F: Fleet>(fleet: &F, group: &F::Group, slot: u32, tried: &[u32]) -> bool {
-    fleet.is_open(group, slot) && (!tried.contains(&slot) || fleet.open(group).all(|open| tried.contains(&open.slot)))
+/// Why an endpoint may not be chosen: it must be open, and not tried unless all were.
+fn unusable<F: Fleet>(fleet: &F, group: &F::Group, slot: u32, tried: &[u32]) -> Option<Unusable<F::Fault>> {
+    if !fleet.is_open(group, slot) {
+        return Some(Unusable::NotOpen(slot));
+    }
+    let is_needless = tried.contains(&slot) && !fleet.open(group).all(|open| tried.contains(&open.slot));
+    is_needless.then_some(Unusable::Tried(slot))
 }
 
 #[cfg(test)]
@@ -175,7 +191,7 @@ mod tests {
         endpoints: Vec<Option<(u32, u32)>>,
         answers: VecDeque<Result<Option<u32>, ()>>,
         asked: Vec<Vec<u32>>,
-        faults: usize,
+        faults: Vec<&'static str>,
         /// Filled by others between the look and the step.
         raced: Vec<u32>,
     }
@@ -221,8 +237,12 @@ mod tests {
             Some((slot, by))
         }
 
-        fn balancer_failed(&mut self, _fault: Option<()>) {
-            self.faults += 1;
+        fn balancer_failed(&mut self, (): &(), failure: Unusable<()>) {
+            self.faults.push(match failure {
+                Unusable::Fault(()) => "fault",
+                Unusable::NotOpen(_) => "not open",
+                Unusable::Tried(_) => "tried",
+            });
         }
 
         fn random(&mut self, _bound: usize) -> usize {
@@ -241,7 +261,7 @@ mod tests {
     fn a_full_choice_is_no_fault_and_the_balancer_is_asked_again() {
         let mut script = Script::new(&[(0, 0), (0, 1)], &[Ok(Some(0)), Ok(Some(1))]);
         assert_eq!(claim(&mut script, &[]), Claim::Begun((1, By::Balancer(1))));
-        assert_eq!((script.asked, script.faults), (vec![vec![], vec![0]], 0));
+        assert_eq!((script.asked, script.faults), (vec![vec![], vec![0]], vec![]));
     }
 
     #[test]
@@ -257,10 +277,10 @@ mod tests {
     fn in_the_place_of_a_failed_balancer_any_endpoint_is_taken() {
         let mut script = Script::new(&[(0, 0), (1, 1)], &[Err(())]);
         assert_eq!(claim(&mut script, &[]), Claim::Begun((1, By::Fallback)));
-        assert_eq!(script.faults, 1);
+        assert_eq!(script.faults, ["fault"]);
         let mut script = Script::new(&[(0, 1)], &[Ok(Some(7))]);
         assert_eq!(claim(&mut script, &[]), Claim::Begun((0, By::Fallback)));
-        assert_eq!(script.faults, 1);
+        assert_eq!(script.faults, ["not open"]);
         assert_eq!(claim(&mut Script::new(&[], &[Err(())]), &[]), Claim::Nowhere);
     }
 
@@ -268,6 +288,7 @@ mod tests {
     fn what_was_tried_is_taken_only_when_all_were() {
         let mut script = Script::new(&[(0, 1), (0, 1)], &[Ok(Some(0))]);
         assert_eq!(claim(&mut script, &[0]), Claim::Begun((1, By::Fallback)), "the answer breaks the contract");
+        assert_eq!(script.faults, ["tried"]);
         let mut script = Script::new(&[(0, 1)], &[Ok(Some(0))]);
         assert_eq!(claim(&mut script, &[0]), Claim::Begun((0, By::Balancer(0))));
     }

@@ -8,6 +8,6 @@ mod claim;
 mod outcome;
 mod retry;
 
-pub use claim::{By, Claim, Fleet, Open, Pick, claim};
+pub use claim::{By, Claim, Fleet, Open, Pick, Unusable, claim};
 pub use outcome::OutcomeClass;
 pub use retry::{Again, Attempts, Backoff, Budget, Conditions, Failed, Failure, Policy};

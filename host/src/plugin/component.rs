@@ -8,6 +8,7 @@ use wasmtime::component::InstancePre;
 use super::api::v0_2::exports::plimsoll::plugin::lifecycle;
 use super::breaker::Breaker;
 use super::engine::Limits;
+use super::fault::Faults;
 use super::grants::Grants;
 use super::guest::Guest;
 use super::policy::{ConfigMistake, Role};
@@ -40,6 +41,8 @@ pub struct Plugin {
     pub name: Arc<str>,
     pub version: String,
     pub summary: String,
+    /// What it claims to be, for the conformance suite.
+    pub profiles: Vec<String>,
     /// SHA-256 of the component, in hexadecimal.
     pub digest: String,
     pub size_bytes: usize,
@@ -52,6 +55,7 @@ pub struct Plugin {
     pub limits: Limits,
     pub grants: Grants,
     pub breaker: Breaker,
+    pub faults: Faults,
     pub(super) pre: InstancePre<Guest>,
     pub(super) exports: Arc<Exports>,
 }
@@ -75,6 +79,7 @@ impl Plugin {
             name: self.name.clone(),
             version: self.version.clone(),
             summary: self.summary.clone(),
+            profiles: self.profiles.clone(),
             digest: self.digest.clone(),
             size_bytes: self.size_bytes,
             roles: self.roles.clone(),
@@ -84,6 +89,7 @@ impl Plugin {
             limits: self.limits.clone(),
             grants: self.grants.clone(),
             breaker: Breaker::default(),
+            faults: Faults::default(),
             pre: self.pre.clone(),
             exports: self.exports.clone(),
         }

@@ -1,4 +1,6 @@
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 /// Why a plugin gave no usable answer. The caller falls back; the fault is already counted and logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,58 @@ pub enum FaultKind {
     Memory,
     /// Any other trap.
     Trap,
+}
+
+/// A fault as people are told of it.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct FaultReport {
+    pub at_unix_ms: u64,
+    pub role: String,
+    /// Name of the listener of a router, of the cluster otherwise.
+    pub scope: String,
+    /// `trap`, `deadline`, `memory` or `invalid_answer`.
+    pub kind: String,
+    /// Which call, and why it failed: `panicked in pick at src/lib.rs:8:30: index out of bounds`, `deadline of 2 ms passed in
+    /// pick`, `picked slot 3, which is draining`.
+    pub reason: String,
+}
+
+/// The last faults of a version of a plugin.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<VecDeque<FaultReport>>);
+
+/// Faults that are remembered.
+const REMEMBERED: usize = 16;
+
+impl Faults {
+    pub(super) fn note(&self, fault: FaultReport) {
+        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if faults.len() == REMEMBERED {
+            faults.pop_front();
+        }
+        faults.push_back(fault);
+    }
+
+    /// The oldest first.
+    pub fn to_vec(&self) -> Vec<FaultReport> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// Why a call failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) kind: FaultKind,
+    /// In words.
+    pub(super) reason: String,
+    /// What the engine says, with the guest's backtrace.
+    pub(super) details: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.reason, self.details)
+    }
 }
 
 impl FaultKind {

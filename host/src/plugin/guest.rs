@@ -1,10 +1,10 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder};
 
-use super::deadline::{Overdue, ticks};
+use super::deadline::{Call, Overdue, ticks};
 use super::engine::Limits;
+use super::grants::Grants;
 use super::memory::Services;
 use super::messages::Messages;
 use super::shared_table::SharedTable;
@@ -22,6 +22,8 @@ pub(super) struct Guest {
     pub(super) memory_refused: bool,
     /// Of all its linear memories.
     pub(super) memory_bytes: usize,
+    /// Of each of them.
+    pub(super) memory_limit: usize,
     /// By their numbers; none where a policy was destroyed.
     policies: Vec<Option<PolicyContext>>,
     /// Number of the policy being called.
@@ -45,20 +47,24 @@ pub(super) struct PolicyContext {
 }
 
 impl Guest {
-    pub(super) fn new(plugin: Arc<str>, limits: &Limits, services: Arc<Services>, wasi: bool) -> Self {
+    pub(super) fn new(plugin: Arc<str>, limits: &Limits, services: Arc<Services>, grants: &Grants) -> Self {
+        let memory_limit = limits.memory_bytes;
         let limits = StoreLimitsBuilder::new()
-            .memory_size(limits.memory_bytes)
+            .memory_size(memory_limit)
             .table_elements(100_000)
             .instances(64)
             .tables(16)
             .memories(4)
             .build();
-        let messages = Arc::new(Messages::of(plugin.clone(), services.clone()));
-        let wasi = wasi.then(|| WasiGuest::new(messages.clone()));
+        // What WASI prints is written, too.
+        let is_heard = grants.has("log") || grants.has("wasi");
+        let messages = Arc::new(Messages::of(plugin.clone(), services.clone(), is_heard));
+        let wasi = grants.has("wasi").then(|| WasiGuest::new(messages.clone()));
         Self {
             limits,
             memory_refused: false,
             memory_bytes: 0,
+            memory_limit,
             policies: Vec::new(),
             current: 0,
             overdue: Overdue::default(),
@@ -88,6 +94,11 @@ impl Guest {
         if let Some(context) = self.policies.get_mut(policy as usize).and_then(Option::as_mut) {
             context.endpoints = endpoints.clone();
         }
+    }
+
+    /// Whether the last call was ended for its deadline.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.overdue.is_passed()
     }
 
     /// The policy that is being called.
@@ -146,12 +157,13 @@ impl HasWasi for Guest {
 }
 
 /// Gives a guest so much time for a call on behalf of a policy.
-pub(super) fn arm(store: &mut Store<Guest>, policy: u32, deadline: Duration) {
+pub(super) fn arm(store: &mut Store<Guest>, policy: u32, call: Call) {
     // One tick more, since the current one has partly gone.
-    store.set_epoch_deadline(ticks(deadline) + 1);
+    store.set_epoch_deadline(ticks(call.deadline) + 1);
     let guest = store.data_mut();
     guest.current = policy as usize;
-    guest.overdue = Overdue::new(deadline);
+    guest.overdue = Overdue::new(call.deadline);
+    guest.messages.begin_call();
 }
 
 /// Has the guest of a store ended when it runs past its deadline.

@@ -3,11 +3,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use wasmtime::Store;
 
 use super::create_error::CreateError;
+use super::deadline::Call;
 use super::fault::Fault;
 use super::guest::Guest;
 use super::instance::Instance;
@@ -42,14 +42,14 @@ impl<R: GuestRole> Handle<R> {
         Ok(handle)
     }
 
-    /// Calls a function of the role within `deadline`.
+    /// Calls a function of the role.
     #[inline]
     pub(super) fn ask<T>(
         &self,
-        deadline: Duration,
+        call: Call,
         ask: impl FnOnce(&R, &mut Store<Guest>, u32) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
-        self.instance.borrow_mut().ask(self.policy, deadline, ask)
+        self.instance.borrow_mut().ask(self.policy, call, ask)
     }
 
     /// Something of what the policy said when it was created. The version that is live now may have said something else
@@ -74,9 +74,9 @@ impl<R: GuestRole> Handle<R> {
         self.instance.borrow_mut().replace_endpoints(self.policy, endpoints);
     }
 
-    /// Counts an answer that could not be used.
-    pub(super) fn invalid_answer(&self) -> Fault {
-        self.instance.borrow_mut().invalid_answer(self.policy)
+    /// Counts an answer that could not be used, and says why.
+    pub(super) fn invalid_answer(&self, reason: impl fmt::Display) -> Fault {
+        self.instance.borrow_mut().invalid_answer(self.policy, reason)
     }
 
     /// Counts that the host decided in the policy's stead.

@@ -17,9 +17,8 @@ pub(super) fn link(linker: &mut wasmtime::component::Linker<Guest>, grants: &Gra
         guest
     }
     types::add_to_linker::<_, Own>(linker, itself)?;
-    if grants.has("log") {
-        log::add_to_linker::<_, Own>(linker, itself)?;
-    }
+    // Whether what it says is written is decided there: the SDK has every plugin import it, to tell of panics.
+    log::add_to_linker::<_, Own>(linker, itself)?;
     if grants.has("metrics") {
         metrics::add_to_linker::<_, Own>(linker, itself)?;
     }

@@ -1,13 +1,13 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wasmtime::Store;
 
 use super::breaker::backoff_ms;
 use super::component::Plugin;
 use super::create_error::{CreateError, describe_error};
-use super::deadline::{AT_CHANGE, AT_START, OFF_REQUEST_PATH};
-use super::fault::{Fault, FaultKind};
+use super::deadline::Call;
+use super::fault::{Failure, Fault, FaultKind, FaultReport};
 use super::guest::{Guest, PolicyContext};
 use super::live::Live;
 use super::memory::Services;
@@ -35,6 +35,8 @@ pub struct Instance {
     consecutive_faults: u32,
     rebuild_at_ms: u64,
     calls: u32,
+    /// Why it failed last.
+    last_reason: Option<String>,
 }
 
 impl std::fmt::Debug for Instance {
@@ -73,6 +75,7 @@ impl Instance {
             consecutive_faults: 0,
             rebuild_at_ms: 0,
             calls: 0,
+            last_reason: None,
         })
     }
 
@@ -113,7 +116,7 @@ impl Instance {
         let Some(role) = self.policy(policy).map(|record| record.config.role) else { return };
         if self.live.is_some() {
             // The fault, if any, is counted.
-            let _ = self.call(policy, OFF_REQUEST_PATH, |live, policy| live.destroy(role, policy));
+            let _ = self.call(policy, Call::off_request_path("destroy"), |live, policy| live.destroy(role, policy));
         }
         if let Some(live) = &mut self.live {
             live.guest_mut().remove_policy(policy);
@@ -150,7 +153,8 @@ impl Instance {
         let added = self.add_policy(config, endpoints.clone());
         if let Err(CreateError::Failed(error)) = &added {
             // As any call: counted, and the guest is in no state to go on.
-            self.fault(policy, &wasmtime::Error::msg(error.clone()));
+            let failure = Failure { kind: FaultKind::Trap, reason: error.clone(), details: format!("for {part}") };
+            self.fault(policy, failure);
         }
         added
     }
@@ -164,7 +168,7 @@ impl Instance {
         }
         let Some(before) = self.replace_endpoints(policy, endpoints) else { return };
         // The fault, if any, is counted; the rebuild replays `record.endpoints`.
-        let _ = self.call(policy, AT_CHANGE, |live, _| live.tell(role, policy, &before, endpoints));
+        let _ = self.call(policy, Call::at_change("endpoints"), |live, _| live.tell(role, policy, &before, endpoints));
     }
 
     /// Notes the endpoints of a policy without telling it. Answers those before.
@@ -186,7 +190,7 @@ impl Instance {
             self.numbered().map(|(number, policy)| (number, policy.config.role, policy.config.scope.clone())).collect();
         let mut saved = Vec::new();
         for (number, role, scope) in policies {
-            let state = self.call(number, OFF_REQUEST_PATH, |live, number| live.save(role, number));
+            let state = self.call(number, Call::off_request_path("save"), |live, number| live.save(role, number));
             if let Ok(state) = state
                 && !state.is_empty()
                 && state.len() <= MAX_STATE_BYTES
@@ -205,7 +209,8 @@ impl Instance {
             let found =
                 self.numbered().find(|(_, policy)| policy.config.role == *role && policy.config.scope == *scope);
             let Some((number, _)) = found else { continue };
-            let understood = self.call(number, OFF_REQUEST_PATH, |live, number| live.restore(*role, number, state));
+            let understood =
+                self.call(number, Call::off_request_path("restore"), |live, number| live.restore(*role, number, state));
             if understood == Ok(true) {
                 restored.push(number);
             }
@@ -218,8 +223,9 @@ impl Instance {
         self.policy(policy).is_some_and(|record| record.endpoints.get(slot).is_some())
     }
 
-    /// Counts an answer that the host could not use.
-    pub fn invalid_answer(&mut self, policy: u32) -> Fault {
+    /// Counts an answer that the host could not use, and says why.
+    pub fn invalid_answer(&mut self, policy: u32, reason: impl std::fmt::Display) -> Fault {
+        let reason = reason.to_string();
         if let Some(record) = self.policy(policy) {
             record.shard.invalid_answer();
             // Few enough lines: repeated faults are quarantine.
@@ -228,8 +234,9 @@ impl Instance {
                 version = self.plugin.version,
                 role = record.config.role.as_str(),
                 scope = &*record.config.scope,
-                "plugin gave an answer that names nothing, the host decides in its stead"
+                "plugin gave an answer that cannot be used, the host decides in its stead: {reason}"
             );
+            self.note(policy, Fault::InvalidAnswer.as_str(), reason);
             let now_ms = self.services.now_ms();
             if self.plugin.breaker.fault(now_ms) {
                 self.announce_quarantine();
@@ -250,10 +257,10 @@ impl Instance {
     /// Ends a policy in the guest, and creates it again under its number: for trials.
     pub(super) fn create_again(&mut self, policy: u32) -> Result<(), String> {
         let Some(config) = self.policy(policy).map(|record| record.config.clone()) else { return Ok(()) };
-        let destroyed = self.call(policy, AT_CHANGE, |live, policy| live.destroy(config.role, policy));
-        destroyed.map_err(|fault| fault.to_string())?;
-        let created = self.call(policy, AT_START, |live, policy| Ok(live.create_bare(policy, &config)));
-        let plan = created.map_err(|fault| fault.to_string())?.map_err(|error| error.to_string())?;
+        let destroyed = self.call(policy, Call::at_change("destroy"), |live, policy| live.destroy(config.role, policy));
+        destroyed.map_err(|fault| self.told(fault))?;
+        let created = self.call(policy, Call::at_start("create"), |live, policy| Ok(live.create_bare(policy, &config)));
+        let plan = created.map_err(|fault| self.told(fault))?.map_err(|error| error.to_string())?;
         // It may ask for something else than before.
         if let Some(record) = self.policy_mut(policy) {
             record.plan = plan;
@@ -265,26 +272,26 @@ impl Instance {
         self.policy(policy).map(|record| &*record.shard)
     }
 
-    /// Calls a function of a role on behalf of a policy, within `deadline`.
+    /// Calls a function of a role on behalf of a policy, within its deadline.
     #[inline]
     pub(super) fn ask<R: GuestRole, T>(
         &mut self,
         policy: u32,
-        deadline: Duration,
+        call: Call,
         ask: impl FnOnce(&R, &mut Store<Guest>, u32) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
-        self.call(policy, deadline, |live, policy| {
+        self.call(policy, call, |live, policy| {
             let (role, store) = live.of::<R>()?;
             ask(role, store, policy)
         })
     }
 
-    /// Calls the guest on behalf of a policy, within `deadline`. Every failure ends here, counted and logged.
+    /// Calls the guest on behalf of a policy, within its deadline. Every failure ends here, counted and logged.
     pub(super) fn call<R>(
         &mut self,
         policy: u32,
-        deadline: Duration,
-        call: impl FnOnce(&mut Live, u32) -> wasmtime::Result<R>,
+        call: Call,
+        ask: impl FnOnce(&mut Live, u32) -> wasmtime::Result<R>,
     ) -> Result<R, Fault> {
         if self.plugin.breaker.is_quarantined(|| self.services.now_ms()) {
             return Err(Fault::Quarantined);
@@ -293,10 +300,10 @@ impl Instance {
             self.rebuild()?;
         }
         let Some(live) = &mut self.live else { return Err(Fault::Rebuilding) };
-        live.arm(policy, deadline);
+        live.arm(policy, call);
         self.calls = self.calls.wrapping_add(1);
         let started = self.calls.is_multiple_of(TIMED_ONE_IN).then(Instant::now);
-        match call(live, policy) {
+        match ask(live, policy) {
             Ok(answer) => {
                 self.consecutive_faults = 0;
                 if let Some(record) = self.policy(policy) {
@@ -304,34 +311,62 @@ impl Instance {
                 }
                 Ok(answer)
             }
-            Err(error) => Err(self.fault(policy, &error)),
+            Err(error) => {
+                let failure = live.failure(call, describe_error(&error));
+                Err(self.fault(policy, failure))
+            }
         }
     }
 
-    fn fault(&mut self, policy: u32, error: &wasmtime::Error) -> Fault {
-        let kind = self.live.as_ref().map_or(FaultKind::Trap, |live| live.fault_kind(error));
+    /// A fault in words.
+    pub(super) fn told(&self, fault: Fault) -> String {
+        match (fault, &self.last_reason) {
+            (Fault::Trapped(_) | Fault::InvalidAnswer, Some(reason)) => reason.clone(),
+            _ => fault.to_string(),
+        }
+    }
+
+    fn fault(&mut self, policy: u32, failure: Failure) -> Fault {
+        let Failure { kind, reason, details } = failure;
         self.live = None;
         self.consecutive_faults += 1;
         let now_ms = self.services.now_ms();
         self.rebuild_at_ms = now_ms + backoff_ms(self.consecutive_faults);
-        let role = self.policy(policy).map(|record| {
+        if let Some(record) = self.policy(policy) {
             record.shard.trap(kind.as_str());
-            (record.config.role.as_str(), record.config.scope.clone())
-        });
-        let (role, scope) = role.unwrap_or_else(|| ("none", "".into()));
+        }
+        let (role, scope) = self.role_and_scope(policy);
         tracing::error!(
             plugin = &*self.plugin.name,
             version = self.plugin.version,
             role,
             scope = &*scope,
             kind = kind.as_str(),
-            "plugin failed, the host decides in its stead: {}",
-            describe_error(error)
+            "plugin failed, the host decides in its stead: {reason}; {details}"
         );
+        self.note(policy, kind.as_str(), reason);
         if self.plugin.breaker.fault(now_ms) {
             self.announce_quarantine();
         }
         Fault::Trapped(kind)
+    }
+
+    fn role_and_scope(&self, policy: u32) -> (&'static str, Arc<str>) {
+        let of = |record: &Policy| (record.config.role.as_str(), record.config.scope.clone());
+        self.policy(policy).map_or_else(|| ("none", "".into()), of)
+    }
+
+    /// Keeps what people are told of a fault.
+    fn note(&mut self, policy: u32, kind: &str, reason: String) {
+        let (role, scope) = self.role_and_scope(policy);
+        self.last_reason = Some(reason.clone());
+        self.plugin.faults.note(FaultReport {
+            at_unix_ms: self.services.unix_ms(),
+            role: role.to_owned(),
+            scope: scope.to_string(),
+            kind: kind.to_owned(),
+            reason,
+        });
     }
 
     fn announce_quarantine(&self) {
@@ -353,7 +388,10 @@ impl Instance {
                 self.services.registry().plugin_rebuilt(&self.plugin.name);
                 Ok(())
             }
-            Err(error) => Err(self.fault(u32::MAX, &wasmtime::Error::msg(error))),
+            Err(reason) => {
+                let details = "it was being rebuilt".to_owned();
+                Err(self.fault(u32::MAX, Failure { kind: FaultKind::Trap, reason, details }))
+            }
         }
     }
 

@@ -1,20 +1,23 @@
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
 
-use wasmtime::{ResourceLimiter, Store, Trap};
+use wasmtime::{ResourceLimiter, Store};
 
 use super::api::v0_2::exports::plimsoll::plugin::lifecycle;
 use super::component::Plugin;
 use super::create_error::{CreateError, describe_error};
-use super::deadline::AT_START;
-use super::fault::FaultKind;
+use super::deadline::Call;
+use super::fault::{Failure, FaultKind};
 use super::guest::{Guest, HOSTCALL_BYTES, PolicyContext, arm, end_overdue};
 use super::lifecycle::Manifest;
 use super::memory::Services;
 use super::policy::{PolicyConfig, Role};
 use super::role::{AnyPlan, AnyRole, GuestRole};
 use crate::snapshot::EndpointSet;
+use crate::telemetry::printable_within;
+
+/// Of what the engine calls a trap.
+const MAX_TRAP_BYTES: usize = 256;
 
 /// A guest that runs: its memory, and the functions that it has. Once a call of it failed it must not be called again.
 pub(super) struct Live {
@@ -26,14 +29,14 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn start(plugin: &Plugin, services: &Arc<Services>) -> wasmtime::Result<Self> {
-        let guest = Guest::new(plugin.name.clone(), &plugin.limits, services.clone(), plugin.grants.has("wasi"));
+        let guest = Guest::new(plugin.name.clone(), &plugin.limits, services.clone(), &plugin.grants);
         let mut store = Store::new(plugin.pre.engine(), guest);
         store.limiter(|guest| guest as &mut dyn ResourceLimiter);
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         end_overdue(&mut store);
         // Only engines for trials meter, and there is no end to it: it is not what ends a call.
         let _ = store.set_fuel(u64::MAX);
-        arm(&mut store, 0, AT_START);
+        arm(&mut store, 0, Call::at_start("start"));
         let instance = plugin.pre.instantiate(&mut store)?;
         let lifecycle = plugin.exports.lifecycle.load(&mut store, &instance)?;
         let mut roles = [const { None }; Role::ALL.len()];
@@ -45,8 +48,8 @@ impl Live {
 
     /// Gives the guest so much time for the next call, on behalf of a policy.
     #[inline]
-    pub(super) fn arm(&mut self, policy: u32, deadline: Duration) {
-        arm(&mut self.store, policy, deadline);
+    pub(super) fn arm(&mut self, policy: u32, call: Call) {
+        arm(&mut self.store, policy, call);
     }
 
     /// The functions of a role, and the store that they are called with.
@@ -74,7 +77,7 @@ impl Live {
     }
 
     pub(super) fn describe(&mut self) -> wasmtime::Result<Manifest> {
-        self.arm(0, AT_START);
+        self.arm(0, Call::at_start("describe"));
         Ok(self.lifecycle.call_describe(&mut self.store)?.into())
     }
 
@@ -96,20 +99,27 @@ impl Live {
         let endpoints = context.endpoints.clone();
         self.guest_mut().put_policy(number, context);
         let created = self.create_bare(number, config).and_then(|plan| {
-            self.arm(number, AT_START);
+            let call = Call::at_start("endpoints");
+            self.arm(number, call);
             let told = self.tell(config.role, number, &EndpointSet::default(), &endpoints);
-            told.map(|()| plan).map_err(|error| CreateError::trapped(&error))
+            told.map(|()| plan)
+                .map_err(|error| CreateError::Failed(self.failure(call, describe_error(&error)).to_string()))
         });
         created.inspect_err(|_| self.guest_mut().remove_policy(number))
     }
 
     /// Creates a policy of a number that the host knows, and tells it nothing.
     pub(super) fn create_bare(&mut self, number: u32, config: &PolicyConfig) -> Result<AnyPlan, CreateError> {
-        self.arm(number, AT_START);
-        match &self.roles[config.role as usize] {
+        let call = Call::at_start("create");
+        self.arm(number, call);
+        let created = match &self.roles[config.role as usize] {
             Some(role) => role.create(&mut self.store, number, config),
             None => Err(CreateError::MissingRole),
-        }
+        };
+        created.map_err(|error| match error {
+            CreateError::Failed(details) => CreateError::Failed(self.failure(call, details).to_string()),
+            other => other,
+        })
     }
 
     pub(super) fn destroy(&mut self, role: Role, policy: u32) -> wasmtime::Result<()> {
@@ -141,12 +151,29 @@ impl Live {
         }
     }
 
-    pub(super) fn fault_kind(&self, error: &wasmtime::Error) -> FaultKind {
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => FaultKind::Deadline,
-            _ if self.guest().memory_refused => FaultKind::Memory,
-            _ => FaultKind::Trap,
-        }
+    /// Why a call has failed, of which the engine says `details`.
+    pub(super) fn failure(&self, call: Call, details: String) -> Failure {
+        let guest = self.guest();
+        let Call { function, deadline } = call;
+        let (kind, reason) = if guest.is_overdue() {
+            (FaultKind::Deadline, format!("deadline of {} ms passed in {function}", deadline.as_millis()))
+        } else if guest.memory_refused {
+            let limit = guest.memory_limit >> 20;
+            (FaultKind::Memory, format!("asked for more memory than its {limit} MiB in {function}"))
+        } else {
+            let reason = match guest.messages.take_last_error() {
+                Some(said) => match said.strip_prefix("panicked ") {
+                    Some(panic) => format!("panicked in {function} {panic}"),
+                    None => format!("trapped in {function}, having said: {said}"),
+                },
+                None => {
+                    let trap = details.rsplit_once("wasm trap: ").map_or(&*details, |(_, trap)| trap);
+                    format!("trapped in {function}: {}", printable_within(trap, MAX_TRAP_BYTES))
+                }
+            };
+            (FaultKind::Trap, reason)
+        };
+        Failure { kind, reason, details }
     }
 }
 

@@ -9,6 +9,7 @@ use super::component::{Plugin, Source};
 use super::contract::{self, Contract, PACKAGE, SERVED, Spoken};
 use super::digest::digest_of;
 use super::engine::{Engine, Limits};
+use super::fault::Faults;
 use super::grants::Grants;
 use super::live;
 use super::memory::Services;
@@ -96,6 +97,7 @@ impl Plugin {
             name: "unnamed".into(),
             version: String::new(),
             summary: String::new(),
+            profiles: Vec::new(),
             digest: digest_of(bytes),
             size_bytes: bytes.len(),
             roles,
@@ -105,6 +107,7 @@ impl Plugin {
             limits,
             grants,
             breaker: Breaker::default(),
+            faults: Faults::default(),
             pre,
             exports: Arc::new(exports),
         };
@@ -131,6 +134,13 @@ impl Plugin {
             let summary = printable_within(&manifest.summary, 64);
             return Err(LoadError::Manifest(format!("summary `{summary}` is not one line of at most 1024 bytes")));
         }
+        if let Some(name) = manifest.profiles.iter().find(|name| !is_profile(name)) {
+            let name = printable_within(name, 64);
+            return Err(LoadError::Manifest(format!("`{name}` in its profiles is no name, such as balancer/weighted")));
+        }
+        if manifest.profiles.len() > MOST_PROFILES {
+            return Err(LoadError::Manifest(format!("it claims more than {MOST_PROFILES} profiles")));
+        }
         if let Some(name) = manifest.more.first() {
             let name = printable_within(name, 64);
             return Err(LoadError::Manifest(format!("this proxy does not know `{name}` in it")));
@@ -142,8 +152,16 @@ impl Plugin {
         self.name = manifest.name.into();
         self.version = manifest.version;
         self.summary = manifest.summary;
+        self.profiles = manifest.profiles;
         Ok(())
     }
+}
+
+const MOST_PROFILES: usize = 32;
+
+/// Whether it can be the name of a profile of the conformance suite. Which there are, the suite knows.
+fn is_profile(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'/' | b'-'))
 }
 
 /// The schema of a role's configuration.
@@ -207,7 +225,8 @@ fn check_imports(engine: &Engine, component: &Component, grants: &Grants) -> Res
         imports.push(name.to_owned());
         let grant = if let Some(rest) = name.strip_prefix(PACKAGE) {
             let interface = rest.split('@').next().unwrap_or(rest);
-            if interface == "types" {
+            // Everybody may tell of a panic; without the grant nothing else is written.
+            if matches!(interface, "types" | "log") {
                 continue;
             }
             interface

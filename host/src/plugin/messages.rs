@@ -1,5 +1,5 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::api::v0_2::plimsoll::plugin::log::Level;
 use super::memory::Services;
@@ -7,6 +7,8 @@ use crate::telemetry::printable_within;
 
 const MAX_BYTES: usize = 4096;
 const PER_SECOND: u64 = 100;
+/// Of what it said last before it failed.
+const MAX_LAST_WORDS_BYTES: usize = 1024;
 
 /// What an instance says in the log. Each message is one line, marked as the plugin's: nothing in it can pass for a line or
 /// a field of the proxy's own. Lines have the target `plimsoll::guest`.
@@ -15,17 +17,47 @@ pub(super) struct Messages {
     services: Arc<Services>,
     /// A second, and how many messages there were in it, in the lower bits. One thread at a time calls an instance.
     spent: AtomicU64,
+    /// Whether it may write to the log.
+    is_heard: bool,
+    /// Whether there is something in `last_error`: what is read at every call.
+    has_error: AtomicBool,
+    /// The last error that it told within a call. If the call fails it is why: the SDK tells panics so.
+    last_error: Mutex<Option<String>>,
 }
 
 const COUNT_BITS: u32 = 20;
 
 impl Messages {
-    pub(super) fn of(plugin: Arc<str>, services: Arc<Services>) -> Self {
-        Self { plugin, services, spent: AtomicU64::new(0) }
+    pub(super) fn of(plugin: Arc<str>, services: Arc<Services>, is_heard: bool) -> Self {
+        Self {
+            plugin,
+            services,
+            is_heard,
+            spent: AtomicU64::default(),
+            has_error: AtomicBool::default(),
+            last_error: Mutex::default(),
+        }
+    }
+
+    pub(super) fn begin_call(&self) {
+        if self.has_error.load(Ordering::Relaxed) {
+            self.take_last_error();
+        }
+    }
+
+    /// The last error that it told within the call.
+    pub(super) fn take_last_error(&self) -> Option<String> {
+        self.has_error.store(false, Ordering::Relaxed);
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) fn write(&self, level: Level, message: &str) {
-        if self.services.is_for_trial() {
+        if level == Level::Error {
+            let words = printable_within(message, MAX_LAST_WORDS_BYTES);
+            *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+            self.has_error.store(true, Ordering::Relaxed);
+        }
+        if self.services.is_for_trial() || !self.is_heard {
             // What is said on trial is of no interest to who reads the log of a proxy.
             return;
         }

@@ -43,8 +43,9 @@ impl Affine {
             }
         };
         let picked = slot.and_then(|slot| cluster.bound(slot));
-        if slot.is_some() && picked.is_none() {
-            affinity.count_fallback(affinity.invalid_answer());
+        if let (Some(slot), None) = (slot, &picked) {
+            let reason = format_args!("found a binding to slot {slot}, which takes no requests of bound clients");
+            affinity.count_fallback(affinity.invalid_answer(reason));
         }
         Self { asked: Some(Asked { plan, values, renew }), picked }
     }
@@ -101,7 +102,7 @@ fn apply(
 ) {
     let refused = edits.into_iter().map(|edit| apply(headers, edit)).filter(|made| !made).count();
     if refused > 0 {
-        affinity.invalid_answer();
+        affinity.invalid_answer(format_args!("asked for {refused} edits of headers that are the proxy's own"));
     }
 }
 

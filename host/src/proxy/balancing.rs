@@ -131,7 +131,13 @@ impl Balancing {
             let partitioner = groups.partitioner.as_ref().unwrap_or(configured);
             let member = match partitioner.choose(values, request.key, attempt) {
                 Ok(None) => return NOWHERE,
-                Ok(Some(place)) => groups.members.get(place as usize).ok_or_else(|| partitioner.invalid_answer()),
+                Ok(Some(place)) => {
+                    let count = groups.members.len();
+                    let known = groups.members.get(place as usize);
+                    known.ok_or_else(|| {
+                        partitioner.invalid_answer(format_args!("chose group {place} of the {count} that there are"))
+                    })
+                }
                 Err(fault) => Err(fault),
             };
             let member = match member {
@@ -181,9 +187,9 @@ impl Balancing {
         self.balancer.reason(choice)
     }
 
-    /// Counts a choice that could not be used.
-    pub(super) fn invalid_answer(&self) -> Fault {
-        self.balancer.invalid_answer()
+    /// Counts a choice that could not be used, and says why.
+    pub(super) fn invalid_answer(&self, reason: impl std::fmt::Display) -> Fault {
+        self.balancer.invalid_answer(reason)
     }
 
     /// Counts that the host chose in the balancer's stead.
@@ -278,7 +284,11 @@ impl Balancing {
 /// The groups that a partitioner makes of endpoints, if they are not too many.
 fn divided(partitioner: &Partitioner, endpoints: &Arc<EndpointSet>) -> Result<Vec<Group>, Fault> {
     let groups = partitioner.divide(endpoints)?;
-    if groups.len() > MOST_GROUPS { Err(partitioner.invalid_answer()) } else { Ok(groups) }
+    if groups.len() > MOST_GROUPS {
+        let reason = format_args!("made {} groups, which are more than {MOST_GROUPS}", groups.len());
+        return Err(partitioner.invalid_answer(reason));
+    }
+    Ok(groups)
 }
 
 fn not_created(group: &str, error: &crate::plugin::CreateError, is_strict: bool) -> Inside {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use plimsoll_http1::HeadLimits;
-use plimsoll_resilience::{By, Fleet, Open, claim};
+use plimsoll_resilience::{By, Fleet, Open, Unusable, claim};
 
 use super::attributes::Visible;
 use super::balancing::{Balancing, Pick, Within};
@@ -17,7 +17,7 @@ use super::queue::Queue;
 use crate::config;
 use crate::error::ErrorKind;
 use crate::plugin::{Affinity, AttributeValues, Choice, Fault, PickRequest, Values};
-use crate::snapshot::{AttemptBound, EndpointSet, Outcome, OutcomeClass, Retrying, UnderWay, Waiting};
+use crate::snapshot::{AttemptBound, Availability, EndpointSet, Outcome, OutcomeClass, Retrying, UnderWay, Waiting};
 use crate::telemetry::{AttemptOutcome, ClusterShard, LoadReportResult, QueueResult};
 use crate::timer::{Timers, now_ms};
 use crate::tls::UpstreamTls;
@@ -471,6 +471,21 @@ struct Seen<'a> {
     wanted: &'a Wanted<'a>,
 }
 
+impl Seen<'_> {
+    /// Why an endpoint cannot be chosen.
+    fn why_not(&self, within: &Within, slot: u32) -> String {
+        let why = match self.endpoints.get(slot) {
+            None => "no endpoint".to_owned(),
+            Some(_) if !within.has(slot) => "not in the group that was chosen".to_owned(),
+            Some(local) if local.endpoint.availability != Availability::Ready => {
+                local.endpoint.availability.as_str().to_owned()
+            }
+            Some(_) => "of weight 0".to_owned(),
+        };
+        format!("picked slot {slot}, which is {why}")
+    }
+}
+
 impl Fleet for Seen<'_> {
     type Group = Within;
     type Choice = Choice;
@@ -510,9 +525,15 @@ impl Fleet for Seen<'_> {
         Some((Picked { endpoint: endpoint.clone(), choice, by }, flight))
     }
 
-    fn balancer_failed(&mut self, fault: Option<Fault>) {
+    fn balancer_failed(&mut self, within: &Within, failure: Unusable<Fault>) {
         let balancing = &self.cluster.balancing;
-        balancing.count_fallback(fault.unwrap_or_else(|| balancing.invalid_answer()));
+        balancing.count_fallback(match failure {
+            Unusable::Fault(fault) => fault,
+            Unusable::NotOpen(slot) => balancing.invalid_answer(self.why_not(within, slot)),
+            Unusable::Tried(slot) => {
+                balancing.invalid_answer(format_args!("picked slot {slot}, which this request has tried"))
+            }
+        });
     }
 
     fn random(&mut self, bound: usize) -> usize {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::control::beside::beside;
 use crate::control::plugins::{Earlier, Judgement, PluginEntry, PluginError};
 use crate::control::state::Control;
-use crate::plugin::{BreakerState, Plugin};
+use crate::plugin::{BreakerState, FaultReport, Plugin};
 
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct PluginReport {
@@ -43,6 +43,8 @@ pub struct PluginDetail {
     /// Calls that it did not survive (`trap`, `deadline`, `memory`, `other`) and answers that were not valid
     /// (`invalid_answer`), since the proxy started and over all its versions. What is not there did not happen.
     pub faults: BTreeMap<String, u64>,
+    /// The last ones of the live version in words, the oldest first.
+    pub recent_faults: Vec<FaultReport>,
 }
 
 /// A version of a plugin that can be gone back to, or is live.
@@ -114,6 +116,7 @@ impl Control {
             config_schemas: schemas.map(|(role, schema)| (role.to_string(), schema.clone())).collect(),
             versions: versions.collect(),
             uses: self.plugin_uses(name),
+            recent_faults: entry.live.as_ref().map_or_else(Vec::new, |live| live.faults.to_vec()),
             faults: faults.map(|(kind, count)| (kind.to_owned(), count)).collect(),
             plugin: self.plugin_report(name, &shown),
         })

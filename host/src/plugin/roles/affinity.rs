@@ -8,7 +8,7 @@ use wasmtime::Store;
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::affinity as wit;
 use crate::plugin::convert::{self, Attribute, Values};
 use crate::plugin::create_error::CreateError;
-use crate::plugin::deadline::ON_REQUEST_PATH;
+use crate::plugin::deadline::Call;
 use crate::plugin::fault::Fault;
 use crate::plugin::guest::Guest;
 use crate::plugin::handle::Handle;
@@ -80,21 +80,22 @@ impl Affinity {
     }
 
     pub fn find(&self, values: &Values) -> Result<Binding, Fault> {
-        self.handle.ask(ON_REQUEST_PATH, |affinity, store, policy| affinity.find(store, policy, values))
+        self.handle.ask(Call::on_request_path("find"), |affinity, store, policy| affinity.find(store, policy, values))
     }
 
     /// What the endpoint is to see instead of what the client sent.
     pub fn prepare(&self, values: &Values) -> Result<Vec<HeaderEdit>, Fault> {
-        let edits =
-            self.handle.ask(ON_REQUEST_PATH, |affinity, store, policy| affinity.prepare(store, policy, values))?;
+        let edits = self
+            .handle
+            .ask(Call::on_request_path("prepare"), |affinity, store, policy| affinity.prepare(store, policy, values))?;
         Ok(self.usable(edits))
     }
 
     /// What makes the client remember the endpoint that answered it. `response` has the fields of the headers of the plan.
     pub fn bind(&self, values: &Values, slot: u32, response: &[Vec<Vec<u8>>]) -> Result<Vec<HeaderEdit>, Fault> {
-        let edits = self
-            .handle
-            .ask(ON_REQUEST_PATH, |affinity, store, policy| affinity.bind(store, policy, values, slot, response))?;
+        let edits = self.handle.ask(Call::on_request_path("bind"), |affinity, store, policy| {
+            affinity.bind(store, policy, values, slot, response)
+        })?;
         Ok(self.usable(edits))
     }
 
@@ -103,7 +104,10 @@ impl Affinity {
         let count = offered.len();
         let edits: Vec<HeaderEdit> = offered.into_iter().flatten().collect();
         if edits.len() < count {
-            self.invalid_answer();
+            let unusable = count - edits.len();
+            self.invalid_answer(format_args!(
+                "asked for {unusable} edits of headers whose names or values cannot be sent"
+            ));
         }
         edits
     }
@@ -113,9 +117,9 @@ impl Affinity {
         self.handle.set_endpoints(endpoints);
     }
 
-    /// Counts an answer that could not be used.
-    pub fn invalid_answer(&self) -> Fault {
-        self.handle.invalid_answer()
+    /// Counts an answer that could not be used, and says why.
+    pub fn invalid_answer(&self, reason: impl std::fmt::Display) -> Fault {
+        self.handle.invalid_answer(reason)
     }
 
     /// Counts that the host decided in the policy's stead.

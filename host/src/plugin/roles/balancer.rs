@@ -7,7 +7,7 @@ use wasmtime::Store;
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::balancer as wit;
 use crate::plugin::convert;
 use crate::plugin::create_error::CreateError;
-use crate::plugin::deadline::{AT_START, OFF_REQUEST_PATH, ON_REQUEST_PATH};
+use crate::plugin::deadline::Call;
 use crate::plugin::fault::Fault;
 use crate::plugin::guest::{Guest, HOSTCALL_BYTES};
 use crate::plugin::handle::Handle;
@@ -62,7 +62,7 @@ impl Balancer {
 
     /// Asks for an endpoint. `Ok(None)` is the plugin's word that none can take the request.
     pub fn pick(&self, request: Request<'_>) -> Result<Option<Choice>, Fault> {
-        self.handle.ask(ON_REQUEST_PATH, |balancer, store, policy| balancer.pick(store, policy, request))
+        self.handle.ask(Call::on_request_path("pick"), |balancer, store, policy| balancer.pick(store, policy, request))
     }
 
     /// Brings the policy to another generation of the endpoints.
@@ -73,7 +73,9 @@ impl Balancer {
     /// Tells what became of attempts, if the policy asked for it.
     pub fn outcomes(&self, batch: &[Outcome]) {
         // A fault is counted and changes nothing for any request.
-        let _ = self.handle.ask(OFF_REQUEST_PATH, |balancer, store, policy| balancer.outcomes(store, policy, batch));
+        let _ = self
+            .handle
+            .ask(Call::off_request_path("outcomes"), |balancer, store, policy| balancer.outcomes(store, policy, batch));
     }
 
     pub fn wants_outcomes(&self) -> bool {
@@ -85,9 +87,9 @@ impl Balancer {
         self.handle.plan(|plan| plan.reasons.get(choice.reason as usize).cloned()).flatten()
     }
 
-    /// Counts an answer that could not be used.
-    pub fn invalid_answer(&self) -> Fault {
-        self.handle.invalid_answer()
+    /// Counts an answer that could not be used, and says why.
+    pub fn invalid_answer(&self, reason: impl std::fmt::Display) -> Fault {
+        self.handle.invalid_answer(reason)
     }
 
     /// Counts that the host decided in the policy's stead.
@@ -232,6 +234,6 @@ pub fn prepare(instance: Instance, config: PolicyConfig, endpoints: Arc<Endpoint
             return None;
         }
     };
-    let prepared = instance.ask(policy, AT_START, BalancerGuest::prepare);
+    let prepared = instance.ask(policy, Call::at_start("prepare"), BalancerGuest::prepare);
     prepared.ok().filter(|prepared| !prepared.is_empty() && prepared.len() <= MOST_PREPARED)
 }

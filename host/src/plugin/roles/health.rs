@@ -6,7 +6,7 @@ use wasmtime::Store;
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::health as wit;
 use crate::plugin::convert;
 use crate::plugin::create_error::CreateError;
-use crate::plugin::deadline::OFF_REQUEST_PATH;
+use crate::plugin::deadline::Call;
 use crate::plugin::fault::Fault;
 use crate::plugin::guest::Guest;
 use crate::plugin::instance::Instance;
@@ -84,27 +84,30 @@ impl Evaluator {
     }
 
     pub fn probed(&self, instance: &mut Instance, now_ms: u64, probe: &ProbeResult) -> Result<Vec<Transition>, Fault> {
-        self.ask(instance, |health, store, policy| health.probed(store, policy, now_ms, probe))
+        self.ask(instance, "probed", |health, store, policy| health.probed(store, policy, now_ms, probe))
     }
 
     pub fn outcomes(&self, instance: &mut Instance, now_ms: u64, batch: &[Outcome]) -> Result<Vec<Transition>, Fault> {
-        self.ask(instance, |health, store, policy| health.outcomes(store, policy, now_ms, batch))
+        self.ask(instance, "outcomes", |health, store, policy| health.outcomes(store, policy, now_ms, batch))
     }
 
     pub fn tick(&self, instance: &mut Instance, now_ms: u64) -> Result<Vec<Transition>, Fault> {
-        self.ask(instance, |health, store, policy| health.tick(store, policy, now_ms))
+        self.ask(instance, "tick", |health, store, policy| health.tick(store, policy, now_ms))
     }
 
     fn ask(
         &self,
         instance: &mut Instance,
+        function: &'static str,
         ask: impl FnOnce(&HealthGuest, &mut Store<Guest>, u32) -> wasmtime::Result<Vec<Transition>>,
     ) -> Result<Vec<Transition>, Fault> {
-        let mut transitions = instance.ask(self.policy, OFF_REQUEST_PATH, ask)?;
-        let told = transitions.len();
-        transitions.retain(|transition| instance.knows_slot(self.policy, transition.slot));
-        if transitions.len() < told {
-            instance.invalid_answer(self.policy);
+        let mut transitions = instance.ask(self.policy, Call::off_request_path(function), ask)?;
+        let unknown = |transition: &Transition| !instance.knows_slot(self.policy, transition.slot);
+        if let Some(slot) = transitions.iter().find(|transition| unknown(transition)).map(|transition| transition.slot)
+        {
+            transitions.retain(|transition| instance.knows_slot(self.policy, transition.slot));
+            let reason = format_args!("{function} told of slot {slot}, which is none of its endpoints");
+            instance.invalid_answer(self.policy, reason);
         }
         Ok(transitions)
     }

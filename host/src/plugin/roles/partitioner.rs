@@ -7,7 +7,7 @@ use wasmtime::Store;
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::partitioner as wit;
 use crate::plugin::convert::{self, Attribute, Values};
 use crate::plugin::create_error::CreateError;
-use crate::plugin::deadline::{AT_CHANGE, ON_REQUEST_PATH};
+use crate::plugin::deadline::Call;
 use crate::plugin::fault::Fault;
 use crate::plugin::guest::Guest;
 use crate::plugin::handle::Handle;
@@ -60,18 +60,21 @@ impl Partitioner {
     /// Divides the endpoints.
     pub fn divide(&self, endpoints: &Arc<EndpointSet>) -> Result<Vec<Group>, Fault> {
         self.handle.note_endpoints(endpoints);
-        self.handle.ask(AT_CHANGE, |partitioner, store, policy| partitioner.divide(store, policy, endpoints))
+        self.handle.ask(Call::at_change("endpoints"), |partitioner, store, policy| {
+            partitioner.divide(store, policy, endpoints)
+        })
     }
 
     /// Asks for a group by its place. `Ok(None)` is the plugin's word that no endpoint may take the request.
     pub fn choose(&self, values: &Values, key: Option<u64>, attempt: u32) -> Result<Option<u32>, Fault> {
-        self.handle
-            .ask(ON_REQUEST_PATH, |partitioner, store, policy| partitioner.choose(store, policy, values, key, attempt))
+        self.handle.ask(Call::on_request_path("choose"), |partitioner, store, policy| {
+            partitioner.choose(store, policy, values, key, attempt)
+        })
     }
 
-    /// Counts an answer that could not be used.
-    pub fn invalid_answer(&self) -> Fault {
-        self.handle.invalid_answer()
+    /// Counts an answer that could not be used, and says why.
+    pub fn invalid_answer(&self, reason: impl std::fmt::Display) -> Fault {
+        self.handle.invalid_answer(reason)
     }
 
     /// Counts that the host decided in the policy's stead.

@@ -7,7 +7,7 @@ use wasmtime::Store;
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::prober as wit;
 use crate::plugin::convert;
 use crate::plugin::create_error::CreateError;
-use crate::plugin::deadline::OFF_REQUEST_PATH;
+use crate::plugin::deadline::Call;
 use crate::plugin::fault::Fault;
 use crate::plugin::guest::Guest;
 use crate::plugin::instance::Instance;
@@ -100,20 +100,20 @@ impl Prober {
     }
 
     pub fn open(&self, instance: &mut Instance, session: u32, target: &Target) -> Result<Vec<ProbeAction>, Fault> {
-        instance.ask(self.policy, OFF_REQUEST_PATH, |prober: &ProberGuest, store, policy| {
+        instance.ask(self.policy, Call::off_request_path("open"), |prober: &ProberGuest, store, policy| {
             prober.open(store, policy, session, target)
         })
     }
 
     pub fn advance(&self, instance: &mut Instance, session: u32, event: ProbeEvent) -> Result<Vec<ProbeAction>, Fault> {
-        instance.ask(self.policy, OFF_REQUEST_PATH, |prober: &ProberGuest, store, policy| {
+        instance.ask(self.policy, Call::off_request_path("advance"), |prober: &ProberGuest, store, policy| {
             prober.advance(store, policy, session, event)
         })
     }
 
     pub fn close(&self, instance: &mut Instance, session: u32) {
         // A fault at the end of a probe is counted and changes nothing.
-        let _ = instance.ask(self.policy, OFF_REQUEST_PATH, |prober: &ProberGuest, store, policy| {
+        let _ = instance.ask(self.policy, Call::off_request_path("close"), |prober: &ProberGuest, store, policy| {
             prober.close(store, policy, session)
         });
     }

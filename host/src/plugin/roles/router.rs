@@ -8,7 +8,7 @@ use wasmtime::Store;
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::router as wit;
 use crate::plugin::convert::{self, Attribute, Values};
 use crate::plugin::create_error::CreateError;
-use crate::plugin::deadline::ON_REQUEST_PATH;
+use crate::plugin::deadline::Call;
 use crate::plugin::fault::Fault;
 use crate::plugin::guest::Guest;
 use crate::plugin::handle::Handle;
@@ -102,11 +102,14 @@ impl Router {
             }
             return Ok(decision);
         }
-        let answer = instance.ask(policy, ON_REQUEST_PATH, |router: &RouterGuest, store, policy| {
+        let answer = instance.ask(policy, Call::on_request_path("route"), |router: &RouterGuest, store, policy| {
             router.route(store, policy, &values.to_owned_values())
         })?;
         let Some(state) = instance.plan_mut::<RouterGuest>(policy) else { return Err(Fault::Rebuilding) };
-        let Some(decision) = state.translate(&answer) else { return Err(instance.invalid_answer(policy)) };
+        let decision = match state.translate(&answer) {
+            Ok(decision) => decision,
+            Err(reason) => return Err(instance.invalid_answer(policy, reason)),
+        };
         if answer.repeatable {
             state.memo.put(hash, values.as_bytes(), decision.clone());
         }
@@ -205,29 +208,44 @@ impl RouterState {
     }
 
     /// The decision in the host's terms; none when it names what does not exist.
-    fn translate(&self, decision: &wit::Decision) -> Option<Decision> {
+    fn translate(&self, decision: &wit::Decision) -> Result<Decision, String> {
+        let status_within = |status: u16, is_allowed: bool, what: &str| {
+            let known = http::StatusCode::from_u16(status).ok().filter(|_| is_allowed);
+            known.ok_or_else(|| format!("{what} with the status {status}"))
+        };
         let action = match &decision.action {
-            wit::Action::Forward(index) => Action::Forward(*self.clusters.get(*index as usize)?),
+            wit::Action::Forward(index) => {
+                let known = self.clusters.get(*index as usize);
+                let count = self.clusters.len();
+                Action::Forward(
+                    *known.ok_or_else(|| format!("chose cluster {index} of the {count} that its plan names"))?,
+                )
+            }
             wit::Action::Redirect(redirect) => Action::Redirect(Arc::new(Redirect {
-                status: http::StatusCode::from_u16(redirect.status)
-                    .ok()
-                    .filter(|status| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308))?,
-                location: http::HeaderValue::try_from(redirect.location.as_str()).ok()?,
+                status: status_within(
+                    redirect.status,
+                    matches!(redirect.status, 301 | 302 | 303 | 307 | 308),
+                    "redirects",
+                )?,
+                location: http::HeaderValue::try_from(redirect.location.as_str())
+                    .map_err(|_| "redirects to a location that no header can have".to_owned())?,
             })),
             wit::Action::Respond(response) => Action::Respond(Arc::new(Response {
-                status: http::StatusCode::from_u16(response.status)
-                    .ok()
-                    .filter(|status| (200..600).contains(&status.as_u16()))?,
+                status: status_within(response.status, (200..600).contains(&response.status), "answers")?,
                 headers: convert::header_map(response.headers.clone()),
                 body: bytes::Bytes::copy_from_slice(&response.body),
             })),
             wit::Action::NoRoute => Action::NoRoute,
         };
         let route = match decision.route {
-            Some(index) => Some(self.plan.routes.get(index as usize)?.clone()),
+            Some(index) => {
+                let known = self.plan.routes.get(index as usize).cloned();
+                let count = self.plan.routes.len();
+                Some(known.ok_or_else(|| format!("chose route {index} of the {count} of its plan"))?)
+            }
             None => None,
         };
-        Some(Decision { action, route })
+        Ok(Decision { action, route })
     }
 }
 

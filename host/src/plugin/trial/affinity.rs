@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::policy::{PolicyOnTrial, show};
 use crate::plugin::convert::Values;
-use crate::plugin::fault::Fault;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::Role;
 use crate::plugin::roles::{AffinityGuest, AffinityPlan, Binding, Edits};
@@ -24,35 +23,36 @@ impl AffinityOnTrial {
     }
 
     /// Tells it the step from one set to another as a worker does.
-    pub fn tell(&self, before: &EndpointSet, after: &Arc<EndpointSet>) -> Result<(), Fault> {
+    pub fn tell(&self, before: &EndpointSet, after: &Arc<EndpointSet>) -> Result<(), String> {
         self.0.tell(before, after)
     }
 
     /// Tells it endpoints whole, at slots of any size; host functions know those of `shown`.
-    pub fn replace(&self, generation: u64, endpoints: &[Endpoint], shown: &Arc<EndpointSet>) -> Result<(), Fault> {
-        self.0.ask(|affinity: &AffinityGuest, store, policy| {
+    pub fn replace(&self, generation: u64, endpoints: &[Endpoint], shown: &Arc<EndpointSet>) -> Result<(), String> {
+        self.0.ask("endpoints", |affinity: &AffinityGuest, store, policy| {
             show(store, policy, shown);
             affinity.replace(store, policy, generation, endpoints)
         })
     }
 
-    pub fn find(&self, values: &Values) -> Result<Binding, Fault> {
-        self.0.ask(|affinity: &AffinityGuest, store, policy| affinity.find(store, policy, values))
+    pub fn find(&self, values: &Values) -> Result<Binding, String> {
+        self.0.ask("find", |affinity: &AffinityGuest, store, policy| affinity.find(store, policy, values))
     }
 
-    pub fn prepare(&self, values: &Values) -> Result<Edits, Fault> {
-        self.0.ask(|affinity: &AffinityGuest, store, policy| affinity.prepare(store, policy, values))
+    pub fn prepare(&self, values: &Values) -> Result<Edits, String> {
+        self.0.ask("prepare", |affinity: &AffinityGuest, store, policy| affinity.prepare(store, policy, values))
     }
 
-    pub fn bind(&self, values: &Values, slot: u32, response: &[Vec<Vec<u8>>]) -> Result<Edits, Fault> {
-        self.0.ask(|affinity: &AffinityGuest, store, policy| affinity.bind(store, policy, values, slot, response))
+    pub fn bind(&self, values: &Values, slot: u32, response: &[Vec<Vec<u8>>]) -> Result<Edits, String> {
+        self.0
+            .ask("bind", |affinity: &AffinityGuest, store, policy| affinity.bind(store, policy, values, slot, response))
     }
 
-    pub fn save(&self) -> Result<Vec<u8>, Fault> {
+    pub fn save(&self) -> Result<Vec<u8>, String> {
         self.0.save()
     }
 
-    pub fn restore(&self, state: &[u8]) -> Result<bool, Fault> {
+    pub fn restore(&self, state: &[u8]) -> Result<bool, String> {
         self.0.restore(state)
     }
 

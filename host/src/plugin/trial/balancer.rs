@@ -3,7 +3,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::policy::{PolicyOnTrial, show};
-use crate::plugin::fault::Fault;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::Role;
 use crate::plugin::roles::{BalancerGuest, Choice, Request};
@@ -19,50 +18,52 @@ impl BalancerOnTrial {
     }
 
     /// Asks for an endpoint, as a worker does but for the deadline.
-    pub fn pick(&self, request: Request<'_>) -> Result<Option<Choice>, Fault> {
-        self.0.ask(|balancer: &BalancerGuest, store, policy| balancer.pick(store, policy, request))
+    pub fn pick(&self, request: Request<'_>) -> Result<Option<Choice>, String> {
+        self.0.ask("pick", |balancer: &BalancerGuest, store, policy| balancer.pick(store, policy, request))
     }
 
     /// Tells it the step from one set to another as a worker does.
-    pub fn tell(&self, before: &EndpointSet, after: &Arc<EndpointSet>) -> Result<(), Fault> {
+    pub fn tell(&self, before: &EndpointSet, after: &Arc<EndpointSet>) -> Result<(), String> {
         self.0.tell(before, after)
     }
 
     /// Tells it endpoints whole, at slots of any size; host functions know those of `shown`.
-    pub fn replace(&self, generation: u64, endpoints: &[Endpoint], shown: &Arc<EndpointSet>) -> Result<(), Fault> {
-        self.0.ask(|balancer: &BalancerGuest, store, policy| {
+    pub fn replace(&self, generation: u64, endpoints: &[Endpoint], shown: &Arc<EndpointSet>) -> Result<(), String> {
+        self.0.ask("endpoints", |balancer: &BalancerGuest, store, policy| {
             show(store, policy, shown);
             balancer.replace(store, policy, generation, endpoints)
         })
     }
 
     /// Tells it changes, and answers whether it took them.
-    pub fn change(&self, base: u64, generation: u64, changes: &[Change]) -> Result<bool, Fault> {
-        self.0.ask(|balancer: &BalancerGuest, store, policy| balancer.change(store, policy, base, generation, changes))
+    pub fn change(&self, base: u64, generation: u64, changes: &[Change]) -> Result<bool, String> {
+        self.0.ask("changes", |balancer: &BalancerGuest, store, policy| {
+            balancer.change(store, policy, base, generation, changes)
+        })
     }
 
     pub fn prepares(&self) -> bool {
         self.0.instance.borrow().prepares(self.0.policy)
     }
 
-    pub fn prepare(&self) -> Result<Vec<u32>, Fault> {
-        self.0.ask(BalancerGuest::prepare)
+    pub fn prepare(&self) -> Result<Vec<u32>, String> {
+        self.0.ask("prepare", BalancerGuest::prepare)
     }
 
-    pub fn adopt(&self, prepared: &[u32]) -> Result<(), Fault> {
-        self.0.ask(|balancer: &BalancerGuest, store, policy| balancer.adopt(store, policy, prepared))
+    pub fn adopt(&self, prepared: &[u32]) -> Result<(), String> {
+        self.0.ask("adopt", |balancer: &BalancerGuest, store, policy| balancer.adopt(store, policy, prepared))
     }
 
     /// What became of attempts.
-    pub fn outcomes(&self, batch: &[Outcome]) -> Result<(), Fault> {
-        self.0.ask(|balancer: &BalancerGuest, store, policy| balancer.outcomes(store, policy, batch))
+    pub fn outcomes(&self, batch: &[Outcome]) -> Result<(), String> {
+        self.0.ask("outcomes", |balancer: &BalancerGuest, store, policy| balancer.outcomes(store, policy, batch))
     }
 
-    pub fn save(&self) -> Result<Vec<u8>, Fault> {
+    pub fn save(&self) -> Result<Vec<u8>, String> {
         self.0.save()
     }
 
-    pub fn restore(&self, state: &[u8]) -> Result<bool, Fault> {
+    pub fn restore(&self, state: &[u8]) -> Result<bool, String> {
         self.0.restore(state)
     }
 
@@ -73,7 +74,7 @@ impl BalancerOnTrial {
 
     /// What the instance has executed; none unless its engine meters.
     pub fn executed(&self) -> Option<u64> {
-        self.0.call(|live, _| Ok(live.executed())).ok().flatten()
+        self.0.call("executed", |live, _| Ok(live.executed())).ok().flatten()
     }
 
     /// Size of all linear memories of the instance.

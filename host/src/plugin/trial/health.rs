@@ -3,7 +3,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::policy::{PolicyOnTrial, show};
-use crate::plugin::fault::Fault;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::Role;
 use crate::plugin::roles::{HealthGuest, HealthPlan, ProbeResult, Transition};
@@ -23,30 +22,30 @@ impl EvaluatorOnTrial {
     }
 
     /// Tells it endpoints, at slots of any size; host functions know those of `shown`.
-    pub fn replace(&self, generation: u64, endpoints: &[Endpoint], shown: &Arc<EndpointSet>) -> Result<(), Fault> {
-        self.0.ask(|health: &HealthGuest, store, policy| {
+    pub fn replace(&self, generation: u64, endpoints: &[Endpoint], shown: &Arc<EndpointSet>) -> Result<(), String> {
+        self.0.ask("endpoints", |health: &HealthGuest, store, policy| {
             show(store, policy, shown);
             health.replace(store, policy, generation, endpoints)
         })
     }
 
-    pub fn probed(&self, now_ms: u64, probe: &ProbeResult) -> Result<Vec<Transition>, Fault> {
-        self.0.ask(|health: &HealthGuest, store, policy| health.probed(store, policy, now_ms, probe))
+    pub fn probed(&self, now_ms: u64, probe: &ProbeResult) -> Result<Vec<Transition>, String> {
+        self.0.ask("probed", |health: &HealthGuest, store, policy| health.probed(store, policy, now_ms, probe))
     }
 
-    pub fn outcomes(&self, now_ms: u64, batch: &[Outcome]) -> Result<Vec<Transition>, Fault> {
-        self.0.ask(|health: &HealthGuest, store, policy| health.outcomes(store, policy, now_ms, batch))
+    pub fn outcomes(&self, now_ms: u64, batch: &[Outcome]) -> Result<Vec<Transition>, String> {
+        self.0.ask("outcomes", |health: &HealthGuest, store, policy| health.outcomes(store, policy, now_ms, batch))
     }
 
-    pub fn tick(&self, now_ms: u64) -> Result<Vec<Transition>, Fault> {
-        self.0.ask(|health: &HealthGuest, store, policy| health.tick(store, policy, now_ms))
+    pub fn tick(&self, now_ms: u64) -> Result<Vec<Transition>, String> {
+        self.0.ask("tick", |health: &HealthGuest, store, policy| health.tick(store, policy, now_ms))
     }
 
-    pub fn save(&self) -> Result<Vec<u8>, Fault> {
+    pub fn save(&self) -> Result<Vec<u8>, String> {
         self.0.save()
     }
 
-    pub fn restore(&self, state: &[u8]) -> Result<bool, Fault> {
+    pub fn restore(&self, state: &[u8]) -> Result<bool, String> {
         self.0.restore(state)
     }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use wasmtime::Store;
 
-use crate::plugin::deadline::{AT_CHANGE, thread_cpu_time};
-use crate::plugin::fault::Fault;
+use crate::plugin::deadline::{Call, thread_cpu_time};
 use crate::plugin::guest::Guest;
 use crate::plugin::instance::Instance;
 use crate::plugin::live::Live;
@@ -32,26 +31,32 @@ impl PolicyOnTrial {
     /// Calls a function of its role.
     pub(super) fn ask<R: GuestRole, T>(
         &self,
+        function: &'static str,
         ask: impl FnOnce(&R, &mut Store<Guest>, u32) -> wasmtime::Result<T>,
-    ) -> Result<T, Fault> {
-        self.call(|live, policy| {
+    ) -> Result<T, String> {
+        self.call(function, |live, policy| {
             let (role, store) = live.of::<R>()?;
             ask(role, store, policy)
         })
     }
 
-    pub(super) fn call<T>(&self, call: impl FnOnce(&mut Live, u32) -> wasmtime::Result<T>) -> Result<T, Fault> {
+    pub(super) fn call<T>(
+        &self,
+        function: &'static str,
+        call: impl FnOnce(&mut Live, u32) -> wasmtime::Result<T>,
+    ) -> Result<T, String> {
         let began = thread_cpu_time();
         let mut instance = self.instance.borrow_mut();
-        instance.ends_in_time()?;
-        let answer = instance.call(self.policy, AT_CHANGE, call);
+        instance.ends_in_time().map_err(|fault| fault.to_string())?;
+        let answer = instance.call(self.policy, Call::at_change(function), call);
+        let answer = answer.map_err(|fault| instance.told(fault));
         self.took.set(thread_cpu_time().saturating_sub(began));
         answer
     }
 
     /// Tells it the step from one set to another as a worker does.
-    pub(super) fn tell(&self, before: &EndpointSet, after: &Arc<EndpointSet>) -> Result<(), Fault> {
-        self.call(|live, policy| {
+    pub(super) fn tell(&self, before: &EndpointSet, after: &Arc<EndpointSet>) -> Result<(), String> {
+        self.call("endpoints", |live, policy| {
             live.guest_mut().show(policy, after);
             live.tell(self.role, policy, before, after)
         })
@@ -62,12 +67,12 @@ impl PolicyOnTrial {
         self.took.get()
     }
 
-    pub fn save(&self) -> Result<Vec<u8>, Fault> {
-        self.call(|live, policy| live.save(self.role, policy))
+    pub fn save(&self) -> Result<Vec<u8>, String> {
+        self.call("save", |live, policy| live.save(self.role, policy))
     }
 
-    pub fn restore(&self, state: &[u8]) -> Result<bool, Fault> {
-        self.call(|live, policy| live.restore(self.role, policy, state))
+    pub fn restore(&self, state: &[u8]) -> Result<bool, String> {
+        self.call("restore", |live, policy| live.restore(self.role, policy, state))
     }
 
     /// Destroys the policy and creates it again under its number.
@@ -77,7 +82,7 @@ impl PolicyOnTrial {
 
     /// Size of all linear memories of the instance.
     pub fn memory_bytes(&self) -> Option<u64> {
-        self.call(|live, _| Ok(live.guest().memory_bytes as u64)).ok()
+        self.call("memory", |live, _| Ok(live.guest().memory_bytes as u64)).ok()
     }
 }
 

@@ -5,8 +5,7 @@ use crate::plugin::api::v0_2::exports::plimsoll::plugin::router as wit;
 use crate::plugin::component::Plugin;
 use crate::plugin::convert::Values;
 use crate::plugin::create_error::CreateError;
-use crate::plugin::deadline::AT_START;
-use crate::plugin::fault::Fault;
+use crate::plugin::deadline::Call;
 use crate::plugin::guest::PolicyContext;
 use crate::plugin::live::Live;
 use crate::plugin::memory::Services;
@@ -51,15 +50,15 @@ pub fn named_clusters(plugin: &Plugin, services: &Arc<Services>, config: &str) -
         worker: Some(0),
     };
     live.guest_mut().put_policy(0, context);
-    live.arm(0, AT_START);
+    live.arm(0, Call::at_start("create"));
     let (router, store) = live.of::<RouterGuest>().map_err(|_| CreateError::MissingRole)?;
     Ok(router.create_raw(store, 0, config)?.clusters)
 }
 
 impl PolicyOnTrial {
     /// What the router answers, not asked of any memory.
-    pub fn route(&self, values: &Values) -> Result<DecisionOnTrial, Fault> {
-        let decision = self.ask(|router: &RouterGuest, store, policy| router.route(store, policy, values))?;
+    pub fn route(&self, values: &Values) -> Result<DecisionOnTrial, String> {
+        let decision = self.ask("route", |router: &RouterGuest, store, policy| router.route(store, policy, values))?;
         let action = match decision.action {
             wit::Action::Forward(cluster) => ActionOnTrial::Forward(cluster),
             wit::Action::Redirect(to) => ActionOnTrial::Redirect { status: to.status, location: to.location },
