@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 
 use crate::admin;
 use crate::config::{self, Config};
-use crate::control::{self, ApplyError, Control, Settings};
+use crate::control::{self, ApplyError, Control, Settings, TriedProbe, TryProbeError, try_probe};
 use crate::discovery::Watched;
+use crate::health::Watcher;
 use crate::plugin::{Engine, Node, Services};
 use crate::snapshot::Overload;
 use crate::telemetry::{AccessLog, Format, LineWriter, Output, Registry};
@@ -273,6 +274,21 @@ pub(crate) fn check(config: Config, file: &Path) -> Result<String, ApplyError> {
     let store = store.as_ref().map(|(directory, is_asked_for)| (directory.as_path(), *is_asked_for));
     crate::control::check(&engine, &services, config, store)?;
     Ok(summary.to_string())
+}
+
+/// Probes the endpoints of a cluster once, or only the one of an id or at an address; see [`try_probe`].
+pub(crate) fn probe(
+    config: Config,
+    file: Option<&Path>,
+    whom: (&str, Option<&str>),
+    watcher: &dyn Watcher,
+) -> Result<Vec<TriedProbe>, TryProbeError> {
+    let engine = Engine::new().map_err(ApplyError::Engine)?;
+    let services = Arc::new(Services::new(b"", Arc::new(Registry::new())));
+    let store = file.and_then(|file| config.plugins_dir.of(Some(file), "plugins"));
+    let store = store.as_ref().map(|(directory, is_asked_for)| (directory.as_path(), *is_asked_for));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(TryProbeError::Runtime)?;
+    runtime.block_on(try_probe(&engine, &services, config, store, whom, watcher))
 }
 
 struct Summary {

@@ -32,6 +32,7 @@ mod panics;
 mod partitions;
 mod passthrough;
 mod plugins;
+mod probe;
 mod probers;
 mod proxy_protocol;
 mod proxy_protocol_upstream;

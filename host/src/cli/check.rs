@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::app;
 
 /// Loads the plugins that the configuration names and lets them judge their part of it, but opens no socket.

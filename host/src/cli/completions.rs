@@ -1,7 +1,8 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Failure};
+use super::Cli;
+use super::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(super) struct Completions {

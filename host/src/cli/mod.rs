@@ -2,7 +2,9 @@
 
 mod check;
 mod completions;
+mod failure;
 mod plugin;
+mod probe;
 mod run;
 mod simulate;
 
@@ -10,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::failure::Failure;
 use crate::telemetry::printable_lines;
 
 /// A load-balancing proxy whose every decision is made by a sandboxed WebAssembly plugin.
@@ -44,6 +47,8 @@ enum Command {
     /// Make, build and look at plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Probe an endpoint once, and show what was said.
+    Probe(probe::Probe),
     /// Compare balancers in simulated time, to choose one.
     Simulate(simulate::Simulate),
     /// Print the JSON Schema of the configuration, for editors.
@@ -60,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Demo(demo) => demo.execute(&cli.log, cli.log_json),
         Command::Check(check) => check.execute(),
         Command::Plugin(command) => command.execute(),
+        Command::Probe(probe) => probe.execute(),
         Command::Simulate(simulate) => simulate.execute(),
         Command::Schema => print_schema(),
         Command::Completions(completions) => completions.execute(),
@@ -74,20 +80,6 @@ pub fn main() -> ExitCode {
             eprintln!("error: {}", printable_lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Why a subcommand ended without having done its work.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The configuration or the command line is wrong; the text says it all.
-    Usage(String),
-    Other(anyhow::Error),
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Other(error.into())
     }
 }
 

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use plimsoll_componentize::{Build, build_guest};
 use plimsoll_conformance::{Selection, Settings};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::builtin;
 use crate::conformance::Component;
 use crate::plugin::{Inspection, inspect};

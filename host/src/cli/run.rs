@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::{self, Config, HttpsNames};
 use crate::{app, demo, net, telemetry};
 

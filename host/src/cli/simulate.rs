@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use plimsoll_lab as lab;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config;
 use crate::simulate::{self, BALANCERS, BUILT_IN, BuiltIn, Choice, Overrides, Prepared, SimulateError, USUAL};
 

@@ -7,6 +7,7 @@ mod errors;
 mod file;
 mod model;
 mod network;
+mod probe_target;
 mod quantity;
 mod redact;
 mod reference;
@@ -38,6 +39,7 @@ pub use model::{
     SlowStart, StatePath, Tls, TlsPolicy, Udp, Underscores, Upgrades, UpstreamProtocol, UpstreamTls,
 };
 pub use network::{Network, Networks};
+pub use probe_target::{PROBED, ProbeTarget};
 pub(crate) use quantity::FineSpan;
 pub use redact::REDACTED;
 pub use reference::reference_markdown;

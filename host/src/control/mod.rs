@@ -24,5 +24,5 @@ pub use report::{
     ClusterReport, ConfigVersion, EndpointReport, PluginDetail, PluginReport, PluginUse, PluginVersion, ProbeReport,
     Status, UnresolvedReport, UploadReport,
 };
-pub use rollout::{Changes, ConfigChanges, check};
+pub use rollout::{Changes, ConfigChanges, TriedProbe, TryProbeError, check, try_probe};
 pub use state::{Control, Settings};

@@ -108,7 +108,7 @@ impl Control {
         }
     }
 
-    fn install_health(&self, prepared: &mut Prepared) {
+    pub(super) fn install_health(&self, prepared: &mut Prepared) {
         let placed = &prepared.placed.control;
         let policies = |uses: &ClusterUses| {
             let evaluator = placed.of(&uses.evaluator)?;

@@ -8,6 +8,7 @@ mod placement;
 mod prepare;
 mod sockets;
 mod tables;
+mod try_probe;
 
 pub(super) use build::{Uses, check_schemas};
 pub use check::check;
@@ -16,3 +17,4 @@ pub(super) use placement::Placements;
 pub(super) use prepare::{Prepared, Wanted, missing_roles};
 pub(super) use sockets::Sockets;
 pub(super) use tables::prepare_endpoints;
+pub use try_probe::{TriedProbe, TryProbeError, try_probe};
