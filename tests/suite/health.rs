@@ -232,3 +232,47 @@ fn an_endpoint_that_fails_more_than_the_others_is_an_outlier() {
     wait_for("the worker to know", || (0..10).all(|_| get(web, "/").status == 200).then_some(()));
     assert_eq!(availability(&proxy), ["ready", "ready", "ready", "unavailable", "ready"]);
 }
+
+#[test]
+fn a_circuit_opens_by_the_share_of_failed_requests_and_is_tried_before_it_closes() {
+    let patients = [Patient::new("one"), Patient::new("two")];
+    let proxy = in_front_of(
+        &patients,
+        "evaluator: { plugin: circuit, config: { minimum_requests: 10, open_for: 100ms, trials: 2, max_open: 200ms } }",
+    );
+    let ask = || get(proxy.address("web"), "/").status;
+    patients[0].answers_requests_with(500);
+    let reason = wait_for("the first to be out", || {
+        ask();
+        let first = report(&proxy)["endpoints"][0].clone();
+        (first["availability"] == "unavailable").then(|| first["reason"].to_string())
+    });
+    assert!(reason.contains(" requests failed, circuit open for 100ms"), "{reason}");
+    wait_for("a trial that fails", || {
+        ask();
+        report(&proxy)["endpoints"][0]["reason"].as_str()?.contains("a request failed on trial").then_some(())
+    });
+    patients[0].answers_requests_with(200);
+    wait_for("the first to be back", || (availability(&proxy) == ["ready", "ready"]).then_some(()));
+    assert!((0..20).all(|_| ask() == 200));
+    assert_eq!(availability(&proxy), ["ready", "ready"]);
+}
+
+#[test]
+fn silence_that_is_unusual_takes_an_endpoint_out() {
+    let patients = [Patient::new("one"), Patient::new("two")];
+    let proxy = in_front_of(
+        &patients,
+        "evaluator: { plugin: phi-accrual, config: { first_interval: 50ms, min_deviation: 50ms, acceptable_pause: 100ms } }, \
+         probe: { plugin: http, config: { path: /health }, interval: 50ms }",
+    );
+    wait_for("some probes", || (patients[0].probes.load(Ordering::Relaxed) > 10).then_some(()));
+    patients[0].answers_probes_with(503);
+    let reason = wait_for("the first to be out", || {
+        let first = report(&proxy)["endpoints"][0].clone();
+        (first["availability"] == "unavailable").then(|| first["reason"].to_string())
+    });
+    assert!(reason.contains("no good probe for ") && reason.contains("φ is "), "{reason}");
+    patients[0].answers_probes_with(200);
+    wait_for("the first to be back", || (availability(&proxy) == ["ready", "ready"]).then_some(()));
+}

@@ -29,6 +29,7 @@ fn kinds(name: &str) -> &'static [Profile] {
         "header" | "jwt-claim" | "learn" | "source-ip" => &[Table, Dated],
         "route" => &[Token],
         "thresholds" => &[Thresholds, Ejecting],
+        "circuit" => &[Ejecting, Profile::Rate],
         _ => &[],
     }
 }
@@ -92,7 +93,7 @@ fn built_in_plugins_conform_as_they_are_configured() {
 #[test]
 fn affinities_and_evaluators_conform_however_they_are_configured() {
     use Profile::{Dated, Ejecting, Opaque, Table, Thresholds, Token};
-    let uses: [(&str, &str, &[Profile]); 15] = [
+    let uses: [(&str, &str, &[Profile]); 17] = [
         ("cookie", r#"{"max_idle":"64s"}"#, &[Token, Opaque, Dated]),
         ("cookie", r#"{"max_idle":"1m","max_life":"100s","indirect":true}"#, &[Token, Opaque, Dated]),
         ("cookie", r#"{"preserve":true,"nocache":true,"keys":["a secret of some length"],"epochs":[2,0]}"#, &[Token]),
@@ -105,6 +106,8 @@ fn affinities_and_evaluators_conform_however_they_are_configured() {
         ("learn", r#"{"from":[{"header":"x-session"}],"lookup":[{"query":"s"}],"ttl":"10s"}"#, &[Table, Dated]),
         ("route", r#"{"cookie":"SID","separator":"."}"#, &[Token]),
         ("source-ip", r#"{"v4_prefix":16,"ttl":"30s"}"#, &[Table, Dated]),
+        ("circuit", r#"{"minimum_requests":5,"trials":1,"window":"1s"}"#, &[Ejecting]),
+        ("phi-accrual", r#"{"answers":true,"rise":2,"initial":1}"#, &[]),
         ("thresholds", r#"{"rise":1,"fall":1,"passive":"off"}"#, &[Thresholds]),
         ("thresholds", r#"{"rise":5,"fall":2,"initial":3,"passive":{"failures":1}}"#, &[Thresholds, Ejecting]),
         ("thresholds", r#"{"passive":{"failures":3,"eject_for":"1s","max_eject":"1m"}}"#, &[Thresholds, Ejecting]),
