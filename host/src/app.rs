@@ -103,6 +103,9 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
     if let Some((path, _)) = config.endpoints_file.of(file.as_deref(), "endpoints.json") {
         control.open_amendments(&path);
     }
+    if let Some((path, _)) = config.state_file.of(file.as_deref(), "state.json") {
+        control.open_state(&path);
+    }
     if let Some((directory, _)) = config.certificates_dir.of(file.as_deref(), "certificates") {
         control.open_certificates(&directory);
     }
@@ -143,6 +146,7 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
         }
     }
     tracing::info!(?grace, "ending: nothing new is accepted, what is under way finishes");
+    control.keep_state().await;
     control.drain(grace).await;
     let ended = tokio::task::spawn_blocking(move || workers.into_iter().for_each(Worker::join));
     tokio::select! {

@@ -9,6 +9,7 @@ mod events;
 mod health;
 mod metrics;
 mod plugins;
+mod remembered;
 
 use plimsoll_tests::Response;
 use serde_json::Value;

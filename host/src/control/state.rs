@@ -8,7 +8,7 @@ use tokio::sync::{Notify, broadcast, mpsc};
 
 use super::certificates::{ListenerTls, Ordered, Uploads};
 use super::desired::Versions;
-use super::membership::{ClusterState, Event, Events, KeptAmendments, Membership, Tasks};
+use super::membership::{ClusterState, Event, Events, KeptAmendments, Membership, Remembering, Tasks};
 use super::plugins::{Gate, Loader, PluginEntries, Store, built_in};
 use super::rollout::{Placements, Sockets, Uses};
 use crate::config::Config;
@@ -58,6 +58,8 @@ pub struct Control {
     pub(super) changing_certificates: tokio::sync::Mutex<()>,
     /// Amendments of membership that outlive the process. They come one after the other.
     pub(super) kept_amendments: tokio::sync::Mutex<KeptAmendments>,
+    /// What outlives the process of how endpoints are.
+    pub(super) remembering: Remembering,
     /// Number of the next instance.
     pub(super) instances: AtomicU64,
     /// Endpoints have changed for which a balancer has to prepare.
@@ -108,6 +110,7 @@ impl Control {
             changing: tokio::sync::Mutex::new(()),
             changing_certificates: tokio::sync::Mutex::new(()),
             kept_amendments: tokio::sync::Mutex::default(),
+            remembering: Remembering::default(),
             instances: AtomicU64::new(1),
             unprepared: Arc::default(),
             told: Notify::new(),

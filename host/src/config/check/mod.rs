@@ -54,6 +54,7 @@ pub(super) fn check(
     let plugin_table_bytes = checker.table_bytes(&file.plugin_tables);
     let plugins_dir = checker.state_path("/plugins_dir", file.plugins_dir.as_deref());
     let endpoints_file = checker.state_path("/endpoints_file", file.endpoints_file.as_deref());
+    let state_file = checker.state_path("/state_file", file.state_file.as_deref());
     let certificates_dir = checker.state_path("/certificates_dir", file.certificates_dir.as_deref());
     let clusters = checker.clusters(file.clusters);
     checker.tracked(&clusters);
@@ -81,6 +82,7 @@ pub(super) fn check(
         plugin_table_bytes,
         plugins_dir,
         endpoints_file,
+        state_file,
         certificates_dir,
         acme,
         listeners,

@@ -27,6 +27,8 @@ pub struct Config {
     pub plugins_dir: StatePath,
     /// Where endpoints are kept that the admin API has added or removed.
     pub endpoints_file: StatePath,
+    /// Where the state of endpoints is kept.
+    pub state_file: StatePath,
     /// Where certificates are kept that were uploaded or ordered.
     pub certificates_dir: StatePath,
     /// From whom certificates are ordered.

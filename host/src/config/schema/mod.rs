@@ -73,6 +73,12 @@ pub(super) struct File {
     /// so after a restart; relative to this file. `off` keeps none. Default: beside this file, with its name and the ending
     /// `endpoints.json`, as in `config.endpoints.json`.
     pub(super) endpoints_file: Option<String>,
+    /// The file that the state of endpoints is kept in, so that they begin the next start with it: weights and what else operators
+    /// have changed by the admin API, and who is out by its probes. The configuration wins: a weight goes when the configured one
+    /// changes, and so does all of an endpoint that has another address. What probes said is believed for 10 minutes, and until a
+    /// probe passes. Relative to this file; `off` keeps none. Default: beside this file, with its name and the ending
+    /// `state.json`, as in `config.state.json`.
+    pub(super) state_file: Option<String>,
     /// The directory that certificates and their keys are kept in, readable by its owner alone, whether they were uploaded or
     /// came by ACME; relative to this file. `off` keeps none, so that those that were uploaded are gone at the next start.
     /// Default: beside this file, with its name and the ending `certificates`, as in `config.certificates`.

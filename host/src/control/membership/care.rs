@@ -40,6 +40,9 @@ impl Control {
         self.note_probe(cluster, result);
         let transitions = self.evaluation.probed(cluster, result);
         self.judge(cluster, transitions);
+        if result.passed {
+            self.release_recalled(cluster, result.slot);
+        }
     }
 }
 

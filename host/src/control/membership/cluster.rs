@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::heard::Heard;
+use super::remembered::RememberedEndpoint;
 use super::warmth::{Circumstances, Warmth};
 use super::{Found, FoundEndpoint, Membership, Origin};
 use crate::config;
@@ -60,6 +61,8 @@ pub struct Member {
     pub weight: Option<u32>,
     pub draining: bool,
     pub disabled: bool,
+    /// Out because it was so before the start, which the first good probe ends, whatever the evaluator says of it.
+    pub(super) is_recalled: bool,
     warmth: Warmth,
     /// Not live in any configuration yet.
     fresh: bool,
@@ -87,12 +90,28 @@ impl Member {
             fresh: true,
             draining: false,
             disabled: false,
+            is_recalled: false,
         }
     }
 
     /// Takes it out of service until probes speak for it.
     fn hold(&mut self) {
         self.health = HealthState::Unhealthy { evidence: Evidence::Probe, reason: "not yet probed".into() };
+    }
+
+    /// Takes over how it was before the start, as far as the configuration is still what it was.
+    fn recall(&mut self, before: &RememberedEndpoint, is_probed: bool) {
+        self.weight = before.weight.filter(|_| before.configured_weight == self.config.weight);
+        (self.draining, self.disabled) = (before.draining, before.disabled);
+        if let Some(reason) = before.unhealthy.as_ref().filter(|_| is_probed) {
+            self.health = HealthState::Unhealthy { evidence: Evidence::Probe, reason: reason.clone() };
+            self.is_recalled = true;
+        }
+    }
+
+    /// Whether there is a word of its probes, by now or before the start.
+    pub(super) fn was_probed(&self) -> bool {
+        self.is_recalled || self.heard.iter().next().is_some()
     }
 
     pub fn id(&self) -> &str {
@@ -172,6 +191,7 @@ impl ClusterState {
             .flat_map(|state| &state.members)
             .map(|member| (member.id(), member))
             .collect();
+        let is_probed = config.health.probe.is_some() || config.health.track.is_some();
         let members =
             found.endpoints.iter().zip(assigned).map(|(found, slot)| match known.get(found.endpoint.id.as_str()) {
                 Some(known) if known.address == found.address => {
@@ -183,6 +203,9 @@ impl ClusterState {
                     let mut member = Member::new(found, slot, waiting.clone(), warmth);
                     if holds_new {
                         member.hold();
+                    }
+                    if let Some(before) = membership.remembered.get(&config.name, member.id(), member.address) {
+                        member.recall(before, is_probed);
                     }
                     member
                 }
@@ -214,7 +237,8 @@ impl ClusterState {
     pub(in crate::control) fn hold_new_members(&mut self, holds: bool) {
         self.holds_new = holds;
         if holds {
-            self.members.iter_mut().filter(|member| member.fresh).for_each(Member::hold);
+            let new = self.members.iter_mut().filter(|member| member.fresh && !member.is_recalled);
+            new.for_each(Member::hold);
             self.refresh();
         }
     }

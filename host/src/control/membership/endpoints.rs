@@ -70,6 +70,7 @@ impl Control {
     /// Tells everyone of endpoints in which something has changed.
     fn put_into_effect(&self, cluster: &mut ClusterState, changed: &[u32], event: fn(EndpointEvent) -> Event) {
         cluster.refresh();
+        self.remembering.changed();
         for member in cluster.members.iter().filter(|member| changed.contains(&member.slot)) {
             self.events.tell(event(EndpointEvent::of(cluster, member)));
         }
@@ -127,6 +128,15 @@ impl Control {
         let mut state = self.lock();
         let member = state.clusters.get_mut(cluster).and_then(|cluster| cluster.member_mut(slot));
         member.is_none_or(|member| member.health == HealthState::Healthy)
+    }
+
+    /// Lets an endpoint serve that was only out because it was so before the start: a probe has passed.
+    pub(in crate::control) fn release_recalled(&self, cluster: &str, slot: u32) {
+        let mut state = self.lock();
+        let Some(cluster) = state.clusters.get_mut(cluster) else { return };
+        let Some(member) = cluster.member_mut(slot).filter(|member| member.is_recalled) else { return };
+        (member.is_recalled, member.health) = (false, HealthState::Healthy);
+        self.put_into_effect(cluster, &[slot], Event::Health);
     }
 
     /// Remembers what came of a probe.
@@ -204,5 +214,6 @@ fn take_effect(cluster: &mut ClusterState, transition: &Transition) -> bool {
     }
     tracing::info!(cluster = name, endpoint, verdict = ?transition.verdict, reason = transition.reason, "endpoint health changed");
     member.health = next;
+    member.is_recalled = false;
     true
 }

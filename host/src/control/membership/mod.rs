@@ -12,6 +12,8 @@ mod heard;
 mod hearing;
 mod kept;
 mod probing;
+mod recalling;
+mod remembered;
 mod tasks;
 mod warmth;
 
@@ -35,6 +37,7 @@ pub(in crate::control) use events::Events;
 pub(super) use heard::HeardProbe;
 pub use kept::AmendError;
 pub(super) use kept::KeptAmendments;
+pub(in crate::control) use remembered::{Remembered, Remembering};
 pub(super) use tasks::Tasks;
 
 /// What sources have said, and who listens to them.
@@ -42,6 +45,8 @@ pub(super) use tasks::Tasks;
 pub(in crate::control) struct Membership {
     /// What the admin API has said.
     amendments: Amendments,
+    /// What was kept of endpoints before the start, for a while.
+    remembered: Remembered,
     names: HashMap<Arc<str>, Said<IpAddr>>,
     sources: HashMap<SourceKey, Said<Endpoint>>,
     listening: HashMap<Watch, Task>,
@@ -117,6 +122,11 @@ pub struct SourceReport {
 const NOT_YET: &str = "there is no answer yet";
 
 impl Membership {
+    /// Endpoints that become members from now on are as it says.
+    fn recall(&mut self, remembered: Remembered) {
+        self.remembered = remembered;
+    }
+
     /// The endpoints of a cluster, and what is missing.
     pub(in crate::control) fn of(&self, cluster: &config::Cluster) -> Found {
         let mut found = Found::default();
