@@ -20,7 +20,7 @@ mod tests {
         ("mysql", 80),
         ("postgres", 73),
         ("redis", 78),
-        ("rules", 218),
+        ("rules", 222),
         ("tcp", 147),
     ];
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use plimsoll_tests::{Endpoint, Proxy, Response, get, read_request};
+use plimsoll_tests::{Endpoint, Proxy, Response, get, read_request, request};
 
 use crate::PLIMSOLL;
 
@@ -64,6 +64,28 @@ fn a_route_says_how_often_its_requests_are_tried() {
     assert_eq!(failures(), 1.0);
     assert_eq!(get(proxy.address("web"), "/").status, 502);
     assert_eq!(failures(), 4.0);
+}
+
+#[test]
+fn a_route_says_after_which_answers_and_what_is_tried_again() {
+    let sick = Endpoint::answering("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n");
+    let one = Endpoint::named("one");
+    let routes = "{ match: { path_prefix: /read }, cluster: app, retries: { statuses: [503] } },
+        { match: { path_prefix: /write }, cluster: app, retries: { statuses: [502, 503], non_idempotent: true } },
+        { cluster: app }";
+    let proxy = routed(
+        &[&sick, &one],
+        routes,
+        "",
+        "balancer: { plugin: round-robin }, health: { max_ejected_percent: 0 }, retries: { statuses: [500] }",
+    );
+    let web = proxy.address("web");
+    let failed = |method: &str, path: &str| {
+        let body = (method == "POST").then_some(b"abc".as_slice());
+        (0..4).filter(|_| request(web, method, path, &[], body).status == 503).count()
+    };
+    let counted = ["/read", "/write", "/"].map(|path| (failed("GET", path), failed("POST", path)));
+    assert_eq!(counted, [(0, 2), (0, 0), (2, 2)]);
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How an attempt failed, as far as that decides whether another may follow.
@@ -58,8 +59,8 @@ pub struct Conditions {
     pub reset: bool,
     pub timeout: bool,
     pub malformed: bool,
-    pub statuses: Vec<u16>,
-    pub grpc: Vec<u16>,
+    pub statuses: Arc<[u16]>,
+    pub grpc: Arc<[u16]>,
 }
 
 impl Default for Conditions {
@@ -70,8 +71,8 @@ impl Default for Conditions {
             reset: true,
             timeout: true,
             malformed: false,
-            statuses: Vec::new(),
-            grpc: Vec::new(),
+            statuses: Arc::default(),
+            grpc: Arc::default(),
         }
     }
 }
@@ -236,7 +237,7 @@ mod tests {
 
     #[test]
     fn only_the_failures_that_are_listed_are_followed_by_another_attempt() {
-        let on = Conditions { reset: false, statuses: vec![503], grpc: vec![14], ..Conditions::default() };
+        let on = Conditions { reset: false, statuses: [503].into(), grpc: [14].into(), ..Conditions::default() };
         let policy = Policy { on, ..Policy::default() };
         let try_again =
             |failure, idempotent| Attempts::new(2, idempotent).failed(&policy, failed(0, failure), || 0).is_some();
@@ -275,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_pause_that_an_endpoint_asks_for_is_kept_or_too_long() {
-        let on = Conditions { statuses: vec![503], ..Conditions::default() };
+        let on = Conditions { statuses: [503].into(), ..Conditions::default() };
         let policy = Policy { on, ..Policy::default() };
         let asking = |seconds| Failed { asked: Some(Duration::from_secs(seconds)), ..failed(0, Failure::Status(503)) };
         let again = Attempts::new(2, true).failed(&policy, asking(1), || 0);

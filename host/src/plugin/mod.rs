@@ -64,7 +64,7 @@ pub use roles::{
     ProberPlan, ProberTls, Redirect, Request as PickRequest, Response, Router, RouterPlan, Target, Transition,
     Transport, Verdict, prepare,
 };
-pub use route::{Limit, RouteSettings};
+pub use route::{Limit, RouteRetry, RouteSettings};
 pub use trial::{
     ActionOnTrial, AffinityOnTrial, BalancerOnTrial, DecisionOnTrial, EvaluatorOnTrial, PolicyOnTrial, named_clusters,
 };

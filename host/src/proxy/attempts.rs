@@ -33,6 +33,8 @@ pub(super) struct Forwarding {
     pub(super) deadline: Option<Box<Deadline>>,
     pub(super) first_byte_timeout: Option<Duration>,
     pub(super) max_attempts: usize,
+    /// The route's own; otherwise the cluster's holds.
+    pub(super) policy: Option<Box<Policy>>,
     pub(super) affinity: Affine,
     pub(super) key: Option<u64>,
     pub(super) visible: Vec<Values>,
@@ -68,7 +70,7 @@ enum Next {
     End(Box<Result<Tried, Error>>),
 }
 
-impl Attempts<'_> {
+impl<'a> Attempts<'a> {
     /// Tries until an endpoint answers, or until no other attempt may follow.
     pub(super) async fn run(
         mut self,
@@ -78,7 +80,7 @@ impl Attempts<'_> {
     ) -> Result<Tried, Error> {
         let timer = Rc::new(self.context.timers.timer());
         let upload = self.upload(account, body, &timer)?;
-        let policy = &self.cluster.config.retries.policy;
+        let policy = self.policy();
         let idempotent = is_idempotent(&head.method);
         let mut attempts = resilience::Attempts::new(self.wanted.max_attempts, idempotent);
         let mut retrying: Option<Retrying> = None;
@@ -140,6 +142,11 @@ impl Attempts<'_> {
         }
     }
 
+    fn policy(&self) -> &'a Policy {
+        let Self { wanted, cluster, .. } = *self;
+        wanted.policy.as_deref().unwrap_or(&cluster.config.retries.policy)
+    }
+
     fn upload(
         &self,
         account: &Exchange,
@@ -179,7 +186,7 @@ impl Attempts<'_> {
         end: Result<Tried, Error>,
         account: &mut Exchange,
     ) -> Next {
-        let policy = &self.cluster.config.retries.policy;
+        let policy = self.policy();
         let Some(again) = attempts.failed(policy, failed, || self.cluster.next_random()) else {
             return Next::End(Box::new(end));
         };

@@ -4,6 +4,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{Method, Response};
 use http_body::Body;
+use plimsoll_resilience::Policy;
 
 use super::affinity::Affine;
 use super::announcement::announcement;
@@ -11,7 +12,7 @@ use super::answer;
 use super::attempts::{Attempts, Forwarding, Tried};
 use super::attributes::Visible;
 use super::client::Client;
-use super::cluster::PickedBy;
+use super::cluster::{Cluster, PickedBy};
 use super::context::Context;
 use super::deadline::Deadline;
 use super::effective;
@@ -27,7 +28,7 @@ use super::upgrade::Upgrade;
 use crate::config::UpstreamProtocol;
 use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
-use crate::plugin::{Limit, RouteSettings};
+use crate::plugin::{Limit, RouteRetry, RouteSettings};
 use crate::telemetry::Flag;
 use crate::upstream::Answer;
 
@@ -219,8 +220,9 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
         timeout,
         deadline: deadline.map(Box::new),
         first_byte_timeout: limit(|settings| settings.first_byte_timeout).over(cluster.config.timeouts.first_byte),
-        max_attempts: settings.and_then(|settings| settings.max_attempts).unwrap_or(cluster.config.max_attempts),
+        max_attempts: settings.and_then(|settings| settings.retry.max_attempts).unwrap_or(cluster.config.max_attempts),
         announcement: announcement(&cluster, &client, &source, || link.local_address(), None),
+        policy: settings.and_then(|settings| retry_policy(&settings.retry, &cluster)),
         cluster,
         affinity,
         key,
@@ -228,6 +230,19 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
         upgrade,
         by_fallback: route.by_fallback,
     }))
+}
+
+/// Of a route that says something of its own. In a box: it is rare.
+fn retry_policy(route: &RouteRetry, cluster: &Cluster) -> Option<Box<Policy>> {
+    if route.statuses.is_none() && !route.non_idempotent {
+        return None;
+    }
+    let mut policy = Box::new(cluster.config.retries.policy.clone());
+    if let Some(statuses) = &route.statuses {
+        policy.on.statuses = statuses.clone();
+    }
+    policy.non_idempotent |= route.non_idempotent;
+    Some(policy)
 }
 
 fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Decision {

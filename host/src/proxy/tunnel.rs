@@ -137,7 +137,7 @@ async fn connect(
     account: &mut TunnelRecord<'_>,
 ) -> Result<Connected, Error> {
     // Nothing of a connection that failed to come about was sent.
-    let most = settings.and_then(|settings| settings.max_attempts).unwrap_or(cluster.config.max_attempts);
+    let most = settings.and_then(|settings| settings.retry.max_attempts).unwrap_or(cluster.config.max_attempts);
     let mut attempts = Attempts::new(most, false);
     loop {
         let wanted = Wanted { bound: bound.take(), key, visible, tried: attempts.tried() };

@@ -43,7 +43,7 @@ fn conditions(retries: &schema::Retries) -> Conditions {
         reset: on(RetryOn::Reset),
         timeout: on(RetryOn::Timeout),
         malformed: on(RetryOn::Malformed),
-        statuses,
+        statuses: statuses.into(),
         grpc: retries.grpc_statuses.iter().map(|status| *status as u16).collect(),
     }
 }

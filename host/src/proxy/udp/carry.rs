@@ -206,7 +206,7 @@ impl Search {
             Some(settings) if !settings.binds_clients => Affine::default(),
             _ => Affine::find(context, &cluster, visible),
         };
-        let most = settings.and_then(|settings| settings.max_attempts).unwrap_or(cluster.config.max_attempts);
+        let most = settings.and_then(|settings| settings.retry.max_attempts).unwrap_or(cluster.config.max_attempts);
         Ok(Self {
             key,
             visible: cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut()),

@@ -58,7 +58,8 @@ impl Compiled {
             let label = compiler.label(&route, &at);
             let takes_all = route.matches == Match::default();
             let (place, rule) = compiler.rule(route.matches, &format!("{at}/match"));
-            let told = settings(label, &route.timeouts, route.max_attempts, route.affinity.as_ref());
+            let retry = compiler.retry(route.max_attempts, route.retries, &format!("{at}/retries"));
+            let told = settings(label, &route.timeouts, retry, route.affinity.as_ref());
             let actions = (route.cluster, route.clusters, route.redirect, route.respond);
             let target = compiler.target(actions, &at);
             places.extend(place);
@@ -88,13 +89,13 @@ impl Compiled {
 fn settings(
     label: String,
     timeouts: &config::Timeouts,
-    max_attempts: Option<u32>,
+    retry: Option<Retry>,
     affinity: Option<&config::Affinity>,
 ) -> plimsoll_sdk::Route {
     let mut route = plimsoll_sdk::Route::new(label);
     route.timeouts.request_ms = timeouts.request.map(Duration::as_millis);
     route.timeouts.first_byte_ms = timeouts.first_byte.map(Duration::as_millis);
-    route.retry = max_attempts.map(|attempts| Retry { attempts, statuses: Vec::new(), unsafe_methods: false });
+    route.retry = retry;
     route.affinity = affinity.map(|config::Affinity::None| RouteAffinity::Off);
     route
 }
@@ -128,6 +129,16 @@ impl Compiler {
             _ => "*".to_owned(),
         };
         format!("{}{path}", m.host.as_deref().unwrap_or_default())
+    }
+
+    fn retry(&mut self, attempts: Option<u32>, retries: config::Retries, at: &str) -> Option<Retry> {
+        let config::Retries { statuses, non_idempotent } = retries;
+        for (index, status) in statuses.iter().enumerate().filter(|(_, status)| !(400..600).contains(*status)) {
+            self.errors.push(format!("{at}/statuses/{index}"), format_args!("expected from 400 to 599, not {status}"));
+        }
+        let says_nothing = attempts.is_none() && statuses.is_empty() && !non_idempotent;
+        // 0 attempts are as many as the cluster says.
+        (!says_nothing).then(|| Retry { attempts: attempts.unwrap_or(0), statuses, unsafe_methods: non_idempotent })
     }
 
     fn rule(&mut self, matches: Match, at: &str) -> (Option<(Option<host::Pattern>, PathKey)>, Rule) {

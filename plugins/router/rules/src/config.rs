@@ -39,6 +39,9 @@ pub struct Route {
     /// How often a request of this route may be tried, the first time counted, in the place of the cluster's `max_attempts`.
     #[schemars(range(min = 1, max = 16))]
     pub max_attempts: Option<u32>,
+    /// When a request of this route is tried again, before what the cluster's `retries` say.
+    #[serde(default)]
+    pub retries: Retries,
     /// `none` leaves clients of this route unbound, whatever affinity the cluster has.
     pub affinity: Option<Affinity>,
 }
@@ -51,6 +54,16 @@ pub struct Timeouts {
     pub request: Option<Duration>,
     /// From sending a request to the first byte of its answer, for each attempt.
     pub first_byte: Option<Duration>,
+}
+
+/// Under the names that they have in `retries` of a cluster.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retries {
+    /// Statuses of answers, from 400 to 599, after which another endpoint is tried; the cluster's unless given.
+    pub statuses: Vec<u16>,
+    /// Try again, too, what it may do harm to send twice, such as POST.
+    pub non_idempotent: bool,
 }
 
 /// What a route has to say of affinity.

@@ -294,12 +294,13 @@ proptest! {
 fn what_holds_for_a_route_is_told_with_its_plan() {
     let mut bench = bench(
         r#"[{"match":{"path_prefix":"/slow"},"cluster":"web","timeouts":{"request":"90s","first_byte":"0s"},
-            "max_attempts":1,"affinity":"none"},{"cluster":"web"}]"#,
+            "max_attempts":1,"retries":{"statuses":[503],"non_idempotent":true},"affinity":"none"},{"cluster":"web"}]"#,
     );
     let decision = bench.route(&get("x", "/slow"));
     let slow = bench.settings(&decision).expect("a route takes part").clone();
     assert_eq!((slow.timeouts.request_ms, slow.timeouts.first_byte_ms), (Some(90_000), Some(0)));
-    assert_eq!(slow.retry.map(|retry| retry.attempts), Some(1));
+    let retry = slow.retry.expect("it is about retries");
+    assert_eq!((retry.attempts, &retry.statuses[..], retry.unsafe_methods), (1, &[503][..], true));
     assert_eq!(slow.affinity, Some(plimsoll_sdk::RouteAffinity::Off));
     let decision = bench.route(&get("x", "/"));
     assert_eq!(bench.settings(&decision), Some(&plimsoll_sdk::Route::new("*")));
