@@ -44,6 +44,8 @@ pub(in crate::control) struct ClusterState {
     /// When it came into being.
     began: Instant,
     slots: SlotMap,
+    /// Where the member of each slot stands, so that no probe searches thousands of members.
+    places: Vec<u32>,
 }
 
 /// One endpoint with what the configuration, the operator and health say about it.
@@ -210,7 +212,8 @@ impl ClusterState {
                     member
                 }
             });
-        let members = members.collect();
+        let members: Vec<Member> = members.collect();
+        let places = places(&members);
         let mut cluster = Self {
             config,
             members,
@@ -228,6 +231,7 @@ impl ClusterState {
             panic_told: before.is_some_and(|before| before.panic_told),
             began: last.map_or_else(Instant::now, |last| last.began),
             slots,
+            places,
         };
         cluster.refresh();
         cluster
@@ -331,11 +335,16 @@ impl ClusterState {
     }
 
     pub(in crate::control) fn member(&self, slot: u32) -> Option<&Member> {
-        self.members.iter().find(|member| member.slot == slot)
+        self.members.get(self.place(slot)?)
     }
 
     pub(in crate::control) fn member_mut(&mut self, slot: u32) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| member.slot == slot)
+        let place = self.place(slot)?;
+        self.members.get_mut(place)
+    }
+
+    fn place(&self, slot: u32) -> Option<usize> {
+        self.places.get(slot as usize).map(|place| *place as usize)
     }
 
     /// Whether live traffic may put an endpoint out of service, beside those that are out: no more than the configured share,
@@ -371,6 +380,16 @@ impl ClusterState {
         let healthy = wanted.iter().filter(|member| member.health == HealthState::Healthy).count();
         healthy * 100 < wanted.len() * self.config.health.panic_percent as usize
     }
+}
+
+/// By slot; of those without a member, beyond the last.
+fn places(members: &[Member]) -> Vec<u32> {
+    let slots = members.iter().map(|member| member.slot as usize + 1).max().unwrap_or(0);
+    let mut places = vec![u32::MAX; slots];
+    for (place, member) in (0..).zip(members) {
+        places[member.slot as usize] = place;
+    }
+    places
 }
 
 /// Whether a set has just these endpoints. One of no generation is none yet.
