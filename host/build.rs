@@ -1,4 +1,7 @@
-//! Builds the plugins that are shipped inside the proxy, and builds them again when their sources change.
+//! Builds the plugins that are shipped inside the proxy, and builds them again when their sources change; and lists the
+//! sources of the SDK, which travel in the proxy as well, and the files of the contract.
+
+mod sdk;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -14,7 +17,7 @@ fn main() -> anyhow::Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let build = Build { locked: true, quiet: true };
     let built = build_workspace(&root.join("plugins"), &root.join("target/plugins"), build)?;
-    fs::write(out.join("builtin.rs"), table(&built)?)?;
+    fs::write(out.join("builtin.rs"), table(&built)? + &sdk::table(&root, &out)?)?;
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! The plugins that are shipped inside the proxy. They are ordinary plugins, built by the build script; nothing but their
-//! place of origin tells them from others.
+//! place of origin tells them from others. And the SDK, for those who have nothing but the proxy.
 
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 

@@ -78,6 +78,9 @@ fn what_could_not_be_looked_at_without_a_configuration_is_when_one_uses_it() {
         why.contains("give it a configuration") && skipped["properties"].to_string().contains("\"B1\"")
     });
     assert!(told, "what was skipped, and why, is in the answer: {loaded:#}");
+    let untested = loaded["judgement"]["untested"][0].as_str().unwrap_or_default();
+    assert!(untested.starts_with("balancer: ") && untested.contains("give it a configuration"), "{loaded:#}");
+    proxy.wait_for_log("what goes live is not tested as balancer", "plugin=");
     let using = plain(&endpoint).replace("name: app,", "name: app, balancer: { plugin: needy, config: { on: true } },");
     let refused = proxy.admin("PUT", "/v1/config", Some(using.as_bytes()));
     assert!(refused.status == 422 && refused.text().contains("plugin `needy` is not sound: B1"), "{}", refused.text());

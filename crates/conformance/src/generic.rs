@@ -1,5 +1,6 @@
 use crate::CreateFailure;
 use crate::Profile;
+use crate::profile::fits;
 use crate::trial::{Checked, Property, Stop, Trial};
 
 const ALL: &[Profile] = &[Profile::Generic];
@@ -20,7 +21,17 @@ pub(crate) const PROPERTIES: &[Property] = &[
         "what it imports is what the contract offers, and WASI where a toolchain cannot do without",
         imports_what_is_offered,
     ),
+    Property::quick("G14", ALL, "what it claims to be are profiles of the suite, for its roles", claims_what_there_is),
 ];
+
+fn claims_what_there_is(trial: &mut Trial<'_>) -> Checked {
+    let (claims, roles) = (trial.subject.describe()?.profiles, trial.subject.roles());
+    let fits = |name: &&String| Profile::named(name).is_some_and(|profile| fits(profile, &roles));
+    match claims.iter().find(|name| !fits(name)) {
+        Some(name) => Err(format!("it claims `{name}`, and its roles are {}", roles.join(", ")).into()),
+        None => Ok(()),
+    }
+}
 
 const LARGEST_DESCRIPTION: usize = 64 << 10;
 

@@ -34,12 +34,14 @@ mod load;
 mod partitioner;
 mod prober;
 mod profile;
+mod reach;
 mod report;
 mod request;
 mod router;
 mod shares;
 mod shrink;
 mod statistics;
+mod sticky;
 mod subject;
 mod trial;
 
@@ -65,6 +67,9 @@ pub const SUITE_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Why a property that there was no time for was skipped.
 pub const NO_TIME: &str = "no time was left";
 
+/// Why a property was skipped that a quick run leaves out.
+pub const NOT_QUICK: &str = "not in a quick run";
+
 /// What a run starts from. The same settings give the same report for the same plugin.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -81,6 +86,8 @@ pub struct Settings {
     pub time: Option<Duration>,
     /// What the plugin's file is called in command lines that repeat a finding.
     pub file: String,
+    /// Hears of each property that is begun with, for who waits.
+    pub began: Option<fn(&'static str)>,
 }
 
 impl Default for Settings {
@@ -93,6 +100,7 @@ impl Default for Settings {
             only: Vec::new(),
             time: None,
             file: "FILE".into(),
+            began: None,
         }
     }
 }
@@ -116,6 +124,8 @@ fn all() -> impl Iterator<Item = &'static Property> {
         shares::PROPERTIES,
         load::PROPERTIES,
         consistent::PROPERTIES,
+        reach::PROPERTIES,
+        sticky::PROPERTIES,
     ];
     let sets = sets.into_iter().chain(affinity::properties()).chain(health::properties());
     let sets = sets.chain(router::properties()).chain(prober::properties());
@@ -126,6 +136,8 @@ fn all() -> impl Iterator<Item = &'static Property> {
 pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
     let began = Instant::now();
     let roles = subject.roles();
+    let description = subject.describe().unwrap_or_default();
+    let claims = profile::named(&description.profiles);
     let uses: Vec<Use> = roles.iter().map(|role| Use::of(subject, role, settings)).collect();
     let balancer = uses.iter().find(|of| of.role == "balancer");
     let config = balancer.or_else(|| uses.first()).map_or_else(|| "{}".to_owned(), |of| of.config.clone());
@@ -134,14 +146,14 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
         let of = uses.iter().find(|of| profile.role() == Some(&of.role) && of.role != "router");
         of.and_then(|of| of.refusal.clone())
     };
-    let choices = settings.selection.choose(&roles, &|profile| match (refusal(profile), profile.role()) {
+    let choices = settings.selection.choose(&roles, &claims, &|profile| match (refusal(profile), profile.role()) {
         (_, Some("router")) => router::shows(profile, subject),
         (Some(refusal), _) => Err(refusal),
         (None, Some("prober")) => prober::shows(profile, subject, Use::config(&uses, "prober")),
         (None, Some("partitioner")) => partitioner::shows(profile, subject, Use::config(&uses, "partitioner")),
         (None, Some("affinity")) => affinity::shows(profile, subject, Use::config(&uses, "affinity")),
         (None, Some("health")) => health::shows(profile, subject, Use::config(&uses, "health")),
-        (None, _) => profile::shows(profile, &|worker| trial::one_balancer(subject, &config, worker)),
+        (None, _) => profile::shows(profile, &claims, &|worker| trial::one_balancer(subject, &config, worker)),
     });
     let taken: Vec<Profile> = choices.iter().filter(|choice| choice.taken).map(|choice| choice.profile).collect();
     let mut findings = Vec::new();
@@ -164,15 +176,20 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
             measured: Vec::new(),
         };
         let profile = property.profiles.iter().find(|profile| taken.contains(profile));
+        // What it claims it is held to in full.
+        let is_quick = property.quick || profile.is_some_and(|profile| claims.contains(profile));
         let done = if profile.is_none() {
             Err(Stop::Skipped(format!("{} is not taken", property.profiles[0])))
-        } else if settings.selection == Selection::Quick && !property.quick {
-            Err(Stop::Skipped("not in a quick run".into()))
+        } else if settings.selection == Selection::Quick && !is_quick {
+            Err(Stop::Skipped(NOT_QUICK.into()))
         } else if let Some(refusal) = refusal(property.profiles[0]) {
             Err(Stop::Skipped(refusal))
         } else if settings.time.is_some_and(|time| began.elapsed() > time) || subject.ran_out() {
             Err(Stop::Skipped(NO_TIME.into()))
         } else {
+            if let Some(began) = settings.began {
+                began(property.id);
+            }
             // What fails for want of time says nothing.
             (property.check)(&mut trial)
                 .map_err(|stop| if subject.ran_out() { Stop::Skipped(NO_TIME.into()) } else { stop })
@@ -181,7 +198,7 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
         let profile = *profile.unwrap_or(&property.profiles[0]);
         findings.push(Finding::new(property, profile, done, measured, settings));
     }
-    let description = subject.describe().unwrap_or_default();
+    let untested = report::untested(&roles, &findings, settings);
     Report {
         shape: report::SHAPE,
         suite: SUITE_VERSION,
@@ -191,6 +208,7 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
         seed: settings.seed,
         steps: settings.steps(),
         config,
+        untested,
         passed: findings.iter().all(|finding| finding.verdict != Verdict::Broken),
         profiles: choices,
         properties: findings,

@@ -37,6 +37,10 @@ pub enum Profile {
     Minimal,
     /// Keys of an endpoint that has too much under way go elsewhere.
     Bounded,
+    /// Remembers where a key went.
+    Sticky,
+    /// Fills endpoints one after the other.
+    Packing,
     /// Every affinity.
     Affinity,
     /// What the client is given is all that is needed to know it again.
@@ -93,7 +97,7 @@ pub struct Choice {
 }
 
 impl Profile {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::Generic,
         Self::Balancer,
         Self::Weighted,
@@ -108,6 +112,8 @@ impl Profile {
         Self::Proportional,
         Self::Minimal,
         Self::Bounded,
+        Self::Sticky,
+        Self::Packing,
         Self::Affinity,
         Self::Token,
         Self::Opaque,
@@ -142,6 +148,8 @@ impl Profile {
             Self::Proportional => "balancer/proportional",
             Self::Minimal => "balancer/minimal",
             Self::Bounded => "balancer/bounded",
+            Self::Sticky => "balancer/sticky",
+            Self::Packing => "balancer/packing",
             Self::Affinity => "affinity",
             Self::Token => "affinity/token",
             Self::Opaque => "affinity/opaque",
@@ -172,6 +180,10 @@ impl Profile {
             Self::Partitioner | Self::Locality | Self::Priority => Some("partitioner"),
             _ => Some("balancer"),
         }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
     }
 
     /// Whether it is every plugin's of its role.
@@ -213,8 +225,7 @@ impl FromStr for Selection {
             _ => {}
         }
         let profile = |name: &str| {
-            let found = Profile::ALL.into_iter().find(|profile| profile.name() == name);
-            found.ok_or_else(|| {
+            Profile::named(name).ok_or_else(|| {
                 let names = Profile::ALL.map(Profile::name).join(", ");
                 format!("`{name}` is no profile: expected auto, full, quick, or some of {names}")
             })
@@ -251,8 +262,13 @@ impl Selection {
         profiles.iter().copied().find(|profile| !fits(*profile, roles))
     }
 
-    /// `shows` tells whether a plugin is of a profile that not all of its role are of.
-    pub(crate) fn choose(&self, roles: &[String], shows: &dyn Fn(Profile) -> Result<Shown, String>) -> Vec<Choice> {
+    /// `claims` are those of the plugin, `shows` tells whether it is of a profile that not all of its role are of.
+    pub(crate) fn choose(
+        &self,
+        roles: &[String],
+        claims: &[Profile],
+        shows: &dyn Fn(Profile) -> Result<Shown, String>,
+    ) -> Vec<Choice> {
         let of_its_roles = Profile::ALL.into_iter().filter(|profile| fits(*profile, roles));
         let choice = |profile| {
             let (taken, why) = match (profile, self) {
@@ -263,6 +279,7 @@ impl Selection {
                     (false, "only generic was asked for".to_owned())
                 }
                 (of_all, _) if of_all.is_of_all() => (true, format!("every plugin of the role {of_all}")),
+                _ if claims.contains(&profile) => (true, "it claims to be".to_owned()),
                 (_, Self::Claimed(profiles)) if profiles.contains(&profile) => (true, "claimed".to_owned()),
                 (_, Self::Claimed(_)) => (false, "not claimed".to_owned()),
                 (_, Self::Quick) => (false, "a quick run is about what holds for all".to_owned()),
@@ -276,7 +293,12 @@ impl Selection {
     }
 }
 
-fn fits(profile: Profile, roles: &[String]) -> bool {
+/// The profiles of these names, as far as there are such.
+pub(crate) fn named(names: &[String]) -> Vec<Profile> {
+    names.iter().filter_map(|name| Profile::named(name)).collect()
+}
+
+pub(crate) fn fits(profile: Profile, roles: &[String]) -> bool {
     profile.role().is_none_or(|role| roles.iter().any(|known| known == role))
 }
 
@@ -287,17 +309,23 @@ pub(crate) type Shown = (bool, String);
 type Create<'a> = &'a dyn Fn(u32) -> Result<Box<dyn Balancer>, String>;
 
 /// Whether a balancer behaves as one of a profile does, in a small way; and by what that shows.
-pub(crate) fn shows(profile: Profile, create: Create<'_>) -> Result<Shown, String> {
+pub(crate) fn shows(profile: Profile, claims: &[Profile], create: Create<'_>) -> Result<Shown, String> {
     let (shown, yes, no) = match profile {
+        // That another proxy numbers its endpoints differently is what most who hash numbers have not thought of.
+        Profile::Numbered => return Ok((false, "it does not claim to go by numbers".to_owned())),
+        Profile::Packing => return Ok((false, "it does not claim to pack".to_owned())),
+        Profile::Consistent if claims.contains(&Profile::Numbered) => {
+            return Ok((false, "it claims to go by numbers".to_owned()));
+        }
         Profile::Consistent => (
-            goes_by_key(create)? && !goes_by_number(create)?,
-            "the same key led to the same endpoint twice",
-            "a key does not lead to one endpoint, or by its slot",
+            goes_by_key(create)?,
+            "the same key led to the same endpoint, twice and in another instance",
+            "a key does not lead to one endpoint, whatever was before",
         ),
-        Profile::Numbered => (
-            goes_by_key(create)? && goes_by_number(create)?,
-            "keys lead to the same slots whichever endpoints are there",
-            "keys do not go by slots",
+        Profile::Sticky => (
+            remembers(create)?,
+            "the same key led to the same endpoint twice, and in another instance to another",
+            "a key does not lead where it went before, or goes there whatever was before",
         ),
         Profile::Proportional => (
             goes_by_key(create)? && heeds_weights(create)?,
@@ -315,17 +343,17 @@ pub(crate) fn shows(profile: Profile, create: Create<'_>) -> Result<Shown, Strin
             "a hot key stays at one endpoint, or it does not go by keys",
         ),
         Profile::Uniform => (
-            !goes_by_key(create)? && is_within(&counts_of(create, &Endpoint::several(4))?, &[100; 4]),
+            !is_keyed_at_all(create)? && is_within(&counts_of(create, &Endpoint::several(4))?, &[100; 4]),
             "4 endpoints got about the same",
             "4 endpoints did not get the same, or it goes by keys",
         ),
         Profile::Weighted => (
-            !goes_by_key(create)? && is_within(&counts_of(create, &Endpoint::weighing(&[1, 3]))?, &[100, 300]),
+            !is_keyed_at_all(create)? && is_within(&counts_of(create, &Endpoint::weighing(&[1, 3]))?, &[100, 300]),
             "weights 1 and 3 got about that",
             "weights 1 and 3 did not get that, or it goes by keys",
         ),
         Profile::Smooth => (
-            !goes_by_key(create)? && is_smooth(create)?,
+            !is_keyed_at_all(create)? && is_smooth(create)?,
             "weights 5, 1, 1 and 7, 3, 1 gave exact cycles without bursts",
             "weights 5, 1, 1 or 7, 3, 1 did not give exact cycles without bursts",
         ),
@@ -335,12 +363,12 @@ pub(crate) fn shows(profile: Profile, create: Create<'_>) -> Result<Shown, Strin
             "an endpoint at a ramp of 100 of 1000 got no less, or nothing",
         ),
         Profile::Spread => (
-            !goes_by_key(create)? && begins_anywhere(create)?,
+            !is_keyed_at_all(create)? && begins_anywhere(create)?,
             "two instances with seeds of their own chose differently",
             "two instances with seeds of their own chose alike, or it goes by keys",
         ),
         Profile::Least => (
-            !goes_by_key(create)? && heeds_load(create)?,
+            !is_keyed_at_all(create)? && heeds_load(create)?,
             "an endpoint with a high load got less",
             "an endpoint with a high load got no less, or it goes by keys",
         ),
@@ -365,18 +393,29 @@ fn with(create: Create<'_>, endpoints: &[Endpoint]) -> Result<Box<dyn Balancer>,
     Ok(balancer)
 }
 
-fn goes_by_key(create: Create<'_>) -> Result<bool, String> {
+/// A key goes where it went, and where that is depends on what was before.
+pub(crate) fn remembers(create: Create<'_>) -> Result<bool, String> {
+    Ok(is_keyed_at_all(create)? && !goes_by_key(create)?)
+}
+
+/// A key goes where it went, for whatever reason.
+fn is_keyed_at_all(create: Create<'_>) -> Result<bool, String> {
     is_keyed(&mut *with(create, &Endpoint::several(8))?, &keys(61))
 }
 
-/// The same slots for other endpoints, and most keys stay when one more comes.
-fn goes_by_number(create: Create<'_>) -> Result<bool, String> {
-    let keys = keys(200);
-    let strangers: Vec<Endpoint> = (0..8).map(|slot| Endpoint::named(slot, 107 - slot)).collect();
-    let of = |endpoints: &[Endpoint]| map(&mut *with(create, endpoints)?, &keys);
-    let (here, there, more) = (of(&Endpoint::several(8))?, of(&strangers)?, of(&Endpoint::several(9))?);
-    let stay = here.iter().zip(&more).filter(|(before, after)| before == after).count();
-    Ok(here == there && stay > keys.len() / 2)
+/// A key goes to the same endpoint in an instance that has seen others before.
+fn goes_by_key(create: Create<'_>) -> Result<bool, String> {
+    if !is_keyed_at_all(create)? {
+        return Ok(false);
+    }
+    let endpoints = Endpoint::several(8);
+    let (keys, mut others) = (keys(61), keys(150).split_off(61));
+    let here = map(&mut *with(create, &endpoints)?, &keys)?;
+    let mut elsewhere = create(1)?;
+    elsewhere.set_endpoints(&endpoints)?;
+    others.reverse();
+    map(&mut *elsewhere, &others)?;
+    Ok(map(&mut *elsewhere, &keys)? == here)
 }
 
 fn moves_least(create: Create<'_>) -> Result<bool, String> {

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::trial::{Property, Stop};
-use crate::{Choice, Profile, Settings};
+use crate::{Choice, NO_TIME, NOT_QUICK, Profile, Selection, Settings};
 
 /// Version of the report's shape as JSON. Fields may be added to it; it changes when one goes or means something else.
 pub(crate) const SHAPE: u32 = 1;
@@ -25,6 +25,8 @@ pub struct Report {
     pub config: String,
     /// True when no property is broken.
     pub passed: bool,
+    /// Roles that nothing can be said of, and properties that there was no time for, each with the reason.
+    pub untested: Vec<String>,
     /// Which profiles it was held against, and why.
     pub profiles: Vec<Choice>,
     pub properties: Vec<Finding>,
@@ -115,6 +117,11 @@ impl Report {
         self.passed
     }
 
+    /// Of what nothing can be said, with the reasons: who has only this to show has not passed.
+    pub fn untested(&self) -> Vec<String> {
+        self.untested.clone()
+    }
+
     /// Names of the properties that did not hold.
     pub fn broken(&self) -> Vec<&'static str> {
         self.with(Verdict::Broken).map(|finding| finding.id).collect()
@@ -123,6 +130,35 @@ impl Report {
     fn with(&self, verdict: Verdict) -> impl Iterator<Item = &Finding> {
         self.properties.iter().filter(move |finding| finding.verdict == verdict)
     }
+}
+
+/// Roles for which everything was skipped, and properties that there was no time for.
+pub(crate) fn untested(roles: &[String], findings: &[Finding], settings: &Settings) -> Vec<String> {
+    let is_wanted = match &settings.selection {
+        Selection::Claimed(profiles) => profiles.iter().any(|profile| *profile != Profile::Generic),
+        _ => true,
+    };
+    let mut untested = Vec::new();
+    for role in roles.iter().filter(|_| is_wanted) {
+        let of_role: Vec<&Finding> = findings.iter().filter(|of| of.profile.role() == Some(role)).collect();
+        if of_role.is_empty() && settings.only.is_empty() {
+            untested.push(format!("{role}: the suite has no property for it"));
+        }
+        let is_skipped = |finding: &&Finding| finding.verdict == Verdict::Skipped;
+        if !of_role.is_empty() && of_role.iter().all(is_skipped) {
+            let reasons = of_role.iter().filter_map(|finding| finding.reason.as_deref());
+            // That a run is quick, or a profile is not taken, is not why nothing was tried.
+            let mut reasons = reasons.filter(|why| *why != NOT_QUICK && !why.ends_with("is not taken"));
+            let why = reasons.next().unwrap_or(NOT_QUICK);
+            untested.push(format!("{role}: {why}"));
+        }
+    }
+    let late = findings.iter().filter(|finding| finding.reason.as_deref() == Some(NO_TIME));
+    let late: Vec<&str> = late.map(|finding| finding.id).collect();
+    if !late.is_empty() {
+        untested.push(format!("{}: {NO_TIME}", late.join(", ")));
+    }
+    untested
 }
 
 /// A table for people: the profiles, then the properties; what was skipped comes last, in a line for each reason.
@@ -163,7 +199,11 @@ impl fmt::Display for Report {
             count(Verdict::Passed),
             count(Verdict::Broken),
             count(Verdict::Skipped)
-        )
+        )?;
+        for untested in &self.untested {
+            write!(f, "\nNOT TESTED  {untested}")?;
+        }
+        Ok(())
     }
 }
 

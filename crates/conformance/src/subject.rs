@@ -164,6 +164,8 @@ pub struct Description {
     pub summary: String,
     /// Role and JSON Schema of its configuration.
     pub config_schemas: Vec<(String, String)>,
+    /// Names of the profiles that it claims.
+    pub profiles: Vec<String>,
 }
 
 /// An endpoint as the checks make it up.
@@ -177,6 +179,8 @@ pub struct Endpoint {
     pub ramp: u32,
     pub availability: Availability,
     pub priority: u32,
+    /// Attempts that it may have under way; 0 for any number.
+    pub max_connections: u32,
     /// Where it runs; empty when nobody said.
     pub zone: String,
     pub metadata: Vec<(String, String)>,
@@ -246,6 +250,7 @@ impl Endpoint {
             ramp: 1000,
             availability: Availability::Ready,
             priority: 0,
+            max_connections: 0,
             zone: String::new(),
             metadata: Vec::new(),
         }

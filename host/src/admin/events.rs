@@ -10,15 +10,21 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::control::{Control, Event};
 
-/// Changes about clusters as they happen, as server-sent events, until the client ends: opinions of health (`health`), what
-/// operators do (`administration`), and when requests begin and end to go to endpoints that are not healthy (`panic`). A client that
+/// What happens, as it happens, as server-sent events, until the client ends: opinions of health (`health`), what operators do
+/// (`administration`), when requests begin and end to go to endpoints that are not healthy (`panic`), what plugins say in the log
+/// (`message`) and how they fail (`fault`). A client that
 /// does not keep up hears how many it has missed (`missed`). After ten minutes the connection may end, as any of this API.
 #[utoipa::path(get, path = "/v1/events", responses((status = 200, body = Event, content_type = "text/event-stream")))]
 pub(super) async fn events(
     State(control): State<Arc<Control>>,
 ) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
-    let told = stream::unfold(control.listen_to_events(), async |mut events| {
-        let event = match events.recv().await {
+    let listeners = (control.listen_to_events(), control.listen_to_plugins());
+    let told = stream::unfold(listeners, async |(mut events, mut plugins)| {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            event = plugins.receiver.recv() => event.map(Event::from),
+        };
+        let event = match event {
             Ok(event) => {
                 let data = serde_json::to_string(&event).unwrap_or_default();
                 sse::Event::default().event(event.kind()).data(data)
@@ -26,7 +32,7 @@ pub(super) async fn events(
             Err(RecvError::Lagged(missed)) => sse::Event::default().event("missed").data(missed.to_string()),
             Err(RecvError::Closed) => return None,
         };
-        Some((Ok(event), events))
+        Some((Ok(event), (events, plugins)))
     });
     Sse::new(told).keep_alive(KeepAlive::default())
 }

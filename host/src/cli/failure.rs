@@ -3,6 +3,8 @@
 pub(crate) enum Failure {
     /// The configuration or the command line is wrong; the text says it all.
     Usage(String),
+    /// What was to be looked at could not be; the text says why.
+    Untested(String),
     Other(anyhow::Error),
 }
 

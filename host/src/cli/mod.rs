@@ -1,4 +1,4 @@
-//! Subcommands and exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong.
+//! Subcommands and exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong, 3 nothing can be said.
 
 mod check;
 mod completions;
@@ -75,6 +75,10 @@ pub fn main() -> ExitCode {
         Err(Failure::Usage(text)) => {
             eprintln!("{}", printable_lines(&text));
             ExitCode::from(2)
+        }
+        Err(Failure::Untested(text)) => {
+            eprintln!("{}", printable_lines(&text));
+            ExitCode::from(3)
         }
         Err(Failure::Other(error)) => {
             eprintln!("error: {}", printable_lines(&format!("{error:#}")));

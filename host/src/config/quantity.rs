@@ -59,7 +59,7 @@ fn parse_fine_span(text: &str) -> Option<Duration> {
     Some(total)
 }
 
-fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let amount: u64 = text[..digits].parse().ok()?;
     let unit = match text[digits..].trim_start() {

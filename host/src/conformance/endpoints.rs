@@ -24,7 +24,7 @@ pub(super) fn endpoint(endpoint: &suite::Endpoint, counters: Arc<EndpointCounter
             suite::Availability::Unavailable => Availability::Unavailable,
         },
         is_unhealthy: endpoint.availability == suite::Availability::Unavailable,
-        max_connections: 0,
+        max_connections: endpoint.max_connections,
         priority: endpoint.priority,
         zone: endpoint.zone.as_str().into(),
         metadata: endpoint.metadata.clone().into(),

@@ -13,6 +13,7 @@ mod router;
 mod tests;
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,6 +37,8 @@ pub struct Component {
     _engine: Engine,
     /// What the configuration uses it for.
     uses: Vec<PolicyConfig>,
+    /// Profiles that it is held to beside those that it claims itself.
+    claims: Vec<String>,
     /// What it was made of, if that is at hand.
     bytes: Option<Box<[u8]>>,
     /// The same, compiled so that what it executes is counted.
@@ -47,25 +50,54 @@ pub struct Component {
 impl Component {
     /// With every import granted.
     pub fn load(bytes: &[u8]) -> anyhow::Result<Self> {
-        Ok(Self { bytes: Some(bytes.into()), ..Self::compiled(Engine::new()?, bytes)? })
+        Self::load_with(bytes, Grants::everything(), Limits::default())
     }
 
-    fn compiled(engine: Engine, bytes: &[u8]) -> anyhow::Result<Self> {
+    pub fn load_with(bytes: &[u8], grants: Grants, limits: Limits) -> anyhow::Result<Self> {
+        Ok(Self { bytes: Some(bytes.into()), ..Self::compiled(Engine::new()?, bytes, grants, limits)? })
+    }
+
+    fn compiled(engine: Engine, bytes: &[u8], grants: Grants, limits: Limits) -> anyhow::Result<Self> {
         let services = Arc::new(Services::for_trial(0));
-        let plugin =
-            Plugin::load(&engine, &services, None, bytes, Source::Upload, Grants::everything(), Limits::default())?;
+        let plugin = Plugin::load(&engine, &services, None, bytes, Source::Upload, grants, limits)?;
         Ok(Self::new(engine, Arc::new(plugin), Vec::new()))
+    }
+
+    /// With what each of its roles is configured with, by the names of the roles.
+    pub fn configured(self, configuration: &BTreeMap<String, serde_json::Value>) -> Self {
+        let uses = configuration.iter().filter_map(|(name, config)| {
+            Some(PolicyConfig {
+                role: role(name)?,
+                scope: "conformance".into(),
+                config: config.to_string().into(),
+                pointer: String::new(),
+                known_clusters: Arc::default(),
+                of_connections: false,
+            })
+        });
+        Self { uses: uses.collect(), ..self }
+    }
+
+    /// With further profiles that it is held to.
+    pub fn claiming(self, profiles: &[String]) -> Self {
+        Self { claims: profiles.to_vec(), ..self }
+    }
+
+    pub fn name(&self) -> String {
+        self.plugin.name.to_string()
     }
 
     /// Compiled once more when it is asked for first; none where it was not loaded from bytes.
     fn metered(&self) -> Option<&Self> {
-        let compile = || Self::compiled(Engine::metered().ok()?, self.bytes.as_deref()?).ok().map(Box::new);
+        let (grants, limits) = (&self.plugin.grants, &self.plugin.limits);
+        let load = |bytes| Self::compiled(Engine::metered().ok()?, bytes, grants.clone(), limits.clone()).ok();
+        let compile = || self.bytes.as_deref().and_then(load).map(Box::new);
         self.metered.get_or_init(compile).as_deref()
     }
 
     /// As loaded by this engine, with what the configuration uses it for.
     pub fn new(engine: Engine, plugin: Arc<Plugin>, uses: Vec<PolicyConfig>) -> Self {
-        Self { plugin, _engine: engine, uses, bytes: None, metered: OnceCell::new(), until: None }
+        Self { plugin, _engine: engine, uses, claims: Vec::new(), bytes: None, metered: OnceCell::new(), until: None }
     }
 
     /// Not to be looked at for longer than that.
@@ -184,6 +216,7 @@ impl Subject for OnTrial<'_> {
             version: manifest.version,
             summary: manifest.summary,
             config_schemas: manifest.config_schemas,
+            profiles: [manifest.profiles, self.component.claims.clone()].concat(),
         })
     }
 

@@ -13,7 +13,7 @@ use super::plugins::{Gate, Loader, PluginEntries, Store, built_in};
 use super::rollout::{Placements, Sockets, Uses};
 use crate::config::Config;
 use crate::health::Evaluation;
-use crate::plugin::{Engine, Services};
+use crate::plugin::{Engine, PluginEvents, Services};
 use crate::proxy::OutcomeBatch;
 use crate::snapshot::{EndpointSet, Overload};
 use crate::telemetry::Registry;
@@ -142,6 +142,11 @@ impl Control {
     }
 
     /// What changes about clusters from now on.
+    /// What plugins say and how they fail.
+    pub fn listen_to_plugins(&self) -> PluginEvents {
+        self.services.listen()
+    }
+
     pub fn listen_to_events(&self) -> broadcast::Receiver<Event> {
         self.events.listen()
     }

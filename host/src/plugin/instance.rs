@@ -7,6 +7,7 @@ use super::breaker::backoff_ms;
 use super::component::Plugin;
 use super::create_error::{CreateError, describe_error};
 use super::deadline::Call;
+use super::events::PluginEvent;
 use super::fault::{Failure, Fault, FaultKind, FaultReport};
 use super::guest::{Guest, PolicyContext};
 use super::live::Live;
@@ -360,13 +361,16 @@ impl Instance {
     fn note(&mut self, policy: u32, kind: &str, reason: String) {
         let (role, scope) = self.role_and_scope(policy);
         self.last_reason = Some(reason.clone());
-        self.plugin.faults.note(FaultReport {
+        let fault = FaultReport {
             at_unix_ms: self.services.unix_ms(),
             role: role.to_owned(),
             scope: scope.to_string(),
             kind: kind.to_owned(),
             reason,
-        });
+        };
+        let event = || PluginEvent::Fault { plugin: self.plugin.name.clone(), fault: fault.clone() };
+        self.services.events().tell(event);
+        self.plugin.faults.note(fault);
     }
 
     fn announce_quarantine(&self) {

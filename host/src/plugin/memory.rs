@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::events::{Events, PluginEvents};
 use super::node::Node;
 use super::table::{Table, Tables};
 use crate::timer;
@@ -21,6 +22,7 @@ pub struct Services {
     tables: Tables,
     registry: Arc<crate::telemetry::Registry>,
     node: Node,
+    events: Events,
     /// When a trial ends, whatever it is about.
     until: Option<Instant>,
 }
@@ -42,6 +44,7 @@ impl Services {
             seed: RandomState::new().hash_one(Instant::now()),
             tables: Tables::new(registry.clone()),
             node: Node::default(),
+            events: Events::default(),
             until: None,
             registry,
         }
@@ -60,6 +63,15 @@ impl Services {
     /// With what plugins are told of the proxy.
     pub fn with_node(self, node: Node) -> Self {
         Self { node, ..self }
+    }
+
+    /// What plugins say and how they fail, from now on.
+    pub fn listen(&self) -> PluginEvents {
+        self.events.listen()
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.events
     }
 
     pub(super) fn node(&self) -> &Node {

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::api::v0_2::plimsoll::plugin::log::Level;
+use super::events::PluginEvent;
 use super::memory::Services;
 use crate::telemetry::printable_within;
 
@@ -23,6 +24,15 @@ pub(super) struct Messages {
     has_error: AtomicBool,
     /// The last error that it told within a call. If the call fails it is why: the SDK tells panics so.
     last_error: Mutex<Option<String>>,
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+    }
 }
 
 const COUNT_BITS: u32 = 20;
@@ -66,7 +76,14 @@ impl Messages {
         }
         let plugin = &*self.plugin;
         // A quotation mark within begins no field.
-        let message = printable_within(message, MAX_BYTES).replace('"', "\\\"");
+        let printable = printable_within(message, MAX_BYTES);
+        let message = printable.replace('"', "\\\"");
+        self.services.events().tell(|| PluginEvent::Message {
+            at_unix_ms: self.services.unix_ms(),
+            plugin: self.plugin.clone(),
+            level: name(level),
+            message: printable,
+        });
         match level {
             Level::Error => tracing::error!(target: "plimsoll::guest", plugin, "{message}"),
             Level::Warn => tracing::warn!(target: "plimsoll::guest", plugin, "{message}"),

@@ -165,6 +165,12 @@ impl EndpointCounters {
         }
     }
 
+    /// Has so many attempts under way, for trials.
+    pub(crate) fn set_in_flight(&self, attempts: u32) {
+        let before = self.in_flight.swap(attempts, Ordering::Relaxed);
+        self.requests.fetch_add(attempts.saturating_sub(before).into(), Ordering::Relaxed);
+    }
+
     /// Begins an attempt, unless `bound` of them are under way; 0 is no bound. Never more, whoever else begins one.
     pub(crate) fn begin(&self, bound: u32) -> bool {
         if bound == 0 {

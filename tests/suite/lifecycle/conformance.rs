@@ -132,3 +132,38 @@ fn a_plugin_that_needs_a_configuration_is_asked_what_can_be_asked_without() {
     let output = test(&router, "wrong-config", &["--json", "--config", "{}"]);
     assert_eq!((output.status.code(), broken(&report(&output))), (Some(1), vec!["G2"]));
 }
+
+#[test]
+fn a_role_that_nothing_can_be_said_of_is_no_pass() {
+    let output = test(guest("needy"), "untested", &["--profile", "quick"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stdout(&output));
+    assert!(stdout(&output).contains("NOT TESTED  balancer: "), "{}", stdout(&output));
+    assert!(stderr(&output).contains("give it a configuration"), "{}", stderr(&output));
+    let output = test(guest("needy"), "tested", &["--profile", "quick", "--config", r#"{"on":true}"#]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+}
+
+#[test]
+fn claims_and_configurations_stand_beside_the_component() {
+    let directory = scratch("conformance-claims");
+    std::fs::write(directory.join("it.wasm"), guest("first")).expect("a file");
+    let claims = "profiles = [\"balancer/weighted\"]\n[[configurations]]\nbalancer = {}\n";
+    std::fs::write(directory.join("plugin.toml"), claims).expect("a file");
+    let output = plimsoll(&directory, &["plugin", "test", "it.wasm", "--only", "B8", "--json"]);
+    assert_eq!((output.status.code(), broken(&report(&output))), (Some(1), vec!["B8"]), "{}", stderr(&output));
+    std::fs::write(directory.join("plugin.toml"), "profiles = [\"router/gateway\"]").expect("a file");
+    let output = plimsoll(&directory, &["plugin", "test", "it.wasm", "--only", "G14", "--json"]);
+    assert_eq!((output.status.code(), broken(&report(&output))), (Some(1), vec!["G14"]), "{}", stderr(&output));
+    std::fs::write(directory.join("plugin.toml"), "[[configurations]]\nrouter = {}").expect("a file");
+    let output = plimsoll(&directory, &["plugin", "test", "it.wasm"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("a configuration for `router`, and the roles are: balancer"));
+}
+
+#[test]
+fn memory_and_grants_are_those_that_are_asked_for() {
+    let output = test(guest("needy"), "memory", &["--memory", "64KiB"]);
+    assert!(output.status.code() == Some(1) && stderr(&output).contains("memory"), "{}", stderr(&output));
+    let output = test(guest("hoarder"), "grants", &["--grants", "log"]);
+    assert!(output.status.code() == Some(1) && stderr(&output).contains("not granted"), "{}", stderr(&output));
+}

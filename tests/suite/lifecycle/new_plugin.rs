@@ -1,16 +1,16 @@
-//! `plimsoll plugin new`, `build` and `inspect`.
+//! `plimsoll plugin new`, `build`, `inspect`, `export`, `wit` and `dev`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
-use plimsoll_tests::{Endpoint, Proxy, get};
+use plimsoll_tests::{Endpoint, Proxy, get, request, wait_for};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{plimsoll, repository, scratch, stderr, stdout};
 use crate::PLIMSOLL;
 
-const ROLES: [&str; 7] = ["router", "balancer", "partitioner", "affinity", "health", "prober", "filter"];
+const ROLES: [&str; 6] = ["router", "balancer", "partitioner", "affinity", "health", "prober"];
 
 /// Where all these crates are built, so that the SDK is compiled once for all of them. It is kept between runs.
 fn shared_target() -> PathBuf {
@@ -50,8 +50,9 @@ fn build(directory: &Path) -> PathBuf {
 }
 
 #[test]
-fn of_every_role_passes_its_own_tests_and_is_what_it_says() {
+fn of_every_role_passes_its_tests_and_the_suite_and_is_used() {
     let directory = scratch("new-plugin");
+    let mut plugins = Vec::new();
     for role in ROLES {
         let name = format!("my-{role}");
         let made = new_plugin(&directory, role, &name);
@@ -71,6 +72,129 @@ fn of_every_role_passes_its_own_tests_and_is_what_it_says() {
         let told: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
         assert_eq!((told["name"].as_str(), told["version"].as_str()), (Some(name.as_str()), Some("0.1.0")));
         assert_eq!(told["roles"], serde_json::json!([role]));
+
+        // With the configuration of its plugin.toml, without which some would not be tested.
+        let output = plimsoll(&made, &["plugin", "test", "--profile", "quick", &component.to_string_lossy()]);
+        assert_eq!(output.status.code(), Some(0), "{role}: {}{}", stdout(&output), stderr(&output));
+        plugins.push(format!("{{ name: {name}, path: {:?} }}", component.canonicalize().expect("the component")));
+    }
+    are_used(&plugins);
+}
+
+/// Requests are decided by one plugin of each role.
+fn are_used(plugins: &[String]) {
+    let (old, new) = (Endpoint::named("old"), Endpoint::named("new"));
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+plugins: [ {} ]
+listeners:
+  - name: web
+    bind: 127.0.0.1:0
+    router: {{ plugin: my-router, config: {{ beta: new, stable: old }} }}
+clusters:
+  - name: old
+    balancer: {{ plugin: my-balancer, config: {{ burst: 2 }} }}
+    affinity: {{ plugin: my-affinity, config: {{ header: x-session }} }}
+    partitioners: [ {{ plugin: my-partitioner, config: {{ label: tier }} }} ]
+    health:
+      evaluator: {{ plugin: my-health, config: {{ slow: 20s }} }}
+      probe: {{ plugin: my-prober, interval: 100ms, config: {{ greeting: \"HTTP/1.1 400\" }} }}
+    endpoints: [ {{ address: \"{}\", metadata: {{ tier: standard }} }} ]
+  - {{ name: new, endpoints: [ \"{}\" ] }}",
+            plugins.join(", "),
+            old.address(),
+            new.address()
+        ),
+    );
+    let web = proxy.address("web");
+    assert_eq!(request(web, "GET", "/", &[("cookie", "beta=1")], None).text(), "new");
+    assert_eq!(request(web, "GET", "/", &[("x-session", "s")], None).text(), "old");
+    for role in ["router", "balancer", "partitioner", "affinity"] {
+        let calls = format!("plimsoll_plugin_calls_total{{plugin=\"my-{role}\"");
+        assert!(proxy.metric(&calls) > 0.0, "{role} decides");
+    }
+    // An endpoint that waits to be asked greets nobody, which the two others find out together.
+    wait_for("the evaluator to hear of the prober", || {
+        let report = proxy.admin_json("GET", "/v1/clusters/old", None);
+        (report["endpoints"][0]["health"] == "unhealthy").then_some(())
+    });
+    assert_eq!(proxy.metric("plimsoll_plugin_fallbacks_total"), 0.0);
+}
+
+#[test]
+fn nothing_but_the_program_is_needed_to_begin_and_every_change_goes_live() {
+    let directory = scratch("new-plugin-dev");
+    let output = plimsoll(&directory, &["plugin", "new", "--role", "balancer", "my-lb"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let made = directory.join("my-lb");
+    let endpoint = Endpoint::named("a");
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
+            endpoint.address()
+        ),
+    );
+    let said = directory.join("said");
+    let to = format!("http://{}", proxy.admin_address());
+    let dev = Command::new(PLIMSOLL)
+        .args(["plugin", "dev", "my-lb", "--to", &to])
+        .env("CARGO_NET_OFFLINE", "true")
+        .env("CARGO_TARGET_DIR", shared_target())
+        .current_dir(&directory)
+        .stdin(Stdio::null())
+        .stdout(std::fs::File::create(&said).expect("a file"))
+        .stderr(Stdio::null())
+        .spawn();
+    let _dev = Ended(dev.expect("the binary runs"));
+    let said = || std::fs::read_to_string(&said).expect("what it says");
+    wait_for("the first version to be live", || said().contains("live as my-lb").then_some(()));
+    let using = format!(
+        "workers: 1
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, balancer: {{ plugin: my-lb }}, endpoints: [ \"{}\" ] }} ]",
+        endpoint.address()
+    );
+    proxy.admin_json("PUT", "/v1/config", Some(using.as_bytes()));
+    let source = std::fs::read_to_string(made.join("src/lib.rs")).expect("the source");
+    let begins = "let ready = request.endpoints.ready();";
+    assert!(source.contains(begins), "{source}");
+    let warns = format!("{begins}\n        host::log::warn(\"hot\");");
+    std::fs::write(made.join("src/lib.rs"), source.replace(begins, &warns)).expect("the source");
+    wait_for("the second version to be live", || (said().matches("live as my-lb").count() == 2).then_some(()));
+    wait_for("what the plugin says", || {
+        assert_eq!(get(proxy.address("web"), "/").text(), "a");
+        said().contains("warn: hot").then_some(())
+    });
+}
+
+/// Killed at the end.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_contract_is_printed_and_written() {
+    let directory = scratch("wit");
+    let output = plimsoll(&directory, &["plugin", "wit"]);
+    let text = stdout(&output);
+    assert!(text.contains("// balancer.wit\n") && text.contains("package plimsoll:plugin@"), "{text}");
+    let output = plimsoll(&directory, &["plugin", "wit", "--output", "wit"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for entry in std::fs::read_dir(repository("wit")).expect("the contract").flatten() {
+        if entry.path().extension().is_some_and(|kind| kind == "wit") {
+            let written = std::fs::read(directory.join("wit").join(entry.file_name())).expect("the same file");
+            assert!(written == std::fs::read(entry.path()).expect("a file"), "{:?}", entry.file_name());
+        }
     }
 }
 
@@ -142,12 +266,12 @@ fn what_is_no_component_is_told() {
 fn names_are_checked_and_nothing_is_overwritten() {
     let directory = scratch("new-plugin-names");
     for name in ["My-Plugin", "1st", "a/b", "..", "under_score"] {
-        let output = plimsoll(&directory, &["plugin", "new", "--role", "filter", name]);
+        let output = plimsoll(&directory, &["plugin", "new", "--role", "balancer", name]);
         assert_eq!(output.status.code(), Some(2), "{name}");
         assert!(stderr(&output).contains(name), "{}", stderr(&output));
     }
     std::fs::create_dir(directory.join("mine")).expect("a directory");
-    let output = plimsoll(&directory, &["plugin", "new", "--role", "filter", "mine"]);
+    let output = plimsoll(&directory, &["plugin", "new", "--role", "balancer", "mine"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("mine exists already"), "{}", stderr(&output));
     assert_eq!(std::fs::read_dir(&directory).expect("the directory").count(), 1);

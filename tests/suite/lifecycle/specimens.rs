@@ -28,10 +28,18 @@ fn each_is_judged_rightly(beginnings: &[&str]) {
 /// Balancers, by their kinds: tests run side by side.
 const HASHING: [&str; 3] = ["balancer/Hash/", "balancer/Numbered/", "balancer/Bounded/"];
 const OTHERS: [&str; 3] = ["balancer/Turns/", "balancer/Least/", "balancer/Latency/"];
+const UNUSUAL: [&str; 6] = [
+    "balancer/Sticky/",
+    "balancer/Packing/",
+    "balancer/LeastOfAll/",
+    "balancer/Dice/",
+    "balancer/Deck/",
+    "balancer/Streaks/",
+];
 
 #[test]
 fn of_balancers_it_finds_what_is_wrong_and_nothing_else() {
-    let known = |name: &str| HASHING.iter().chain(&OTHERS).any(|beginning| name.starts_with(beginning));
+    let known = |name: &str| HASHING.iter().chain(&OTHERS).chain(&UNUSUAL).any(|beginning| name.starts_with(beginning));
     assert!(specimens().iter().all(|of| known(&of.name) || !of.name.starts_with("balancer/")));
     each_is_judged_rightly(&OTHERS);
 }
@@ -39,6 +47,11 @@ fn of_balancers_it_finds_what_is_wrong_and_nothing_else() {
 #[test]
 fn so_it_does_of_those_that_hash() {
     each_is_judged_rightly(&HASHING);
+}
+
+#[test]
+fn so_it_does_of_those_that_are_unusual() {
+    each_is_judged_rightly(&UNUSUAL);
 }
 
 #[test]

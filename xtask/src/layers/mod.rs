@@ -35,14 +35,15 @@ const RESERVED: [(&str, &[&str], &str); 4] = [
     ("api::v0_2", &["plugin"], "only `plugin` knows generated code"),
     (
         "TcpStream::connect",
-        &["acme", "upstream", "health", "discovery", "admin"],
-        "only `upstream`, `health`, `discovery` and `acme` make connections",
+        &["acme", "upstream", "health", "discovery", "admin", "cli"],
+        "only `upstream`, `health`, `discovery`, `acme` and the commands that ask the API make connections",
     ),
     (
         "Instant::now",
         &[
             "admin",
             "app",
+            "cli",
             "control",
             "demo",
             "discovery",

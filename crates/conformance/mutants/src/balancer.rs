@@ -1,6 +1,7 @@
 //! Balancers: one that is sound of each kind, and each with any of the faults. `policy` is how they choose.
 
 mod policy;
+mod unusual;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -25,6 +26,18 @@ pub enum Kind {
     Least,
     /// The faster of two, by times that fade.
     Latency,
+    /// Where the key went before.
+    Sticky,
+    /// The first that has room.
+    Packing,
+    /// The least loaded of all.
+    LeastOfAll,
+    /// By chance.
+    Dice,
+    /// Each once in a random order, then in another.
+    Deck,
+    /// Seven for one, then seven for the next.
+    Streaks,
 }
 
 /// What is wrong with it. Each shows in one property only; the sizes of sets tell the properties apart.
@@ -75,6 +88,19 @@ pub enum Fault {
     ShufflesForAWeight,
     ShufflesWhileOneIsDown,
     AdoptsAnything,
+    ClaimsTheUnheardOf,
+    StarvesByKey,
+    StarvesWithoutKey,
+    SticksAt16Bits,
+    Overflows32Bits,
+    NeverForgives,
+    KeepsEveryKey,
+    CountsTwice,
+    FillsTwo,
+    ForgetsKeys,
+    MovesWhenOneComes,
+    HerdsTheHomeless,
+    CrowdsNewKeys,
 }
 
 #[derive(Debug)]
@@ -93,7 +119,20 @@ impl Role for Native {
     type Instance = Instance;
 
     const NAME: &str = "balancer";
-    const KINDS: &[Kind] = &[Kind::Turns, Kind::Hash, Kind::Numbered, Kind::Bounded, Kind::Least, Kind::Latency];
+    const KINDS: &[Kind] = &[
+        Kind::Turns,
+        Kind::Hash,
+        Kind::Numbered,
+        Kind::Bounded,
+        Kind::Least,
+        Kind::Latency,
+        Kind::Sticky,
+        Kind::Packing,
+        Kind::LeastOfAll,
+        Kind::Dice,
+        Kind::Deck,
+        Kind::Streaks,
+    ];
     const SOUND: Fault = Fault::None;
     const MUTANTS: &[(Fault, Kind, &str)] = &[
         (Fault::ChangesItsDescription, Kind::Turns, "G1"),
@@ -140,6 +179,19 @@ impl Role for Native {
         (Fault::RemembersStrangers, Kind::Hash, "C7"),
         (Fault::ShufflesForAWeight, Kind::Hash, "C8"),
         (Fault::ShufflesWhileOneIsDown, Kind::Hash, "C9"),
+        (Fault::ClaimsTheUnheardOf, Kind::Turns, "G14"),
+        (Fault::StarvesByKey, Kind::Hash, "B20"),
+        (Fault::StarvesWithoutKey, Kind::Turns, "B21"),
+        (Fault::SticksAt16Bits, Kind::Turns, "B22"),
+        (Fault::Overflows32Bits, Kind::LeastOfAll, "B23"),
+        (Fault::NeverForgives, Kind::Latency, "B24"),
+        (Fault::KeepsEveryKey, Kind::Hash, "B25"),
+        (Fault::CountsTwice, Kind::Turns, "B26"),
+        (Fault::FillsTwo, Kind::Packing, "B27"),
+        (Fault::ForgetsKeys, Kind::Sticky, "S1"),
+        (Fault::MovesWhenOneComes, Kind::Sticky, "S2"),
+        (Fault::HerdsTheHomeless, Kind::Sticky, "S3"),
+        (Fault::CrowdsNewKeys, Kind::Sticky, "S4"),
     ];
 
     fn new(kind: Kind, fault: Fault) -> Self {
@@ -159,7 +211,8 @@ impl Role for Native {
                 | Fault::CreatesOnce
                 | Fault::RefusesWhatItIsGiven
                 | Fault::DiesOfGarbage
-                | Fault::ImportsSockets,
+                | Fault::ImportsSockets
+                | Fault::ClaimsTheUnheardOf,
                 _,
             ) => "generic",
             (Fault::IgnoresWeights, _) => "balancer/weighted,balancer/uniform,balancer/ramp,balancer/spread",
@@ -171,6 +224,12 @@ impl Role for Native {
             (_, Kind::Numbered) => "balancer/numbered,balancer/proportional,balancer/minimal,balancer/ramp",
             (_, Kind::Bounded) => "balancer/consistent,balancer/proportional,balancer/minimal,balancer/bounded",
             (_, Kind::Least) => "balancer/least,balancer/uniform,balancer/spread",
+            (_, Kind::Sticky) => "balancer/sticky",
+            (_, Kind::Packing) => "balancer/packing",
+            (_, Kind::LeastOfAll) => "balancer/least,balancer/uniform",
+            (_, Kind::Dice) => "balancer/weighted,balancer/uniform",
+            (_, Kind::Deck) => "balancer/uniform",
+            (_, Kind::Streaks) => "balancer",
             (_, Kind::Latency) => "balancer/latency,balancer/least,balancer/uniform",
         }
     }
@@ -216,6 +275,12 @@ impl Subject for Native {
             version: if changes { format!("0.{}.0", self.described.get()) } else { "0.1.0".into() },
             summary: String::new(),
             config_schemas: vec![("balancer".into(), schema.into())],
+            profiles: match (self.fault, self.kind) {
+                (Fault::ClaimsTheUnheardOf, _) => vec!["balancer/unheard-of".into()],
+                (_, Kind::Numbered) => vec!["balancer/numbered".into()],
+                (_, Kind::Packing) => vec!["balancer/packing".into()],
+                _ => Vec::new(),
+            },
         })
     }
 

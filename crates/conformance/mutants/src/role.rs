@@ -12,6 +12,7 @@ pub(crate) fn description(role: &str) -> Description {
         version: "0.1.0".into(),
         summary: String::new(),
         config_schemas: vec![(role.into(), r#"{"type":"object"}"#.into())],
+        profiles: Vec::new(),
     }
 }
 

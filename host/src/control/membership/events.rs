@@ -3,16 +3,16 @@ use std::time::SystemTime;
 use tokio::sync::broadcast;
 
 use super::cluster::{ClusterState, HealthState, Member};
-use crate::plugin::Evidence;
+use crate::plugin::{Evidence, FaultReport, PluginEvent};
 
 /// Events that a listener may be behind; of those before, it hears how many there were.
 const BACKLOG: usize = 1024;
 
-/// What changes about clusters, to whoever listens at that moment.
+/// What changes about clusters and plugins, to whoever listens at that moment.
 #[derive(Clone, Debug)]
 pub(in crate::control) struct Events(broadcast::Sender<Event>);
 
-/// A change about a cluster, at the moment of it.
+/// What happens to clusters and plugins, at the moment of it.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -22,6 +22,25 @@ pub enum Event {
     Administration(EndpointEvent),
     /// Requests begin or end to go to endpoints that are not healthy.
     Panic { at_unix_ms: u64, cluster: String, panic: bool },
+    /// A plugin has said something, which is in the log.
+    Message { at_unix_ms: u64, plugin: String, level: String, message: String },
+    /// A plugin has failed.
+    Fault {
+        plugin: String,
+        #[serde(flatten)]
+        fault: FaultReport,
+    },
+}
+
+impl From<PluginEvent> for Event {
+    fn from(event: PluginEvent) -> Self {
+        match event {
+            PluginEvent::Message { at_unix_ms, plugin, level, message } => {
+                Self::Message { at_unix_ms, plugin: plugin.to_string(), level: level.to_owned(), message }
+            }
+            PluginEvent::Fault { plugin, fault } => Self::Fault { plugin: plugin.to_string(), fault },
+        }
+    }
 }
 
 /// An endpoint as it is from now on.
@@ -68,6 +87,8 @@ impl Event {
             Self::Health(_) => "health",
             Self::Administration(_) => "administration",
             Self::Panic { .. } => "panic",
+            Self::Message { .. } => "message",
+            Self::Fault { .. } => "fault",
         }
     }
 

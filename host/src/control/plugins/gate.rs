@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use plimsoll_conformance::{Finding, NO_TIME, Report, SUITE_VERSION, Selection, Settings, Verdict};
+use plimsoll_conformance::{Finding, NO_TIME, NOT_QUICK, Report, SUITE_VERSION, Selection, Settings, Verdict};
 
 use crate::config::Conformance;
 use crate::conformance::Component;
@@ -38,6 +38,8 @@ pub struct Judgement {
     pub passed: usize,
     /// Properties that nothing can be said about.
     pub skipped: Vec<Skipped>,
+    /// Roles of which nothing at all can be said, with the reason: whoever has only these has not been tested.
+    pub untested: Vec<String>,
     #[serde(skip)]
     pub(in crate::control) broken: Vec<Broken>,
     /// Time ran out before everything had been looked at.
@@ -142,6 +144,11 @@ impl Judgement {
         self.passed += other.passed;
         self.is_cut_short |= other.is_cut_short;
         self.broken.extend(other.broken.iter().cloned());
+        for untested in &other.untested {
+            if !self.untested.contains(untested) {
+                self.untested.push(untested.clone());
+            }
+        }
         for skipped in &other.skipped {
             if !self.skipped.iter().any(|known| known.why == skipped.why) {
                 self.skipped.push(skipped.clone());
@@ -151,6 +158,7 @@ impl Judgement {
 
     fn of(report: Report, is_cut_short: bool, conformance: &str) -> Self {
         let mut judgement = Self { conformance: conformance.to_owned(), is_cut_short, ..Self::default() };
+        judgement.untested = report.untested();
         let mut skipped: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for Finding { id, verdict, promise, reason, .. } in report.properties {
             let reason = reason.unwrap_or_default();
@@ -158,7 +166,7 @@ impl Judgement {
                 Verdict::Passed => judgement.passed += 1,
                 Verdict::Broken => judgement.broken.push(Broken { id, message: format!("{id}: {promise}: {reason}") }),
                 // Who asked for a quick run knows that it leaves things out, and profiles are not for everybody.
-                Verdict::Skipped if reason == "not in a quick run" || reason.ends_with("is not taken") => {}
+                Verdict::Skipped if reason == NOT_QUICK || reason.ends_with("is not taken") => {}
                 Verdict::Skipped => skipped.entry(reason).or_default().push(id.to_owned()),
             }
         }

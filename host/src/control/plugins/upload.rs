@@ -95,6 +95,9 @@ impl Control {
 
     async fn go_live(self: &Arc<Self>, upload: &Upload, looked_at: LookedAt) -> Result<(), PluginError> {
         let LookedAt { plugin, judgement, .. } = looked_at;
+        for untested in &judgement.untested {
+            tracing::warn!(plugin = &*plugin.name, "what goes live is not tested as {untested}");
+        }
         let mut entry = self.lock().plugins.get(&plugin.name).cloned().unwrap_or_default();
         if upload.conformance == Conformance::Off {
             self.gate.exempt(&plugin.digest);

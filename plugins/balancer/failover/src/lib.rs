@@ -58,7 +58,7 @@ fn next(ready: &[Ready], current: u32) -> Option<u32> {
     at_or_after.or_else(|| ready.first()).map(|endpoint| endpoint.slot)
 }
 
-plimsoll_sdk::plugin! { summary: "one endpoint at a time, in order", balancer: Failover }
+plimsoll_sdk::plugin! { profiles: ["balancer/packing"], summary: "one endpoint at a time, in order", balancer: Failover }
 
 #[cfg(test)]
 mod tests;

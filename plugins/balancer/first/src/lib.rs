@@ -26,7 +26,7 @@ impl Balancer for First {
     }
 }
 
-plimsoll_sdk::plugin! { summary: "fills endpoints in order", balancer: First }
+plimsoll_sdk::plugin! { profiles: ["balancer/packing"], summary: "fills endpoints in order", balancer: First }
 
 #[cfg(test)]
 mod tests;

@@ -57,7 +57,11 @@ impl Balancer for JumpHash {
     }
 }
 
-plimsoll_sdk::plugin! { summary: "sends the same key to the same endpoint, by jumping to its number", balancer: JumpHash }
+plimsoll_sdk::plugin! {
+    profiles: ["balancer/numbered"],
+    summary: "sends the same key to the same endpoint, by jumping to its number",
+    balancer: JumpHash,
+}
 
 #[cfg(test)]
 mod tests;

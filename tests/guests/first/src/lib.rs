@@ -21,4 +21,4 @@ impl Balancer for First {
     }
 }
 
-plimsoll_sdk::plugin! { balancer: First }
+plimsoll_sdk::plugin! { profiles: ["balancer/packing"], balancer: First }

@@ -21,4 +21,4 @@ impl Balancer for Last {
     }
 }
 
-plimsoll_sdk::plugin! { balancer: Last }
+plimsoll_sdk::plugin! { profiles: ["balancer/packing"], balancer: Last }

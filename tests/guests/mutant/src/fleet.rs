@@ -45,6 +45,7 @@ fn endpoint(endpoint: &Endpoint) -> suite::Endpoint {
         ramp: endpoint.ramp,
         availability: availability(endpoint.availability),
         priority: endpoint.priority,
+        max_connections: endpoint.max_connections,
         zone: endpoint.zone.clone(),
         metadata: endpoint.metadata.clone(),
     }

@@ -38,7 +38,8 @@ macro_rules! component {
                 let schemas = about.config_schemas.into_iter();
                 let schemas = schemas.map(|(_, schema)| (stringify!($role).to_owned(), schema)).collect();
                 let name = concat!("mutant-", stringify!($role));
-                ::plimsoll_sdk::__private::manifest(name, &about.version, &about.summary, "", schemas)
+                let profiles = about.profiles.join(",");
+                ::plimsoll_sdk::__private::manifest(name, &about.version, &about.summary, &profiles, schemas)
             }
 
             fn save(_: String, policy: u32) -> Vec<u8> {

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use plimsoll_conformance::{Availability, Balancer, Endpoint, Outcome, OutcomeClass};
@@ -7,30 +7,41 @@ use super::{Fault, Instance, Kind};
 
 /// A balancer of a kind, with a fault.
 pub(super) struct Policy {
-    kind: Kind,
-    fault: Fault,
+    pub(super) kind: Kind,
+    pub(super) fault: Fault,
     seed: u64,
     instance: Instance,
     leaked: u64,
-    state: State,
+    pub(super) state: State,
 }
 
 #[derive(Default)]
-struct State {
-    endpoints: Vec<Rc<Endpoint>>,
+pub(super) struct State {
+    pub(super) endpoints: Vec<Rc<Endpoint>>,
     generation: u64,
     is_told: bool,
     has_begun: bool,
     has_met_strangers: bool,
     was_told_whole_late: bool,
     random: Option<fastrand::Rng>,
-    picks: u64,
+    pub(super) picks: u64,
     held: HashMap<u32, i128>,
-    in_flight: HashMap<u32, u32>,
+    pub(super) in_flight: HashMap<u32, u32>,
     /// Microseconds, and when that was.
     times: HashMap<u32, (f64, u64)>,
     now_ms: u64,
     adopted: bool,
+    /// Where keys went.
+    pub(super) places: BTreeMap<u64, u32>,
+    /// How often each was asked for since the endpoints changed.
+    pub(super) asked: HashMap<u64, u32>,
+    /// Requests with another key than the one before.
+    pub(super) keys: u64,
+    last_key: Option<u64>,
+    pub(super) failures: u32,
+    /// What is left of the order.
+    pub(super) deck: Vec<u32>,
+    times_told_again: u32,
 }
 
 impl Balancer for Policy {
@@ -80,7 +91,10 @@ impl Balancer for Policy {
         let repeats = self.fault == Fault::RepeatsTried && count == 6;
         let untried: Vec<Rc<Endpoint>> =
             ready.iter().filter(|e| repeats || !tried.contains(&e.slot)).cloned().collect();
-        let candidates = if untried.is_empty() { ready } else { untried };
+        let mut candidates = if untried.is_empty() { ready } else { untried };
+        self.state.keys += u64::from(key.is_some() && key != self.state.last_key && count == 8);
+        self.state.last_key = key;
+        self.starved(key, &mut candidates);
         if candidates.is_empty() {
             return Ok(None);
         }
@@ -100,6 +114,16 @@ impl Balancer for Policy {
             Kind::Turns => self.turn(&candidates),
             Kind::Hash | Kind::Numbered | Kind::Bounded => self.hashed(key, &candidates),
             Kind::Least | Kind::Latency => self.better_of_two(&candidates),
+            Kind::Sticky => self.remembered(key, &candidates),
+            Kind::Packing => self.packed(&candidates),
+            Kind::LeastOfAll if self.fault == Fault::Overflows32Bits && count == 2 => {
+                let cost = |e: &&Rc<Endpoint>| self.load(e.slot).wrapping_add(1).wrapping_mul(1 << 20);
+                candidates.iter().min_by_key(cost).map_or(0, |e| e.slot)
+            }
+            Kind::LeastOfAll => self.least_of_all(&candidates),
+            Kind::Dice => self.thrown(&candidates),
+            Kind::Deck => self.dealt(&candidates),
+            Kind::Streaks => self.streaks(&candidates),
         }))
     }
 
@@ -120,6 +144,8 @@ impl Balancer for Policy {
         if self.fault == Fault::DiesOfEarlyOutcomes && !self.state.is_told {
             return Err("index out of bounds".into());
         }
+        let failed = batch.iter().filter(|outcome| outcome.class == OutcomeClass::ConnectFailure).count();
+        self.state.failures += failed as u32;
         for outcome in batch.iter().filter(|outcome| outcome.class == OutcomeClass::Success) {
             let known = self.time(outcome.slot);
             let us = f64::from(outcome.first_byte_us).max(known.unwrap_or(0.0));
@@ -161,7 +187,7 @@ impl Balancer for Policy {
     }
 
     fn memory_bytes(&self) -> Option<u64> {
-        Some((1 << 20) + if self.fault == Fault::Leaks { self.leaked } else { 0 })
+        Some((1 << 20) + self.kept_of_keys() + if self.fault == Fault::Leaks { self.leaked } else { 0 })
     }
 
     fn table_bytes(&self) -> Option<u64> {
@@ -177,6 +203,13 @@ impl Policy {
 
     fn tell(&mut self, endpoints: &[Endpoint]) {
         self.state.is_told |= !endpoints.is_empty();
+        self.state.asked.clear();
+        self.state.deck.clear();
+        self.state.times_told_again +=
+            u32::from(endpoints.iter().any(|e| e.metadata.iter().any(|(key, _)| key == "round")));
+        if self.fault == Fault::MovesWhenOneComes && endpoints.len() == 7 {
+            self.state.places.clear();
+        }
         self.state.endpoints = endpoints.iter().cloned().map(Rc::new).collect();
         self.state.has_met_strangers |= endpoints.iter().any(|e| e.id.len() == "endpoint-100".len());
         let stays = |slot: &u32| endpoints.iter().any(|e| e.slot == *slot);
@@ -199,7 +232,7 @@ impl Policy {
         }
     }
 
-    fn random(&mut self) -> &mut fastrand::Rng {
+    pub(super) fn random(&mut self) -> &mut fastrand::Rng {
         let seed = self.seed;
         self.state.random.get_or_insert_with(|| fastrand::Rng::with_seed(seed))
     }
@@ -221,7 +254,7 @@ impl Policy {
     }
 
     /// What each weighs, in thousandths while any of them warms up.
-    fn weights(&self, candidates: &[Rc<Endpoint>]) -> Vec<i128> {
+    pub(super) fn weights(&self, candidates: &[Rc<Endpoint>]) -> Vec<i128> {
         let count = self.state.endpoints.len();
         let ignored = self.fault == Fault::IgnoresWeights || (self.fault == Fault::IgnoresWeightsOfKeys && count == 4);
         let favours = self.fault == Fault::FavoursOne && count == 10 && candidates.iter().all(|e| e.weight == 1);
@@ -230,6 +263,8 @@ impl Policy {
             // Only zero where that is the fault.
             let weight = if ignored { 1 } else { i128::from(endpoint.weight.clamp(1, 65_535)) };
             let weight = if favours && endpoint.slot == 0 { 2 * weight } else { weight };
+            let counted_twice = self.fault == Fault::CountsTwice && self.state.times_told_again > 1;
+            let weight = if counted_twice && !endpoint.metadata.is_empty() { 2 * weight } else { weight };
             if heeds_ramp { weight * i128::from(endpoint.ramp.clamp(1, 1000)) } else { weight }
         };
         candidates.iter().map(weight).collect()

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::{Evidence, HealthVerdict, ProbeResult, Transition};
@@ -19,25 +19,31 @@ impl Default for Config {
 /// One probe decides.
 pub struct PluginType {
     slow: Duration,
-    out: BTreeSet<u32>,
+    /// Slots, with the hashes of the ids: a slot may come to mean another endpoint.
+    out: BTreeMap<u32, u64>,
 }
 
 impl Health for PluginType {
     type Config = Config;
 
     fn new(config: Config) -> Result<Self, ConfigErrors> {
-        Ok(Self { slow: config.slow, out: BTreeSet::new() })
+        Ok(Self { slow: config.slow, out: BTreeMap::new() })
     }
 
     fn endpoints(&mut self, endpoints: &Endpoints) {
-        self.out.retain(|slot| endpoints.get(*slot).is_some());
+        self.out.retain(|slot, id| endpoints.get(*slot).is_some_and(|e| e.id_hash == *id));
     }
 
-    fn probed(&mut self, _now_ms: u64, probe: &ProbeResult, _endpoints: &Endpoints) -> Vec<Transition> {
+    fn probed(&mut self, _now_ms: u64, probe: &ProbeResult, endpoints: &Endpoints) -> Vec<Transition> {
+        let Some(endpoint) = endpoints.get(probe.slot) else { return Vec::new() };
         let slow = u64::from(probe.took_us) > self.slow.as_millis() * 1000;
         let good = probe.passed && !slow;
-        let changed = if good { self.out.remove(&probe.slot) } else { self.out.insert(probe.slot) };
-        if !changed {
+        let was_out = if good {
+            self.out.remove(&probe.slot).is_some()
+        } else {
+            self.out.insert(probe.slot, endpoint.id_hash).is_some()
+        };
+        if was_out != good {
             return Vec::new();
         }
         let (verdict, reason) = match (good, slow) {

@@ -1,0 +1,49 @@
+//! `plimsoll plugin`: begin a plugin, build it, look into one, export one, hold one against the suite.
+
+mod admin;
+mod build;
+mod claims;
+mod dev;
+mod export;
+mod inspect;
+mod new;
+mod print;
+mod progress;
+mod test;
+
+use clap::Subcommand;
+
+use super::failure::Failure;
+
+/// Make, build and look at plugins.
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginCommand {
+    /// Begin a plugin: a crate that builds and passes its own tests.
+    New(new::New),
+    /// Compile a plugin crate to a component.
+    Build(build::BuildArgs),
+    /// Show what a component is: roles, imports, size, digest and configuration.
+    Inspect(inspect::Inspect),
+    /// Write the component of a plugin that ships with the proxy to a file, to look into it or to build upon it.
+    Export(export::Export),
+    /// Print the contract between the proxy and plugins, as WIT, for plugins in other languages.
+    Wit(export::Wit),
+    /// Build, test and upload a plugin whenever its sources change, and show what it says and how it fails.
+    Dev(dev::Dev),
+    /// Hold a component against the conformance suite: what must be true of every plugin of its roles.
+    Test(test::Test),
+}
+
+impl PluginCommand {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        match self {
+            Self::New(new) => new.execute(),
+            Self::Build(build) => Ok(build.execute()?),
+            Self::Inspect(inspect) => Ok(inspect.execute()?),
+            Self::Export(export) => export.execute(),
+            Self::Wit(wit) => Ok(wit.execute()?),
+            Self::Dev(dev) => dev.execute(),
+            Self::Test(test) => test.execute(),
+        }
+    }
+}
