@@ -9,6 +9,7 @@ mod fuzz;
 mod gallery;
 mod layers;
 mod prerequisites;
+mod release;
 mod steps;
 mod test;
 
@@ -33,6 +34,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build the proxy as it is released: laid out by what it does under load.
+    Release,
     /// Everything that is checked before a change lands.
     Test {
         /// Only these steps, by a part of their names.
@@ -54,6 +57,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Demo { arguments } => demo::run(&arguments),
+        Task::Release => release::build().map(drop),
         Task::Test { steps } => test::check(&steps),
         Task::Layers => layers::check(&root().join("host/src")),
         Task::Fuzz(fuzz) => fuzz.run(),

@@ -6,9 +6,14 @@ mod machine;
 mod peers;
 mod report;
 mod side_by_side;
+mod training;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+
+pub(crate) use training::train;
 
 use crate::{cargo, run};
 
@@ -30,9 +35,9 @@ pub(crate) struct ProxyBench {
     /// Seconds of load for each measurement.
     #[arg(long, default_value_t = 4)]
     pub(crate) seconds: u64,
-    /// Measure the release build that is there, instead of building first.
-    #[arg(long)]
-    pub(crate) no_build: bool,
+    /// Measure this binary, instead of building one as `cargo xtask release` does.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) binary: Option<PathBuf>,
     /// Only the loads whose names contain this, such as `TLS`, or `idle` for the memory of idle connections.
     #[arg(long, default_value = "")]
     pub(crate) only: String,

@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result, bail};
 use super::load::Protocol;
 use super::machine;
 use crate::prerequisites::is_installed;
-use crate::root;
 
 /// A program on core 0 (proxies) or 1 (the origin), killed when dropped.
 #[derive(Debug)]
@@ -72,7 +71,8 @@ impl Drop for Peer {
     fn drop(&mut self) {
         // nginx and its workers end together only by a signal that it can handle.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let ended = (0..100).any(|_| {
+        // One that is being trained has a profile to write.
+        let ended = (0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(20));
             matches!(self.child.try_wait(), Ok(Some(_)))
         });
@@ -106,8 +106,15 @@ pub(super) struct Field {
     _origin: Peer,
 }
 
+/// What is started with Plimsoll and the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    Nothing,
+    Others,
+}
+
 impl Field {
-    pub(super) fn start(directory: &Path) -> Result<Self> {
+    pub(super) fn start(directory: &Path, binary: &Path, beside: Beside) -> Result<Self> {
         fs::create_dir_all(directory)?;
         make_certificate(directory)?;
         let ports = free_ports(13)?;
@@ -117,13 +124,14 @@ impl Field {
         let origin_ports = Ports { http1: o1, http2: o1, https: None };
         let origin =
             launcher.start(1, "origin", "nginx", &nginx(directory, "origin", &origin_conf(o1, o2))?, origin_ports)?;
+        let mut proxies = vec![launcher.plimsoll(binary, o1, o2, with_tls(p1, p1, p3), admin)?];
+        if beside == Beside::Nothing {
+            return Ok(Self { proxies, _origin: origin });
+        }
         let nginx_ports = with_tls(n1, n2, n3);
         let nginx = nginx(directory, "nginx", &nginx_conf(directory, o1, o2, n1, n2, n3))?;
-        let mut proxies = vec![
-            launcher.plimsoll(o1, o2, with_tls(p1, p1, p3), admin)?,
-            launcher.start(0, "nginx", "nginx", &nginx, nginx_ports)?,
-            launcher.haproxy(o1, o2, with_tls(h1, h2, h3))?,
-        ];
+        proxies.push(launcher.start(0, "nginx", "nginx", &nginx, nginx_ports)?);
+        proxies.push(launcher.haproxy(o1, o2, with_tls(h1, h2, h3))?);
         if is_installed("envoy") {
             proxies.push(launcher.envoy(o1, o2, e1, e2)?);
         } else {
@@ -162,7 +170,7 @@ impl Launcher<'_> {
         Ok(peer)
     }
 
-    fn plimsoll(&self, o1: u16, o2: u16, ports: Ports, admin: u16) -> Result<Peer> {
+    fn plimsoll(&self, binary: &Path, o1: u16, o2: u16, ports: Ports, admin: u16) -> Result<Peer> {
         let router = "router: { plugin: rules, config: { routes: [ { match: { path_prefix: /api }, cluster: api }, \
                       { cluster: web } ] } }";
         let (port, https) = (ports.http1, ports.https.unwrap_or_default());
@@ -183,10 +191,6 @@ clusters:
 "
         );
         let file = self.write("plimsoll.yaml", &config)?;
-        let binary = root().join("target/release/plimsoll");
-        if !binary.is_file() {
-            bail!("no release build; `cargo build --release -p plimsoll` makes it");
-        }
         let arguments = ["run".to_owned(), "--config".to_owned(), file.display().to_string()];
         self.start(0, "plimsoll", &binary.display().to_string(), &arguments, ports)
     }
@@ -324,7 +328,7 @@ fn free_ports(count: usize) -> Result<Vec<u16>> {
 fn wait_for_port(port: u16) -> Result<()> {
     let begun = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if begun.elapsed() > Duration::from_secs(10) {
+        if begun.elapsed() > Duration::from_secs(60) {
             bail!("nothing listens on port {port}");
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -1,14 +1,14 @@
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::ProxyBench;
 use super::idle;
 use super::load::Protocol;
-use super::peers::Field;
+use super::peers::{Beside, Field};
 use super::report::{Measured, Report};
 use crate::prerequisites::ensure_programs;
-use crate::{cargo, root, run};
+use crate::{release, root};
 
-const PROGRAMS: [(&str, &str); 7] = [
+pub(super) const PROGRAMS: [(&str, &str); 7] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("openssl", "openssl"),
@@ -27,10 +27,11 @@ const IDLE: [Protocol; 2] = [Protocol::Http1, Protocol::Https1];
 pub(super) fn measure(wanted: &ProxyBench) -> Result<()> {
     let ProxyBench { rounds, seconds, .. } = *wanted;
     ensure_programs(&PROGRAMS)?;
-    if !wanted.no_build {
-        run(&mut cargo(&["build", "--release", "--package", "plimsoll"]))?;
-    }
-    let field = Field::start(&root().join("target/bench"))?;
+    let binary = match &wanted.binary {
+        Some(binary) => binary.canonicalize().with_context(|| format!("no binary {}", binary.display()))?,
+        None => release::build()?,
+    };
+    let field = Field::start(&root().join("target/bench"), &binary, Beside::Others)?;
     let mut report = Report::new(&field.proxies);
     if "idle".contains(&wanted.only) {
         for (peer, protocol) in field.proxies.iter().flat_map(|peer| IDLE.map(|protocol| (peer, protocol))) {
