@@ -19,8 +19,12 @@ impl Default for Config {
 /// A group for each value of a label; requests name one in a header.
 pub struct PluginType {
     config: Config,
-    values: Vec<String>,
+    /// Of each group, and whether any of its endpoints can take requests.
+    values: Vec<(String, bool)>,
 }
+
+/// The host takes no more.
+const MOST_GROUPS: usize = 1024;
 
 impl Partitioner for PluginType {
     type Config = Config;
@@ -41,18 +45,23 @@ impl Partitioner for PluginType {
         for endpoint in endpoints {
             let label = endpoint.metadata.iter().find(|(key, _)| *key == self.config.label);
             let Some((_, value)) = label else { continue };
-            match groups.iter_mut().find(|group| group.name == *value) {
-                Some(group) => group.slots.push(endpoint.slot),
-                None => groups.push(Group { name: value.clone(), slots: vec![endpoint.slot] }),
+            match groups.iter().position(|group| group.name == *value) {
+                Some(at) => groups[at].slots.push(endpoint.slot),
+                None if groups.len() < MOST_GROUPS => {
+                    groups.push(Group { name: value.clone(), slots: vec![endpoint.slot] });
+                }
+                None => {}
             }
         }
-        self.values = groups.iter().map(|group| group.name.clone()).collect();
+        let takes = |e: &Endpoint| e.availability == Availability::Ready && e.weight > 0;
+        let is_open = |group: &Group| group.slots.iter().any(|slot| endpoints.get(*slot).is_some_and(takes));
+        self.values = groups.iter().map(|group| (group.name.clone(), is_open(group))).collect();
         groups
     }
 
     fn choose(&mut self, question: &Choose<'_>) -> Option<u32> {
         let wanted = question.request.get(0).unwrap_or(self.config.default.as_bytes());
-        let place = self.values.iter().position(|value| value.as_bytes() == wanted)?;
+        let place = self.values.iter().position(|(value, is_open)| *is_open && value.as_bytes() == wanted)?;
         u32::try_from(place).ok()
     }
 }
