@@ -163,7 +163,8 @@ fn what_may_not_be_sent_twice_stays_with_an_endpoint_that_is_found_unhealthy() {
 #[test]
 fn an_endpoint_that_the_operator_disables_finishes_what_it_has() {
     let (slow, other) = (Slow::new(), Endpoint::named("other"));
-    let proxy = proxy(&[slow.endpoint.address(), other.address()], "");
+    // Of one worker, so that of two requests each endpoint gets one.
+    let proxy = in_front_of(&[&slow.endpoint, &other], "", "balancer: { plugin: round-robin }");
     let web = proxy.address("web");
     let clients: Vec<_> = (0..2).map(|_| std::thread::spawn(move || get(web, "/").text())).collect();
     slow.wait_until_asked();
