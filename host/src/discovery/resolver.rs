@@ -1,7 +1,8 @@
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpStream, UdpSocket};
 
 use super::hosts;
@@ -154,12 +155,26 @@ async fn ask_server(server: SocketAddr, name: &str, kind: Kind) -> std::io::Resu
     socket.send(&question).await?;
     let mut buffer = vec![0; 4096];
     loop {
-        let read = socket.recv(&mut buffer).await?;
+        let read = receive(&socket, &mut buffer).await?;
         // What is no answer to this question is somebody else's.
         match message::answer(&buffer[..read], id, name, kind) {
             Some(Answer::Truncated) => return ask_by_tcp(server, id, &question, name, kind).await,
             Some(answer) => return Ok(answer),
             None => {}
+        }
+    }
+}
+
+/// The next datagram. That nobody is there (ICMP) wakes those who wait for errors, and not those who wait for datagrams.
+async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+        match socket.try_recv(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && ready.is_error() => {
+                return Err(socket.take_error()?.unwrap_or_else(|| ErrorKind::ConnectionRefused.into()));
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            received => return received,
         }
     }
 }
@@ -225,6 +240,14 @@ mod tests {
         let seconds = |until: Instant| until.saturating_duration_since(Instant::now()).as_secs_f64().round();
         assert_eq!([0, 30, 3600].map(|ttl| seconds(resolver.until(ttl))), [2.0, 30.0, 60.0]);
         assert_eq!([1, 2, 3, 9, 99].map(|failures| seconds(resolver.retry_at(failures))), [2.0, 4.0, 8.0, 30.0, 30.0]);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_not_waited_for() {
+        let closed = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+        let asked = tokio::time::timeout(Duration::from_secs(20), ask_server(closed, "a.test", Kind::A)).await;
+        let error = asked.expect("it is told at once").expect_err("nobody answers");
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     }
 
     #[tokio::test]
