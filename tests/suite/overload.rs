@@ -1,6 +1,10 @@
 //! What is refused before the process has used up what it may have.
 
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use plimsoll_tests::{Connection, Endpoint, Proxy, Response, get, wait_for};
 
@@ -97,4 +101,62 @@ fn connections_are_refused_before_file_descriptors_run_out() {
     drop(idle);
     wait_for("room", || (get(web, "/").status == 200).then_some(()));
     assert_eq!(refused(&proxy, "error"), 0.0);
+}
+
+#[test]
+fn probes_of_silent_endpoints_leave_most_file_descriptors_to_clients() {
+    const MOST: usize = 64;
+    let one = Endpoint::named("one");
+    // All of 127.0.0.0/8 is this machine.
+    let silent = TcpListener::bind(("0.0.0.0", 0)).expect("a port");
+    let port = silent.local_addr().expect("its address").port();
+    let (told, accepted) = mpsc::sync_channel::<TcpStream>(3 * MOST);
+    std::thread::spawn(move || silent.incoming().flatten().try_for_each(|stream| told.send(stream)));
+    let many: Vec<String> = (1..=3 * MOST).map(|host| format!("\"127.0.1.{host}:{port}\"")).collect();
+    let config = format!(
+        "workers: 1
+admin: {{ bind: 127.0.0.1:0 }}
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+  - {{ name: app, endpoints: [ \"{}\" ] }}
+  - {{ name: silent, endpoints: [ {} ], health: {{ probe: {{ plugin: http, interval: 100ms, timeout: 60s }} }} }}",
+        one.address(),
+        many.join(", ")
+    );
+    // A quarter of these, and 64 at the least.
+    let limited = format!("ulimit -n 240; exec {PLIMSOLL} run --config config.yaml");
+    let proxy = Proxy::run("sh", &["-c", &limited], Some(&config));
+    let mut held: Vec<TcpStream> = accepted.iter().take(MOST).collect();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        assert_eq!(get(proxy.address("web"), "/").text(), "one");
+    }
+    assert!(accepted.try_recv().is_err(), "more than {MOST} probes are under way");
+    // Those that end make room for others.
+    held.truncate(MOST / 2);
+    let mut next = accepted.recv_timeout(Duration::from_secs(20)).expect("another probe");
+    assert!(next.read(&mut [0; 16]).is_ok_and(|count| count > 0), "it asks");
+}
+
+#[test]
+fn an_endpoint_is_not_to_blame_for_file_descriptors_that_the_process_lacks() {
+    let endpoint = Endpoint::answering("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
+    let proxy = proxy(&endpoint, "max_open_files_percent: 100");
+    let limit = |most: &str| {
+        let done = Command::new("prlimit").args([most, "--pid", &proxy.pid().to_string()]).status();
+        assert!(done.is_ok_and(|status| status.success()), "prlimit is part of Debian's util-linux");
+    };
+    let mut connection = Connection::open(proxy.address("web"));
+    assert_eq!(ask(&mut connection).expect("an answer").status, 200);
+    limit("--nofile=3:");
+    // More than it takes for an endpoint to be ejected.
+    for _ in 0..8 {
+        assert_eq!(ask(&mut connection).expect("an answer").status, 503);
+    }
+    limit("--nofile=1000:");
+    assert_eq!(ask(&mut connection).expect("an answer").status, 200);
+    let report = proxy.admin_json("GET", "/v1/clusters/app", None);
+    let endpoint = &report["endpoints"][0];
+    assert!(endpoint["last_failure"].is_null(), "{endpoint}");
+    assert_eq!(proxy.metric("plimsoll_attempts_total{cluster=\"app\",outcome=\"connect_failure\"}"), 0.0);
 }

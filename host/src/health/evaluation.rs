@@ -1,6 +1,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::process::{Resource, getrlimit};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use crate::plugin::{
     Evaluator, Fault, HealthPlan, Instance, ProbeAction, ProbeEvent, ProbeResult, Prober, ProberPlan, Services, Target,
     Transition, Transport,
@@ -12,6 +15,8 @@ use crate::snapshot::{EndpointSet, Outcome};
 #[derive(Debug)]
 pub struct Evaluation {
     services: Arc<Services>,
+    /// Checks that may be under way at once.
+    room: Semaphore,
     inner: Mutex<Inner>,
 }
 
@@ -39,9 +44,24 @@ pub struct Policies {
     pub probers: Vec<(u64, Prober)>,
 }
 
+/// Checks that may be under way at once. Each has a file descriptor, for as long as its endpoint is silent: three quarters of
+/// them are left to clients and their requests, which are refused when there are none.
+fn most_checks() -> usize {
+    let quarter = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |most| most / 4);
+    usize::try_from(quarter).unwrap_or(usize::MAX).clamp(LEAST_CHECKS, Semaphore::MAX_PERMITS)
+}
+
+/// However few descriptors there are.
+const LEAST_CHECKS: usize = 64;
+
 impl Evaluation {
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services, inner: Mutex::default() }
+        Self { services, room: Semaphore::new(most_checks()), inner: Mutex::default() }
+    }
+
+    /// Waits until another check may be under way.
+    pub(super) async fn room(&self) -> Option<SemaphorePermit<'_>> {
+        self.room.acquire().await.ok()
     }
 
     /// Goes over to another configuration. `instances` have the policies that are new; the others live on where they are.

@@ -65,6 +65,7 @@ pub struct Place<'a> {
 
 /// Makes one check of an endpoint. None when the prober cannot be asked.
 pub(super) async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration) -> Option<Probed> {
+    let _room = evaluation.room().await?;
     let started = Instant::now();
     let slot = place.slot;
     let (session, transport, actions) = evaluation.open(place.cluster, place.check, &place.target)?;

@@ -1,3 +1,4 @@
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,16 +65,7 @@ impl Dialer {
 
     /// A socket of UDP towards the endpoint, of the kind of `like`. With `many`, the system may hand over several datagrams as one.
     pub fn datagrams(&self, like: &DatagramSocket, many: bool) -> Result<DatagramSocket, Error> {
-        like.towards(self.address, many).map_err(|error| {
-            let is_ours =
-                matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM));
-            let kind = if is_ours { ErrorKind::Exhausted } else { ErrorKind::ConnectFailure };
-            let error = Error::new(kind, error);
-            if !is_ours {
-                self.note_trouble(&error);
-            }
-            error
-        })
+        like.towards(self.address, many).map_err(not_connected).inspect_err(|error| self.note_trouble(error))
     }
 
     /// Where it connects to.
@@ -81,8 +73,11 @@ impl Dialer {
         self.address
     }
 
-    /// Notes why the endpoint could not be reached.
+    /// Notes why the endpoint could not be reached, if that was for want of it.
     pub fn note_trouble(&self, error: &Error) {
+        if error.kind == ErrorKind::Exhausted {
+            return;
+        }
         let message = format!("{error}: {}", error.cause_text());
         self.counters.note_trouble(Trouble { message, at: Instant::now() });
     }
@@ -93,12 +88,11 @@ impl Dialer {
     }
 
     async fn try_dial(&self, carries: Carries, announcement: &[u8]) -> Result<Stream, Error> {
-        let failed = |error| Error::new(ErrorKind::ConnectFailure, error);
-        let mut stream = TcpStream::connect(self.address).await.map_err(failed)?;
+        let mut stream = TcpStream::connect(self.address).await.map_err(not_connected)?;
         // Small writes are whole messages here; waiting for more only adds latency.
-        stream.set_nodelay(true).map_err(failed)?;
+        stream.set_nodelay(true).map_err(not_connected)?;
         if !announcement.is_empty() {
-            stream.write_all(announcement).await.map_err(failed)?;
+            stream.write_all(announcement).await.map_err(not_connected)?;
         }
         match &self.tls {
             None => Ok(Stream::Tcp(stream)),
@@ -122,6 +116,12 @@ impl Dialer {
             }
         }
     }
+}
+
+/// No endpoint is to blame for what this process lacks.
+fn not_connected(error: io::Error) -> Error {
+    let is_ours = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM));
+    Error::new(if is_ours { ErrorKind::Exhausted } else { ErrorKind::ConnectFailure }, error)
 }
 
 /// A handshake, which is counted when this is dropped.
