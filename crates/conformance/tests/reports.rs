@@ -88,7 +88,8 @@ fn the_json_has_the_shape_that_the_documentation_tells() {
             "selection",
             "shape",
             "steps",
-            "suite"
+            "suite",
+            "untested"
         ]
     );
     assert_eq!(keys(&report["plugin"]), ["digest", "name", "version"]);
