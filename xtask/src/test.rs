@@ -20,7 +20,7 @@ pub(crate) fn check(wanted: &[String]) -> Result<()> {
     steps.step("plugins: clippy", || {
         in_guests(&["clippy", "--quiet", "--locked", "--all-targets", "--", "-D", "warnings"])
     })?;
-    steps.step("workspace: tests", || run(&mut cargo(&["test", "--workspace", "--locked"])))?;
+    steps.step("workspace: tests", || run(&mut cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])))?;
     steps.step("workspace: clippy", || {
         run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
     })?;
