@@ -1,4 +1,5 @@
 use crate::fleet::{Fleet, Step, play, random_steps};
+use crate::kinds;
 use crate::shares::{count, is_keyed, map};
 use crate::trial::{Checked, Property, Stop, Trial};
 use crate::{Availability, Endpoint, Profile};
@@ -198,7 +199,7 @@ fn is_told_either_way(trial: &mut Trial<'_>) -> Checked {
             *weight = (*weight).min(4);
         }
     }
-    let remembers = trial.remembers()?;
+    let remembers = kinds::remembers(&|worker| trial.on_worker(worker))?;
     trial.try_list(steps, |trial, steps| {
         let mut by_changes = trial.balancer()?;
         let mut fleet = Fleet::new(7);

@@ -1,4 +1,5 @@
 use crate::fleet::{Fleet, Step, play, random_steps};
+use crate::kinds;
 use crate::shares::{count, is_keyed, map};
 use crate::trial::{Checked, Property, Stop, Trial, one_balancer};
 use crate::{Availability, Balancer, Endpoint, Outcome, OutcomeClass, Profile};
@@ -220,7 +221,7 @@ fn restores_or_refuses(trial: &mut Trial<'_>) -> Checked {
             })?;
         }
     }
-    if is_keyed(&mut *saving, &keys)? && !trial.remembers()? {
+    if is_keyed(&mut *saving, &keys)? && !kinds::remembers(&|worker| trial.on_worker(worker))? {
         let mut restored = trial.balancer()?;
         restored.set_endpoints(&fleet.endpoints)?;
         restored.restore(&state)?;
@@ -357,7 +358,10 @@ fn can_be_created_again(trial: &mut Trial<'_>) -> Checked {
     if let Some(mistake) = chosen.iter().flatten().find_map(|slot| fleet.mistake(*slot)) {
         return Err(mistake.into());
     }
-    if is_keyed(&mut *new, &keys)? && !trial.remembers()? && chosen != map(&mut *new, &keys)? {
+    if is_keyed(&mut *new, &keys)?
+        && !kinds::remembers(&|worker| trial.on_worker(worker))?
+        && chosen != map(&mut *new, &keys)?
+    {
         return Err("keys lead elsewhere than in a new policy".to_owned().into());
     }
     let reached = |counts: Vec<u64>| counts.iter().filter(|count| **count > 0).count();

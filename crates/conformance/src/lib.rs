@@ -30,6 +30,7 @@ mod fleet;
 mod generic;
 mod health;
 mod instance;
+mod kinds;
 mod load;
 mod partitioner;
 mod prober;
@@ -57,12 +58,21 @@ pub use subject::{
     Availability, Balancer, CreateFailure, Description, Endpoint, Outcome, OutcomeClass, Policy, Subject,
 };
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use trial::{Property, Stop, Trial, Use};
 
-/// Version of the suite: it changes when a property is added or means something else.
-pub const SUITE_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Version of the suite: its release, and what follows from its properties. It is another as soon as a property is added or
+/// promises something else, so that nobody takes a judgement for one of this suite that was made by an older one.
+pub static SUITE_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut hasher = DefaultHasher::new();
+    for Property { id, promise, .. } in all() {
+        (id, promise).hash(&mut hasher);
+    }
+    format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), hasher.finish())
+});
 
 /// Why a property that there was no time for was skipped.
 pub const NO_TIME: &str = "no time was left";
@@ -153,7 +163,7 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
         (None, Some("partitioner")) => partitioner::shows(profile, subject, Use::config(&uses, "partitioner")),
         (None, Some("affinity")) => affinity::shows(profile, subject, Use::config(&uses, "affinity")),
         (None, Some("health")) => health::shows(profile, subject, Use::config(&uses, "health")),
-        (None, _) => profile::shows(profile, &claims, &|worker| trial::one_balancer(subject, &config, worker)),
+        (None, _) => kinds::shows(profile, &claims, &|worker| trial::one_balancer(subject, &config, worker)),
     });
     let taken: Vec<Profile> = choices.iter().filter(|choice| choice.taken).map(|choice| choice.profile).collect();
     let mut findings = Vec::new();
@@ -201,7 +211,7 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
     let untested = report::untested(&roles, &findings, settings);
     Report {
         shape: report::SHAPE,
-        suite: SUITE_VERSION,
+        suite: &SUITE_VERSION,
         plugin: report::Plugin { name: description.name, version: description.version, digest: subject.digest() },
         roles,
         selection: settings.selection.to_string(),

@@ -1,4 +1,3 @@
-use crate::profile;
 use crate::shrink::shrink;
 use crate::{Balancer, CreateFailure, Profile, Settings, Subject};
 
@@ -105,11 +104,6 @@ impl Trial<'_> {
     /// A balancer with the randomness of a worker.
     pub(crate) fn on_worker(&self, worker: u32) -> Result<Box<dyn Balancer>, String> {
         one_balancer(self.subject, self.config, worker)
-    }
-
-    /// Whether it is a balancer that remembers where keys went, so that two instances need not agree.
-    pub(crate) fn remembers(&self) -> Result<bool, String> {
-        profile::remembers(&|worker| self.on_worker(worker))
     }
 
     pub(crate) fn takes(&self, profile: Profile) -> bool {

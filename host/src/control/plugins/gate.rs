@@ -216,7 +216,7 @@ fn rounds(uses: &[PolicyConfig]) -> (Vec<Vec<PolicyConfig>>, usize) {
 fn key(digest: &str, conformance: Conformance, round: &[PolicyConfig]) -> String {
     let configs: Vec<String> = round.iter().map(|policy| format!("{} {}", policy.role, policy.config)).collect();
     let of_configs = digest_of(configs.join("\n").as_bytes());
-    format!("{SUITE_VERSION} {} {digest} {of_configs}", conformance.as_str())
+    format!("{} {} {digest} {of_configs}", *SUITE_VERSION, conformance.as_str())
 }
 
 impl Judgement {
