@@ -22,7 +22,7 @@ pub(super) async fn events(
     let told = stream::unfold(listeners, async |(mut events, mut plugins)| {
         let event = tokio::select! {
             event = events.recv() => event,
-            event = plugins.receiver.recv() => event.map(Event::from),
+            event = plugins.recv() => event.map(Event::from),
         };
         let event = match event {
             Ok(event) => {

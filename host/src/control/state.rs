@@ -13,7 +13,7 @@ use super::plugins::{Gate, Loader, PluginEntries, Store, built_in};
 use super::rollout::{Placements, Sockets, Uses};
 use crate::config::Config;
 use crate::health::Evaluation;
-use crate::plugin::{Engine, PluginEvents, Services};
+use crate::plugin::{Engine, PluginEvent, Services};
 use crate::proxy::OutcomeBatch;
 use crate::snapshot::{EndpointSet, Overload};
 use crate::telemetry::Registry;
@@ -141,12 +141,12 @@ impl Control {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// What changes about clusters from now on.
-    /// What plugins say and how they fail.
-    pub fn listen_to_plugins(&self) -> PluginEvents {
+    /// What plugins say and how they fail from now on.
+    pub fn listen_to_plugins(&self) -> broadcast::Receiver<PluginEvent> {
         self.services.listen()
     }
 
+    /// What changes about clusters from now on.
     pub fn listen_to_events(&self) -> broadcast::Receiver<Event> {
         self.events.listen()
     }

@@ -19,7 +19,6 @@ use sha2::Sha256;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::digest::digest_of;
 use crate::io::{cache_directory, read_bounded, replace_private_file};
 
 /// Names the directory in whose `compiled` entries are kept; empty to keep none.
@@ -81,9 +80,9 @@ impl CompileCache {
         Ok(Self { directory: directory.to_owned(), key, writing: Mutex::default() })
     }
 
-    /// The component, compiled now if it was not compiled before by this version for such an engine.
-    pub(super) fn component(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
-        let name = entry_name(engine, bytes);
+    /// The component of this digest, compiled now if it was not compiled before by this version for such an engine.
+    pub(super) fn component(&self, engine: &Engine, bytes: &[u8], digest: &str) -> wasmtime::Result<Component> {
+        let name = entry_name(engine, digest);
         if let Some(component) = self.kept(engine, &name) {
             return Ok(component);
         }
@@ -178,10 +177,10 @@ fn standard_directory() -> Option<(PathBuf, bool)> {
 }
 
 /// What the component becomes depends on the engine's settings and on who compiles it.
-fn entry_name(engine: &Engine, bytes: &[u8]) -> String {
+fn entry_name(engine: &Engine, digest: &str) -> String {
     let mut of_engine = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut of_engine);
-    format!("{}-{:016x}.{ENDING}", digest_of(bytes), of_engine.finish())
+    format!("{digest}-{:016x}.{ENDING}", of_engine.finish())
 }
 
 fn is_written_by_us_alone(metadata: &Metadata) -> bool {
@@ -252,7 +251,7 @@ mod tests {
     fn what_was_compiled_once_is_not_compiled_again() {
         let directory = directory("once");
         let (cache, engine) = (CompileCache::open(&directory).expect("a cache"), engine());
-        cache.component(&engine, COMPONENT).expect("compiled");
+        cache.component(&engine, COMPONENT, "empty").expect("compiled");
         let entry = entries(&directory).pop().expect("an entry");
         let name = entry.file_name().and_then(|name| name.to_str()).expect("a name");
         let again = CompileCache::open(&directory).expect("the cache of another process");
@@ -265,7 +264,7 @@ mod tests {
     fn what_somebody_else_may_have_written_is_not_run() {
         let directory = directory("forged");
         let (cache, engine) = (CompileCache::open(&directory).expect("a cache"), engine());
-        cache.component(&engine, COMPONENT).expect("compiled");
+        cache.component(&engine, COMPONENT, "empty").expect("compiled");
         let entry = entries(&directory).pop().expect("an entry");
         let name = entry.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
         let whole = fs::read(&entry).expect("the entry");
@@ -284,7 +283,7 @@ mod tests {
         fs::write(directory.join(&other), &whole).expect("written");
         assert!(cache.kept(&engine, &other).is_none());
         // Compiled anew, it is whole again.
-        cache.component(&engine, COMPONENT).expect("compiled");
+        cache.component(&engine, COMPONENT, "empty").expect("compiled");
         assert!(cache.kept(&engine, &name).is_some());
         fs::remove_dir_all(&directory).expect("cleaned up");
     }

@@ -73,10 +73,10 @@ impl Engine {
         Ok(Self { wasmtime: engine, compiled: CompileCache::of_process(), _ticker: Arc::new(ticker) })
     }
 
-    /// Machine code for a component, which may have been compiled before.
-    pub(super) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+    /// Machine code for a component of this digest, which may have been compiled before.
+    pub(super) fn compile(&self, bytes: &[u8], digest: &str) -> wasmtime::Result<Component> {
         match &self.compiled {
-            Some(compiled) => compiled.component(&self.wasmtime, bytes),
+            Some(compiled) => compiled.component(&self.wasmtime, bytes, digest),
             None => compile(&self.wasmtime, bytes),
         }
     }

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
@@ -8,13 +7,9 @@ use super::fault::FaultReport;
 /// Events that a listener may be behind.
 const BACKLOG: usize = 1024;
 
-/// What plugins say and how they fail, to whoever listens at that moment. While nobody does, it costs the reading of a
-/// number.
+/// What plugins say and how they fail, to whoever listens at that moment.
 #[derive(Debug)]
-pub(super) struct Events {
-    sender: Sender<PluginEvent>,
-    listeners: Arc<AtomicUsize>,
-}
+pub(super) struct Events(Sender<PluginEvent>);
 
 #[derive(Clone, Debug)]
 pub enum PluginEvent {
@@ -22,35 +17,23 @@ pub enum PluginEvent {
     Fault { plugin: Arc<str>, fault: FaultReport },
 }
 
-/// One that listens, until it is dropped.
-#[derive(Debug)]
-pub struct PluginEvents {
-    pub receiver: Receiver<PluginEvent>,
-    listeners: Arc<AtomicUsize>,
-}
-
 impl Default for Events {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(BACKLOG), listeners: Arc::default() }
+        Self(broadcast::Sender::new(BACKLOG))
     }
 }
 
 impl Events {
-    pub(super) fn listen(&self) -> PluginEvents {
-        self.listeners.fetch_add(1, Ordering::Relaxed);
-        PluginEvents { receiver: self.sender.subscribe(), listeners: self.listeners.clone() }
+    pub(super) fn listen(&self) -> Receiver<PluginEvent> {
+        self.0.subscribe()
     }
 
+    /// While nobody listens, no event is made: messages are not copied for nothing. Both come seldom enough for the lock that is
+    /// taken to find out.
     pub(super) fn tell(&self, event: impl FnOnce() -> PluginEvent) {
-        if self.listeners.load(Ordering::Relaxed) > 0 {
+        if self.0.receiver_count() > 0 {
             // The last one may have gone meanwhile.
-            let _ = self.sender.send(event());
+            let _ = self.0.send(event());
         }
-    }
-}
-
-impl Drop for PluginEvents {
-    fn drop(&mut self) {
-        self.listeners.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -82,7 +82,8 @@ impl Plugin {
         limits: Limits,
     ) -> Result<Self, LoadError> {
         check_preamble(bytes, &limits)?;
-        let component = engine.compile(bytes).map_err(|error| LoadError::Invalid(first_line(&error)))?;
+        let digest = digest_of(bytes);
+        let component = engine.compile(bytes, &digest).map_err(|error| LoadError::Invalid(first_line(&error)))?;
         let contract = check_contract(engine, &component)?;
         let imports = check_imports(engine, &component, &grants)?;
         let not_a_plugin = || LoadError::NotAPlugin(export_names(engine, &component));
@@ -98,7 +99,7 @@ impl Plugin {
             version: String::new(),
             summary: String::new(),
             profiles: Vec::new(),
-            digest: digest_of(bytes),
+            digest,
             size_bytes: bytes.len(),
             roles,
             imports,

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::events::{Events, PluginEvents};
+use super::events::{Events, PluginEvent};
 use super::node::Node;
 use super::table::{Table, Tables};
 use crate::timer;
@@ -66,7 +66,7 @@ impl Services {
     }
 
     /// What plugins say and how they fail, from now on.
-    pub fn listen(&self) -> PluginEvents {
+    pub fn listen(&self) -> tokio::sync::broadcast::Receiver<PluginEvent> {
         self.events.listen()
     }
 

@@ -49,7 +49,7 @@ pub use convert::{Attribute, CertificatePart, Values};
 pub use create_error::CreateError;
 pub use digest::digest_of;
 pub use engine::{Engine, Limits};
-pub use events::{PluginEvent, PluginEvents};
+pub use events::PluginEvent;
 pub use fault::{Fault, FaultKind, FaultReport};
 pub use grants::Grants;
 pub use inspect::{Inspection, inspect};

@@ -1,12 +1,13 @@
 //! `plugin.toml`: what a plugin claims to be, and what it is configured with to test it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::io::read_bounded;
 
 /// Configurations by role.
 pub(super) type Configuration = BTreeMap<String, Value>;
@@ -49,13 +50,8 @@ impl Claims {
     }
 
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let size = fs::metadata(path).with_context(|| format!("read {shown}"))?.len();
-        if size > MOST_BYTES {
-            bail!("{shown} has {size} bytes, and at most {MOST_BYTES} are read");
-        }
-        let text = fs::read_to_string(path).with_context(|| format!("read {shown}"))?;
-        Self::parse(&text).with_context(|| format!("read {shown}"))
+        let read = || Self::parse(std::str::from_utf8(&read_bounded(path, MOST_BYTES)?)?);
+        read().with_context(|| format!("read {}", path.display()))
     }
 
     fn parse(text: &str) -> Result<Self> {

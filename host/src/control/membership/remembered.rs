@@ -16,6 +16,7 @@ use crate::io::{put_aside, read_bounded};
 const FILE_BYTES: u64 = 16 << 20;
 /// What probes said longer ago is not believed.
 const HEALTH_LASTS: Duration = Duration::from_secs(600);
+
 /// Where state is kept, and when there is something new to keep.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Remembering {

@@ -102,10 +102,9 @@ impl Evaluator {
         ask: impl FnOnce(&HealthGuest, &mut Store<Guest>, u32) -> wasmtime::Result<Vec<Transition>>,
     ) -> Result<Vec<Transition>, Fault> {
         let mut transitions = instance.ask(self.policy, Call::off_request_path(function), ask)?;
-        let unknown = |transition: &Transition| !instance.knows_slot(self.policy, transition.slot);
-        if let Some(slot) = transitions.iter().find(|transition| unknown(transition)).map(|transition| transition.slot)
-        {
-            transitions.retain(|transition| instance.knows_slot(self.policy, transition.slot));
+        let is_known = |transition: &Transition| instance.knows_slot(self.policy, transition.slot);
+        if let Some(slot) = transitions.iter().find(|told| !is_known(told)).map(|told| told.slot) {
+            transitions.retain(is_known);
             let reason = format_args!("{function} told of slot {slot}, which is none of its endpoints");
             instance.invalid_answer(self.policy, reason);
         }
