@@ -6,7 +6,7 @@ mod record;
 
 pub use config::Config;
 use config::Passive;
-use judgement::{ProbeRules, TICK_MS};
+use judgement::{ProbeRules, TICK_MS, follow};
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::{Evidence, HealthPlan, HealthVerdict, ProbeResult, Sorted, Transition};
 use record::Record;
@@ -34,13 +34,7 @@ impl Health for Thresholds {
     }
 
     fn endpoints(&mut self, endpoints: &Endpoints) {
-        // A slot may come back as another endpoint: what was held against the former one is not held against it.
-        self.records.retain(|slot, record| endpoints.get(*slot).is_some_and(|e| e.id_hash == record.id_hash));
-        for e in endpoints {
-            if self.records.get(&e.slot).is_none() {
-                self.records.insert(e.slot, Record::new(e.id_hash));
-            }
-        }
+        follow(&mut self.records, endpoints, |record| record.id_hash, Record::new);
     }
 
     fn probed(&mut self, _now_ms: u64, probe: &ProbeResult, _endpoints: &Endpoints) -> Vec<Transition> {
