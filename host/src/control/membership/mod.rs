@@ -37,6 +37,7 @@ pub(in crate::control) use events::Events;
 pub(super) use heard::HeardProbe;
 pub use kept::AmendError;
 pub(super) use kept::KeptAmendments;
+pub(in crate::control) use probing::{Asked, Place};
 pub(in crate::control) use remembered::{Remembered, Remembering};
 pub(super) use tasks::Tasks;
 

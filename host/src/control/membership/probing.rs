@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::cluster::{ClusterState, Member};
 use crate::config;
 use crate::control::task::Task;
-use crate::health::{self, Evaluation, ProbeTls, Probed, probe};
+use crate::health::{self, Evaluation, ProbeTls, Probed, Watcher, probe};
 use crate::plugin::Target;
 use crate::tls::EndpointTls;
 
@@ -41,13 +41,13 @@ pub(super) struct Probes(HashMap<Place, Probing>);
 
 /// What is probed. Another slot or another address is another endpoint, of which nothing is known yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Place {
-    cluster: Arc<str>,
-    endpoint: String,
-    slot: u32,
-    address: SocketAddr,
+pub(in crate::control) struct Place {
+    pub(in crate::control) cluster: Arc<str>,
+    pub(in crate::control) endpoint: String,
+    pub(in crate::control) slot: u32,
+    pub(in crate::control) address: SocketAddr,
     /// What the configuration calls it.
-    host: String,
+    pub(in crate::control) host: String,
 }
 
 #[derive(Debug)]
@@ -58,10 +58,18 @@ struct Probing {
 
 /// What is asked of an endpoint.
 #[derive(Debug)]
-struct Asked {
-    probe: config::Probe,
+pub(in crate::control) struct Asked {
+    pub(in crate::control) probe: config::Probe,
     /// How each check speaks TLS, if it does.
-    tls: Arc<[Option<ProbeTls>]>,
+    pub(in crate::control) tls: Arc<[Option<ProbeTls>]>,
+}
+
+impl Asked {
+    /// How each check speaks TLS with one endpoint, of the name or address that the configuration has for it.
+    pub(in crate::control) fn towards(&self, host: &str) -> Vec<Option<EndpointTls>> {
+        let checks = self.probe.checks.iter().zip(&*self.tls);
+        checks.map(|(check, tls)| Some(tls.as_ref()?.towards(host, check.protocol))).collect()
+    }
 }
 
 /// New probes are spread over one interval, though no longer than this.
@@ -114,11 +122,18 @@ impl Place {
         }
     }
 
-    /// What is asked of it, with the TLS of each check.
-    fn checks<'a>(&'a self, asked: &'a Asked, tls: &'a [Option<EndpointTls>]) -> Vec<(&'a str, health::Place<'a>)> {
+    /// What is asked of it, with the TLS of each check, and for whom.
+    pub(in crate::control) fn checks<'a>(
+        &'a self,
+        asked: &'a Asked,
+        tls: &'a [Option<EndpointTls>],
+        watcher: &'a dyn Watcher,
+    ) -> Vec<(&'a str, health::Place<'a>)> {
         let numbered = asked.probe.checks.iter().zip(tls).enumerate();
         numbered
-            .map(|(number, (check, tls))| (check.plugin.plugin.as_str(), self.check(number, check, asked, tls)))
+            .map(|(number, (check, tls))| {
+                (check.plugin.plugin.as_str(), self.check(number, check, asked, tls, watcher))
+            })
             .collect()
     }
 
@@ -128,6 +143,7 @@ impl Place {
         check: &config::Check,
         asked: &Asked,
         tls: &'a Option<EndpointTls>,
+        watcher: &'a dyn Watcher,
     ) -> health::Place<'a> {
         health::Place {
             cluster: &self.cluster,
@@ -147,7 +163,7 @@ impl Place {
                 id: self.endpoint.clone(),
                 cluster: self.cluster.to_string(),
             },
-            watcher: &(),
+            watcher,
         }
     }
 }
@@ -170,11 +186,7 @@ impl Probing {
 /// Probes one endpoint, one probe after the other.
 async fn run(control: Weak<impl Prober>, place: Place, mut asked: watch::Receiver<Arc<Asked>>, spread: Duration) {
     let mut due = Instant::now() + asked.borrow().probe.pace.initial_delay + spread;
-    let towards = |asked: &Asked| -> Vec<Option<EndpointTls>> {
-        let checks = asked.probe.checks.iter().zip(&*asked.tls);
-        checks.map(|(check, tls)| Some(tls.as_ref()?.towards(&place.host, check.protocol))).collect()
-    };
-    let mut tls = towards(&asked.borrow());
+    let mut tls = asked.borrow().towards(&place.host);
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
@@ -185,13 +197,13 @@ async fn run(control: Weak<impl Prober>, place: Place, mut asked: watch::Receive
                 // What another probe says is wanted soon. Never later than before, or changes that come fast would
                 // leave an endpoint without any probe.
                 due = due.min(Instant::now() + spread);
-                tls = towards(&asked.borrow_and_update());
+                tls = asked.borrow_and_update().towards(&place.host);
                 continue;
             }
         }
         let now = asked.borrow().clone();
         let began = Instant::now();
-        let checks = place.checks(&now, &tls);
+        let checks = place.checks(&now, &tls, &());
         let Some(standing) = probe_once(&control, &place, &now.probe, checks).await else { return };
         due = began + until_next(&now.probe.pace, standing);
     }

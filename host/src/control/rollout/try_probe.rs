@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::config::{self, Address, Config};
 use crate::control::desired::ApplyError;
+use crate::control::membership::{Asked, Place};
 use crate::control::state::Control;
-use crate::health::{self, ProbeTls, Watcher};
-use crate::plugin::{Engine, ProbeResult, Services, Target};
-use crate::tls::EndpointTls;
+use crate::health::{self, Watcher};
+use crate::plugin::{Engine, ProbeResult, Services};
 
 /// What came of the probe of an endpoint.
 #[derive(Debug)]
@@ -66,37 +66,15 @@ pub async fn try_probe(
             None => TryProbeError::NoProbe(cluster.to_owned()),
         });
     };
+    let asked = Asked { probe: probe.clone(), tls: state.probe_tls.clone() };
     let mut tried = Vec::new();
-    for (id, address) in chosen(&state.config.endpoints, only)? {
-        let at = resolve(&address).await?;
-        let tls: Vec<Option<EndpointTls>> = probe
-            .checks
-            .iter()
-            .zip(&*state.probe_tls)
-            .map(|(check, tls)| Some(tls.as_ref()?.towards(&address.host, check.protocol)))
-            .collect();
-        let checks = probe.checks.iter().zip(&tls).zip(&*state.probe_tls).enumerate();
-        let places = checks.map(|(number, ((check, tls), terms))| {
-            let place = health::Place {
-                cluster,
-                check: number,
-                slot: 0,
-                address: SocketAddr::new(
-                    check.address.unwrap_or_else(|| at.ip()),
-                    check.port.unwrap_or_else(|| at.port()),
-                ),
-                protocol: check.protocol,
-                tls: tls.as_ref(),
-                encrypts: terms.as_ref().is_some_and(ProbeTls::encrypts),
-                min_validity: check.min_validity,
-                proxy_protocol: check.proxy_protocol,
-                target: Target { address: at.to_string(), id: id.clone(), cluster: cluster.to_owned() },
-                watcher,
-            };
-            (check.plugin.plugin.as_str(), place)
-        });
-        let probed = health::probe(&control.evaluation, probe.passes, places.collect(), probe.timeout).await;
-        tried.push(TriedProbe { endpoint: id, result: probed.and_then(|probed| probed.result) });
+    for (endpoint, named) in chosen(&state.config.endpoints, only)? {
+        let address = resolve(&named).await?;
+        let place = Place { cluster: cluster.into(), endpoint, slot: 0, address, host: named.host };
+        let tls = asked.towards(&place.host);
+        let checks = place.checks(&asked, &tls, watcher);
+        let probed = health::probe(&control.evaluation, probe.passes, checks, probe.timeout).await;
+        tried.push(TriedProbe { endpoint: place.endpoint, result: probed.and_then(|probed| probed.result) });
     }
     Ok(tried)
 }
