@@ -147,7 +147,8 @@ fn with_too_few_healthy_endpoints_requests_go_to_all_and_that_is_told() {
     let told = report(&proxy);
     assert_eq!((&told["panic"], &told["endpoints"][2]["health"]), (&true.into(), &"unhealthy".into()), "{told:#}");
     assert_eq!(proxy.metric("plimsoll_cluster_panic{cluster=\"app\"}"), 1.0);
-    assert!(proxy.log().contains("less than 50 % of the endpoints are healthy"), "{}", proxy.log());
+    let too_few = "less than 50 % of the endpoints are healthy";
+    wait_for("the line in the log", || proxy.log().contains(too_few).then_some(()));
     let web = proxy.address("web");
     wait_for("all to be asked", || {
         let mut names: Vec<String> = (0..8).map(|_| get(web, "/").text()).collect();
@@ -164,6 +165,7 @@ fn with_too_few_healthy_endpoints_requests_go_to_all_and_that_is_told() {
         (availability(&proxy) == ["ready", "unavailable", "unavailable", "ready"]).then_some(())
     });
     for told in ["requests go to all of them", "requests go to these alone again"] {
+        wait_for("the line in the log", || proxy.log().contains(told).then_some(()));
         assert_eq!(proxy.log().matches(told).count(), 1, "{told}: {}", proxy.log());
     }
 }
