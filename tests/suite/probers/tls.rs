@@ -41,6 +41,16 @@ fn a_handshake_is_judged_by_the_certificate_and_by_what_is_agreed_on() {
 }
 
 #[test]
+fn a_probe_that_verifies_nothing_is_said_loudly() {
+    let authority = Authority::new("unverified");
+    let (_nginx, port) = nginx(&authority.issue("origin", "DNS:origin.test"), "");
+    let proxy = probing_by(address(port), "plugin: http, own_tls: { insecure_skip_verify: true }");
+    passes(&proxy);
+    assert_eq!(proxy.wait_for_log("NOT verified by probes", "probe="), "\"http\"");
+    assert!(!proxy.log().contains("of endpoints are NOT verified"));
+}
+
+#[test]
 fn a_certificate_that_ends_soon_is_told_in_time_whatever_the_prober() {
     let authority = Authority::new("ending");
     let long = authority.issue("long", "DNS:origin.test");

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::error::ApplyError;
-use crate::config::{self, Config};
+use crate::config::{self, CheckTls, Config};
 use crate::control::beside::beside;
 use crate::control::state::Control;
 use crate::telemetry::ReloadResult;
@@ -61,12 +61,24 @@ impl Control {
     /// Says loudly to whom TLS is spoken without knowing who it is.
     fn warn_of_unverified(&self) {
         let Some(config) = self.config() else { return };
-        for cluster in config.clusters.iter().filter(|cluster| cluster.tls.as_ref().is_some_and(|tls| !tls.verifies)) {
-            tracing::warn!(
-                cluster = cluster.name,
-                "certificates of endpoints are NOT verified (`insecure_skip_verify`): anybody on the way can read and \
-                 change what is sent; `ca_file` trusts an own CA"
-            );
+        let is_unverified = |tls: &config::UpstreamTls| !tls.verifies;
+        for cluster in &config.clusters {
+            if cluster.tls.as_ref().is_some_and(is_unverified) {
+                tracing::warn!(
+                    cluster = cluster.name,
+                    "certificates of endpoints are NOT verified (`insecure_skip_verify`): anybody on the way can read and \
+                     change what is sent; `ca_file` trusts an own CA"
+                );
+            }
+            let checks = cluster.health.probe.iter().flat_map(|probe| &probe.checks);
+            for check in checks.filter(|check| matches!(&check.tls, CheckTls::Own(own) if is_unverified(own))) {
+                tracing::warn!(
+                    cluster = cluster.name,
+                    probe = check.plugin.plugin,
+                    "certificates are NOT verified by probes (`insecure_skip_verify` of `own_tls`): anybody on the way can \
+                     answer them, and read the passwords that they send; `ca_file` trusts an own CA"
+                );
+            }
         }
     }
 
