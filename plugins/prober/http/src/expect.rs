@@ -100,12 +100,10 @@ impl Expect {
     }
 }
 
-/// Numbers are equal by their value, however they are written.
+/// Numbers are equal by their value, however they are written; whole ones to the last digit.
 fn is_equal(one: &Value, other: &Value) -> bool {
-    match (one.as_f64(), other.as_f64()) {
-        (Some(one), Some(other)) => one == other,
-        _ => one == other,
-    }
+    let is_either_float = one.is_f64() || other.is_f64();
+    one == other || is_either_float && one.as_f64().is_some_and(|value| other.as_f64() == Some(value))
 }
 
 fn values<'a>(answer: &'a ProbeResponse, name: &str) -> impl Iterator<Item = &'a [u8]> {

@@ -136,6 +136,9 @@ fn the_body_decides_by_expression_and_by_values_of_json() {
     let (_, said) = judged(config, &[], r#"{"status":"ok","replicas":[],"a/b":null}"#);
     assert_eq!(said, "expected /replicas/0/lag to be `0`, got nothing there");
     assert_eq!(judged(config, &[], "<html>").1, "expected a body of JSON, got `<html>`");
+    let config = r#"{"expect":{"json":{"/id":9007199254740993}}}"#;
+    assert!(judged(config, &[], r#"{"id":9007199254740993}"#).0);
+    assert!(!judged(config, &[], r#"{"id":9007199254740992}"#).0, "floats cannot tell them apart");
 }
 
 #[test]
