@@ -13,7 +13,7 @@ use bytes::Bytes;
 use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use http::header::{DATE, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{Request, Response, StatusCode, Version, response};
 use http_body::Body;
 use plimsoll_http2::Guard;
@@ -213,6 +213,11 @@ impl Sending {
             // RFC 8441 section 5: the key of HTTP/1.1 has proven that the endpoint means it; here the status is enough.
             head.status = StatusCode::OK;
             head.headers.remove(SEC_WEBSOCKET_ACCEPT);
+        }
+        // Every second has another one: in the table of the encoder all of them would be looked through for each answer, so it is sent as
+        // what is not to be kept there.
+        if let Some(date) = head.headers.get_mut(DATE) {
+            date.set_sensitive(true);
         }
         let ends = body.is_end_stream();
         // The client has gone if it fails, here and below.
