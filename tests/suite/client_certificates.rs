@@ -97,6 +97,26 @@ fn who_has_no_sound_certificate_is_refused_where_one_is_required() {
     assert_eq!(proxy.metric("plimsoll_tls_handshakes_total{listener=\"web\",result=\"resumed\"}"), 0.0);
 }
 
+/// A handshake message is not read beyond 64 KiB.
+#[test]
+fn a_certificate_of_any_size_is_bounded_and_others_are_served() {
+    let site = Site::new();
+    let named =
+        |count: usize| (0..count).map(|at| format!("DNS:{at:05}.many.client.test")).collect::<Vec<_>>().join(",");
+    let (large, huge) = (site.authority.issue("large", &named(1500)), site.authority.issue("huge", &named(3000)));
+    let good = site.authority.issue("good", "DNS:client.test");
+    let proxy = site.proxy("mode: required", "");
+    for version in [["--tls-max", "1.2"], ["--tlsv1.3", "--http2"]] {
+        assert_eq!(site.ask(&proxy, Some(&huge), &version), "", "{version:?}");
+        assert_eq!(site.ask(&proxy, Some(&large), &version), "well", "{version:?}");
+        // Of so many names the first are told.
+        assert!(site.told().is_some_and(|told| told.len() < 16 << 10));
+        assert_eq!(site.ask(&proxy, Some(&good), &version), "well", "{version:?}");
+    }
+    let failed = proxy.metric("plimsoll_tls_handshakes_total{listener=\"web\",result=\"failed\"}");
+    assert_eq!(failed, 2.0);
+}
+
 #[test]
 fn an_endpoint_hears_whose_certificate_it_is_and_nobody_can_forge_that() {
     let site = Site::new();

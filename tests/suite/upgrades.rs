@@ -71,7 +71,7 @@ fn log_line(proxy: &Proxy) -> Value {
 }
 
 #[test]
-fn a_websocket_client_talks_to_a_websocket_server_in_the_clear_and_over_tls() {
+fn websocket_clients_talk_to_a_websocket_server_in_the_clear_and_over_tls() {
     let server = Process::python("websocket/server.py");
     let (certificate, key) = self_signed("localhost");
     let directory = std::env::temp_dir().join(format!("plimsoll-websocket-{}", std::process::id()));
@@ -86,15 +86,19 @@ fn a_websocket_client_talks_to_a_websocket_server_in_the_clear_and_over_tls() {
     );
     for (listener, scheme) in [("", "ws"), (tls.as_str(), "wss")] {
         let proxy = in_front_of(server.address(), listener, "");
-        let url = format!("{scheme}://localhost:{}/chat", proxy.address("web").port());
-        let mut client = python("websocket/client.py");
-        client.arg(url);
-        if scheme == "wss" {
-            client.arg(&cert_file);
+        let port = proxy.address("web").port();
+        let mut by_websockets = python("websocket/client.py");
+        by_websockets.arg(format!("{scheme}://localhost:{port}/chat"));
+        let mut by_wsproto = python("websocket/wsproto_client.py");
+        by_wsproto.args(["localhost", &port.to_string()]);
+        for mut client in [by_websockets, by_wsproto] {
+            if scheme == "wss" {
+                client.arg(&cert_file);
+            }
+            let output = client.output().expect("Python runs");
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(said.trim(), "4001 as you wish", "{}", String::from_utf8_lossy(&output.stderr));
         }
-        let output = client.output().expect("Python runs");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(said.trim(), "4001 as you wish", "{}", String::from_utf8_lossy(&output.stderr));
         let line = log_line(&proxy);
         assert_eq!((&line["status"], &line["flag"]), (&101.into(), &Value::Null), "{line}");
         for bytes in ["request_bytes", "response_bytes"] {
