@@ -12,9 +12,7 @@ pub(crate) fn save(bench: &str, measured: &[Measured], more: Map<String, Value>)
         println!("\nNothing is kept of a build without optimisation: use `--release`.");
         return Ok(());
     }
-    let cpu: String =
-        machine::cpu().chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    let directory = format!("benches/runs/{}-{cpu}", machine::date());
+    let directory = machine::directory_of_results();
     let mut raw = json!({
         "machine": machine::describe(),
         "command": format!("cargo run --release -p plimsoll-benches -- {bench}"),

@@ -28,8 +28,8 @@ const PROGRAMS: [(&str, &str); 20] = [
     ("postgres", "postgresql-15"),
 ];
 /// Packages of PyPI that programs of the tests import, into a Python of their own.
-const PYTHON_PACKAGES: [&str; 5] =
-    ["aioquic==1.7.2", "curl_cffi==0.17.0", "grpcio==1.85.3", "websockets==17.4", "sslyze==6.3.1"];
+const PYTHON_PACKAGES: [&str; 6] =
+    ["aioquic==1.7.2", "curl_cffi==0.17.0", "grpcio==1.85.3", "websockets==17.4", "sslyze==6.3.1", "wsproto==1.3.2"];
 /// Packages of npm that programs of the tests import.
 const NODE_PACKAGES: [&str; 3] =
     ["@bufbuild/protobuf@2.17.0", "@connectrpc/connect@2.0.4", "@connectrpc/connect-node@2.0.4"];

@@ -1,4 +1,4 @@
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -17,7 +17,42 @@ pub(super) enum Protocol {
     Https2,
     /// As `NewConnections`, with a whole TLS handshake each.
     Handshakes,
+    /// One client that connects anew for each request, and resumes its session of TLS 1.3 by the last ticket that it got.
+    Resumed,
+    /// As `NewConnections`, carried as bytes.
+    TcpConnections,
+    /// 64 connections, an answer of 1 MiB at a time on each, carried as bytes.
+    TcpBytes,
+    /// 64 clients that ask a name server, a datagram each way.
+    Datagrams,
 }
+
+/// What dnsperf asks for, again and again.
+const QUESTION: &str = "bench.test A\n";
+
+/// Asks a port for so many seconds, each time by a resumed session; prints how often.
+const RESUMING: &str = r#"
+import socket, ssl, sys, time
+
+port, seconds = int(sys.argv[1]), int(sys.argv[2])
+context = ssl._create_unverified_context()
+session, asked, end = None, 0, time.monotonic() + seconds
+while time.monotonic() < end:
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection = context.wrap_socket(connection, server_hostname="bench.test", session=session)
+    if session and not connection.session_reused:
+        sys.exit("a session was not resumed")
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: bench.test\r\nConnection: close\r\n\r\n")
+    answer = b""
+    while piece := connection.recv(65536):
+        answer += piece
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        sys.exit(f"answered by {answer!r}")
+    session = connection.session
+    connection.close()
+    asked += 1
+print(asked)
+"#;
 
 /// What a client saw.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +62,18 @@ pub(super) struct Load {
 }
 
 impl Protocol {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Http1, Self::Http2, Self::NewConnections, Self::Https1, Self::Https2, Self::Handshakes];
+    pub(super) const ALL: [Self; 10] = [
+        Self::Http1,
+        Self::Http2,
+        Self::NewConnections,
+        Self::Https1,
+        Self::Https2,
+        Self::Handshakes,
+        Self::Resumed,
+        Self::TcpConnections,
+        Self::TcpBytes,
+        Self::Datagrams,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -38,6 +83,10 @@ impl Protocol {
             Self::Https1 => "TLS, HTTP/1.1",
             Self::Https2 => "TLS, HTTP/2",
             Self::Handshakes => "TLS, a handshake each",
+            Self::Resumed => "TLS, a resumption each",
+            Self::TcpConnections => "TCP, a connection each",
+            Self::TcpBytes => "TCP, 1 MiB each",
+            Self::Datagrams => "UDP, a datagram each way",
         }
     }
 
@@ -47,13 +96,18 @@ impl Protocol {
         let url = format!("{scheme}://127.0.0.1:{port}/");
         match self {
             Self::Http1 | Self::Https1 => wrk(&url, seconds, &[]),
-            Self::NewConnections | Self::Handshakes => wrk(&url, seconds, &["-H", "Connection: close"]),
+            Self::NewConnections | Self::Handshakes | Self::TcpConnections => {
+                wrk(&url, seconds, &["-H", "Connection: close"])
+            }
+            Self::TcpBytes => wrk(&format!("{url}large"), seconds, &[]),
+            Self::Datagrams => dnsperf(port, seconds),
             Self::Http2 | Self::Https2 => h2load(&url, seconds),
+            Self::Resumed => resuming(port, seconds),
         }
     }
 
     pub(super) fn is_secure(self) -> bool {
-        matches!(self, Self::Https1 | Self::Https2 | Self::Handshakes)
+        matches!(self, Self::Https1 | Self::Https2 | Self::Handshakes | Self::Resumed)
     }
 }
 
@@ -83,8 +137,34 @@ fn h2load(url: &str, seconds: u64) -> Result<Load> {
     })
 }
 
+fn dnsperf(port: u16, seconds: u64) -> Result<Load> {
+    let questions = std::env::temp_dir().join(format!("plimsoll-questions-{}", std::process::id()));
+    std::fs::write(&questions, QUESTION)?;
+    let (port, seconds, file) = (port.to_string(), seconds.to_string(), questions.display().to_string());
+    let arguments = ["-s", "127.0.0.1", "-p", &port, "-d", &file, "-l", &seconds, "-c", "64", "-q", "64"];
+    let text = on_core_1("dnsperf", &arguments);
+    std::fs::remove_file(&questions)?;
+    let text = text?;
+    let count = |what: &str| -> Option<u64> {
+        text.lines().find_map(|line| line.trim().strip_prefix(what)?.split_whitespace().next()?.parse().ok())
+    };
+    let (done, lost) = (count("Queries completed:"), count("Queries lost:"));
+    let (Some(requests @ 1..), Some(lost)) = (done, lost) else { bail!("dnsperf told nothing:\n{text}") };
+    if lost * 100 > requests {
+        bail!("{lost} of {} datagrams were lost", requests + lost);
+    }
+    Ok(Load { requests, p99_ms: None })
+}
+
+fn resuming(port: u16, seconds: u64) -> Result<Load> {
+    let text = on_core_1("python3", &["-c", RESUMING, &port.to_string(), &seconds.to_string()])?;
+    let requests = text.trim().parse().ok().context("the client failed; it says why above")?;
+    Ok(Load { requests, p99_ms: None })
+}
+
 fn on_core_1(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new("taskset").args(["-c", "1", program]).args(arguments).output()?;
+    let output =
+        Command::new("taskset").args(["-c", "1", program]).args(arguments).stderr(Stdio::inherit()).output()?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

@@ -24,6 +24,14 @@ pub(super) fn cpu() -> String {
     model.map_or("unknown", |(_, name)| name.trim()).to_owned()
 }
 
+/// Where what was measured here today is kept, below the root of the repository.
+pub(super) fn directory_of_results() -> String {
+    let cpu = cpu().to_ascii_lowercase();
+    // The maker and the family; marks such as `(R)` are one letter.
+    let words = cpu.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() > 1).take(2);
+    format!("benches/runs/{}-{}", date(), words.collect::<Vec<_>>().join("-"))
+}
+
 /// First line with something in it that a program prints, or nothing. What some print before the word `version`, such
 /// as where they are installed, is left out.
 pub(super) fn output(program: &str, arguments: &[&str]) -> String {

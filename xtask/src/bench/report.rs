@@ -105,11 +105,7 @@ impl Report {
 
     /// Keeps the raw results.
     pub(super) fn save(&self) -> Result<PathBuf> {
-        let machine: String = machine::cpu()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
-            .collect();
-        let directory = root().join(format!("benches/runs/{}-{machine}", machine::date()));
+        let directory = root().join(machine::directory_of_results());
         fs::create_dir_all(&directory)?;
         let measured: Vec<_> = self
             .measured

@@ -3,18 +3,21 @@ use anyhow::{Context as _, Result};
 use super::ProxyBench;
 use super::idle;
 use super::load::Protocol;
-use super::peers::{Beside, Field};
+use super::peers::{Beside, Field, NGINX_STREAM};
 use super::report::{Measured, Report};
 use crate::prerequisites::ensure_programs;
 use crate::{release, root};
 
-pub(super) const PROGRAMS: [(&str, &str); 7] = [
+pub(super) const PROGRAMS: [(&str, &str); 10] = [
     ("nginx", "nginx"),
+    (NGINX_STREAM, "libnginx-mod-stream"),
     ("haproxy", "haproxy"),
     ("openssl", "openssl"),
     ("python3", "python3"),
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("dnsperf", "dnsperf"),
     ("taskset", "util-linux"),
 ];
 
