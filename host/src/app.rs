@@ -47,8 +47,8 @@ pub(crate) struct ConfigFile {
 /// Where a running proxy can be reached.
 #[derive(Debug)]
 pub(crate) struct Addresses {
-    /// Name and address of each listener.
-    pub(crate) listeners: Vec<(String, String)>,
+    /// Name and addresses of each listener.
+    pub(crate) listeners: Vec<(String, Vec<String>)>,
     /// Address of the admin API, if it is on.
     pub(crate) admin: Option<String>,
 }
@@ -117,7 +117,7 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
         None => None,
     };
     let addresses = Addresses {
-        listeners: control.status().listeners.into_iter().map(|listener| (listener.name, listener.address)).collect(),
+        listeners: control.status().listeners.into_iter().map(|listener| (listener.name, listener.addresses)).collect(),
         admin: admin.as_ref().map(|admin| admin.address().to_owned()),
     };
     announce(&addresses);
@@ -162,9 +162,17 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
     Ok(())
 }
 
+/// Of the addresses of a listener, when it begins to listen; a range may have thousands.
+const MOST_TOLD: usize = 8;
+
 fn announce(addresses: &Addresses) {
-    for (name, address) in &addresses.listeners {
-        tracing::info!(listener = name, address, "listening");
+    for (name, addresses) in &addresses.listeners {
+        for address in addresses.iter().take(MOST_TOLD) {
+            tracing::info!(listener = name, address, "listening");
+        }
+        if let Some(further @ 1..) = addresses.len().checked_sub(MOST_TOLD) {
+            tracing::info!(listener = name, "listening at {further} further addresses");
+        }
     }
     if let Some(address) = &addresses.admin {
         tracing::info!(address, "admin API is up");

@@ -98,7 +98,7 @@ clusters:
 
 /// What a person who has just started the demo may want to type next.
 pub(crate) fn what_to_try(addresses: &Addresses) -> String {
-    let web = addresses.listeners.first().map(|(_, address)| address.as_str()).unwrap_or_default();
+    let web = addresses.listeners.first().and_then(|(_, all)| all.first()).map(String::as_str).unwrap_or_default();
     let admin = addresses.admin.as_deref().unwrap_or_default();
     format!(
         "

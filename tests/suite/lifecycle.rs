@@ -1,6 +1,7 @@
 //! How the program starts, changes its configuration, and ends; and its other subcommands.
 
 mod access_log;
+mod addresses;
 mod check;
 mod compiled;
 mod conformance;

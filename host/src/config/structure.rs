@@ -29,6 +29,9 @@ pub(super) fn schema_for_editors() -> Value {
     if let Some(items) = schema.pointer_mut("/$defs/Tls/properties/acme/items") {
         *items = json!({ "anyOf": [{ "type": "string" }, items.take()] });
     }
+    if let Some(bind) = schema.pointer_mut("/$defs/Listener/properties/bind") {
+        *bind = json!({ "anyOf": [{ "type": "string" }, bind.take()] });
+    }
     for switch in SWITCHES {
         if let Some(of) = schema.pointer_mut(&format!("/$defs/Listener/properties/{switch}")) {
             *of = json!({ "anyOf": [{ "type": "boolean" }, of.take()] });
@@ -40,8 +43,8 @@ pub(super) fn schema_for_editors() -> Value {
 /// What a listener may have by `true` alone, or by a mapping of what holds for it.
 const SWITCHES: [&str; 2] = ["redirect_https", "http3"];
 
-/// Writes short forms out, so that there is one form to check: an endpoint may be just its address, a
-/// certificate just its name, a switch just on.
+/// Writes short forms out, so that there is one form to check: an endpoint may be just its address, a list of addresses just
+/// one, a certificate just its name, a switch just on.
 pub(super) fn normalise(value: &mut Value) {
     let clusters = value.get_mut("clusters").and_then(Value::as_array_mut);
     for cluster in clusters.into_iter().flatten() {
@@ -49,6 +52,9 @@ pub(super) fn normalise(value: &mut Value) {
     }
     let listeners = value.get_mut("listeners").and_then(Value::as_array_mut);
     for listener in listeners.into_iter().flatten() {
+        if let Some(bind @ Value::String(_)) = listener.get_mut("bind") {
+            *bind = json!([bind.take()]);
+        }
         for switch in SWITCHES {
             match listener.get_mut(switch) {
                 Some(on @ Value::Bool(true)) => *on = json!({}),

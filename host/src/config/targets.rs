@@ -45,14 +45,6 @@ impl Config {
     ) -> Result<Self, ConfigErrors> {
         let port = names.https.first().map_or(443, SocketAddr::port);
         let tls = json!({ "acme": names.names, "uploaded": false });
-        let secure = names.https.iter().enumerate().map(|(index, bind)| {
-            let name = numbered("web", index);
-            json!({ "name": name, "bind": bind.to_string(), "cluster": "targets", "tls": tls })
-        });
-        let clear = names.http.iter().enumerate().map(|(index, bind)| {
-            let name = numbered("redirect", index);
-            json!({ "name": name, "bind": bind.to_string(), "redirect_https": { "port": port } })
-        });
         let text = json!({
             "admin": { "bind": admin.to_string() },
             "certificates_dir": names.certificates_dir,
@@ -62,15 +54,14 @@ impl Config {
                 "ca_file": names.ca_file,
                 "terms_of_service_agreed": true,
             },
-            "listeners": secure.chain(clear).collect::<Vec<_>>(),
+            "listeners": [
+                { "name": "web", "bind": names.https, "cluster": "targets", "tls": tls },
+                { "name": "redirect", "bind": names.http, "redirect_https": { "port": port } },
+            ],
             "clusters": [cluster(targets)?],
         });
         parse(&format!("{text:#}"), SOURCE)
     }
-}
-
-fn numbered(name: &str, index: usize) -> String {
-    if index == 0 { name.to_owned() } else { format!("{name}-{}", index + 1) }
 }
 
 fn cluster(targets: &[String]) -> Result<Value, ConfigErrors> {

@@ -127,9 +127,9 @@ fn names_by_https_have_a_certificate_each_and_listeners_that_lead_there() {
     };
     let config = Config::to_targets_by_https(&names, listen(9900), &["127.0.0.1:3000".into()]).expect("valid");
     let listeners: Vec<&str> = config.listeners.iter().map(|listener| listener.name.as_str()).collect();
-    assert_eq!(listeners, ["web", "web-2", "redirect"]);
+    assert_eq!(listeners, ["web", "redirect"]);
     assert_eq!(config.listeners[0].tls.as_ref().map(|tls| tls.acme.len()), Some(2));
-    assert_eq!(config.listeners[2].redirect_https.as_ref().map(|redirect| redirect.port), Some(8443));
+    assert_eq!(config.listeners[1].redirect_https.as_ref().map(|redirect| redirect.port), Some(8443));
     let acme = config.acme.expect("an authority");
     assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
     assert_eq!(acme.challenges.first(), Some(&Challenge::Http01), "there is a listener on port 80");

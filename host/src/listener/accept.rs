@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slab::Slab;
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -21,6 +22,7 @@ use super::udp_sessions::Sessions;
 use super::{http, http3};
 use crate::config::{self, Protocol};
 use crate::io::Stream;
+use crate::net::BACKLOG;
 use crate::proxy::{self, Client, Encrypted, ListenerSlot};
 use crate::snapshot::Overload;
 use crate::telemetry::{OpenConnection as CountedConnection, Refusal};
@@ -98,9 +100,8 @@ impl OpenConnections {
     }
 }
 
-/// Accepts until the socket is dropped with this future.
-pub async fn serve(acceptor: Rc<Acceptor>, socket: std::net::TcpListener) -> io::Result<()> {
-    let socket = TcpListener::from_std(socket)?;
+/// Accepts until it is dropped.
+pub async fn serve(acceptor: Rc<Acceptor>, socket: Rc<TcpListener>) {
     loop {
         match socket.accept().await {
             Ok((stream, address)) => acceptor.clone().accepted(stream, address),
@@ -190,6 +191,24 @@ impl Acceptor {
             return None;
         }
         stream.local_addr().ok().map(|local| local.ip())
+    }
+
+    /// Accepts the connections that wait at a socket, and waits for no others.
+    pub fn accept_waiting(self: &Rc<Self>, socket: &TcpListener) {
+        let socket = SockRef::from(socket);
+        // As fast as they come it would never end.
+        for _ in 0..BACKLOG {
+            match socket.accept() {
+                Ok((stream, address)) => {
+                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream.into()));
+                    if let (Ok(stream), Some(address)) = (stream, address.as_socket()) {
+                        self.clone().accepted(stream, address);
+                    }
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(_) => return,
+            }
+        }
     }
 
     fn accepted(self: Rc<Self>, stream: TcpStream, address: SocketAddr) {

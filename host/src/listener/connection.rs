@@ -20,6 +20,8 @@ pub(super) struct Connection {
     begun: Cell<u32>,
     given_up: Cell<u32>,
     draining: Cell<bool>,
+    /// While its first bytes were waited for.
+    hurried: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -47,6 +49,9 @@ enum Phase {
 /// Requests on one connection from which on it is looked at how many of them the client gives up.
 const MANY: u32 = 500;
 
+/// For the first byte of a connection that is to end.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
+
 impl Connection {
     pub(super) fn new(timer: Timer, patience: Patience, listener: Rc<ListenerSlot>) -> Rc<Self> {
         let connection = Self {
@@ -58,6 +63,7 @@ impl Connection {
             begun: Cell::new(0),
             given_up: Cell::new(0),
             draining: Cell::new(false),
+            hurried: Cell::new(false),
             waker: RefCell::default(),
         };
         connection.arm(patience.head);
@@ -75,6 +81,13 @@ impl Connection {
     /// The handshake is over: the first head has its whole time.
     pub(super) fn established(&self) {
         self.arm(self.patience.head);
+    }
+
+    /// The client has connected before it could know that the connection is to end: its first request may be on the way.
+    pub(super) fn hurry(&self) {
+        if !self.hurried.replace(true) {
+            self.arm(Some(self.patience.head.map_or(LAST_REQUEST, |patience| patience.min(LAST_REQUEST))));
+        }
     }
 
     /// Bytes came from the client.

@@ -52,8 +52,10 @@ async fn detect(session: &Session, inbound: &Inbound) -> Option<Protocol> {
                 Poll::Ready(Ok(0)) if !inbound.is_empty() => return Poll::Ready(Some(Protocol::Http1)),
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(None),
                 Poll::Ready(Ok(_)) => {}
-                Poll::Pending if connection.poll_draining(task) => return Poll::Ready(None),
                 Poll::Pending => {
+                    if inbound.is_empty() && connection.poll_draining(task) {
+                        connection.hurry();
+                    }
                     // Half a head is answered with 408, in HTTP/1.1.
                     let begun = (!inbound.is_empty()).then_some(Protocol::Http1);
                     return connection.poll_timeout(task).map(|_| begun);

@@ -13,7 +13,7 @@ pub use datagrams::{Batch, DatagramSocket, Datagrams, Sent};
 pub use group::{SocketGroup, Steering, can_bind};
 
 /// Connections that the kernel holds for us between two accepts.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// Whether an address could be listened on, as far as can be said without doing it. Not when another process listens there,
 /// which the sharing of ports would hide: half of the connections would go to the other one.

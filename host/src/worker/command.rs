@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +61,9 @@ pub struct ClusterInstall {
 #[derive(Debug)]
 pub struct ListenerInstall {
     pub config: Arc<config::Listener>,
-    /// The port in force.
+    /// Which of its addresses.
+    pub bind: SocketAddr,
+    /// The port in force there.
     pub port: u16,
     pub destination: Destined,
     pub tls: Option<ServerTls>,
@@ -68,7 +71,7 @@ pub struct ListenerInstall {
     pub socket: Option<std::net::TcpListener>,
     /// The same of UDP, where it speaks HTTP/3 or carries datagrams.
     pub udp: Option<GroupSocket>,
-    /// Connections of this address on all workers.
+    /// Connections of all its addresses on all workers.
     pub count: Arc<ConnectionCount>,
 }
 
@@ -80,7 +83,7 @@ pub struct GroupSocket {
 }
 
 /// Who decides where a listener's requests go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Destined {
     /// Position of a cluster.
     Cluster(usize),

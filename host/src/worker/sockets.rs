@@ -1,9 +1,9 @@
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::QuicServerConfig;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::command::GroupSocket;
@@ -35,7 +35,8 @@ pub(super) struct Accepting {
 
 #[derive(Debug)]
 enum Over {
-    Tcp,
+    /// None when it accepts nothing more.
+    Tcp(Option<Rc<TcpListener>>),
     Quic(Quic),
     Udp(Arc<SocketGroup>),
 }
@@ -48,15 +49,19 @@ struct Quic {
 }
 
 impl Accepting {
-    pub(super) fn begin(acceptor: Rc<Acceptor>, socket: TcpListener) -> Self {
-        let accepting = acceptor.clone();
-        let task = tokio::task::spawn_local(async move {
-            let address = socket.local_addr();
-            if let Err(error) = listener::serve(accepting, socket).await {
-                tracing::error!(?address, "listening failed: {error}");
+    /// None when that cannot be, which is logged.
+    pub(super) fn begin(acceptor: Rc<Acceptor>, socket: std::net::TcpListener) -> Option<Self> {
+        let address = socket.local_addr();
+        match TcpListener::from_std(socket).map(Rc::new) {
+            Ok(socket) => {
+                let task = tokio::task::spawn_local(listener::serve(acceptor.clone(), socket.clone()));
+                Some(Self { acceptor, task, over: Over::Tcp(Some(socket)) })
             }
-        });
-        Self { acceptor, task, over: Over::Tcp }
+            Err(error) => {
+                tracing::error!(?address, "listening failed: {error}");
+                None
+            }
+        }
     }
 
     fn begin_quic(acceptor: Rc<Acceptor>, quic: Quic) -> Self {
@@ -149,7 +154,7 @@ impl Sockets {
     /// A socket of UDP that nobody accepts from is there for the connections or sessions that it has.
     fn linger(&mut self, accepting: Accepting) {
         match &accepting.over {
-            Over::Tcp => {}
+            Over::Tcp(_) => {}
             Over::Quic(quic) => {
                 quic.endpoint.set_server_config(None);
                 self.lingering.push(quic.clone());
@@ -211,9 +216,20 @@ impl Sockets {
         self.lingering_udp.retain(|accepting| accepting.acceptor.sessions() > 0);
     }
 
-    /// Accepts nothing more. Sessions of UDP still hear from their clients.
-    pub(super) fn stop(&self) {
-        let all = self.live.values().chain(self.spare.values());
-        all.filter(|accepting| !matches!(accepting.over, Over::Udp(_))).for_each(|accepting| accepting.task.abort());
+    /// Accepts nothing more but connections that the kernel has let in already: it would reset them with the socket. Sessions of
+    /// UDP still hear from their clients.
+    pub(super) fn stop(&mut self) {
+        for accepting in self.live.values_mut().chain(self.spare.values_mut()) {
+            match &mut accepting.over {
+                Over::Tcp(socket) => {
+                    accepting.task.abort();
+                    if let Some(socket) = socket.take() {
+                        accepting.acceptor.accept_waiting(&socket);
+                    }
+                }
+                Over::Quic(_) => accepting.task.abort(),
+                Over::Udp(_) => {}
+            }
+        }
     }
 }

@@ -144,7 +144,7 @@ impl State {
         Some(Balancing::new(balancer, partitioners?))
     }
 
-    /// A listener on the sockets that were there `before`, or on its new ones.
+    /// A listener at one of its addresses, on the sockets that were there `before`, or on its new ones.
     fn listener(
         &mut self,
         install: ListenerInstall,
@@ -157,7 +157,8 @@ impl State {
             Destined::Nowhere => Destination::Nowhere,
             Destined::Router(policy) => Destination::Router(Router::new(self.instance(policy)?, policy.policy)),
         };
-        let (address, key, quic_key) = (install.config.bind, install.config.socket(), install.config.quic_socket());
+        let (address, key) = (install.bind, install.config.socket(install.bind));
+        let quic_key = install.config.quic_socket(address);
         let crypto = install.tls.as_ref().and_then(|tls| tls.quic.clone());
         let listener = Rc::new(Listener {
             name: install.config.name.as_str().into(),
@@ -184,7 +185,7 @@ impl State {
         let accepting = match before.remove(&key) {
             Some(accepting) => Some(serving(accepting)),
             None if carries_datagrams => datagrams.and_then(|socket| self.sockets.begin_udp(socket, new)).map(&serving),
-            None => install.socket.map(|socket| Accepting::begin(new(), socket)),
+            None => install.socket.and_then(|socket| Accepting::begin(new(), socket)),
         };
         live.extend(accepting.map(|accepting| (key, accepting)));
         if let Some(key) = quic_key {

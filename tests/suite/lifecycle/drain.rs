@@ -90,6 +90,41 @@ fn idle_connections_hold_nothing_up() {
     assert_eq!((used.read_to_end(), silent.read_to_end()), (vec![], vec![]));
 }
 
+/// The kernel would reset them with the socket.
+#[test]
+fn connections_that_wait_to_be_accepted_are_answered() {
+    let endpoint = Endpoint::named("one");
+    let mut proxy = in_front_of(&endpoint, "60s");
+    let web = proxy.address("web");
+    proxy.signal(Signal::Stop);
+    let mut clients: Vec<Connection> = (0..500).map(|_| Connection::open(web)).collect();
+    clients.iter_mut().for_each(|client| client.send(REQUEST));
+    proxy.signal(Signal::Term);
+    proxy.signal(Signal::Cont);
+    for client in &mut clients {
+        assert_eq!(client.response().expect("an answer").status, 200);
+    }
+    drop(clients);
+    assert_eq!(proxy.wait_for_end().code(), Some(0));
+}
+
+#[test]
+fn a_request_that_is_on_the_way_is_answered() {
+    let endpoint = Endpoint::named("one");
+    let mut proxy = in_front_of(&endpoint, "60s");
+    let web = proxy.address("web");
+    let mut clients = [Connection::open(web), Connection::open(web)];
+    clients[1].send("GET / HT");
+    told_to_end(&proxy, web);
+    clients[0].send(REQUEST);
+    clients[1].send("TP/1.1\r\nhost: x\r\n\r\n");
+    for client in &mut clients {
+        let response = client.response().expect("an answer");
+        assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+    }
+    assert_eq!(proxy.wait_for_end().code(), Some(0));
+}
+
 #[test]
 fn the_grace_period_ends_a_request_that_does_not() {
     let gate = Gate::default();

@@ -52,7 +52,9 @@ impl Checker<'_> {
             self.mistake("/acme/email", message);
         }
         let in_the_clear = |listener: &Listener| {
-            listener.protocol == Protocol::Http && listener.tls.is_none() && listener.bind.port() == 80
+            listener.protocol == Protocol::Http
+                && listener.tls.is_none()
+                && listener.bind.iter().any(|bind| bind.port() == 80)
         };
         let challenges = match acme.challenges {
             Some(given) => given.into_iter().map(challenge).collect(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{CA_FILE_BYTES, Checker, Names, plugin_use, unknown_cluster};
+use crate::config::address;
 use crate::config::model::{
     Certificate, ClientCertificates, Cluster, Destination, Forwarded, Http3, Listener, ListenerLimits,
     ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, RedirectHttps, Tls, TlsPolicy, Underscores, Upgrades,
@@ -35,31 +36,26 @@ const NOT_FOR_DEADLINES: [&str; 12] = [
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR_SECONDS: u64 = 365 * 24 * 3600;
 
+/// Of all listeners. Each takes a socket on every worker.
+const MOST_ADDRESSES: usize = 4096;
+
+/// What listeners have already.
+#[derive(Default)]
+struct Taken {
+    /// The listener, where the system chooses the port: another one for each.
+    sockets: HashSet<(Transport, SocketAddr, Option<String>)>,
+    count: usize,
+}
+
 impl Checker<'_> {
     pub(super) fn listeners(&mut self, listeners: Vec<schema::Listener>, clusters: &[Cluster]) -> Vec<Listener> {
         let mut names = Names::default();
-        let mut binds = HashSet::new();
+        let mut taken = Taken::default();
         let mut checked = Vec::new();
         for (index, listener) in listeners.into_iter().enumerate() {
             let path = format!("/listeners/{index}");
             names.add(self, &path, "listener", &listener.name);
-            let bind: Option<SocketAddr> = listener.bind.parse().ok();
-            match bind {
-                None => self.mistake(&format!("{path}/bind"), format!("expected IP:PORT, found \"{}\"", listener.bind)),
-                Some(bind) => {
-                    // Of TCP and of UDP there are ports of the same number; QUIC is of UDP.
-                    let transport = match listener.protocol {
-                        schema::Protocol::Udp => Transport::Udp,
-                        schema::Protocol::Http | schema::Protocol::Tcp => Transport::Tcp,
-                    };
-                    let quic = listener.http3.is_some().then_some(Transport::Udp);
-                    // The system chooses another port for each.
-                    let mut is_taken = |transport| bind.port() != 0 && !binds.insert((transport, bind));
-                    if is_taken(transport) | quic.is_some_and(is_taken) {
-                        self.mistake(&format!("{path}/bind"), format!("another listener listens on {bind} already"));
-                    }
-                }
-            }
+            let bind = self.bind(&path, &listener, &mut taken);
             let udp = self.udp(&path, &listener, clusters);
             let redirect_https = self.redirect_https(&path, &listener);
             let http3 = self.http3(&path, &listener);
@@ -79,7 +75,7 @@ impl Checker<'_> {
             let deadline_header =
                 header.and_then(|name| self.deadline_header(&format!("{path}/deadline_header"), name));
             let trusted = self.trusted(&path, listener.trusted, listener.protocol);
-            let (Some(bind), Some(destination)) = (bind, destination) else { continue };
+            let Some(destination) = destination.filter(|_| !bind.is_empty()) else { continue };
             checked.push(Listener {
                 name: listener.name,
                 bind,
@@ -114,6 +110,48 @@ impl Checker<'_> {
             });
         }
         checked
+    }
+
+    /// The addresses of a listener, which nobody else may have.
+    fn bind(&mut self, path: &str, listener: &schema::Listener, taken: &mut Taken) -> Vec<SocketAddr> {
+        // Of TCP and of UDP there are ports of the same number; QUIC is of UDP.
+        let transport = match listener.protocol {
+            schema::Protocol::Udp => Transport::Udp,
+            schema::Protocol::Http | schema::Protocol::Tcp => Transport::Tcp,
+        };
+        let quic = listener.http3.is_some().then_some(Transport::Udp);
+        if listener.bind.is_empty() {
+            self.mistake(&format!("{path}/bind"), "needs an address to listen on, such as 0.0.0.0:80");
+        }
+        let mut addresses = Vec::new();
+        for (index, text) in listener.bind.iter().enumerate() {
+            let path = if listener.bind.len() == 1 { format!("{path}/bind") } else { format!("{path}/bind/{index}") };
+            let read = match address::of_listener(text) {
+                Ok(read) => read,
+                Err(message) => {
+                    self.mistake(&path, message);
+                    continue;
+                }
+            };
+            taken.count += read.len();
+            if taken.count > MOST_ADDRESSES {
+                self.mistake(
+                    &path,
+                    format!("listeners have {MOST_ADDRESSES} addresses at the most, each with its sockets"),
+                );
+                break;
+            }
+            for address in read {
+                let of_listener = (address.port() == 0).then(|| listener.name.clone());
+                let mut is_taken = |transport| !taken.sockets.insert((transport, address, of_listener.clone()));
+                if is_taken(transport) | quic.is_some_and(is_taken) {
+                    self.mistake(&path, format!("{address} is listened on already"));
+                    break;
+                }
+                addresses.push(address);
+            }
+        }
+        addresses
     }
 
     fn deadline_header(&mut self, path: &str, name: &str) -> Option<HeaderName> {

@@ -11,7 +11,8 @@ use crate::config::socket::{SocketKey, Transport};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
     pub name: String,
-    pub bind: SocketAddr,
+    /// At least one, each with sockets of its own.
+    pub bind: Vec<SocketAddr>,
     pub protocol: Protocol,
     pub destination: Destination,
     pub tls: Option<Tls>,
@@ -134,20 +135,21 @@ pub enum Destination {
 }
 
 impl Listener {
-    pub fn socket(&self) -> SocketKey {
-        let listener = (self.bind.port() == 0).then(|| self.name.clone());
+    /// That at one of its addresses.
+    pub fn socket(&self, address: SocketAddr) -> SocketKey {
+        let listener = (address.port() == 0).then(|| self.name.clone());
         let transport = if self.protocol == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
-        SocketKey { transport, address: self.bind, listener }
+        SocketKey { transport, address, listener }
     }
 
-    /// That of QUIC, where it speaks HTTP/3.
-    pub fn quic_socket(&self) -> Option<SocketKey> {
-        self.http3.as_ref().map(|_| SocketKey { transport: Transport::Quic, ..self.socket() })
+    /// That of QUIC beside it, where it speaks HTTP/3.
+    pub fn quic_socket(&self, address: SocketAddr) -> Option<SocketKey> {
+        self.http3.as_ref().map(|_| SocketKey { transport: Transport::Quic, ..self.socket(address) })
     }
 
     /// All of them.
     pub fn sockets(&self) -> impl Iterator<Item = SocketKey> {
-        std::iter::once(self.socket()).chain(self.quic_socket())
+        self.bind.iter().flat_map(|address| std::iter::once(self.socket(*address)).chain(self.quic_socket(*address)))
     }
 }
 

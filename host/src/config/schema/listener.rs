@@ -12,8 +12,10 @@ use crate::config::quantity::{Size, SizeOrOff, Span, SpanOrOff};
 pub(in crate::config) struct Listener {
     /// Shown in logs and metrics.
     pub(in crate::config) name: String,
-    /// `IP:PORT`.
-    pub(in crate::config) bind: String,
+    /// `IP:PORT`, or `IP:FIRST-LAST` for a range of ports; or a list of them. Each address has a socket of its own on every worker;
+    /// `limits` hold for all of them together. All listeners may have 4096 addresses.
+    #[schemars(length(max = 4096))]
+    pub(in crate::config) bind: Vec<String>,
     /// `http` (HTTP/1.1 and, with prior knowledge, HTTP/2), `tcp` or `udp`. Default: http.
     #[serde(default)]
     pub(in crate::config) protocol: Protocol,

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::config::Probe;
@@ -29,8 +30,10 @@ pub struct Status {
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct ListenerReport {
     pub name: String,
-    /// Address in force, with the real port.
+    /// Address in force, with the real port: the first of them.
     pub address: String,
+    /// All of them.
+    pub addresses: Vec<String>,
     pub protocol: String,
     /// Open connections on all workers.
     pub connections: usize,
@@ -154,12 +157,16 @@ impl Control {
             listeners: listeners
                 .iter()
                 .map(|listener| {
-                    let socket = state.sockets.get(&listener.socket());
+                    let socket = |bind: &SocketAddr| state.sockets.get(&listener.socket(*bind));
+                    let in_force = |bind| socket(bind).map_or(*bind, |socket| socket.address).to_string();
+                    let addresses: Vec<String> = listener.bind.iter().map(in_force).collect();
+                    let first = listener.bind.first().and_then(socket);
                     ListenerReport {
                         name: listener.name.clone(),
-                        address: socket.map_or(listener.bind, |socket| socket.address).to_string(),
+                        address: addresses.first().cloned().unwrap_or_default(),
+                        addresses,
                         protocol: listener.protocol.as_str().to_owned(),
-                        connections: socket.map_or(0, |socket| socket.connections.total()),
+                        connections: first.map_or(0, |socket| socket.connections.total()),
                     }
                 })
                 .collect(),

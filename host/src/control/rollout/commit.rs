@@ -179,24 +179,31 @@ impl Prepared {
             })
         });
         let clusters = clusters.collect();
-        let listeners =
-            wanted.config.listeners.iter().zip(&wanted.uses.destinations).filter_map(|(listener, leads)| {
-                let socket = sockets.get(&listener.socket());
-                Some(ListenerInstall {
-                    config: Arc::new(listener.clone()),
-                    port: socket.map_or(listener.bind, |socket| socket.address).port(),
-                    destination: match leads {
-                        Leads::To(cluster) => Destined::Cluster(*cluster),
-                        Leads::Nowhere => Destined::Nowhere,
-                        Leads::By(router) => Destined::Router(placed.data.of(router)?),
-                    },
+        let mut listeners = Vec::new();
+        for (listener, leads) in wanted.config.listeners.iter().zip(&wanted.uses.destinations) {
+            let destination = match leads {
+                Leads::To(cluster) => Some(Destined::Cluster(*cluster)),
+                Leads::Nowhere => Some(Destined::Nowhere),
+                Leads::By(router) => placed.data.of(router).map(Destined::Router),
+            };
+            let Some(destination) = destination else { continue };
+            let config = Arc::new(listener.clone());
+            for bind in listener.bind.iter().copied() {
+                let key = listener.socket(bind);
+                let socket = sockets.get(&key);
+                let mut keys = std::iter::once(key.clone()).chain(listener.quic_socket(bind));
+                listeners.push(ListenerInstall {
+                    config: config.clone(),
+                    bind,
+                    port: socket.map_or(bind, |socket| socket.address).port(),
+                    destination,
                     tls: tls.get(&listener.name).map(|tls| tls.server.clone()),
-                    socket: bound.tcp.get_mut(&listener.socket()).and_then(Vec::pop),
-                    udp: listener.sockets().find_map(|key| bound.udp.get_mut(&key)?.take(worker)),
+                    socket: bound.tcp.get_mut(&key).and_then(Vec::pop),
+                    udp: keys.find_map(|key| bound.udp.get_mut(&key)?.take(worker)),
                     count: socket.map(|socket| socket.connections.clone()).unwrap_or_default(),
-                })
-            });
-        let listeners = listeners.collect();
+                });
+            }
+        }
         Install { instances, clusters, listeners }
     }
 }

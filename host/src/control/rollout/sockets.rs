@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Weak};
@@ -24,7 +24,7 @@ pub(in crate::control) struct Sockets {
 pub(in crate::control) struct ListeningSocket {
     /// The address in force: with the port that the system chose, where the configuration says 0.
     pub(in crate::control) address: SocketAddr,
-    /// Connections open on all workers.
+    /// Connections open on all workers, of all sockets of its listener.
     pub(in crate::control) connections: Arc<ConnectionCount>,
 }
 
@@ -166,18 +166,14 @@ impl Sockets {
         self.groups.extend(new_groups);
         let mut left: HashMap<SocketKey, Spare> = self.spare.drain().collect();
         left.extend(self.live.drain().map(|(key, socket)| (key, Spare { socket, giving_way: None })));
-        let mut live: HashMap<SocketKey, ListeningSocket> =
-            named.iter().filter_map(|key| left.remove_entry(key)).map(|(key, spare)| (key, spare.socket)).collect();
-        let mut heirs: Vec<&SocketKey> = Vec::new();
-        for key in &named {
-            if live.contains_key(key) {
-                continue;
+        let counts = counts(&config.listeners, &left);
+        let mut live = HashMap::new();
+        for (listener, connections) in config.listeners.iter().zip(counts) {
+            for key in listener.sockets() {
+                let before = left.remove(&key).map(|spare| spare.socket.address);
+                let address = before.or_else(|| new.address(&key)).unwrap_or(key.address);
+                live.insert(key, ListeningSocket { address, connections: connections.clone() });
             }
-            // Connections that live on under another address count there.
-            let before = left.iter().find(|(old, _)| old.overlaps(key) && !heirs.contains(old));
-            heirs.extend(before.map(|(old, _)| old));
-            let connections = before.map(|(_, spare)| spare.socket.connections.clone()).unwrap_or_default();
-            live.insert(key.clone(), ListeningSocket { address: new.address(key).unwrap_or(key.address), connections });
         }
         let mut gives_way = false;
         for (key, spare) in left.iter() {
@@ -203,6 +199,26 @@ impl Sockets {
         self.spare.retain(|_, spare| !is_over(spare));
         over
     }
+}
+
+/// Connections of each listener: those of the sockets that it had, or else of one that stands in for one of its own or has done
+/// so, where connections live on.
+fn counts(listeners: &[Listener], before: &HashMap<SocketKey, Spare>) -> Vec<Arc<ConnectionCount>> {
+    let mut counts: Vec<Option<Arc<ConnectionCount>>> = vec![None; listeners.len()];
+    let mut given: HashSet<*const ConnectionCount> = HashSet::new();
+    let mut free = |spare: &Spare| {
+        let count = &spare.socket.connections;
+        given.insert(Arc::as_ptr(count)).then(|| count.clone())
+    };
+    for (count, listener) in counts.iter_mut().zip(listeners) {
+        *count = listener.sockets().find_map(|key| free(before.get(&key)?));
+    }
+    for (count, listener) in counts.iter_mut().zip(listeners).filter(|(count, _)| count.is_none()) {
+        let mut overlapping =
+            listener.sockets().flat_map(|key| before.iter().filter(move |(old, _)| old.overlaps(&key)));
+        *count = overlapping.find_map(|(_, spare)| free(spare));
+    }
+    counts.into_iter().map(Option::unwrap_or_default).collect()
 }
 
 fn at(transport: Transport, address: SocketAddr) -> SocketKey {
