@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 20] = [
+const PROGRAMS: [(&str, &str); 25] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("curl", "curl"),
@@ -14,12 +14,17 @@ const PROGRAMS: [(&str, &str); 20] = [
     ("openssl", "openssl"),
     ("dnsmasq", "dnsmasq-base"),
     ("dig", "bind9-dnsutils"),
+    ("pdns_recursor", "pdns-recursor"),
     ("pebble", "pebble"),
     ("chromium", "chromium"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3"),
     ("redis-server", "redis-server"),
+    ("redis-cli", "redis-tools"),
+    ("iperf3", "iperf3"),
+    ("psql", "postgresql-client-15"),
+    ("mariadb", "mariadb-client-core"),
     ("memcached", "memcached"),
     ("exim4", "exim4-daemon-light"),
     ("slapd", "slapd"),
@@ -28,8 +33,16 @@ const PROGRAMS: [(&str, &str); 20] = [
     ("postgres", "postgresql-15"),
 ];
 /// Packages of PyPI that programs of the tests import, into a Python of their own.
-const PYTHON_PACKAGES: [&str; 6] =
-    ["aioquic==1.7.2", "curl_cffi==0.17.0", "grpcio==1.85.3", "websockets==17.4", "sslyze==6.3.1", "wsproto==1.3.2"];
+const PYTHON_PACKAGES: [&str; 8] = [
+    "aioquic==1.7.2",
+    "curl_cffi==0.17.0",
+    "grpcio==1.85.3",
+    "niquests==3.21.2",
+    "openapi-spec-validator==0.9.0",
+    "sslyze==6.3.1",
+    "websockets==17.4",
+    "wsproto==1.3.2",
+];
 /// Packages of npm that programs of the tests import.
 const NODE_PACKAGES: [&str; 3] =
     ["@bufbuild/protobuf@2.17.0", "@connectrpc/connect@2.0.4", "@connectrpc/connect-node@2.0.4"];

@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use super::auth::{self, Token};
 use super::body::BoundedBytes;
 use super::certificates;
+use super::document;
 use super::error::{ApiError, ErrorBody};
 use super::events;
 use super::origin::{self, Hosts};
@@ -69,6 +70,7 @@ pub(super) fn router(control: Arc<Control>, token: Token, hosts: Option<Hosts>) 
     }
     let (open, open_document) = OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).split_for_parts();
     document.merge(open_document);
+    document::describe_answers(&mut document);
     let known = Known::of(&document);
     // The token first: who has none is told nothing.
     let all = guarded
@@ -371,11 +373,16 @@ struct Removed {
     left: Option<String>,
 }
 
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code, reason = "it is read as bytes; this is what the document says of it")]
+struct ComponentBytes(Vec<u8>);
+
 /// Makes a version of a plugin live wherever its name is used, on all workers or on none. The body is the component.
 /// Before that it is held against the conformance suite, with the configuration that it is used with. A dry run changes
 /// nothing.
 #[utoipa::path(put, path = "/v1/plugins/{name}", params(("name" = String, Path), PutPlugin),
-    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    request_body(content = inline(ComponentBytes), content_type = "application/wasm"),
     responses((status = 200, body = PluginReport), (status = 400, body = ErrorBody),
         (status = 413, body = ErrorBody), (status = 422, body = ErrorBody, description = "Which check it did not pass; the live version stays"))
 )]

@@ -4,6 +4,7 @@ mod api;
 mod auth;
 mod body;
 mod certificates;
+mod document;
 mod error;
 mod events;
 mod origin;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use plimsoll_tests::{Endpoint, Proxy, Response};
+use plimsoll_tests::{Endpoint, Proxy, Response, python};
 use serde_json::{Value, json};
 
 use crate::in_front_of;
@@ -174,6 +174,19 @@ fn answers_to_what_is_not_there_are_as_it_says() {
         let (_, operation) = operations.iter().find(|(known, _)| known == name).expect("a known operation");
         document.foresees(name, operation, &response);
     }
+}
+
+/// By a validator that nobody here wrote.
+#[test]
+fn it_is_one_of_openapi() {
+    let proxy = in_front_of(&[], "", "");
+    let document = Document(proxy.admin_json("GET", "/v1/openapi.json", None));
+    let file = proxy.directory().join("openapi.json");
+    std::fs::write(&file, document.0.to_string()).expect("room for a file");
+    let output = python("admin/openapi.py").arg(&file).output().expect("Python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let upload = &document.0["paths"]["/v1/plugins/{name}"]["put"]["requestBody"]["content"]["application/wasm"];
+    assert_eq!(upload["schema"], json!({ "type": "string", "format": "binary" }));
 }
 
 #[test]
