@@ -197,10 +197,11 @@ fn curl_is_told_of_http3_and_speaks_it() {
     let certificate = site.authority.certificate();
     let text = curl(&["-si", "--cacert", &certificate.display().to_string(), &url]);
     assert!(text.contains(&format!("alt-svc: h3=\":{port}\"; ma=86400")), "{text}");
-    let mut script = python("http3/by_curl.py");
-    let said = script.arg(url).arg(certificate).output().expect("Python runs");
-    let said = (String::from_utf8_lossy(&said.stdout).into_owned(), String::from_utf8_lossy(&said.stderr).into_owned());
-    assert_eq!(said.0, "HTTP/3 200 hello\nHTTP/3 200 1000000\n", "{}", said.1);
+    for script in ["http3/by_curl.py", "http3/by_niquests.py"] {
+        let said = python(script).arg(&url).arg(&certificate).output().expect("Python runs");
+        let (told, why) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        assert_eq!(told, "HTTP/3 200 hello\nHTTP/3 200 1000000\n", "{script}: {why}");
+    }
 }
 
 #[test]

@@ -43,6 +43,7 @@ mod silence;
 mod slow_start;
 mod store;
 mod tcp;
+mod tcp_peers;
 mod timeouts;
 mod tls;
 mod udp;

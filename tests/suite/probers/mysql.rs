@@ -15,8 +15,8 @@ fn mariadb(server: &mut Server, further: &[&str]) {
     server.start("mariadbd", &[&["--no-defaults", &data, &socket, &port, &init], &small[..], further].concat());
 }
 
-#[test]
-fn mariadb_is_known_in_its_states() {
+/// A server, with a user `probe` that needs no password, and one that has one.
+pub(crate) fn started() -> Server {
     let mut server = Server::prepared("mariadb").unprivileged();
     let init = "CREATE USER IF NOT EXISTS probe@'%';
 CREATE USER IF NOT EXISTS secret@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('right-one');
@@ -28,6 +28,12 @@ CREATE USER IF NOT EXISTS secret@'%' IDENTIFIED VIA mysql_native_password USING 
         &["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"],
     );
     mariadb(&mut server, &[]);
+    server
+}
+
+#[test]
+fn mariadb_is_known_in_its_states() {
+    let mut server = started();
     let address = server.address();
     let primary = probing(address, "mysql", "{ user: probe, role: primary }");
     passes(&primary);

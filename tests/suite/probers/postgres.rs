@@ -20,10 +20,15 @@ fn postgres(server: &mut Server, settings: &[&str]) {
     server.start("postgres", &[&arguments, settings].concat());
 }
 
-#[test]
-fn postgres_is_known_in_its_states() {
+pub(crate) fn started() -> Server {
     let mut server = prepared();
     postgres(&mut server, &[]);
+    server
+}
+
+#[test]
+fn postgres_is_known_in_its_states() {
+    let mut server = started();
     let proxy = probing(server.address(), "postgres", "{}");
     passes(&proxy);
     let primary = probing(server.address(), "postgres", &format!("{ROLES} primary }}"));

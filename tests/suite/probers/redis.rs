@@ -11,6 +11,12 @@ fn redis(server: &mut Server, further: &[&str]) {
     server.start("redis-server", &[&arguments, further].concat());
 }
 
+pub(crate) fn started() -> Server {
+    let mut server = Server::prepared("redis");
+    redis(&mut server, &[]);
+    server
+}
+
 /// First line of the answer to a command.
 fn tell(address: SocketAddr, command: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("Redis takes connections");
@@ -22,8 +28,7 @@ fn tell(address: SocketAddr, command: &str) -> String {
 
 #[test]
 fn redis_is_known_good_gone_and_back() {
-    let mut server = Server::prepared("redis");
-    redis(&mut server, &[]);
+    let mut server = started();
     let proxy = probing(server.address(), "redis", "{ role: primary, key: in-service }");
     fails(&proxy, "the key is not there");
     assert_eq!(tell(server.address(), "SET in-service 1"), "+OK");
