@@ -4,7 +4,7 @@
 mod sdk;
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use plimsoll_componentize::{Build, Component, build_workspace};
@@ -17,8 +17,25 @@ fn main() -> anyhow::Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let build = Build { locked: true, quiet: true };
     let built = build_workspace(&root.join("plugins"), &root.join("target/plugins"), build)?;
-    fs::write(out.join("builtin.rs"), table(&built)? + &sdk::table(&root, &out)?)?;
+    let tables = table(&built)? + &roles(&root.join("plugins"))? + &sdk::table(&root, &out)?;
+    fs::write(out.join("builtin.rs"), tables)?;
     Ok(())
+}
+
+/// The same of their roles: each has a folder for its plugins.
+fn roles(plugins: &Path) -> anyhow::Result<String> {
+    let mut found = Vec::new();
+    for role in fs::read_dir(plugins)? {
+        let role = role?;
+        for plugin in fs::read_dir(role.path()).into_iter().flatten() {
+            let plugin = plugin?;
+            if plugin.path().join("Cargo.toml").is_file() && role.file_name() != "shared" {
+                found.push((plugin.file_name(), role.file_name()));
+            }
+        }
+    }
+    found.sort();
+    Ok(format!("/// Name and role of every built-in plugin.\npub(crate) const ROLES: &[(&str, &str)] = &{found:?};\n"))
 }
 
 /// Rust source of the table of built-in plugins.

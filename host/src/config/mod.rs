@@ -12,6 +12,7 @@ mod quantity;
 mod redact;
 mod reference;
 mod schema;
+mod similar;
 mod socket;
 mod source;
 mod structure;
@@ -45,6 +46,7 @@ pub use redact::REDACTED;
 pub use reference::reference_markdown;
 #[cfg(test)]
 pub(crate) use reference::reference_of;
+pub use similar::similar;
 pub use socket::{Afterlife, SocketKey, Transport};
 pub use source::Source;
 pub use targets::HttpsNames;

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::schema::File;
+use super::similar::similar;
 
 /// A JSON Pointer and what is wrong there.
 pub(super) type Mistake = (String, String);
@@ -192,12 +193,9 @@ fn description(schema: Option<&Value>) -> Option<String> {
 
 fn unknown_key(key: &str, known: Option<&Map<String, Value>>) -> String {
     let names: Vec<&str> = known.into_iter().flat_map(Map::keys).map(String::as_str).collect();
-    let close = names.iter().map(|name| (strsim::damerau_levenshtein(key, name), name)).min();
-    match close {
-        Some((distance, name)) if distance <= 2.max(key.len() / 3) => {
-            format!("unknown key `{key}`; did you mean `{name}`?")
-        }
-        _ => format!("unknown key `{key}`; known are: {}", names.join(", ")),
+    match similar(key, names.iter().copied()) {
+        Some(name) => format!("unknown key `{key}`; did you mean `{name}`?"),
+        None => format!("unknown key `{key}`; known are: {}", names.join(", ")),
     }
 }
 

@@ -39,6 +39,24 @@ fn every_mistake_of_a_bad_one_is_told_with_its_line() {
 }
 
 #[test]
+fn who_misspells_a_plugin_hears_what_was_meant_of_its_role() {
+    let directory = scratch("check-misspelled");
+    let said = |balancer: &str| {
+        let config = format!(
+            "listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, balancer: {{ plugin: {balancer} }}, endpoints: [ 127.0.0.1:9 ] }} ]"
+        );
+        std::fs::write(directory.join("config.yaml"), config).expect("the configuration");
+        stderr(&plimsoll(&directory, &["check", "config.yaml"]))
+    };
+    assert!(said("round_robbin").contains("plugin `round_robbin` is not known; did you mean `round-robin`?"));
+    // There is a prober `redis`.
+    let all = said("redi");
+    assert!(all.contains("`redi` is not known; of the role balancer are: failover, first, "), "{all}");
+    assert!(!all.contains("rules"), "{all}");
+}
+
+#[test]
 fn mistakes_that_plugins_find_have_their_lines_too() {
     let directory = scratch("check-plugins");
     let config = "listeners:

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::print::print;
-use crate::builtin;
 use crate::cli::failure::Failure;
+use crate::{builtin, config};
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
@@ -49,9 +49,11 @@ impl Export {
         let found = builtin::PLUGINS.iter().find(|(name, _)| *name == self.name);
         let Some((name, bytes)) = found else {
             let known: Vec<&str> = builtin::PLUGINS.iter().map(|(name, _)| *name).collect();
-            let text =
-                format!("error: no built-in plugin of the name `{}`; there are: {}", self.name, known.join(", "));
-            return Err(Failure::Usage(text));
+            let hint = match config::similar(&self.name, known.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("there are: {}", known.join(", ")),
+            };
+            return Err(Failure::Usage(format!("error: no built-in plugin of the name `{}`; {hint}", self.name)));
         };
         let path = self.output.unwrap_or_else(|| PathBuf::from(format!("{name}.wasm")));
         if path.as_os_str() == "-" {

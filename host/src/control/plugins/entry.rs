@@ -9,7 +9,7 @@ use super::version::{Earlier, Stored, terms};
 use crate::builtin;
 use crate::config;
 use crate::io::read_bounded;
-use crate::plugin::{Grants, Limits, Plugin, Source, digest_of};
+use crate::plugin::{Grants, Limits, Plugin, Role, Source, digest_of};
 
 /// Earlier versions of a plugin that can be gone back to.
 const VERSIONS_KEPT: usize = 4;
@@ -80,6 +80,15 @@ impl PluginEntry {
         };
         self.live = Some(plugin.clone());
         Ok(plugin)
+    }
+
+    /// Whether it may have a role, as far as is known without loading it.
+    pub(in crate::control) fn may_be(&self, role: Role, name: &str) -> bool {
+        match &self.live {
+            Some(live) => live.roles.contains(&role),
+            None if self.stored.is_some() => true,
+            None => builtin::ROLES.contains(&(name, role.as_str())),
+        }
     }
 
     /// Digest of the live version, where it was uploaded.

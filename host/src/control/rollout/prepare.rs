@@ -186,8 +186,8 @@ impl Control {
         let mut live = BTreeMap::new();
         for (name, roles) in uses.plugins() {
             let Some(entry) = plugins.get_mut(&name) else {
-                let message = unknown_plugin(&name, self.lock().plugins.keys());
-                mistakes.extend(roles.into_iter().map(|(_, pointer)| Mistake { pointer, message: message.clone() }));
+                let unknown = |(role, pointer)| Mistake { pointer, message: unknown_plugin(&name, role, &plugins) };
+                mistakes.extend(roles.into_iter().map(unknown));
                 continue;
             };
             match entry.live(&self.loader, &name) {
@@ -245,7 +245,11 @@ pub(in crate::control) fn missing_roles(plugin: &Plugin, roles: &[(Role, String)
         .collect()
 }
 
-fn unknown_plugin<'a>(name: &str, known: impl Iterator<Item = &'a Arc<str>>) -> String {
-    let known: Vec<&str> = known.map(|name| &**name).collect();
-    format!("plugin `{name}` is not known; known are: {}", known.join(", "))
+fn unknown_plugin(name: &str, role: Role, plugins: &PluginEntries) -> String {
+    let fitting = plugins.iter().filter(|(known, entry)| entry.may_be(role, known)).map(|(known, _)| &**known);
+    let fitting: Vec<&str> = fitting.collect();
+    match config::similar(name, fitting.iter().copied()) {
+        Some(meant) => format!("plugin `{name}` is not known; did you mean `{meant}`?"),
+        None => format!("plugin `{name}` is not known; of the role {role} are: {}", fitting.join(", ")),
+    }
 }
