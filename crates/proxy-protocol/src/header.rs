@@ -22,6 +22,7 @@ pub struct Header {
 pub struct Addresses {
     source: SocketAddr,
     destination: SocketAddr,
+    is_of_datagrams: bool,
 }
 
 impl Addresses {
@@ -30,13 +31,23 @@ impl Addresses {
         let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         let (source, destination) = (plain(source), plain(destination));
         if source.is_ipv4() == destination.is_ipv4() {
-            return Self { source, destination };
+            return Self { source, destination, is_of_datagrams: false };
         }
         let mapped = |address: SocketAddr| match address.ip() {
             IpAddr::V4(ip) => SocketAddr::new(Ipv4Addr::to_ipv6_mapped(&ip).into(), address.port()),
             IpAddr::V6(_) => address,
         };
-        Self { source: mapped(source), destination: mapped(destination) }
+        Self { source: mapped(source), destination: mapped(destination), is_of_datagrams: false }
+    }
+
+    /// The same of UDP, in front of a datagram. Version 1 knows nothing of it.
+    pub fn of_datagrams(self) -> Self {
+        Self { is_of_datagrams: true, ..self }
+    }
+
+    /// Whether they are of UDP.
+    pub fn is_of_datagrams(&self) -> bool {
+        self.is_of_datagrams
     }
 
     /// The client.

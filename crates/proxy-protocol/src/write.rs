@@ -43,8 +43,9 @@ fn binary(addresses: Option<Addresses>, details: &Details, tlvs: Tlvs) -> Vec<u8
         header.extend_from_slice(&[0x20, 0, 0, 0]);
         return header;
     };
-    let family = if both.source().is_ipv4() { 0x11 } else { 0x21 };
-    header.extend_from_slice(&[0x21, family, 0, 0]);
+    let family = if both.source().is_ipv4() { 0x10 } else { 0x20 };
+    let transport = if both.is_of_datagrams() { 0x02 } else { 0x01 };
+    header.extend_from_slice(&[0x21, family | transport, 0, 0]);
     let ip = |header: &mut Vec<u8>, address: SocketAddr| match address.ip() {
         IpAddr::V4(ip) => header.extend_from_slice(&ip.octets()),
         IpAddr::V6(ip) => header.extend_from_slice(&ip.octets()),

@@ -72,6 +72,11 @@ impl DatagramSocket {
         Ok(Self { socket: UdpSocket::from_std(socket.into())?, abilities: self.abilities.clone() })
     }
 
+    /// Where it is bound.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
     /// Waits until something has come, or the network has said that what was sent reaches nobody.
     pub async fn ready(&self) -> io::Result<()> {
         self.socket.ready(Interest::READABLE | Interest::ERROR).await.map(drop)
@@ -143,6 +148,17 @@ impl<'a> Datagrams<'a> {
 
     pub fn count(&self) -> u64 {
         count(self.bytes, self.size)
+    }
+
+    /// The same with a prefix in front of each, which are written to `room`.
+    pub fn behind<'b>(&self, prefix: &[u8], room: &'b mut Vec<u8>) -> Datagrams<'b> {
+        room.clear();
+        for datagram in self.iter() {
+            room.extend_from_slice(prefix);
+            room.extend_from_slice(datagram);
+        }
+        let Self { from, to, size, ecn, .. } = *self;
+        Datagrams { from, to, bytes: room, size: size + prefix.len(), ecn }
     }
 
     /// Each of them by itself.
@@ -280,6 +296,16 @@ mod tests {
                 Ok(())
             })?;
         }
+    }
+
+    #[test]
+    fn each_datagram_gets_its_prefix() {
+        let from = ([127, 0, 0, 1], 1).into();
+        let mut room = Vec::new();
+        let train = Datagrams { size: 2, ..Datagrams::one(from, b"aabbc") };
+        let prefixed = train.behind(b"-", &mut room);
+        assert_eq!((prefixed.count(), prefixed.iter().collect::<Vec<_>>()), (3, vec![&b"-aa"[..], b"-bb", b"-c"]));
+        assert_eq!(Datagrams::one(from, b"").behind(b"-", &mut room).iter().collect::<Vec<_>>(), [b"-"]);
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use plimsoll_tests::{Authority, Dnsmasq, Endpoint, Issued, Proxy, curl, python};
+use plimsoll_tests::{Authority, Dnsmasq, Endpoint, Issued, Proxy, Server, curl, free_address, python};
 
 use super::{udp_proxy, wait_for_ends};
 use crate::PLIMSOLL;
@@ -27,6 +27,46 @@ fn dig_asks_dnsmasq() {
     assert!(dig(address, &["missing.test"]).contains("NXDOMAIN"));
     wait_for_ends(&proxy, "answered", 3.0);
     assert_eq!(proxy.metric("plimsoll_endpoint_failures_total"), 0.0);
+}
+
+/// Answers any question with the address and port of who asks.
+const WHO_ASKS: &str = "function preresolve(dq)
+  dq:addAnswer(pdns.TXT, '\"' .. dq.remoteaddr:toStringWithPort() .. '\"')
+  return true
+end";
+
+#[test]
+fn powerdns_hears_who_asks() {
+    let mut server = Server::prepared("powerdns");
+    std::fs::write(server.directory().join("who.lua"), WHO_ASKS).expect("files can be written");
+    let address = format!("--local-address={}", server.address().ip());
+    let port = format!("--local-port={}", server.address().port());
+    server.start(
+        "pdns_recursor",
+        &[
+            "--daemon=no",
+            "--write-pid=no",
+            "--disable-syslog",
+            "--disable-packetcache",
+            "--threads=1",
+            "--config-dir=.",
+            "--socket-dir=.",
+            "--lua-dns-script=who.lua",
+            "--proxy-protocol-from=127.0.0.1",
+            &address,
+            &port,
+        ],
+    );
+    let told = "proxy_protocol: { version: v2, tlvs: [ crc32c ] }";
+    let proxy = udp_proxy(&[server.address()], "udp: { responses: 1 }", told);
+    let asks = |port: u16| {
+        let from = format!("127.0.0.1#{port}");
+        dig(proxy.address("game"), &["+short", "-b", &from, "who.test", "TXT"])
+    };
+    for _ in 0..3 {
+        let port = free_address().port();
+        assert_eq!(asks(port), format!("\"127.0.0.1:{port}\"\n"));
+    }
 }
 
 /// QUIC by addresses, as any other UDP: what the proxy sends and gets together is taken apart and put together on the way.

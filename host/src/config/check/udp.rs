@@ -15,11 +15,8 @@ impl Checker<'_> {
                 );
             }
             let named = clusters.iter().find(|cluster| Some(&cluster.name) == listener.cluster.as_ref());
-            if named.is_some_and(|cluster| cluster.tls.is_some() || cluster.proxy_protocol.is_some()) {
-                self.mistake(
-                    &format!("{path}/cluster"),
-                    "it has `tls` or `proxy_protocol`, which are not spoken over UDP",
-                );
+            if let Some(what) = named.and_then(Cluster::not_over_udp) {
+                self.mistake(&format!("{path}/cluster"), format!("it has {what}, which UDP does not carry"));
             }
         } else if listener.udp.is_some() {
             self.mistake(&format!("{path}/udp"), "only for listeners with `protocol: udp`");

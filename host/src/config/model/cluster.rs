@@ -38,6 +38,17 @@ pub struct Cluster {
     pub discover: Vec<Discover>,
 }
 
+impl Cluster {
+    /// What it has that nothing in a datagram could stand for.
+    pub fn not_over_udp(&self) -> Option<&'static str> {
+        match self.proxy_protocol {
+            _ if self.tls.is_some() => Some("`tls`"),
+            Some(told) if told.version == Version::V1 => Some("`proxy_protocol` of version 1"),
+            _ => None,
+        }
+    }
+}
+
 /// How endpoints are told whom a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendProxyProtocol {

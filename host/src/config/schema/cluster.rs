@@ -98,8 +98,9 @@ pub(in crate::config) struct Cluster {
 }
 
 /// The PROXY protocol to endpoints: the address of the client as plugins and logs see it, and where it has connected to. Of
-/// HTTP, a connection then carries one request and is not kept: kept ones would tell the endpoint of another client. Probes say
-/// that they are our own (LOCAL, UNKNOWN).
+/// HTTP, a connection then carries one request and is not kept: kept ones would tell the endpoint of another client. Of a `udp`
+/// listener, each datagram to the endpoint has the header in front, as PowerDNS and others that take it by UDP expect; only `v2` can
+/// say that. Probes say that they are our own (LOCAL, UNKNOWN).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct SendProxyProtocol {

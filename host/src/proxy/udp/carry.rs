@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use http::HeaderMap;
+use plimsoll_proxy_protocol::{Addresses, Details, write};
 use plimsoll_resilience::Attempts;
 
 use super::record::Record;
@@ -180,6 +181,13 @@ struct Opened {
     started: Instant,
 }
 
+/// What is said of the client in front of each of its datagrams; nothing where the cluster has no PROXY protocol.
+fn announcement(cluster: &Cluster, session: &Session) -> Box<[u8]> {
+    let Some(told) = cluster.config.proxy_protocol else { return Box::default() };
+    let addresses = session.destination().map(|to| Addresses::new(session.client(), to).of_datagrams());
+    write(told.version, addresses, &Details::default(), told.tlvs).into()
+}
+
 impl Search {
     fn begin(
         context: &Context,
@@ -194,11 +202,8 @@ impl Search {
         record.flow.route = settings.map(|settings| settings.label.clone());
         let Target::Cluster(cluster) = route.target else { return Err(ErrorKind::NoRoute.into()) };
         record.flow.cluster = Some(cluster.clone());
-        if cluster.config.tls.is_some() || cluster.config.proxy_protocol.is_some() {
-            return Err(Error::new(
-                ErrorKind::NoRoute,
-                "its cluster has `tls` or `proxy_protocol`, which UDP does not carry",
-            ));
+        if let Some(what) = cluster.config.not_over_udp() {
+            return Err(Error::new(ErrorKind::NoRoute, format!("its cluster has {what}, which UDP does not carry")));
         }
         let visible = Visible { route: settings.map(|settings| &*settings.label), ..visible };
         let key = cluster.key(visible, &mut context.values.borrow_mut());
@@ -244,6 +249,7 @@ impl Search {
                     let upstream = Rc::new(upstream);
                     let open = Open {
                         upstream: upstream.clone(),
+                        announcement: announcement(&self.cluster, session),
                         picked: picked.clone(),
                         cluster: self.cluster.clone(),
                         listener: listener.clone(),

@@ -55,6 +55,8 @@ enum Stage {
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) upstream: Rc<DatagramSocket>,
+    /// Goes in front of each datagram.
+    pub(super) announcement: Box<[u8]>,
     pub(super) picked: Picked,
     /// As of the configuration that was current when the client last sent something.
     pub(super) cluster: Rc<Cluster>,
@@ -114,6 +116,12 @@ impl Session {
         self.local
     }
 
+    /// Where the client sends to.
+    pub(super) fn destination(&self) -> Option<SocketAddr> {
+        let bound = self.socket.borrow().local_address().ok()?;
+        Some(self.local.map_or(bound, |ip| SocketAddr::new(ip, bound.port())))
+    }
+
     /// Answers go out of this socket from now on.
     pub fn move_to(&self, socket: Rc<DatagramSocket>) {
         self.socket.replace(socket);
@@ -157,8 +165,14 @@ impl Session {
         if let Some(kept) = &mut open.kept {
             kept.keep(datagrams);
         }
-        let sent = open.upstream.send(open.picked.endpoint.pool.dialer().address(), None, datagrams);
-        let gone_out = (sent.datagrams, sent.bytes);
+        let to = open.picked.endpoint.pool.dialer().address();
+        let sent = if open.announcement.is_empty() {
+            open.upstream.send(to, None, datagrams)
+        } else {
+            let mut room = Vec::new();
+            open.upstream.send(to, None, &datagrams.behind(&open.announcement, &mut room))
+        };
+        let gone_out = (sent.datagrams, sent.bytes - sent.datagrams * open.announcement.len() as u64);
         match self.count_dropped(datagrams, sent) {
             // It was said of what was sent before; these have not gone out.
             Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
