@@ -235,6 +235,29 @@ clusters: [ {{ name: one, endpoints: [ \"{one}\" ] }}, {{ name: two, endpoints: 
 }
 
 #[test]
+fn tls_goes_through_to_the_cluster_of_a_protocol_that_its_client_offers() {
+    let ((_one, one), (_two, two)) = (tls_origin("one"), tls_origin("two"));
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "listeners:
+  - name: raw
+    bind: 127.0.0.1:0
+    protocol: tcp
+    router: {{ plugin: rules, config: {{ routes: [ {{ match: {{ application_protocols: [ h2 ] }}, cluster: two }}, {{ cluster: one }} ] }} }}
+clusters: [ {{ name: one, endpoints: [ \"{one}\" ] }}, {{ name: two, endpoints: [ \"{two}\" ] }} ]"
+        ),
+    );
+    let offering = |how: &str| {
+        let through = format!("shop.test:443:{}", proxy.address("raw"));
+        curl(&["--insecure", how, "--connect-to", &through, "https://shop.test/"])
+    };
+    assert_eq!(offering("--http1.1"), "one as shop.test");
+    assert_eq!(offering("--http2"), "two as shop.test");
+    assert_eq!(offering("--no-alpn"), "one as shop.test");
+}
+
+#[test]
 fn connections_can_be_hashed_by_the_server_name_of_their_tls() {
     let ((_one, one), (_two, two)) = (tls_origin("one"), tls_origin("two"));
     let proxy = Proxy::start(

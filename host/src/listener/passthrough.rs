@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::connection::Connection;
 use super::peek::peek;
 use crate::config::Passthrough;
-use crate::proxy::{self, Cluster, Listener, MOST_GREETING, Passed, greeting};
+use crate::proxy::{self, Cluster, Greeted, Listener, MOST_GREETING, Passed, greeting};
 use crate::telemetry::TlsHandshake;
 
 /// For whom a client's greeting is.
@@ -31,7 +31,7 @@ pub(super) async fn whose(
     let mut room = vec![0; MOST_GREETING];
     let looking = peek(stream, &mut room, |seen| {
         // As much as is looked at has no greeting in it.
-        greeting(seen).or_else(|| (seen.len() == MOST_GREETING).then_some(None))
+        greeting(seen).or_else(|| (seen.len() == MOST_GREETING).then(Greeted::default))
     });
     let mut looking = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, looking));
     let found = poll_fn(|task| match looking.as_mut().poll(task) {
@@ -39,27 +39,20 @@ pub(super) async fn whose(
         Poll::Pending if connection.poll_draining(task) => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     });
-    let name = match found.await {
-        Some(Ok(Ok(name))) => name,
+    let greeted = match found.await {
+        Some(Ok(Ok(greeted))) => greeted,
         // What is no greeting, or half of one, fails in our handshake, which tells how.
-        Some(Ok(Err(_))) => None,
+        Some(Ok(Err(_))) => Greeted::default(),
         Some(Err(_elapsed)) => {
             listener.shard.tls_handshake(TlsHandshake::Timeout);
             return For::Nobody;
         }
         None => return For::Nobody,
     };
-    let passed = name.and_then(|server_name| {
-        let cluster = cluster(listener, passthrough.cluster(&server_name)?)?;
-        Some(Passed { cluster, server_name })
-    });
-    match passed {
-        Some(passed) => {
-            listener.shard.tls_handshake(TlsHandshake::PassedThrough);
-            For::Other(passed)
-        }
-        None => For::Us,
-    }
+    let cluster = greeted.server_name.as_deref().and_then(|name| cluster(listener, passthrough.cluster(name)?));
+    let Some(cluster) = cluster else { return For::Us };
+    listener.shard.tls_handshake(TlsHandshake::PassedThrough);
+    For::Other(Passed { cluster, greeted })
 }
 
 fn cluster(listener: &Listener, name: &str) -> Option<Rc<Cluster>> {

@@ -4,7 +4,7 @@ use http::header::{COOKIE, HOST};
 use http::request::Parts;
 
 use super::client::Client;
-use super::first_bytes::FirstBytes;
+use super::first_bytes::{FirstBytes, Greeting};
 use super::source::Source;
 use crate::plugin::{Attribute, AttributeValues, CertificatePart};
 
@@ -18,21 +18,21 @@ pub(super) struct Visible<'a> {
     pub head: Option<&'a Parts>,
     /// Of a TCP connection, as far as they were looked at.
     pub first_bytes: &'a [u8],
-    /// That a TLS client has asked for.
-    pub server_name: Option<&'a str>,
+    /// What a TLS client has asked for.
+    pub greeting: Greeting<'a>,
     /// Label of the route that was taken, once there is one.
     pub route: Option<&'a str>,
 }
 
 impl<'a> Visible<'a> {
     pub(super) fn of_request(listener: &'a str, client: &'a Client, source: &'a Source, head: &'a Parts) -> Self {
-        let server_name = client.greeting().flatten();
-        Self { listener, client, source, head: Some(head), first_bytes: b"", server_name, route: None }
+        let greeting = client.greeting().unwrap_or_default();
+        Self { listener, client, source, head: Some(head), first_bytes: b"", greeting, route: None }
     }
 
     pub(super) fn of_connection(listener: &'a str, client: &'a Client, first_bytes: &'a FirstBytes) -> Self {
-        let (source, server_name) = (&*client.source, first_bytes.server_name());
-        Self { listener, client, source, head: None, first_bytes: first_bytes.as_slice(), server_name, route: None }
+        let (source, greeting) = (&*client.source, first_bytes.greeting().unwrap_or_default());
+        Self { listener, client, source, head: None, first_bytes: first_bytes.as_slice(), greeting, route: None }
     }
 
     /// Writes the values of `attributes` in their order.
@@ -51,7 +51,8 @@ impl<'a> Visible<'a> {
                 0 => values.push(None),
                 port => values.push(Some(port.to_string().as_bytes())),
             },
-            Attribute::ServerName => values.push(self.server_name.map(str::as_bytes)),
+            Attribute::ServerName => values.push(self.greeting.server_name.map(str::as_bytes)),
+            Attribute::ApplicationProtocol => values.push(self.greeting.application_protocols),
             Attribute::Route => values.push(self.route.map(str::as_bytes)),
             Attribute::ClientCertificate(part) => {
                 let shown = self.client.certificate();
@@ -61,8 +62,7 @@ impl<'a> Visible<'a> {
                     CertificatePart::Fingerprint => shown.fingerprint.as_bytes(),
                 }));
             }
-            // Nobody has asked for it yet.
-            Attribute::ApplicationProtocol | Attribute::Never => values.push(None),
+            Attribute::Never => values.push(None),
             of_head => match self.head {
                 Some(head) => push_from_head(head, self.source, of_head, values),
                 None => values.push(None),

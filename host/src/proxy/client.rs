@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 use plimsoll_proxy_protocol::Details;
 
+use super::first_bytes::Greeting;
 use super::hops;
 use super::source::{Source, ip_text};
 use crate::config::Networks;
@@ -63,15 +64,20 @@ impl Client {
         Self { address, ip, source, tls: tls.map(Rc::new), announced }
     }
 
-    /// The name that it asks for, as far as that was said before its first byte: in its handshake with us, or with the proxy in
-    /// front of us. None when neither has spoken TLS with it.
-    pub(super) fn greeting(&self) -> Option<Option<&str>> {
+    /// What it wants, as far as that was said before its first byte: in its handshake with us, or with the proxy in front of us.
+    /// None when neither has spoken TLS with it.
+    pub(super) fn greeting(&self) -> Option<Greeting<'_>> {
         if let Some(tls) = self.tls.as_deref() {
-            return Some(tls.described.server_name.as_deref());
+            let (server_name, application_protocols) =
+                (tls.described.server_name.as_deref(), tls.application_protocol.as_deref());
+            return Some(Greeting { server_name, application_protocols });
         }
         let details = &self.announced.as_deref()?.details;
-        let ssl = details.ssl.as_ref().filter(|ssl| ssl.encrypted);
-        ssl.map(|_| details.authority.as_deref())
+        details.ssl.as_ref().filter(|ssl| ssl.encrypted)?;
+        Some(Greeting {
+            server_name: details.authority.as_deref(),
+            application_protocols: details.application_protocol.as_deref(),
+        })
     }
 
     /// The same at another address.

@@ -1,11 +1,12 @@
 //! The beginning of a TCP connection, as far as decisions depend on it: the server name that a TLS client asks for (RFC 6066
-//! section 3), the cookie of a Remote Desktop client. It is looked at, and goes to the endpoint as it came.
+//! section 3) and the protocols that it would speak (RFC 7301), the cookie of a Remote Desktop client. It is looked at, and goes to the
+//! endpoint as it came.
 
 use std::fmt;
 use std::ops::BitOr;
 use std::time::Duration;
 
-use rustls::server::Acceptor;
+use rustls::server::{Acceptor, ClientHello};
 use tokio::io::AsyncReadExt;
 
 use super::context::Context;
@@ -31,7 +32,9 @@ pub(super) struct Interest {
 
 impl Interest {
     pub(super) fn of_attributes(attributes: &[Attribute]) -> Self {
-        Self { tls: attributes.contains(&Attribute::ServerName), rdp: false }
+        let is_of_tls =
+            |attribute: &Attribute| matches!(attribute, Attribute::ServerName | Attribute::ApplicationProtocol);
+        Self { tls: attributes.iter().any(is_of_tls), rdp: false }
     }
 }
 
@@ -43,40 +46,80 @@ impl BitOr for Interest {
     }
 }
 
+/// What a TLS client says in its greeting of what it wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Greeting<'a> {
+    /// The server that it asks for (SNI).
+    pub server_name: Option<&'a str>,
+    /// The protocols that it would speak (ALPN), with commas between them; the one that was agreed on, where TLS has ended.
+    pub application_protocols: Option<&'a [u8]>,
+}
+
+/// The same by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Greeted {
+    pub server_name: Option<Box<str>>,
+    pub application_protocols: Option<Box<[u8]>>,
+}
+
+impl Greeted {
+    fn by(hello: &ClientHello<'_>) -> Self {
+        // Nobody could tell where one with a comma ends.
+        let names = hello.alpn().into_iter().flatten().filter(|name| !name.contains(&b','));
+        let joined = names.collect::<Vec<_>>().join(&b',');
+        Self {
+            server_name: hello.server_name().map(Into::into),
+            application_protocols: (!joined.is_empty()).then(|| joined.into()),
+        }
+    }
+
+    fn as_greeting(&self) -> Greeting<'_> {
+        let Self { server_name, application_protocols } = self;
+        Greeting { server_name: server_name.as_deref(), application_protocols: application_protocols.as_deref() }
+    }
+}
+
+impl From<Greeting<'_>> for Greeted {
+    fn from(greeting: Greeting<'_>) -> Self {
+        let Greeting { server_name, application_protocols } = greeting;
+        Self { server_name: server_name.map(Into::into), application_protocols: application_protocols.map(Into::into) }
+    }
+}
+
 /// What a client has sent so far, and what was found in it.
 #[derive(Debug, Default)]
 pub(super) struct FirstBytes {
     bytes: Vec<u8>,
-    greeting: Greeting,
+    tls: Tls,
 }
 
+/// How far a greeting was read.
 #[derive(Default)]
-enum Greeting {
+enum Tls {
     #[default]
     NotBegun,
     /// Read up to so many bytes.
     Begun(Box<Acceptor>, usize),
-    /// The server name, if the client sent one.
-    Read(Option<Box<str>>),
+    Greeted(Greeted),
     /// No TLS, or broken.
     None,
 }
 
-impl fmt::Debug for Greeting {
+impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotBegun => "not begun",
             Self::Begun(..) => "begun",
-            Self::Read(_) => "read",
+            Self::Greeted(_) => "greeted",
             Self::None => "none",
         })
     }
 }
 
 impl FirstBytes {
-    /// Of a client that we speak TLS with, which has asked for this server.
-    pub(super) fn greeted(server_name: Option<Box<str>>) -> Self {
-        Self { bytes: Vec::new(), greeting: Greeting::Read(server_name) }
+    /// Of a client whose greeting was read before.
+    pub(super) fn after(greeted: Greeted) -> Self {
+        Self { bytes: Vec::new(), tls: Tls::Greeted(greeted) }
     }
 
     pub(super) fn as_slice(&self) -> &[u8] {
@@ -87,12 +130,17 @@ impl FirstBytes {
         self.bytes
     }
 
-    /// The name of the server that a TLS client wants to talk to.
-    pub(super) fn server_name(&self) -> Option<&str> {
-        match &self.greeting {
-            Greeting::Read(name) => name.as_deref(),
+    /// Of a TLS client.
+    pub(super) fn greeting(&self) -> Option<Greeting<'_>> {
+        match &self.tls {
+            Tls::Greeted(greeted) => Some(greeted.as_greeting()),
             _ => None,
         }
+    }
+
+    /// The name of the server that a TLS client wants to talk to.
+    pub(super) fn server_name(&self) -> Option<&str> {
+        self.greeting()?.server_name
     }
 
     /// Reads what is of interest. A client that sends something else, less, or too slowly, is taken as it is.
@@ -129,52 +177,58 @@ impl FirstBytes {
         if interest.tls {
             self.read_greeting();
         }
-        interest.tls && matches!(self.greeting, Greeting::NotBegun | Greeting::Begun(..))
+        interest.tls && matches!(self.tls, Tls::NotBegun | Tls::Begun(..))
             || interest.rdp && rdp::wants_more(&self.bytes)
     }
 
     fn read_greeting(&mut self) {
-        let greeting = match std::mem::take(&mut self.greeting) {
-            Greeting::NotBegun => match self.bytes.first() {
-                None => Greeting::NotBegun,
+        self.tls = match std::mem::take(&mut self.tls) {
+            Tls::NotBegun => match self.bytes.first() {
+                None => Tls::NotBegun,
                 Some(&HANDSHAKE) => read_on(Box::default(), 0, &self.bytes),
-                Some(_) => Greeting::None,
+                Some(_) => Tls::None,
             },
-            Greeting::Begun(acceptor, read) => read_on(acceptor, read, &self.bytes),
+            Tls::Begun(acceptor, read) => read_on(acceptor, read, &self.bytes),
             done => done,
         };
-        self.greeting = greeting;
     }
 }
 
-/// The name that a TLS client asks for in the first bytes of its connection; none within where it asks for none, or does not speak
-/// TLS. None while its greeting is not whole.
-pub fn greeting(bytes: &[u8]) -> Option<Option<Box<str>>> {
+/// What a TLS client wants by the first bytes of its connection; nothing where it does not speak TLS. None while its greeting is
+/// not whole.
+pub fn greeting(bytes: &[u8]) -> Option<Greeted> {
     // In whole records only, so that one that comes byte by byte is not read as often.
     let whole = match bytes.first_chunk() {
         Some(&[HANDSHAKE, _, _, high, low]) => bytes.len() >= 5 + usize::from(u16::from_be_bytes([high, low])),
         Some(_) => true,
         None => bytes.first().is_some_and(|first| *first != HANDSHAKE),
     };
-    let mut first =
-        FirstBytes { bytes: if whole { bytes.to_vec() } else { return None }, greeting: Greeting::NotBegun };
-    let more = first.wants_more(Interest { tls: true, rdp: false });
-    (!more).then(|| first.server_name().map(Into::into))
+    if !whole {
+        return None;
+    }
+    let mut first = FirstBytes { bytes: bytes.to_vec(), tls: Tls::NotBegun };
+    if first.wants_more(Interest { tls: true, rdp: false }) {
+        return None;
+    }
+    match first.tls {
+        Tls::Greeted(greeted) => Some(greeted),
+        _ => Some(Greeted::default()),
+    }
 }
 
-fn read_on(mut acceptor: Box<Acceptor>, read: usize, bytes: &[u8]) -> Greeting {
+fn read_on(mut acceptor: Box<Acceptor>, read: usize, bytes: &[u8]) -> Tls {
     let mut rest = bytes.get(read..).unwrap_or_default();
     while !rest.is_empty() {
         if !matches!(acceptor.read_tls(&mut rest), Ok(1..)) {
-            return Greeting::None;
+            return Tls::None;
         }
         match acceptor.accept() {
             Ok(None) => {}
-            Ok(Some(accepted)) => return Greeting::Read(accepted.client_hello().server_name().map(Into::into)),
-            Err(_) => return Greeting::None,
+            Ok(Some(accepted)) => return Tls::Greeted(Greeted::by(&accepted.client_hello())),
+            Err(_) => return Tls::None,
         }
     }
-    Greeting::Begun(acceptor, bytes.len())
+    Tls::Begun(acceptor, bytes.len())
 }
 
 #[cfg(test)]
@@ -185,13 +239,17 @@ mod tests {
 
     const TLS: Interest = Interest { tls: true, rdp: false };
 
-    /// The smallest greeting with a server name, or without.
-    fn hello(name: Option<&str>) -> Vec<u8> {
+    /// The smallest greeting with a server name, or without, and with protocols.
+    fn hello(name: Option<&str>, protocols: &[&str]) -> Vec<u8> {
         let with_length = |bytes: Vec<u8>| [(bytes.len() as u16).to_be_bytes().to_vec(), bytes].concat();
         let mut extensions = vec![];
         if let Some(name) = name {
             let entry = [vec![0], with_length(name.as_bytes().to_vec())].concat();
             extensions.extend([vec![0, 0], with_length(with_length(entry))].concat());
+        }
+        if !protocols.is_empty() {
+            let listed = protocols.iter().flat_map(|name| [&[name.len() as u8], name.as_bytes()].concat()).collect();
+            extensions.extend([vec![0, 16], with_length(with_length(listed))].concat());
         }
         // Signature algorithms, which every greeting has to have.
         extensions.extend([vec![0, 13], with_length(with_length(vec![4, 3]))].concat());
@@ -209,12 +267,14 @@ mod tests {
 
     #[test]
     fn the_server_name_is_found_in_whatever_pieces_it_comes() {
-        let hello = hello(Some("shop.test"));
+        let hello = hello(Some("shop.test"), &["h2", "a,b", "http/1.1"]);
         let mut first = FirstBytes::in_pieces(hello[..hello.len() - 1].chunks(1), TLS);
         assert!(first.wants_more(TLS));
         first = FirstBytes::in_pieces(hello.chunks(1), TLS);
         assert!(!first.wants_more(TLS));
-        assert_eq!(first.server_name(), Some("shop.test"));
+        let greeting = first.greeting().expect("it is one");
+        assert_eq!(greeting.server_name, Some("shop.test"));
+        assert_eq!(greeting.application_protocols, Some(&b"h2,http/1.1"[..]));
         assert_eq!(first.into_vec(), hello);
     }
 
@@ -226,16 +286,16 @@ mod tests {
             let (first, more) = looked_at(bytes);
             assert!(!more && first.server_name().is_none(), "{bytes:?}");
         }
-        let (first, more) = looked_at(&hello(None));
+        let (first, more) = looked_at(&hello(None, &[]));
         assert!(!more && first.server_name().is_none());
         assert!(!FirstBytes::default().wants_more(Interest::default()));
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in 0..90_usize, by in any::<u8>()) {
+        fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in 0..120_usize, by in any::<u8>()) {
             looked_at(&[&[HANDSHAKE, 3, 1][..], &bytes].concat());
-            let mut bent = hello(Some("shop.test"));
+            let mut bent = hello(Some("shop.test"), &["h2", "a,b", "http/1.1"]);
             let at = at % bent.len();
             bent[at] ^= by;
             looked_at(&bent);

@@ -33,7 +33,7 @@ pub fn read_greeting(bytes: &[u8]) {
     let bytes = &bytes[..bytes.len().min(2048)];
     let whole = FirstBytes::in_pieces([bytes].into_iter(), TLS);
     let single = FirstBytes::in_pieces(bytes.chunks(1), TLS);
-    assert_eq!(whole.server_name(), single.server_name());
+    assert_eq!(whole.greeting(), single.greeting());
 }
 
 /// The first message of a Remote Desktop client.

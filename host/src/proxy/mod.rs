@@ -51,7 +51,7 @@ pub use client::{Announced, Client, Encrypted};
 pub use cluster::{Cluster, ClusterParts};
 pub use context::{Context, OutcomeBatch};
 pub use exchange::Unread;
-pub use first_bytes::{MOST_BYTES as MOST_GREETING, greeting};
+pub use first_bytes::{Greeted, MOST_BYTES as MOST_GREETING, greeting};
 pub use link::Link;
 pub use listener::{Destination, Listener, ListenerSlot};
 pub use reply::refusal;

@@ -11,7 +11,7 @@ use super::attributes::Visible;
 use super::client::Client;
 use super::cluster::{Claim, Cluster, Picked, Wanted};
 use super::context::Context;
-use super::first_bytes::FirstBytes;
+use super::first_bytes::{FirstBytes, Greeted};
 use super::flow::{may_go_on, note};
 use super::listener::{Listener, Route, Target};
 use super::relay::{Relay, Side, Silence};
@@ -28,7 +28,7 @@ use crate::upstream::InFlight;
 #[derive(Debug)]
 pub struct Passed {
     pub cluster: Rc<Cluster>,
-    pub server_name: Box<str>,
+    pub greeted: Greeted,
 }
 
 /// Carries one TCP connection to an endpoint, and keeps account of it.
@@ -68,9 +68,9 @@ async fn carry(
     account: &mut TunnelRecord<'_>,
 ) -> Result<Side, Error> {
     let mut first_bytes = match (&passed, client.greeting()) {
-        (Some(passed), _) => FirstBytes::greeted(Some(passed.server_name.clone())),
+        (Some(passed), _) => FirstBytes::after(passed.greeted.clone()),
         // What is within is not looked at for another greeting.
-        (None, Some(name)) => FirstBytes::greeted(name.map(Into::into)),
+        (None, Some(greeting)) => FirstBytes::after(greeting.into()),
         (None, None) => FirstBytes::default(),
     };
     let route = match passed {

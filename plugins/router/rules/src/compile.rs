@@ -108,8 +108,9 @@ fn cluster_of_all(routes: &[Route]) -> Option<u32> {
 }
 
 /// What decides between routes of the same host and path. The sort that uses it keeps the order of the list for equals.
-fn specificity(rule: &Rule) -> (bool, usize, usize, bool) {
-    (!rule.methods.is_empty(), rule.headers.len(), rule.query.len(), !rule.source.is_empty())
+fn specificity(rule: &Rule) -> (bool, usize, usize, bool, bool) {
+    let Rule { methods, headers, query, source, protocols, .. } = rule;
+    (!methods.is_empty(), headers.len(), query.len(), !source.is_empty(), !protocols.is_empty())
 }
 
 impl Compiler {
@@ -159,6 +160,13 @@ impl Compiler {
         }
         self.wanted.method |= !matches.methods.is_empty();
         self.wanted.source |= !matches.source.is_empty();
+        for (index, name) in matches.application_protocols.iter().enumerate() {
+            if name.is_empty() || name.len() > 255 || name.contains(',') {
+                let message = format_args!("expected a name such as `h2`, without commas, not `{name}`");
+                self.errors.push(format!("{at}/application_protocols/{index}"), message);
+            }
+        }
+        self.wanted.protocol |= !matches.application_protocols.is_empty();
         let source = matches.source.iter().enumerate().filter_map(|(index, text)| {
             let network = Network::parse(text);
             if network.is_none() {
@@ -176,6 +184,7 @@ impl Compiler {
             headers: self.values(matches.headers, &format!("{at}/headers"), is_token, header),
             query: self.values(matches.query, &format!("{at}/query"), |name| !name.is_empty(), parameter),
             source,
+            protocols: matches.application_protocols.into_iter().map(String::into_bytes).collect(),
         };
         let place = match host {
             None => Some((None, path_key)),

@@ -80,6 +80,9 @@ pub struct Match {
     /// Name of the host, or `*.` and the end of one, which stands for one or more labels. Upper and lower case, the port
     /// and a final dot do not matter. For connections without a host it is the server name of their TLS handshake.
     pub host: Option<String>,
+    /// One of these protocols, such as `h2`: the one that the TLS handshake has agreed on (ALPN), or, where TLS is passed through,
+    /// any of those that the client offers.
+    pub application_protocols: Vec<String>,
     /// The path, as it is.
     pub path_exact: Option<String>,
     /// The path up to the end of a segment: `/api` matches `/api` and `/api/x`, but not `/apis`.

@@ -17,6 +17,7 @@ pub(crate) struct Wanted {
     pub(crate) path: bool,
     pub(crate) method: bool,
     pub(crate) source: bool,
+    pub(crate) protocol: bool,
     /// For redirects to another part of the same place.
     pub(crate) url: bool,
     /// Headers and query parameters; they come first among the attributes.
@@ -31,6 +32,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) path: Option<Cow<'a, [u8]>>,
     method: Option<&'a [u8]>,
     source: Option<IpAddr>,
+    /// With commas between them.
+    protocols: Option<&'a [u8]>,
 }
 
 impl Wanted {
@@ -54,6 +57,7 @@ impl Wanted {
         want(self.path || self.url, Attribute::Path);
         want(self.method, Attribute::Method);
         want(self.source, Attribute::SourceAddress);
+        want(self.protocol, Attribute::ApplicationProtocol);
         want(self.url, Attribute::Scheme);
         want(self.url, Attribute::Query);
         attributes
@@ -72,12 +76,14 @@ impl Wanted {
         let raw_path = take(self.path || self.url);
         let method = take(self.method);
         let source = take(self.source).and_then(|text| str::from_utf8(text).ok()?.parse().ok());
+        let protocols = take(self.protocol);
         Seen {
             request,
             host: if self.host { authority.or(server_name).and_then(host::normalized) } else { None },
             path: raw_path.map(path::resolved),
             method,
             source,
+            protocols,
         }
     }
 }
@@ -85,6 +91,11 @@ impl Wanted {
 impl<'a> Seen<'a> {
     pub(crate) fn named(&self, index: usize) -> Option<&'a [u8]> {
         self.request.get(index)
+    }
+
+    fn speaks_one_of(&self, wanted: &[Vec<u8>]) -> bool {
+        let mut spoken = self.protocols.into_iter().flat_map(|listed| listed.split(|byte| *byte == b','));
+        spoken.any(|protocol| wanted.iter().any(|wanted| wanted == protocol))
     }
 
     /// The request as the client made it, for redirects.
@@ -101,6 +112,7 @@ pub(crate) struct Rule {
     pub(crate) headers: Vec<(usize, ValueRule)>,
     pub(crate) query: Vec<(usize, ValueRule)>,
     pub(crate) source: Vec<Network>,
+    pub(crate) protocols: Vec<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -131,6 +143,7 @@ impl Rule {
             && self.headers.iter().chain(&self.query).all(|(index, rule)| rule.matches(seen.named(*index)))
             && (self.source.is_empty()
                 || seen.source.is_some_and(|source| self.source.iter().any(|network| network.contains(source))))
+            && (self.protocols.is_empty() || seen.speaks_one_of(&self.protocols))
     }
 }
 

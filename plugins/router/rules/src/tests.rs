@@ -165,6 +165,23 @@ fn between_equals_the_first_in_the_list_wins() {
 }
 
 #[test]
+fn a_protocol_is_the_one_agreed_on_or_any_that_is_offered() {
+    let mut bench = bench(
+        r#"[{"match":{"application_protocols":["h2","acme-tls/1"]},"cluster":"two"},
+            {"match":{"host":"db.test","application_protocols":["postgresql"]},"cluster":"db"},{"cluster":"any"}]"#,
+    );
+    let mut to = |protocols: &str| {
+        let decision = bench.route(&[(Attribute::ServerName, "db.test"), (Attribute::ApplicationProtocol, protocols)]);
+        bench.cluster(&decision).unwrap_or("-").to_owned()
+    };
+    assert_eq!(["h2", "http/1.1,h2", "h2c,h", "", "postgresql,h2"].map(&mut to), ["two", "two", "any", "any", "db"]);
+    assert_eq!(
+        mistakes(r#"[{"match":{"application_protocols":["h2",""]},"cluster":"x"}]"#),
+        ["/routes/0/match/application_protocols/1"]
+    );
+}
+
+#[test]
 fn connections_are_routed_by_server_name_and_source() {
     let mut bench = bench(
         r#"[{"match":{"host":"db.test"},"cluster":"db"},{"match":{"source":["10.0.0.0/8"]},"cluster":"inside"},
