@@ -4,7 +4,8 @@ use http::header::{COOKIE, HOST};
 use http::request::Parts;
 
 use super::client::Client;
-use super::first_bytes::{FirstBytes, Greeting};
+use super::first_bytes::FirstBytes;
+use super::greeting::Greeting;
 use super::source::Source;
 use crate::plugin::{Attribute, AttributeValues, CertificatePart};
 

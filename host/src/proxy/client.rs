@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 use plimsoll_proxy_protocol::Details;
 
-use super::first_bytes::Greeting;
+use super::greeting::Greeting;
 use super::hops;
 use super::source::{Source, ip_text};
 use crate::config::Networks;

@@ -26,6 +26,7 @@ mod flow;
 mod forwarding;
 #[doc(hidden)]
 pub mod fuzzing;
+mod greeting;
 mod grpc;
 mod grpc_web;
 mod hash_key;
@@ -51,7 +52,8 @@ pub use client::{Announced, Client, Encrypted};
 pub use cluster::{Cluster, ClusterParts};
 pub use context::{Context, OutcomeBatch};
 pub use exchange::Unread;
-pub use first_bytes::{Greeted, MOST_BYTES as MOST_GREETING, greeting};
+pub use first_bytes::{MOST_BYTES as MOST_GREETING, greeting};
+pub use greeting::Greeted;
 pub use link::Link;
 pub use listener::{Destination, Listener, ListenerSlot};
 pub use reply::refusal;
