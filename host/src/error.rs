@@ -55,6 +55,8 @@ pub enum ErrorKind {
     SendTimeout,
     /// The endpoint was found unhealthy while its answer was waited for.
     FoundUnhealthy,
+    /// The endpoint was out of service for as long as what was under way there might go on.
+    Deregistered,
     /// The endpoint stopped sending in the middle of a body.
     BodyTimeout,
     /// The endpoint closed or broke the connection.
@@ -115,6 +117,7 @@ impl ErrorKind {
             | Self::QueueFull
             | Self::QueueTimeout
             | Self::Overloaded
+            | Self::Deregistered
             | Self::RequestTimeout
             | Self::IdleTimeout
             | Self::Exhausted => Origin::Host,
@@ -126,7 +129,7 @@ impl ErrorKind {
         Some(match self {
             Self::ConnectFailure | Self::ConnectTimeout | Self::TlsFailure => Failure::Connect,
             Self::UpstreamReset => Failure::Reset,
-            Self::FirstByteTimeout | Self::SendTimeout | Self::FoundUnhealthy => Failure::Timeout,
+            Self::FirstByteTimeout | Self::SendTimeout | Self::FoundUnhealthy | Self::Deregistered => Failure::Timeout,
             Self::UpstreamProtocol => Failure::Malformed,
             _ => return None,
         })
@@ -202,6 +205,7 @@ impl fmt::Display for Error {
             ErrorKind::FirstByteTimeout => "endpoint did not answer in time",
             ErrorKind::SendTimeout => "endpoint took no more of the request in time",
             ErrorKind::FoundUnhealthy => "endpoint was found unhealthy while its answer was waited for",
+            ErrorKind::Deregistered => "endpoint was deregistered",
             ErrorKind::BodyTimeout => "endpoint stopped sending its answer",
             ErrorKind::UpstreamReset => "endpoint closed the connection",
             ErrorKind::UpstreamProtocol => "endpoint broke the protocol",

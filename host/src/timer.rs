@@ -44,20 +44,29 @@ struct Entry {
     due: Option<Duration>,
     fired: Option<Fired>,
     /// What is waited for, if it may be called off; see [`Timers::call_off`].
-    subject: Option<Subject>,
+    subject: Option<(Subject, CallOff)>,
     waker: Option<Waker>,
 }
 
 /// What somebody waits for: any number that is that of one thing while it is there.
 pub type Subject = std::num::NonZeroUsize;
 
+/// For whom a wait is called off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallOff {
+    /// For those who may go elsewhere.
+    Leave,
+    /// For everyone.
+    End,
+}
+
 /// Why a timer has fired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fired {
     /// The time was up.
     Due,
-    /// What was waited for will not come.
-    CalledOff,
+    /// What was waited for will not come, or is not to be waited for any more.
+    CalledOff(CallOff),
 }
 
 /// One timer, disarmed until [`Timer::arm`] is called.
@@ -91,13 +100,13 @@ impl Timers {
         Bounded { future, timer }
     }
 
-    /// Fires all that wait for something that will not come. This looks at every timer, so that none pays for it beforehand.
-    pub fn call_off(&self, subject: Subject) {
+    /// Fires those that wait for something and hear this. It looks at every timer, so that none pays for it beforehand.
+    pub fn call_off(&self, subject: Subject, call: CallOff) {
         let mut wakers = Vec::new();
         for (_, entry) in self.0.entries.borrow_mut().iter_mut() {
-            if entry.subject == Some(subject) {
+            if entry.subject.is_some_and(|(waited_for, hears)| waited_for == subject && hears <= call) {
                 entry.due = None;
-                entry.fired = Some(Fired::CalledOff);
+                entry.fired = Some(Fired::CalledOff(call));
                 wakers.extend(entry.waker.take());
             }
         }
@@ -141,7 +150,7 @@ impl Timer {
         self.with(|entry| {
             entry.due = due;
             // What was called off does not come back.
-            entry.fired = entry.fired.filter(|fired| *fired == Fired::CalledOff);
+            entry.fired = entry.fired.filter(|fired| matches!(fired, Fired::CalledOff(_)));
         });
     }
 
@@ -168,9 +177,14 @@ impl Timer {
         }
     }
 
-    /// Also fires when this is called off, until it is disarmed; with `None` no longer.
-    pub fn wait_for(&self, subject: Option<Subject>) {
-        self.with(|entry| entry.subject = subject);
+    /// Also fires when this is called off, or more than that, until it is disarmed.
+    pub fn wait_for(&self, subject: Subject, hears: CallOff) {
+        self.with(|entry| entry.subject = Some((subject, hears)));
+    }
+
+    /// What it waits for is left by nobody any more who waits by this timer; it may still be ended.
+    pub fn stay(&self) {
+        self.with(|entry| entry.subject = entry.subject.map(|(subject, _)| (subject, CallOff::End)));
     }
 
     /// Why it has fired, if it has.
@@ -269,25 +283,38 @@ mod tests {
     #[tokio::test]
     async fn what_is_called_off_is_waited_for_no_longer() {
         with_timers(|timers| async move {
-            let (one, other) = (Subject::new(1), Subject::new(2));
+            let [one, other] = [1, 2].map(|number| Subject::new(number).expect("not 0"));
             let timer = timers.timer();
-            timer.wait_for(one);
+            timer.wait_for(one, CallOff::Leave);
             timer.arm(Duration::from_secs(60));
-            timers.call_off(other.expect("not 0"));
+            timers.call_off(other, CallOff::End);
             assert_eq!(timer.fired(), None);
             let calls_off = async {
                 tokio::task::yield_now().await;
-                timers.call_off(one.expect("not 0"));
+                timers.call_off(one, CallOff::Leave);
                 // A piece that comes meanwhile does not make it worth waiting for again.
                 timer.arm(Duration::from_secs(60));
             };
             let (waited, ()) = tokio::join!(timer.bound(std::future::pending::<()>()), calls_off);
-            assert_eq!((waited, timer.fired()), (Err(Elapsed), Some(Fired::CalledOff)));
+            assert_eq!((waited, timer.fired()), (Err(Elapsed), Some(Fired::CalledOff(CallOff::Leave))));
             timer.disarm();
-            timers.call_off(one.expect("not 0"));
+            timers.call_off(one, CallOff::End);
             assert_eq!(timer.fired(), None);
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn who_stays_is_called_off_at_the_end_alone() {
+        let (timers, subject) = (Timers::default(), Subject::MIN);
+        let (stays, leaves) = (timers.timer(), timers.timer());
+        stays.wait_for(subject, CallOff::Leave);
+        leaves.wait_for(subject, CallOff::Leave);
+        stays.stay();
+        timers.call_off(subject, CallOff::Leave);
+        assert_eq!((stays.fired(), leaves.fired()), (None, Some(Fired::CalledOff(CallOff::Leave))));
+        timers.call_off(subject, CallOff::End);
+        assert_eq!(stays.fired(), Some(Fired::CalledOff(CallOff::End)));
     }
 
     #[tokio::test]

@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, broadcast, mpsc};
 
 use super::certificates::{ListenerTls, Ordered, Uploads};
 use super::desired::Versions;
-use super::membership::{ClusterState, Event, Events, KeptAmendments, Membership, Remembering, Tasks};
+use super::membership::{ClusterState, Departures, Event, Events, KeptAmendments, Membership, Remembering, Tasks};
 use super::plugins::{Gate, Loader, PluginEntries, Store, built_in};
 use super::rollout::{Placements, Sockets, Uses};
 use crate::config::Config;
@@ -60,6 +60,8 @@ pub struct Control {
     pub(super) kept_amendments: tokio::sync::Mutex<KeptAmendments>,
     /// What outlives the process of how endpoints are.
     pub(super) remembering: Remembering,
+    /// Endpoints that have left service, and are to be left in the end.
+    pub(super) departures: Departures,
     /// Number of the next instance.
     pub(super) instances: AtomicU64,
     /// Endpoints have changed for which a balancer has to prepare.
@@ -111,6 +113,7 @@ impl Control {
             changing_certificates: tokio::sync::Mutex::new(()),
             kept_amendments: tokio::sync::Mutex::default(),
             remembering: Remembering::default(),
+            departures: Departures::default(),
             instances: AtomicU64::new(1),
             unprepared: Arc::default(),
             told: Notify::new(),
@@ -176,6 +179,7 @@ impl Control {
     pub(super) fn publish(&self, cluster: &mut ClusterState) {
         let name: Arc<str> = cluster.config.name.as_str().into();
         self.evaluation.set_endpoints(&name, &cluster.set);
+        self.observe_departures(cluster);
         if cluster.prepares {
             self.unprepared.notify_one();
         } else {
@@ -185,10 +189,19 @@ impl Control {
         self.tell_panic(cluster);
     }
 
+    /// Takes note of who has left service, where what is under way may not go on for ever.
+    pub(super) fn observe_departures(&self, cluster: &ClusterState) {
+        let delay = cluster.config.deregistration_delay;
+        self.departures.observe(&cluster.config.name.as_str().into(), delay, &cluster.set, Instant::now());
+    }
+
     pub(super) fn tell_workers(&self, cluster: &Arc<str>, set: &Arc<EndpointSet>) {
+        self.send_to_workers(|| Command::Endpoints { cluster: cluster.clone(), set: set.clone() });
+    }
+
+    pub(super) fn send_to_workers(&self, command: impl Fn() -> Command) {
         for worker in &self.workers {
-            let command = Command::Endpoints { cluster: cluster.clone(), set: set.clone() };
-            if let Err(mpsc::error::TrySendError::Full(command)) = worker.try_send(command) {
+            if let Err(mpsc::error::TrySendError::Full(command)) = worker.try_send(command()) {
                 // Should others overtake it: a worker ignores generations older than its own.
                 tokio::spawn(send_late(worker.clone(), command));
             }

@@ -17,9 +17,9 @@ use super::queue::Queue;
 use crate::config;
 use crate::error::ErrorKind;
 use crate::plugin::{Affinity, AttributeValues, Choice, Fault, PickRequest, Values};
-use crate::snapshot::{AttemptBound, Availability, EndpointSet, Outcome, OutcomeClass, Retrying, UnderWay, Waiting};
+use crate::snapshot::{AttemptBound, Availability, Endpoint, EndpointSet, Outcome, OutcomeClass, Retrying, UnderWay, Waiting};
 use crate::telemetry::{AttemptOutcome, ClusterShard, LoadReportResult, QueueResult};
-use crate::timer::{Timers, now_ms};
+use crate::timer::{CallOff, Timers, now_ms};
 use crate::tls::UpstreamTls;
 use crate::upstream::{InFlight, LocalEndpoint, Pool, PoolSettings};
 
@@ -208,8 +208,8 @@ impl Cluster {
             let was_well = |local: &&Rc<LocalEndpoint>| {
                 before.get(local.endpoint.slot).is_some_and(|before| !before.endpoint.is_unhealthy)
             };
-            for subject in sick.filter(was_well).filter_map(|local| local.subject()) {
-                self.timers.call_off(subject);
+            for local in sick.filter(was_well) {
+                self.timers.call_off(local.subject(), CallOff::Leave);
             }
         }
     }
@@ -259,11 +259,16 @@ impl Cluster {
         Some(Picked { endpoint: endpoint.clone(), choice: None, by: PickedBy::Affinity })
     }
 
-    /// Whether an endpoint that was picked is still there, and may keep its clients.
+    /// Whether an endpoint that was picked may keep its clients: it is still there and serves them, or has left, and they have
+    /// time to leave, too.
     pub(super) fn keeps(&self, picked: &Picked) -> bool {
         let (endpoints, before) = (self.endpoints.borrow(), &picked.endpoint.endpoint);
-        let now = endpoints.get(before.slot).map(|local| &local.endpoint);
-        now.is_some_and(|now| now.keeps_bound() && now.id_hash == before.id_hash && now.address == before.address)
+        let may_linger = self.config.deregistration_delay.is_some();
+        let same = |now: &&Arc<Endpoint>| now.id_hash == before.id_hash && now.address == before.address;
+        match endpoints.get(before.slot).map(|local| &local.endpoint).filter(same) {
+            Some(now) => now.keeps_bound() || may_linger && !now.is_unhealthy,
+            None => may_linger,
+        }
     }
 
     /// The endpoint for the next attempt of a request, unless it has to wait: the one that the client is bound to, or the

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::error::{Error, ErrorKind};
 use crate::io::Stream;
 use crate::telemetry::{Direction, ListenerShard};
-use crate::timer::Timer;
+use crate::timer::{Fired, Timer};
 
 /// The bytes of a TCP connection, both ways, until both sides have ended theirs or one is gone. Knows at whose socket it
 /// broke off.
@@ -85,6 +85,14 @@ impl Silence {
             self.timer.arm(limit);
         }
     }
+
+    /// Why the timer has fired.
+    fn ended_by(&self) -> ErrorKind {
+        match self.timer.fired() {
+            Some(Fired::CalledOff(_)) => ErrorKind::Deregistered,
+            _ => ErrorKind::IdleTimeout,
+        }
+    }
 }
 
 impl<'a> Relay<'a> {
@@ -107,7 +115,7 @@ impl<'a> Relay<'a> {
     pub(super) async fn run(mut self) -> Result<Side, Error> {
         poll_fn(|task| match self.poll(task) {
             Poll::Ready(ended) => Poll::Ready(ended),
-            Poll::Pending => self.silence.timer.poll_fired(task).map(|()| Err(ErrorKind::IdleTimeout.into())),
+            Poll::Pending => self.silence.timer.poll_fired(task).map(|()| Err(self.silence.ended_by().into())),
         })
         .await
     }

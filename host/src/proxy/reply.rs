@@ -58,6 +58,7 @@ pub(super) fn status_and_flag(kind: ErrorKind) -> (StatusCode, Flag) {
         ErrorKind::FirstByteTimeout | ErrorKind::SendTimeout | ErrorKind::FoundUnhealthy | ErrorKind::BodyTimeout => {
             (StatusCode::GATEWAY_TIMEOUT, Flag::UpstreamTimeout)
         }
+        ErrorKind::Deregistered => (StatusCode::SERVICE_UNAVAILABLE, Flag::Deregistered),
         ErrorKind::UpstreamReset | ErrorKind::UpstreamProtocol | ErrorKind::NoUpgrade => {
             (StatusCode::BAD_GATEWAY, Flag::UpstreamReset)
         }

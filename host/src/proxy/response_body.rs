@@ -14,7 +14,7 @@ use super::headers;
 use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
 use crate::snapshot::{Outcome, OutcomeClass};
-use crate::timer::Timer;
+use crate::timer::{CallOff, Fired, Timer};
 use crate::upstream::{AnswerBody, InFlight, Patience, RequestBody, UploadState};
 
 /// The body of an answer: the endpoint's as it comes, or our own.
@@ -266,6 +266,10 @@ impl UpstreamBody {
             return Poll::Ready(Some(Ok(first)));
         }
         let Some(Coming { answer, transfer }) = &mut self.coming else { return Poll::Ready(None) };
+        if transfer.flight.is_deregistered() {
+            self.break_off(ErrorKind::Deregistered);
+            return Poll::Ready(Some(Err(ErrorKind::Deregistered.into())));
+        }
         match answer.poll_frame(context) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(timer) = &self.timer {
@@ -297,12 +301,19 @@ impl UpstreamBody {
 
     fn poll_idle(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Some(Coming { transfer, .. }) = &self.coming else { return Poll::Pending };
-        let (Some(idle), kind) = transfer.patience() else { return Poll::Pending };
+        let (idle, kind) = transfer.patience();
         let timer = self.timer.get_or_insert_with(|| Rc::new(transfer.exchange.context.timers.timer()));
-        timer.arm_if_idle(idle);
+        if let Some(idle) = idle {
+            timer.arm_if_idle(idle);
+        }
+        timer.wait_for(transfer.flight.endpoint().subject(), CallOff::End);
         if timer.poll_fired(context).is_pending() {
             return Poll::Pending;
         }
+        let kind = match timer.fired() {
+            Some(Fired::CalledOff(_)) => ErrorKind::Deregistered,
+            _ => kind,
+        };
         self.break_off(kind);
         Poll::Ready(Some(Err(kind.into())))
     }

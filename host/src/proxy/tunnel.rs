@@ -22,6 +22,7 @@ use crate::io::Stream;
 use crate::plugin::{RouteSettings, Values};
 use crate::snapshot::OutcomeClass;
 use crate::telemetry::ConnectResult;
+use crate::timer::CallOff;
 use crate::tls::Carries;
 use crate::upstream::InFlight;
 
@@ -107,8 +108,12 @@ async fn carry(
     affinity.remember(&cluster, &picked, &mut HeaderMap::new());
 
     let silence = Silence { timer: context.timers.timer(), limit: listener.config.timeouts.idle };
+    silence.timer.wait_for(picked.endpoint.subject(), CallOff::End);
     let relay = Relay::new(stream, first_bytes.into_vec(), upstream, silence, &context.scratch, &account.moved);
-    let ended = relay.run().await;
+    let ended = match flight.is_deregistered() {
+        true => Err(ErrorKind::Deregistered.into()),
+        false => relay.run().await,
+    };
     let class = match &ended {
         Ok(_) => OutcomeClass::Success,
         Err(error) => error.kind.outcome(),

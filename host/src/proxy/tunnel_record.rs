@@ -47,6 +47,7 @@ fn end_by(error: ErrorKind) -> TunnelEnd {
         ErrorKind::ClientAbort => TunnelEnd::ClientReset,
         ErrorKind::UpstreamReset => TunnelEnd::EndpointReset,
         ErrorKind::IdleTimeout => TunnelEnd::IdleTimeout,
+        ErrorKind::Deregistered => TunnelEnd::Deregistered,
         ErrorKind::ProxyHeader(_) => TunnelEnd::ProxyHeader,
         ErrorKind::NoRoute => TunnelEnd::NoRoute,
         ErrorKind::NoEndpoint => TunnelEnd::NoEndpoint,

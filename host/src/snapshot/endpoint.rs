@@ -95,6 +95,8 @@ pub struct EndpointCounters {
     first_byte_us: AtomicU32,
     requests: AtomicU64,
     failures: AtomicU64,
+    /// How often it was out of service for so long that what was under way had to end.
+    deregistered: AtomicU32,
     load: LastReport,
     named: NamedMetrics,
     /// Why no connection could be made, since one could; looked at when one is made, and not by requests.
@@ -127,6 +129,16 @@ impl EndpointCounters {
     /// Attempts that did not end well.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
+    }
+
+    /// How often all that was under way had to end.
+    pub fn deregistered(&self) -> u32 {
+        self.deregistered.load(Ordering::Relaxed)
+    }
+
+    /// All that is under way has to end. Whoever waits is to be told.
+    pub(crate) fn deregister(&self) {
+        self.deregistered.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What the endpoint last said of its load, and when.

@@ -150,7 +150,7 @@ pub(super) mod tests {
     use super::*;
     use crate::snapshot::EndpointCounters;
 
-    pub(in crate::snapshot) fn endpoint(slot: u32, id: &str) -> Endpoint {
+    pub(crate) fn endpoint(slot: u32, id: &str) -> Endpoint {
         Endpoint {
             slot,
             id: id.into(),

@@ -16,3 +16,6 @@ pub use outcome::{Outcome, OutcomeClass};
 pub use overload::Overload;
 pub use under_way::{AttemptBound, Retrying, UnderWay};
 pub use waiting::Waiting;
+
+#[cfg(test)]
+pub(crate) use endpoint_set::tests::endpoint as test_endpoint;

@@ -31,6 +31,7 @@ labels! {
     /// | `RX` | it was not tried again, since as many other requests were as the retry budget has room for |
     /// | `UT` | the endpoint did not answer in time |
     /// | `UC` | the endpoint closed or reset the connection in the middle of an exchange |
+    /// | `ED` | the endpoint had been out of service for as long as its `deregistration_delay` lets what is under way go on |
     /// | `DC` | the client went away before it had its answer |
     /// | `RT` | the request took longer to arrive than it may |
     /// | `IT` | nothing came from either side of a TCP connection for as long as it may be silent |
@@ -51,6 +52,7 @@ labels! {
         RetryOverflow = "RX",
         UpstreamTimeout = "UT",
         UpstreamReset = "UC",
+        Deregistered = "ED",
         ClientAbort = "DC",
         RequestTimeout = "RT",
         IdleTimeout = "IT",
@@ -74,6 +76,8 @@ labels! {
         EndpointReset = "endpoint_reset",
         /// Nothing came from either side for too long.
         IdleTimeout = "idle_timeout",
+        /// Its endpoint had been out of service for as long as it might go on.
+        Deregistered = "deregistered",
         /// What the PROXY protocol has before the first byte was missing, late or wrong.
         ProxyHeader = "proxy_header",
         NoRoute = "no_route",
@@ -101,6 +105,8 @@ labels! {
         EndpointReset = "endpoint_reset",
         /// Its endpoint may have no clients any more, or is gone.
         EndpointGone = "endpoint_gone",
+        /// Its endpoint had been out of service for as long as it might go on.
+        Deregistered = "deregistered",
         NoRoute = "no_route",
         NoEndpoint = "no_endpoint",
         /// Every endpoint was full, and so was the queue, or the wait too long.

@@ -10,7 +10,7 @@ use super::lease::{Failure, Lease};
 use super::request_body::RequestBody;
 use super::upload_state::UploadState;
 use crate::error::{Error, ErrorKind};
-use crate::timer::{Fired, Timer, Timers};
+use crate::timer::{CallOff, Fired, Timer, Timers};
 
 /// One try of a request at one endpoint, up to the head of its answer.
 #[derive(Debug)]
@@ -91,7 +91,13 @@ impl Attempt<'_> {
     async fn connect(&self) -> Result<Lease, Error> {
         self.wait_for_endpoint(None);
         let connecting = self.endpoint.pool.connect(self.upgrades, self.announcement, self.timers);
-        self.timer.bound(connecting).await.unwrap_or_else(|_called_off| Err(ErrorKind::FoundUnhealthy.into()))
+        self.timer.bound(connecting).await.unwrap_or_else(|_called_off| {
+            Err(match self.timer.fired() {
+                Some(Fired::CalledOff(call)) => called_off(call),
+                _ => ErrorKind::FoundUnhealthy,
+            }
+            .into())
+        })
     }
 
     async fn send_on(&self, lease: Lease, interim: &dyn Fn(response::Parts)) -> Result<Answer, AttemptError> {
@@ -106,7 +112,7 @@ impl Attempt<'_> {
             Ok(Err(Failure { error, unacted, stale })) => Err(AttemptError { error, unacted, stale }),
             Err(_elapsed) => {
                 let kind = match fired {
-                    Some(Fired::CalledOff) => ErrorKind::FoundUnhealthy,
+                    Some(Fired::CalledOff(call)) => called_off(call),
                     _ => ErrorKind::FirstByteTimeout,
                 };
                 Err(AttemptError { error: kind.into(), unacted: false, stale: false })
@@ -117,6 +123,14 @@ impl Attempt<'_> {
     fn wait_for_endpoint(&self, timeout: Option<Duration>) {
         self.timer.disarm();
         self.timer.arm_or_wait(timeout);
-        self.timer.wait_for(self.may_leave.then(|| self.endpoint.subject()).flatten());
+        let hears = if self.may_leave { CallOff::Leave } else { CallOff::End };
+        self.timer.wait_for(self.endpoint.subject(), hears);
+    }
+}
+
+fn called_off(call: CallOff) -> ErrorKind {
+    match call {
+        CallOff::Leave => ErrorKind::FoundUnhealthy,
+        CallOff::End => ErrorKind::Deregistered,
     }
 }

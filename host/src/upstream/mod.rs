@@ -19,7 +19,7 @@ mod upload_state;
 pub use answer_body::AnswerBody;
 pub use attempt::{Answer, Attempt, AttemptError};
 pub use dial::{Dialer, PoolSettings};
-pub use endpoint::{InFlight, LocalEndpoint};
+pub use endpoint::{InFlight, LocalEndpoint, subject};
 pub use pool::Pool;
 pub use request_body::RequestBody;
 pub use upload_state::{Patience, UploadState};

@@ -195,7 +195,7 @@ impl UploadState {
     /// It cannot be sent again from here on, so that its endpoint is not left for another.
     fn keep_no_more(&self) {
         self.kept.borrow_mut().let_go();
-        self.timer.wait_for(None);
+        self.timer.stay();
     }
 
     pub(super) fn is_end(&self, at: usize) -> bool {

@@ -8,7 +8,7 @@ use crate::config::{self, SocketKey};
 use crate::listener::ConnectionCount;
 use crate::net::SocketGroup;
 use crate::plugin::Instance;
-use crate::snapshot::{EndpointSet, UnderWay, Waiting};
+use crate::snapshot::{EndpointCounters, EndpointSet, UnderWay, Waiting};
 use crate::tls::{ServerTls, UpstreamTls};
 
 /// What the control plane wants of a worker. Everything that could fail has been done before a command is sent.
@@ -18,6 +18,8 @@ pub enum Command {
     Install(Box<Install>, oneshot::Sender<()>),
     /// Another generation of a cluster's endpoints.
     Endpoints { cluster: Arc<str>, set: Arc<EndpointSet> },
+    /// End what is under way at the endpoint with these counters: it has been out of service for as long as that may go on.
+    Deregister(Arc<EndpointCounters>),
     /// Close a socket that gives way to others, now that it has accepted all that came to it before.
     Close(SocketKey),
     /// Accept nothing more, finish what is under way, and end after `grace` at the latest.

@@ -11,8 +11,9 @@ use super::state::State;
 use crate::proxy::{Context, OutcomeBatch};
 use crate::snapshot::Overload;
 use crate::telemetry::{AccessLog, Registry};
-use crate::timer::Timers;
+use crate::timer::{CallOff, Timers};
 use crate::tls::Challenges;
+use crate::upstream::subject;
 
 /// Commands that may wait for a worker.
 const COMMANDS: usize = 1024;
@@ -94,6 +95,7 @@ async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
                     let _ = done.send(());
                 }
                 Some(Command::Endpoints { cluster, set }) => state.set_endpoints(&cluster, &set),
+                Some(Command::Deregister(counters)) => context.timers.call_off(subject(&counters), CallOff::End),
                 Some(Command::Close(socket)) => state.close(&socket),
                 Some(Command::Drain { grace }) => break grace,
                 None => return,

@@ -76,6 +76,7 @@ impl Checker<'_> {
                 Spoken { protocol: cluster.protocol, tls: tls.is_some(), proxy_protocol },
             ),
             slow_start: cluster.slow_start.map(|slow_start| self.slow_start(&part("slow_start"), &slow_start)),
+            deregistration_delay: cluster.deregistration_delay.0,
             max_attempts: cluster.max_attempts as usize,
             retries: self.retries(&part("retries"), cluster.retries),
             load_reports: cluster.load_reports,

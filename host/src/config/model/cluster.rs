@@ -23,6 +23,8 @@ pub struct Cluster {
     pub hash_on: Vec<HashKey>,
     pub health: Health,
     pub slow_start: Option<SlowStart>,
+    /// How long what is under way at an endpoint may go on once it has left service; none is without end.
+    pub deregistration_delay: Option<Duration>,
     pub max_attempts: usize,
     pub retries: Retries,
     pub load_reports: bool,

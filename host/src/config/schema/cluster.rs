@@ -54,6 +54,13 @@ pub(in crate::config) struct Cluster {
     pub(in crate::config) health: Health,
     /// Lets endpoints that come into service warm up. Default: none.
     pub(in crate::config) slow_start: Option<SlowStart>,
+    /// How long what is under way at an endpoint may go on after the endpoint has left service: since it drains, is disabled,
+    /// unhealthy or removed. What is still there then is ended: requests that wait for an answer are tried elsewhere as after a
+    /// timeout, answers that are being sent break off (streams are reset), WebSockets and TCP connections are closed, sessions of
+    /// UDP end; a draining endpoint also loses the clients that are bound to it. An endpoint that comes back before keeps all.
+    /// Default: off, all ends by itself.
+    #[serde(default = "never")]
+    pub(in crate::config) deregistration_delay: SpanOrOff,
     /// Endpoints that a request is tried at, before it fails. Default: 3.
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 16))]
@@ -152,6 +159,10 @@ pub(in crate::config) struct Discover {
 pub(in crate::config) struct EndpointFile {
     /// As in a cluster.
     pub(in crate::config) endpoints: Vec<Endpoint>,
+}
+
+fn never() -> SpanOrOff {
+    SpanOrOff(None)
 }
 
 fn three() -> u32 {

@@ -122,7 +122,8 @@ impl Default for Admin {
 
 /// A line for every request, and for every TCP connection when it has ended. What went other than planned is told by a
 /// flag: `NR` no route; `UH` no endpoint that may take it; `UO` every endpoint full; `RX` not tried again for want of retry budget; `OM` the proxy has too much in use; `UF` no connection to an endpoint; `TF` no TLS with it;
-/// `UT` the endpoint did not answer in time; `UC` it closed or reset the connection; `DC` the client went away; `RT`
+/// `UT` the endpoint did not answer in time; `UC` it closed or reset the connection;
+/// `ED` it had left service (`deregistration_delay`); `DC` the client went away; `RT`
 /// the request took too long; `IT` a TCP connection was silent for too long; `BL` the body was too long; `BR` malformed
 /// (over HTTP/2 the stream is reset, and the line says 400 without method and path); `PP` the header of the PROXY protocol was missing,
 /// late or wrong; `DR` still open when the proxy had
@@ -132,7 +133,7 @@ impl Default for Admin {
 /// says `"protocol":"tcp"` (in `combined`, its request line begins with `TCP`), has no method, path or status, and
 /// tells the server name that a TLS client asked for, the bytes from and to the client, how long it lasted, how long
 /// connecting to the endpoint took, and by `end` why it ended: `client_closed` or `endpoint_closed` (who ended its side
-/// first), `client_reset`, `endpoint_reset`, `idle_timeout`, `proxy_header`, `no_route`, `no_endpoint`, `overflow`, `connect_failure`,
+/// first), `client_reset`, `endpoint_reset`, `idle_timeout`, `deregistered`, `proxy_header`, `no_route`, `no_endpoint`, `overflow`, `connect_failure`,
 /// `drain`, `internal`. `plimsoll_tcp_connections_total` counts by the same.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

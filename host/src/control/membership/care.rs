@@ -1,14 +1,19 @@
 //! What the control plane does for the members of clusters while nothing else changes.
 
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::cluster::Member;
+use super::departures::Departed;
+use super::events::Event;
 use super::probing::{Prober, Standing};
 use super::tasks::Caretaker;
 use crate::control::state::{Control, State};
 use crate::health::{Evaluation, Probed};
 use crate::proxy::OutcomeBatch;
+use crate::worker::Command;
 
 /// Hears from the workers what became of attempts, for as long as there is a control plane.
 pub(in crate::control) async fn hear_outcomes(control: Weak<Control>, mut outcomes: mpsc::Receiver<OutcomeBatch>) {
@@ -16,6 +21,26 @@ pub(in crate::control) async fn hear_outcomes(control: Weak<Control>, mut outcom
         let Some(control) = control.upgrade() else { return };
         let transitions = control.evaluation.outcomes(&batch.cluster, &batch.outcomes);
         control.judge(&batch.cluster, transitions);
+    }
+}
+
+/// Ends what is under way at endpoints whose time is over, for as long as there is a control plane.
+pub(in crate::control) async fn end_departed(control: Weak<Control>) {
+    loop {
+        let (changed, next) = {
+            let Some(control) = control.upgrade() else { return };
+            for departed in control.departures.due(Instant::now()) {
+                control.deregister(&departed);
+            }
+            (control.departures.changed(), control.departures.next())
+        };
+        match next {
+            Some(next) => {
+                // What changes meanwhile is later, or is looked at again.
+                let _ = tokio::time::timeout_at(next.into(), changed.notified()).await;
+            }
+            None => changed.notified().await,
+        }
     }
 }
 
@@ -27,6 +52,35 @@ impl Control {
         let mut state = self.lock();
         let State { tasks, clusters, .. } = &mut *state;
         tasks.renew(self, clusters, |cluster| self.evaluation.plan(cluster)?.tick);
+    }
+}
+
+impl Control {
+    /// Ends what is still under way at an endpoint that has left service; a draining one serves nobody any more.
+    fn deregister(&self, departed: &Departed) {
+        let Departed { cluster: name, id, counters } = departed;
+        if let Some(cluster) = self.lock().clusters.get_mut(name) {
+            let same = |member: &&mut Member| Arc::ptr_eq(&member.counters, counters);
+            if let Some(member) = cluster.members.iter_mut().find(same) {
+                let before = member.availability();
+                member.is_deregistered = true;
+                if member.availability() != before {
+                    let slot = member.slot;
+                    self.put_into_effect(cluster, &[slot], Event::Administration);
+                }
+            }
+        }
+        let under_way = counters.in_flight();
+        if under_way > 0 {
+            tracing::info!(
+                cluster = &**name,
+                endpoint = &**id,
+                under_way,
+                "endpoint is deregistered: what is under way ends"
+            );
+        }
+        counters.deregister();
+        self.send_to_workers(|| Command::Deregister(counters.clone()));
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Member {
     pub disabled: bool,
     /// Out because it was so before the start, which the first good probe ends, whatever the evaluator says of it.
     pub(super) is_recalled: bool,
+    /// It has been out of service for as long as what was under way might go on, and serves nobody since.
+    pub(super) is_deregistered: bool,
     warmth: Warmth,
     /// Not live in any configuration yet.
     fresh: bool,
@@ -93,6 +95,7 @@ impl Member {
             draining: false,
             disabled: false,
             is_recalled: false,
+            is_deregistered: false,
         }
     }
 
@@ -121,7 +124,8 @@ impl Member {
     }
 
     pub fn availability(&self) -> Availability {
-        if self.disabled || self.health != HealthState::Healthy {
+        let is_over = self.draining && self.is_deregistered;
+        if self.disabled || self.health != HealthState::Healthy || is_over {
             Availability::Unavailable
         } else if self.draining {
             Availability::Draining
@@ -133,6 +137,11 @@ impl Member {
     /// Whether the operator has it take requests.
     fn is_wanted(&self) -> bool {
         !self.disabled && !self.draining
+    }
+
+    /// Whether it takes requests; where its cluster `panics`, health does not matter.
+    fn is_ready(&self, panics: bool) -> bool {
+        if panics { self.is_wanted() } else { self.availability() == Availability::Ready }
     }
 
     /// Whether live traffic has put it out of service.
@@ -300,6 +309,10 @@ impl ClusterState {
     pub(in crate::control) fn refresh(&mut self) {
         self.warm_up();
         self.panics = self.is_panic();
+        let (panics, members) = (self.panics, &mut self.members);
+        for member in members.iter_mut().filter(|member| member.is_ready(panics)) {
+            member.is_deregistered = false;
+        }
         let endpoints = self.endpoints_like(&self.set);
         if !holds(&self.set, &endpoints) {
             self.set = Arc::new(EndpointSet::new(self.set.generation() + 1, endpoints));
@@ -362,7 +375,7 @@ impl ClusterState {
 
     /// What an endpoint may take: when too few are healthy, all whom the operator leaves in take requests.
     pub(in crate::control) fn availability(&self, member: &Member) -> Availability {
-        if self.panics && member.is_wanted() { Availability::Ready } else { member.availability() }
+        if member.is_ready(self.panics) { Availability::Ready } else { member.availability() }
     }
 
     /// Whether so few endpoints are healthy that requests go to all.

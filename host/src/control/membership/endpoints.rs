@@ -68,7 +68,7 @@ impl Control {
     }
 
     /// Tells everyone of endpoints in which something has changed.
-    fn put_into_effect(&self, cluster: &mut ClusterState, changed: &[u32], event: fn(EndpointEvent) -> Event) {
+    pub(super) fn put_into_effect(&self, cluster: &mut ClusterState, changed: &[u32], event: fn(EndpointEvent) -> Event) {
         cluster.refresh();
         self.remembering.changed();
         for member in cluster.members.iter().filter(|member| changed.contains(&member.slot)) {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -44,7 +45,11 @@ impl Control {
             state.placed = prepared.placed;
             state.plugins = prepared.wanted.plugins;
             state.clusters = prepared.wanted.clusters;
-            state.clusters.values_mut().for_each(|cluster| self.tell_panic(cluster));
+            for cluster in state.clusters.values_mut() {
+                self.tell_panic(cluster);
+                self.observe_departures(cluster);
+            }
+            self.departures.retain(|cluster| state.clusters.contains_key(cluster), Instant::now());
             (number, installs, gives_way)
         };
         if origin.is_some() {

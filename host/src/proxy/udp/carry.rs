@@ -24,6 +24,7 @@ use crate::proxy::flow::{may_go_on, note};
 use crate::proxy::listener::{Listener, Target};
 use crate::snapshot::OutcomeClass;
 use crate::telemetry::{ConnectResult, SessionEnd};
+use crate::timer::{CallOff, Fired};
 use crate::upstream::InFlight;
 
 /// Read at once of what an endpoint sends.
@@ -57,6 +58,7 @@ async fn carry(
         // In a box: it is short, and sessions are not.
         let opened = Box::pin(seeking.open(context, listener, session, record)).await?;
         let Opened { picked, flight, upstream, started } = opened;
+        session.silence().wait_for(picked.endpoint.subject(), CallOff::End);
         let dialer = picked.endpoint.pool.dialer();
         let mut first = None;
         let ended = relay(context, session, &upstream, || {
@@ -78,6 +80,10 @@ async fn carry(
             Ended::Silent if session.terms().responses.is_some() => {
                 told(OutcomeClass::Timeout);
                 return Err(ErrorKind::FirstByteTimeout.into());
+            }
+            Ended::Deregistered => {
+                told(if has_answered { OutcomeClass::Success } else { OutcomeClass::ClientAbort });
+                return Err(ErrorKind::Deregistered.into());
             }
             Ended::Silent | Ended::Gone => {
                 told(if has_answered { OutcomeClass::Success } else { OutcomeClass::ClientAbort });
@@ -111,6 +117,7 @@ enum Ended {
     Answered,
     Silent,
     Gone,
+    Deregistered,
     Refused(io::Error),
 }
 
@@ -132,7 +139,12 @@ async fn relay(context: &Context, session: &Session, upstream: &DatagramSocket, 
             ready.as_mut().poll(task).map(|ready| Some(ready.map_err(News::Refused)))
         });
         match event.await {
-            None => return Ended::Silent,
+            None => {
+                return match session.silence().fired() {
+                    Some(Fired::CalledOff(_)) => Ended::Deregistered,
+                    _ => Ended::Silent,
+                };
+            }
             Some(Err(News::Gone)) => return Ended::Gone,
             Some(Err(News::Refused(error))) => return Ended::Refused(error),
             Some(Ok(())) => {}

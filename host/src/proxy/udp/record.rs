@@ -32,6 +32,7 @@ fn end_by(error: ErrorKind) -> SessionEnd {
     match error {
         ErrorKind::FirstByteTimeout => SessionEnd::ResponseTimeout,
         ErrorKind::UpstreamReset => SessionEnd::EndpointReset,
+        ErrorKind::Deregistered => SessionEnd::Deregistered,
         ErrorKind::NoRoute => SessionEnd::NoRoute,
         ErrorKind::NoEndpoint => SessionEnd::NoEndpoint,
         ErrorKind::QueueFull | ErrorKind::QueueTimeout => SessionEnd::Overflow,
