@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::telling::Telling;
 use crate::plugin::{
     Evaluator, Fault, HealthPlan, Instance, ProbeAction, ProbeEvent, ProbeResult, Prober, ProberPlan, Services, Target,
     Transition, Transport,
@@ -25,6 +26,8 @@ struct Inner {
     /// By their numbers.
     instances: HashMap<u64, Instance>,
     clusters: HashMap<Arc<str>, Policies>,
+    /// What their evaluators know of the endpoints.
+    tellings: HashMap<Arc<str>, Telling>,
     session: u32,
 }
 
@@ -82,6 +85,8 @@ impl Evaluation {
         let used: HashSet<u64> = clusters.values().flat_map(Policies::instances).collect();
         live.retain(|number, _| used.contains(number));
         inner.clusters = clusters;
+        // Whoever knows them already is not told again.
+        inner.tellings.clear();
         let knows_nothing = |policies: &Policies| {
             let (instance, evaluator) = &policies.evaluator;
             new.contains(instance) && !restored.contains(&(*instance, evaluator.policy()))
@@ -103,26 +108,28 @@ impl Evaluation {
         prober.plan(inner.instances.get(instance)?)
     }
 
+    /// The evaluator of a cluster hears of its endpoints in good time.
     pub fn set_endpoints(&self, cluster: &str, endpoints: &Arc<EndpointSet>) {
-        self.evaluate(cluster, |evaluator, instance| {
-            evaluator.set_endpoints(instance, endpoints);
-            Ok(Vec::new())
-        });
+        let mut inner = self.lock();
+        if let Some((name, _)) = inner.clusters.get_key_value(cluster) {
+            let name = name.clone();
+            inner.tellings.entry(name).or_default().note(endpoints);
+        }
     }
 
     pub fn outcomes(&self, cluster: &str, batch: &[Outcome]) -> Vec<Transition> {
         let now_ms = self.services.now_ms();
-        self.evaluate(cluster, |evaluator, instance| evaluator.outcomes(instance, now_ms, batch))
+        self.evaluate(cluster, now_ms, |evaluator, instance| evaluator.outcomes(instance, now_ms, batch))
     }
 
     pub fn probed(&self, cluster: &str, result: &ProbeResult) -> Vec<Transition> {
         let now_ms = self.services.now_ms();
-        self.evaluate(cluster, |evaluator, instance| evaluator.probed(instance, now_ms, result))
+        self.evaluate(cluster, now_ms, |evaluator, instance| evaluator.probed(instance, now_ms, result))
     }
 
     pub fn tick(&self, cluster: &str) -> Vec<Transition> {
         let now_ms = self.services.now_ms();
-        self.evaluate(cluster, |evaluator, instance| evaluator.tick(instance, now_ms))
+        self.evaluate(cluster, now_ms, |evaluator, instance| evaluator.tick(instance, now_ms))
     }
 
     /// Begins a check of one of a cluster's endpoints, of this number; answers its session, what it goes over, and the first
@@ -163,13 +170,17 @@ impl Evaluation {
     fn evaluate(
         &self,
         cluster: &str,
+        now_ms: u64,
         ask: impl FnOnce(&Evaluator, &mut Instance) -> Result<Vec<Transition>, Fault>,
     ) -> Vec<Transition> {
         let mut inner = self.lock();
-        let Inner { instances, clusters, .. } = &mut *inner;
+        let Inner { instances, clusters, tellings, .. } = &mut *inner;
         let Some(policies) = clusters.get(cluster) else { return Vec::new() };
         let (plugin, evaluator) = &policies.evaluator;
         let Some(instance) = instances.get_mut(plugin) else { return Vec::new() };
+        if let Some(endpoints) = tellings.get_mut(cluster).and_then(|telling| telling.due(now_ms)) {
+            evaluator.set_endpoints(instance, &endpoints);
+        }
         ask(evaluator, instance).unwrap_or_default()
     }
 

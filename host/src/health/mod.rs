@@ -8,6 +8,7 @@ mod grpc;
 mod probe;
 mod round;
 mod steps;
+mod telling;
 mod tls;
 mod wire;
 

@@ -52,6 +52,7 @@ pub(in crate::control) struct ClusterState {
 #[derive(Clone, Debug)]
 pub struct Member {
     pub config: config::Endpoint,
+    texts: Texts,
     pub address: SocketAddr,
     /// Who tells of it.
     pub(in crate::control) origin: Origin,
@@ -72,6 +73,28 @@ pub struct Member {
     fresh: bool,
 }
 
+/// What endpoints share with the member that they are made of, again and again.
+#[derive(Clone, Debug)]
+struct Texts {
+    id: Arc<str>,
+    id_hash: u64,
+    host: Arc<str>,
+    zone: Arc<str>,
+    metadata: Arc<[(String, String)]>,
+}
+
+impl Texts {
+    fn of(config: &config::Endpoint) -> Self {
+        Self {
+            id: config.id.as_str().into(),
+            id_hash: Endpoint::id_hash(&config.id),
+            host: config.address.host.as_str().into(),
+            zone: config.zone.as_str().into(),
+            metadata: config.metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        }
+    }
+}
+
 /// What health says of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthState {
@@ -83,6 +106,7 @@ impl Member {
     fn new(found: &FoundEndpoint, slot: u32, waiting: Arc<Waiting>, warmth: Warmth) -> Self {
         Self {
             config: found.endpoint.clone(),
+            texts: Texts::of(&found.endpoint),
             address: found.address,
             origin: found.origin.clone(),
             slot,
@@ -161,18 +185,18 @@ impl Member {
     fn endpoint(&self) -> Endpoint {
         Endpoint {
             slot: self.slot,
-            id: self.id().into(),
-            id_hash: Endpoint::id_hash(self.id()),
+            id: self.texts.id.clone(),
+            id_hash: self.texts.id_hash,
             address: self.address,
-            host: self.config.address.host.as_str().into(),
+            host: self.texts.host.clone(),
             weight: self.effective_weight(),
             ramp: self.ramp(),
             availability: self.availability(),
             is_unhealthy: self.health != HealthState::Healthy,
             priority: self.config.priority,
             max_connections: self.config.max_connections,
-            zone: self.config.zone.as_str().into(),
-            metadata: self.config.metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            zone: self.texts.zone.clone(),
+            metadata: self.texts.metadata.clone(),
             counters: self.counters.clone(),
         }
     }
@@ -207,7 +231,8 @@ impl ClusterState {
             found.endpoints.iter().zip(assigned).map(|(found, slot)| match known.get(found.endpoint.id.as_str()) {
                 Some(known) if known.address == found.address => {
                     let (config, origin) = (found.endpoint.clone(), found.origin.clone());
-                    Member { config, origin, slot, ..(*known).clone() }
+                    let texts = if config == known.config { known.texts.clone() } else { Texts::of(&config) };
+                    Member { config, texts, origin, slot, ..(*known).clone() }
                 }
                 _ => {
                     let warmth = if before.is_some() { Warmth::cold() } else { Warmth::beginning() };
@@ -412,7 +437,8 @@ fn holds(set: &EndpointSet, endpoints: &[Arc<Endpoint>]) -> bool {
 }
 
 fn same(a: &Endpoint, b: &Endpoint) -> bool {
-    a.id == b.id
+    std::ptr::eq(a, b)
+        || a.id == b.id
         && a.address == b.address
         && a.host == b.host
         && a.weight == b.weight
