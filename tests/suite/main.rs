@@ -18,6 +18,7 @@ mod gate;
 mod grpc;
 mod hashing;
 mod health;
+mod hedging;
 mod http1;
 mod http2;
 mod http2_upstream;

@@ -34,6 +34,8 @@ pub struct Policy {
     /// Also what it may do harm to send twice (RFC 9110 section 9.2.2).
     pub non_idempotent: bool,
     pub backoff: Backoff,
+    /// How long an attempt may go without an answer before another begins beside it; none for no hedging.
+    pub hedge_after: Option<Duration>,
     /// The longest pause that an endpoint may ask for. After an answer that asks for a longer one no attempt follows.
     pub longest_pause: Duration,
     pub budget: Budget,
@@ -45,6 +47,7 @@ impl Default for Policy {
             on: Conditions::default(),
             non_idempotent: false,
             backoff: Backoff { base: Duration::from_millis(25), max: Duration::from_millis(250) },
+            hedge_after: None,
             longest_pause: Duration::from_secs(1),
             budget: Budget { percent: 20, min: 3 },
         }
@@ -153,6 +156,9 @@ pub struct Again {
 pub struct Attempts {
     most: usize,
     idempotent: bool,
+    /// The first included.
+    begun: usize,
+    failed: usize,
     tried: Vec<u32>,
     pauses: usize,
 }
@@ -160,27 +166,55 @@ pub struct Attempts {
 impl Attempts {
     /// `most` attempts of what is `idempotent` when doing it twice does no harm.
     pub fn new(most: usize, idempotent: bool) -> Self {
-        Self { most, idempotent, tried: Vec::new(), pauses: 0 }
+        Self { most, idempotent, begun: 1, failed: 0, tried: Vec::new(), pauses: 0 }
     }
 
-    /// Slots of the endpoints that have failed.
+    /// Slots of the endpoints that have failed, and of those at which an attempt goes on while another is to begin.
     pub fn tried(&self) -> &[u32] {
         &self.tried
     }
 
     /// Whether another attempt may follow the one under way, should its endpoint fall silent.
     pub fn may_leave(&self, policy: &Policy) -> bool {
-        policy.on.timeout && (self.idempotent || policy.non_idempotent) && self.tried.len() + 1 < self.most
+        policy.on.timeout && (self.idempotent || policy.non_idempotent) && self.begun < self.most
+    }
+
+    /// After how long another attempt may begin beside the one under way, which may still answer.
+    pub fn hedge_after(&self, policy: &Policy) -> Option<Duration> {
+        let may = (self.idempotent || policy.non_idempotent) && self.begun < self.most;
+        policy.hedge_after.filter(|_| may)
+    }
+
+    /// Another attempt is to begin beside the one at this endpoint.
+    pub fn goes_on(&mut self, slot: u32) {
+        self.note_tried(slot);
+    }
+
+    /// It has begun.
+    pub fn begun_beside(&mut self) {
+        self.begun += 1;
+    }
+
+    /// An attempt has failed while another goes on, for whose answer the request waits.
+    pub fn failed_beside(&mut self, slot: u32) {
+        self.failed += 1;
+        self.note_tried(slot);
+    }
+
+    fn note_tried(&mut self, slot: u32) {
+        if !self.tried.contains(&slot) {
+            self.tried.push(slot);
+        }
     }
 
     /// An attempt has failed; says how another follows, if one may. `random` answers any number, all with the same probability.
     pub fn failed(&mut self, policy: &Policy, failed: Failed, random: impl FnOnce() -> u64) -> Option<Again> {
         let Failed { slot, failure, replayable, asked } = failed;
-        self.tried.push(slot);
+        self.failed_beside(slot);
         // Who lists statuses of gRPC says that calls which end so may be made again: a call has no method to tell that by.
         let is_called_for = failure.is_harmless() || matches!(failure, Failure::Grpc(_));
         let harmless = is_called_for || self.idempotent || policy.non_idempotent;
-        if self.tried.len() >= self.most || !harmless || !replayable || !policy.on.include(failure) {
+        if self.begun >= self.most || !harmless || !replayable || !policy.on.include(failure) {
             return None;
         }
         let after = match (asked, failure) {
@@ -189,12 +223,13 @@ impl Attempts {
             // Whoever was silent has been waited for.
             (None, Failure::Timeout) => Duration::ZERO,
             // The next endpoint had no part in it.
-            (None, failure) if failure.is_harmless() && self.tried.len() == 1 => Duration::ZERO,
+            (None, failure) if failure.is_harmless() && self.failed == 1 => Duration::ZERO,
             (None, _) => {
                 self.pauses += 1;
                 policy.backoff.pause(self.pauses - 1, random())
             }
         };
+        self.begun += 1;
         Some(Again { after, elsewhere: failure == Failure::Timeout, repeats: !failure.is_harmless() })
     }
 }
@@ -254,6 +289,36 @@ mod tests {
         assert_eq!(again, Some(Again { after: Duration::ZERO, elsewhere: true, repeats: true }));
         assert!(Attempts::new(2, true).may_leave(&policy));
         assert!(!Attempts::new(1, true).may_leave(&policy) && !Attempts::new(2, false).may_leave(&policy));
+    }
+
+    #[test]
+    fn another_attempt_begins_beside_one_that_is_late_where_it_may_be_sent_twice() {
+        let after = Some(Duration::from_millis(50));
+        let policy = Policy { hedge_after: after, ..Policy::default() };
+        assert_eq!(Attempts::new(2, true).hedge_after(&Policy::default()), None);
+        assert_eq!(Attempts::new(2, false).hedge_after(&policy), None);
+        let mut attempts = Attempts::new(3, true);
+        for slot in [4, 5] {
+            assert_eq!(attempts.hedge_after(&policy), after);
+            attempts.goes_on(slot);
+            attempts.begun_beside();
+        }
+        assert_eq!((attempts.hedge_after(&policy), attempts.tried()), (None, &[4, 5][..]));
+        attempts.failed_beside(5);
+        assert_eq!(attempts.tried(), [4, 5]);
+        // There were three.
+        assert_eq!(attempts.failed(&policy, failed(4, Failure::Reset), || 0), None);
+    }
+
+    #[test]
+    fn what_goes_on_beside_counts_as_an_attempt_and_others_may_follow() {
+        let policy = Policy { hedge_after: Some(Duration::ZERO), ..Policy::default() };
+        let mut attempts = Attempts::new(3, true);
+        attempts.goes_on(0);
+        attempts.begun_beside();
+        attempts.failed_beside(0);
+        assert!(attempts.failed(&policy, failed(1, Failure::Reset), || 0).is_some());
+        assert_eq!(attempts.failed(&policy, failed(2, Failure::Reset), || 0), None);
     }
 
     #[test]

@@ -12,17 +12,18 @@ use super::cluster::{Claim, Cluster, Picked, Wanted};
 use super::context::Context;
 use super::deadline::Deadline;
 use super::exchange::Exchange;
-use super::grpc;
 use super::headers;
+use super::hedging::Hedging;
 use super::link::Link;
+use super::sent::{Sending, Sent, Tried, failure_of, note_failure};
 use super::upgrade::Upgrade;
 use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Values;
-use crate::snapshot::{Outcome, OutcomeClass, Retrying};
+use crate::snapshot::Retrying;
 use crate::telemetry::{ConnectResult, RetryReason};
 use crate::timer::Timer;
-use crate::upstream::{Answer, Attempt, AttemptError, InFlight, Patience, UploadState};
+use crate::upstream::{AttemptError, InFlight, Patience, UploadState};
 
 /// How a request goes on to a cluster.
 pub(super) struct Forwarding {
@@ -52,15 +53,6 @@ pub(super) struct Attempts<'a> {
     /// The endpoint that the client is bound to. If it fails, the client goes where others go.
     pub(super) bound: Option<Picked>,
     pub(super) link: &'a dyn Link,
-}
-
-/// The attempt that was answered.
-pub(super) struct Tried {
-    pub(super) picked: Picked,
-    pub(super) flight: InFlight,
-    pub(super) answer: Answer,
-    pub(super) upload: Option<Rc<UploadState>>,
-    pub(super) started: Instant,
 }
 
 /// What follows an attempt that has failed.
@@ -96,24 +88,45 @@ impl<'a> Attempts<'a> {
                 deadline.tell(&mut head.headers);
             }
             let is_replayable = || upload.as_ref().is_none_or(|upload| upload.is_replayable());
-            let started = Instant::now();
-            let attempt = Attempt {
-                endpoint: &picked.endpoint,
+            let sending = Sending {
                 timers: &self.context.timers,
-                timer: &timer,
-                head,
                 upload: upload.as_ref(),
                 repeatable: idempotent || policy.non_idempotent,
                 may_leave: attempts.may_leave(policy) && is_replayable(),
                 upgrades: self.wanted.upgrade.is_some(),
                 announcement: &self.wanted.announcement,
                 first_byte_timeout: self.wanted.first_byte_timeout,
-                started,
+                interim: &pass_on,
             };
-            let sent = attempt.send(&pass_on).await;
+            let Sent { picked, flight, started, result } =
+                match attempts.hedge_after(policy).filter(|_| self.wanted.upgrade.is_none()) {
+                    // In a box: it is rare, and would make the future of every request larger.
+                    Some(after) => {
+                        let (context, cluster, wanted) = (self.context, self.cluster, self.wanted);
+                        let (key, visible, deadline) = (wanted.key, &*wanted.visible, wanted.deadline.as_deref());
+                        let hedging = Hedging {
+                            context,
+                            cluster,
+                            key,
+                            visible,
+                            deadline,
+                            policy,
+                            attempts: &mut attempts,
+                            account,
+                            sending,
+                            after,
+                        };
+                        Box::pin(hedging.run(head, (picked, flight), &timer)).await
+                    }
+                    None => {
+                        let started = Instant::now();
+                        let result = sending.attempt(&picked, head, &timer, started).send(&pass_on).await;
+                        Sent { picked, flight, started, result }
+                    }
+                };
             drop(retrying.take());
             let slot = picked.endpoint.endpoint.slot;
-            let (failure, asked, end) = match sent {
+            let (failure, asked, end) = match result {
                 Ok(answer) => {
                     let connected = if answer.reused { ConnectResult::Reused } else { ConnectResult::New };
                     self.cluster.shard.connect(connected);
@@ -128,7 +141,7 @@ impl<'a> Attempts<'a> {
                 }
                 Err(failed) => {
                     let kind = upload.as_ref().map_or(failed.error.kind, |upload| upload.blame(failed.error.kind));
-                    self.note_failure(&picked, kind, started);
+                    note_failure(self.context, self.cluster, &picked, kind, started);
                     (failure_of_attempt(&failed, kind), None, Err(failed.error.blamed(kind)))
                 }
             };
@@ -203,7 +216,7 @@ impl<'a> Attempts<'a> {
             }
         }
         if let Ok(tried) = end {
-            self.discard(tried);
+            tried.discard(self.context, self.cluster);
         }
         self.cluster.shard.retry(reason(failed.failure));
         if !again.after.is_zero() {
@@ -229,55 +242,11 @@ impl<'a> Attempts<'a> {
             waits += 1;
         }
     }
-
-    /// An answer that its client does not get.
-    fn discard(&self, tried: Tried) {
-        let Tried { picked, flight, mut answer, started, .. } = tried;
-        let status = answer.head.status;
-        let class = if status.is_server_error() { OutcomeClass::ServerError } else { OutcomeClass::Success };
-        let now = Instant::now();
-        let outcome = Outcome {
-            slot: picked.endpoint.endpoint.slot,
-            class,
-            status: status.as_u16(),
-            first_byte_us: micros(answer.first_byte).max(1),
-            total_us: micros(now.duration_since(started)),
-        };
-        self.cluster.note(self.context, &picked.endpoint, outcome);
-        // Its connection can be used again if nothing more comes on it.
-        if let Ok(Some(_)) = answer.body.take_whole() {
-            answer.body.finish(now);
-        }
-        drop(flight);
-    }
-
-    fn note_failure(&self, picked: &Picked, kind: ErrorKind, started: Instant) {
-        let class = kind.outcome();
-        if class == OutcomeClass::ConnectFailure {
-            self.cluster.shard.connect(ConnectResult::Failed);
-        }
-        let slot = picked.endpoint.endpoint.slot;
-        let outcome = Outcome { slot, class, status: 0, first_byte_us: 0, total_us: micros(started.elapsed()) };
-        self.cluster.note(self.context, &picked.endpoint, outcome);
-    }
 }
 
 /// Methods that may be sent twice (RFC 9110 section 9.2.2).
 fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
-}
-
-/// What an answer is that another endpoint may better.
-fn failure_of(policy: &Policy, is_call: bool, answer: &Answer) -> Option<Failure> {
-    let status = answer.head.status;
-    let failure = if status.is_client_error() || status.is_server_error() {
-        Failure::Status(status.as_u16())
-    } else if is_call && !policy.on.grpc.is_empty() && answer.body.is_ended() {
-        Failure::Grpc(grpc::status(&answer.head.headers)? as u16)
-    } else {
-        return None;
-    };
-    policy.on.include(failure).then_some(failure)
 }
 
 fn failure_of_attempt(failed: &AttemptError, kind: ErrorKind) -> Option<Failure> {
@@ -308,10 +277,6 @@ fn reason(failure: Failure) -> RetryReason {
         Failure::Status(_) => RetryReason::Status,
         Failure::Grpc(_) => RetryReason::GrpcStatus,
     }
-}
-
-fn micros(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

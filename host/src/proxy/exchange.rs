@@ -32,6 +32,7 @@ pub(super) struct Exchange {
     /// Known when the end was seen.
     ended: Option<Instant>,
     attempts: u32,
+    hedges: u32,
     status: StatusCode,
     flag: Option<Flag>,
     /// It was not tried again, since as many requests were as may be.
@@ -165,6 +166,7 @@ impl Exchange {
             started: Instant::now(),
             ended: None,
             attempts: 0,
+            hedges: 0,
             // What holds if the client goes away before anything is known.
             status: status_and_flag(ErrorKind::ClientAbort).0,
             flag: Some(Flag::ClientAbort),
@@ -184,6 +186,19 @@ impl Exchange {
 
     pub(super) fn attempted(&mut self, picked: &Picked) {
         self.attempts += 1;
+        if let Some(log) = &mut self.log {
+            log.picked = Some(picked.clone());
+        }
+    }
+
+    /// An attempt begins beside another.
+    pub(super) fn hedged(&mut self, picked: &Picked) {
+        self.hedges += 1;
+        self.attempted(picked);
+    }
+
+    /// Of several attempts, it is this one that counts.
+    pub(super) fn settled(&mut self, picked: &Picked) {
         if let Some(log) = &mut self.log {
             log.picked = Some(picked.clone());
         }
@@ -284,6 +299,7 @@ impl Drop for Exchange {
             cluster: self.cluster.as_ref().map(|cluster| &*cluster.name),
             endpoint: picked.map(|picked| &*picked.endpoint.endpoint.id),
             attempts: self.attempts,
+            hedges: self.hedges,
             flag: self.flag.or(fallback),
             reason: reason.as_deref().unwrap_or_default(),
             route: record.route.as_ref().map_or("", |route| &*route.label),

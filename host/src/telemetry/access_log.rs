@@ -50,6 +50,8 @@ pub struct Entry<'a> {
     pub cluster: Option<&'a str>,
     pub endpoint: Option<&'a str>,
     pub attempts: u32,
+    /// Those of them that began beside another.
+    pub hedges: u32,
     pub flag: Option<Flag>,
     /// The plugin's word for its choice, or empty.
     pub reason: &'a str,
@@ -170,6 +172,9 @@ impl Entry<'_> {
         json_string(out, ",\"user_agent\":", self.user_agent);
         json_string(out, ",\"referer\":", self.referer);
         json_string(out, ",\"request_id\":", self.request_id);
+        if self.hedges > 0 {
+            json_number(out, ",\"hedges\":", self.hedges.into());
+        }
         if let Some(status) = self.grpc_status {
             json_number(out, ",\"grpc_status\":", status as u64);
         }
@@ -250,6 +255,7 @@ mod tests {
             cluster: Some("api"),
             endpoint: None,
             attempts: 2,
+            hedges: 0,
             flag: Some(Flag::ConnectFailure),
             reason: "least",
             route: "",

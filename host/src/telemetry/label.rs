@@ -330,6 +330,18 @@ labels! {
 }
 
 labels! {
+    /// What came of an attempt that was to begin beside another.
+    HedgeResult {
+        /// Its answer was the first.
+        Won = "won",
+        /// Another answered before it, or it failed.
+        Lost = "lost",
+        /// It did not begin, for want of retry budget, or of another endpoint with room.
+        Refused = "refused",
+    }
+}
+
+labels! {
     /// How a wait for room at an endpoint ended.
     QueueResult {
         /// An attempt began.

@@ -35,7 +35,7 @@ pub use families::CONTENT_TYPE;
 pub use histogram::Histogram;
 pub use label::{
     AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, DatagramDrop, Direction, FallbackReason,
-    Flag, GrpcStatus, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason, SessionEnd,
+    Flag, GrpcStatus, HedgeResult, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason, SessionEnd,
     TlsHandshake, TrapKind, TunnelEnd,
 };
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};

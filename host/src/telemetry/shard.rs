@@ -7,7 +7,7 @@ use super::cell::{Counter, Gauge, SharedCounter, SharedLevel, Writers};
 use super::histogram::{CALL, Histogram, LASTING, LATENCY};
 use super::label::{
     AttemptOutcome, BadRequest, Class, ConnectResult, DatagramDrop, Direction, FallbackReason, Flag, GrpcStatus,
-    LoadReportResult, ProxyHeader, QueueResult, Refusal, RetryReason, SessionEnd, TlsHandshake, TrapKind, TunnelEnd,
+    HedgeResult, LoadReportResult, ProxyHeader, QueueResult, Refusal, RetryReason, SessionEnd, TlsHandshake, TrapKind, TunnelEnd,
 };
 
 /// One cell for each value of a label.
@@ -100,6 +100,7 @@ pub struct ClusterShard {
     pub(super) connects: Cells<{ ConnectResult::ALL.len() }>,
     pub(super) retries: Cells<{ RetryReason::ALL.len() }>,
     pub(super) retry_overflows: Counter,
+    pub(super) hedges: Cells<{ HedgeResult::ALL.len() }>,
     pub(super) tls_handshakes: Cells<{ TlsHandshake::ALL.len() }>,
     pub(super) load_reports: Cells<{ LoadReportResult::ALL.len() }>,
     pub(super) queued: Gauge,
@@ -123,6 +124,7 @@ impl Default for ClusterShard {
             connects: Cells::default(),
             retries: Cells::default(),
             retry_overflows: Counter::default(),
+            hedges: Cells::default(),
             tls_handshakes: Cells::default(),
             load_reports: Cells::default(),
             queued: Gauge::default(),
@@ -177,6 +179,11 @@ impl ClusterShard {
     /// Counts a request that was not tried again, since as many were as may be.
     pub fn retry_overflow(&self) {
         self.retry_overflows.increment();
+    }
+
+    /// Counts an attempt that was to begin beside another.
+    pub fn hedge(&self, result: HedgeResult) {
+        self.hedges[result as usize].increment();
     }
 
     /// Counts a TLS handshake with an endpoint.

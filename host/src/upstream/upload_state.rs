@@ -92,6 +92,11 @@ impl UploadState {
         self.client_failed.get().is_none() && self.kept.borrow().is_whole()
     }
 
+    /// Whether all of it has come, and can be sent by several attempts at once.
+    pub fn is_shareable(&self) -> bool {
+        self.is_replayable() && self.incoming.borrow().is_end_stream()
+    }
+
     /// No other attempt follows: nothing need be kept.
     pub fn settle(&self) {
         self.settled.set(true);

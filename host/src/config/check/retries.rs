@@ -21,6 +21,7 @@ impl Checker<'_> {
             on: conditions(&retries),
             non_idempotent: retries.non_idempotent,
             backoff,
+            hedge_after: self.timeout(&format!("{path}/hedge_after"), retries.hedge_after),
             longest_pause: retries.max_retry_after.0,
             budget: Budget { percent: retries.budget.percent, min: retries.budget.min },
         };

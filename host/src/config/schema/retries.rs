@@ -3,7 +3,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::quantity::{Size, Span};
+use crate::config::quantity::{Size, Span, SpanOrOff};
 
 /// When a request that an endpoint has failed is tried again, up to `max_attempts`. It goes to another endpoint where there
 /// is one; a client that is bound to the failed one, too. What an endpoint may have acted on is sent again only by
@@ -33,6 +33,11 @@ pub(in crate::config) struct Retries {
     pub(in crate::config) body_bytes: Size,
     /// Pauses before further attempts. Who was refused or waited in vain goes on at once the first time.
     pub(in crate::config) backoff: Backoff,
+    /// Hedging: an attempt that has not begun to be answered after this time goes on, while another begins at another endpoint; the
+    /// first answer counts, and the others are given up. Only for what may be sent twice, as after `timeout`, with a body once all
+    /// of it has come; within `max_attempts` and `budget`, and not where there is no other endpoint with room. Such as the time within
+    /// which 95 % are answered. Default: off.
+    pub(in crate::config) hedge_after: SpanOrOff,
     /// An answer that asks for a pause by `Retry-After`, and after which a request is tried again, gets it, but is passed on
     /// to the client if it asks for a longer one. Default: 1s.
     pub(in crate::config) max_retry_after: Span,
@@ -49,6 +54,7 @@ impl Default for Retries {
             non_idempotent: false,
             body_bytes: Size(64 << 10),
             backoff: Backoff::default(),
+            hedge_after: SpanOrOff(None),
             max_retry_after: Span(Duration::from_secs(1)),
             budget: RetryBudget::default(),
         }

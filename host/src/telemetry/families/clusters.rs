@@ -8,7 +8,7 @@ use super::Scrape;
 use super::exposition::Exposition;
 use crate::telemetry::histogram::{HistogramTotal, LASTING, LATENCY};
 use crate::telemetry::label::{
-    AttemptOutcome, Class, ConnectResult, Flag, GrpcStatus, LoadReportResult, QueueResult, RetryReason, SessionEnd,
+    AttemptOutcome, Class, ConnectResult, Flag, GrpcStatus, HedgeResult, LoadReportResult, QueueResult, RetryReason, SessionEnd,
     TlsHandshake, TunnelEnd,
 };
 use crate::telemetry::shard::ClusterShard;
@@ -96,6 +96,16 @@ impl Scrape {
         for (cluster, shards) in clusters {
             let count: u64 = shards.values().map(|shard| shard.retry_overflows.get()).sum();
             family.sample([("cluster", cluster)], count)?;
+        }
+        let mut family = out.counter(
+            "plimsoll_hedges_total",
+            "Attempts that were to begin beside another that had no answer yet, by what came of them.",
+        )?;
+        for (cluster, shards) in clusters {
+            for result in HedgeResult::ALL {
+                let count: u64 = shards.values().map(|shard| shard.hedges[result as usize].get()).sum();
+                family.sample([("cluster", cluster), ("result", result.as_str())], count)?;
+            }
         }
         let mut family = out
             .counter("plimsoll_load_reports_total", "Reports of their load that endpoints sent with their answers.")?;
