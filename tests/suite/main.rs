@@ -8,6 +8,7 @@ mod browser;
 mod certificates;
 mod chaos;
 mod client_certificates;
+mod concurrency;
 mod deregistration;
 mod effective_request;
 mod examples;

@@ -1,13 +1,17 @@
 //! What a proxy decides about attempts, told once for HTTP, TCP and the simulation: [`claim()`] finds the endpoint at which
 //! one begins, [`Attempts`] knows whether and how another may follow, by a [`Policy`], [`OutcomeClass`] says what it tells of
-//! the endpoint.
+//! the endpoint, [`Concurrency`] how many may be under way.
 //!
 //! Nothing here has a socket, a clock or randomness of its own: whoever decides hands them in.
 
 mod claim;
+mod concurrency;
+mod latencies;
 mod outcome;
 mod retry;
 
 pub use claim::{By, Claim, Fleet, Open, Pick, Unusable, claim};
+pub use concurrency::{Concurrency, Heard, Terms};
+pub use latencies::Latencies;
 pub use outcome::OutcomeClass;
 pub use retry::{Again, Attempts, Backoff, Budget, Conditions, Failed, Failure, Policy};

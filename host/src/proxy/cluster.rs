@@ -17,7 +17,9 @@ use super::queue::Queue;
 use crate::config;
 use crate::error::ErrorKind;
 use crate::plugin::{Affinity, AttributeValues, Choice, Fault, PickRequest, Values};
-use crate::snapshot::{AttemptBound, Availability, Endpoint, EndpointSet, Outcome, OutcomeClass, Retrying, UnderWay, Waiting};
+use crate::snapshot::{
+    AttemptBound, Availability, Endpoint, EndpointSet, Outcome, OutcomeClass, Retrying, UnderWay, Waiting,
+};
 use crate::telemetry::{AttemptOutcome, ClusterShard, LoadReportResult, QueueResult};
 use crate::timer::{CallOff, Timers, now_ms};
 use crate::tls::UpstreamTls;
@@ -128,9 +130,10 @@ impl Cluster {
             None => Rc::default(),
         };
         let tells_balancer = parts.balancing.wants_outcomes();
-        let bound = Some(parts.config.max_requests).filter(|most| *most > 0).map(|most| {
+        let (most, is_adaptive) = (parts.config.max_requests, parts.config.adaptive_concurrency.is_some());
+        let bound = (most > 0 || is_adaptive).then(|| {
             let (under_way, waiting) = (parts.under_way.clone(), parts.waiting.clone());
-            Rc::new(AttemptBound { most, under_way, waiting })
+            Rc::new(AttemptBound { most, is_adaptive, under_way, waiting })
         });
         let queue = before.map(|before| &before.queue).filter(|queue| queue.is_of(&parts.waiting)).cloned();
         let cluster = Self {
@@ -383,6 +386,9 @@ impl Cluster {
             counters.count_failure();
         }
         self.shard.attempt(attempt_label(outcome.class));
+        if self.config.adaptive_concurrency.is_some() {
+            self.show(&outcome);
+        }
         if outcome.first_byte_us > 0 {
             counters.sample_first_byte(outcome.first_byte_us);
             self.shard.first_byte(Duration::from_micros(outcome.first_byte_us.into()));
@@ -399,6 +405,17 @@ impl Cluster {
             context.gathers(self.clone());
         } else if gathered >= BATCH {
             self.tell_outcomes(context);
+        }
+    }
+
+    /// Shows by what the bound of attempts is found. Errors may be quick for want of work.
+    fn show(&self, outcome: &Outcome) {
+        match outcome.class {
+            OutcomeClass::Success if outcome.first_byte_us > 0 => {
+                self.under_way.adaptive.answered(outcome.first_byte_us);
+            }
+            OutcomeClass::Timeout => self.under_way.adaptive.answered(outcome.total_us),
+            _ => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! Plain facts that cross between threads: endpoints and their counters, sets of them, outcomes of attempts. Pure: no
 //! sockets, no engine, no clock.
 
+mod adaptive_limit;
 mod endpoint;
 mod endpoint_set;
 mod load;

@@ -59,7 +59,12 @@ fn small_registry() -> Registry {
         draining: false,
         first_byte_us: 1500,
     };
-    let cluster = ClusterSample { cluster: "api".into(), panics: true, endpoints: vec![sample.clone(), sample] };
+    let cluster = ClusterSample {
+        cluster: "api".into(),
+        panics: true,
+        concurrency_limit: Some(42),
+        endpoints: vec![sample.clone(), sample],
+    };
     registry.set_cluster_source(Box::new(move || vec![cluster.clone()]));
     let certificate = CertificateSample { name: "a.test".into(), serial: "0A".into(), not_after: 1_800_000_000 };
     registry.set_certificate_source(Box::new(move || vec![certificate.clone(), certificate.clone()]));

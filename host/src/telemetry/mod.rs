@@ -35,8 +35,8 @@ pub use families::CONTENT_TYPE;
 pub use histogram::Histogram;
 pub use label::{
     AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, DatagramDrop, Direction, FallbackReason,
-    Flag, GrpcStatus, HedgeResult, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason, SessionEnd,
-    TlsHandshake, TrapKind, TunnelEnd,
+    Flag, GrpcStatus, HedgeResult, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason,
+    SessionEnd, TlsHandshake, TrapKind, TunnelEnd,
 };
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
 pub use printable::{is_unprintable, printable, printable_lines, printable_within};

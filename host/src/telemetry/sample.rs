@@ -18,6 +18,8 @@ pub struct ClusterSample {
     pub cluster: Arc<str>,
     /// Whether so few endpoints are healthy that requests go to all.
     pub panics: bool,
+    /// How many attempts may be under way, where that is found by how long answers take.
+    pub concurrency_limit: Option<u32>,
     pub endpoints: Vec<EndpointSample>,
 }
 

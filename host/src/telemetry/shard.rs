@@ -7,7 +7,8 @@ use super::cell::{Counter, Gauge, SharedCounter, SharedLevel, Writers};
 use super::histogram::{CALL, Histogram, LASTING, LATENCY};
 use super::label::{
     AttemptOutcome, BadRequest, Class, ConnectResult, DatagramDrop, Direction, FallbackReason, Flag, GrpcStatus,
-    HedgeResult, LoadReportResult, ProxyHeader, QueueResult, Refusal, RetryReason, SessionEnd, TlsHandshake, TrapKind, TunnelEnd,
+    HedgeResult, LoadReportResult, ProxyHeader, QueueResult, Refusal, RetryReason, SessionEnd, TlsHandshake, TrapKind,
+    TunnelEnd,
 };
 
 /// One cell for each value of a label.

@@ -1,4 +1,5 @@
 use plimsoll_proxy_protocol::{Tlvs, Version};
+use plimsoll_resilience::Terms;
 use serde_json::{Map, Value};
 
 use super::health::{Spoken, upstream_protocol};
@@ -106,6 +107,9 @@ impl Checker<'_> {
             },
             max_connections: cluster.max_connections,
             max_requests: cluster.max_requests,
+            adaptive_concurrency: cluster
+                .adaptive_concurrency
+                .map(|adaptive| self.adaptive_concurrency(&part("adaptive_concurrency"), &adaptive)),
             discover: self.discover(&part("discover"), cluster.discover),
             name: cluster.name,
             protocol,
@@ -142,6 +146,20 @@ impl Checker<'_> {
             duration: slow_start.duration.0,
             aggression: slow_start.aggression,
             min_weight_percent: slow_start.min_weight_percent,
+        }
+    }
+
+    fn adaptive_concurrency(&mut self, path: &str, adaptive: &schema::AdaptiveConcurrency) -> Terms {
+        if adaptive.min > adaptive.max {
+            self.mistake(&format!("{path}/max"), "expected no less than `min`");
+        }
+        self.positive(&format!("{path}/measure_every"), adaptive.measure_every);
+        Terms {
+            min: adaptive.min,
+            max: adaptive.max.max(adaptive.min),
+            tolerance_percent: adaptive.tolerance_percent,
+            percentile: adaptive.percentile,
+            measure_every: adaptive.measure_every.0,
         }
     }
 

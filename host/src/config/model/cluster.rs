@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use plimsoll_proxy_protocol::{Tlvs, Version};
-use plimsoll_resilience::Policy;
+use plimsoll_resilience::{Policy, Terms};
 
 use super::endpoint::{Discover, Endpoint, UpstreamProtocol};
 use super::health::Health;
@@ -35,6 +35,8 @@ pub struct Cluster {
     pub endpoints: Vec<Endpoint>,
     /// Under way at all endpoints together; 0 is no bound.
     pub max_requests: u32,
+    /// How the bound of what is under way is found by how long answers take, if it is.
+    pub adaptive_concurrency: Option<Terms>,
     /// For endpoints that do not say it themselves; 0 is no bound.
     pub max_connections: u32,
     pub discover: Vec<Discover>,

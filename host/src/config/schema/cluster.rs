@@ -83,6 +83,8 @@ pub(in crate::config) struct Cluster {
     #[serde(default)]
     #[schemars(range(min = 0, max = 10_000_000))]
     pub(in crate::config) max_requests: u32,
+    /// Finds by itself how many attempts may be under way at all endpoints together; see below. Default: none.
+    pub(in crate::config) adaptive_concurrency: Option<AdaptiveConcurrency>,
     /// Where requests wait while every endpoint is full, that is, has `max_connections` attempts under way.
     #[serde(default)]
     pub(in crate::config) queue: Queue,
@@ -194,6 +196,38 @@ fn even() -> f64 {
 
 fn ten() -> u32 {
     10
+}
+
+/// Finds by how long answers take how many attempts may be under way at all endpoints of a cluster together, over all workers; `{}` is
+/// enough. As long as answers take about as long as when few are under way, more may be; when they take longer, requests
+/// wait at the endpoints, and fewer may be. A cluster with as many is full, as with `max_requests`, which holds beside it. What counts is
+/// the time to the first byte of an answer, or to a timeout; errors do not. How long answers take without waiting is the least that
+/// was seen, and is measured anew with a somewhat smaller limit for a moment. For requests, not for `tcp` and `udp`.
+/// `plimsoll_cluster_concurrency_limit` has the present limit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct AdaptiveConcurrency {
+    /// The least limit. Default: 3.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(in crate::config) min: u32,
+    /// The highest. Default: 1000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(in crate::config) max: u32,
+    /// By how much longer answers may take than without waiting. Default: 25.
+    #[schemars(range(min = 0, max = 400))]
+    pub(in crate::config) tolerance_percent: u32,
+    /// The percentile of the times to first byte that counts. Default: 50.
+    #[schemars(range(min = 1, max = 99))]
+    pub(in crate::config) percentile: u32,
+    /// How often it is measured anew how long answers take without waiting, up to a quarter later at random. Default: 30s.
+    pub(in crate::config) measure_every: Span,
+}
+
+impl Default for AdaptiveConcurrency {
+    fn default() -> Self {
+        let measure_every = Span(Duration::from_secs(30));
+        Self { min: 3, max: 1000, tolerance_percent: 25, percentile: 50, measure_every }
+    }
 }
 
 /// Where requests wait while every endpoint is full: first come, first served. One that finds no room here, or waits

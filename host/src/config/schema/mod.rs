@@ -19,8 +19,8 @@ use super::quantity::{Size, Span, SpanOrOff};
 
 pub(super) use self::acme::{Acme, AcmeCertificate, Challenge, ExternalAccount};
 pub(super) use self::cluster::{
-    Cluster, Discover, Endpoint, EndpointFile, ProxyProtocolTlv, ProxyProtocolVersion, Queue, SendProxyProtocol,
-    SlowStart,
+    AdaptiveConcurrency, Cluster, Discover, Endpoint, EndpointFile, ProxyProtocolTlv, ProxyProtocolVersion, Queue,
+    SendProxyProtocol, SlowStart,
 };
 pub(super) use self::health::{Check, Health, Probe};
 pub(super) use self::listener::{

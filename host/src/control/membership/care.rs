@@ -128,4 +128,8 @@ impl Caretaker for Control {
     fn warm_up(&self, cluster: &str) {
         Self::warm_up(self, cluster);
     }
+
+    fn adapt(&self, cluster: &str) {
+        Self::adapt(self, cluster);
+    }
 }

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::adaptation::Adaptation;
 use super::heard::Heard;
 use super::remembered::RememberedEndpoint;
 use super::warmth::{Circumstances, Warmth};
@@ -29,6 +30,8 @@ pub(in crate::control) struct ClusterState {
     pub(in crate::control) waiting: Arc<Waiting>,
     /// What is under way at the endpoints; shared likewise.
     pub(in crate::control) under_way: Arc<UnderWay>,
+    /// How the bound of attempts is found, if it is.
+    adaptation: Option<Adaptation>,
     /// Whether its balancer prepares for endpoints before the workers hear of them.
     pub(in crate::control) prepares: bool,
     /// Generation that its balancer has prepared for last, or is about to.
@@ -248,6 +251,7 @@ impl ClusterState {
             });
         let members: Vec<Member> = members.collect();
         let places = places(&members);
+        let adaptation = Adaptation::of(&config, before.or(making).and_then(|last| last.adaptation.as_ref()));
         let mut cluster = Self {
             config,
             members,
@@ -256,6 +260,7 @@ impl ClusterState {
             found,
             set: last.map_or_else(Arc::default, |last| last.set.clone()),
             waiting,
+            adaptation,
             under_way,
             prepares: last.is_some_and(|last| last.prepares),
             prepared: last.map_or(0, |last| last.prepared),
@@ -291,6 +296,9 @@ impl ClusterState {
         }
         live.prepares = prepares;
         live.refresh();
+        if let Some(adaptation) = &live.adaptation {
+            adaptation.enforce(&live.under_way);
+        }
         let endpoints = live.endpoints_like(&self.set);
         let last = current.map_or(0, |current| current.set.generation());
         if self.set.generation() > last && holds(&self.set, &endpoints) {
@@ -372,6 +380,18 @@ impl ClusterState {
         changed
     }
 
+    /// Finds how many attempts may be under way, by how long answers take.
+    pub(in crate::control) fn adapt(&mut self) {
+        if let Some(adaptation) = &mut self.adaptation {
+            adaptation.follow(&self.under_way, &self.waiting);
+        }
+    }
+
+    /// How many attempts may be under way, where that is found by how long answers take.
+    pub(in crate::control) fn concurrency_limit(&self) -> Option<u32> {
+        self.adaptation.as_ref().map(Adaptation::limit)
+    }
+
     pub(in crate::control) fn member(&self, slot: u32) -> Option<&Member> {
         self.members.get(self.place(slot)?)
     }
@@ -439,15 +459,15 @@ fn holds(set: &EndpointSet, endpoints: &[Arc<Endpoint>]) -> bool {
 fn same(a: &Endpoint, b: &Endpoint) -> bool {
     std::ptr::eq(a, b)
         || a.id == b.id
-        && a.address == b.address
-        && a.host == b.host
-        && a.weight == b.weight
-        && a.ramp == b.ramp
-        && a.availability == b.availability
-        && a.is_unhealthy == b.is_unhealthy
-        && a.priority == b.priority
-        && a.max_connections == b.max_connections
-        && a.zone == b.zone
-        && a.metadata == b.metadata
-        && Arc::ptr_eq(&a.counters, &b.counters)
+            && a.address == b.address
+            && a.host == b.host
+            && a.weight == b.weight
+            && a.ramp == b.ramp
+            && a.availability == b.availability
+            && a.is_unhealthy == b.is_unhealthy
+            && a.priority == b.priority
+            && a.max_connections == b.max_connections
+            && a.zone == b.zone
+            && a.metadata == b.metadata
+            && Arc::ptr_eq(&a.counters, &b.counters)
 }

@@ -68,7 +68,12 @@ impl Control {
     }
 
     /// Tells everyone of endpoints in which something has changed.
-    pub(super) fn put_into_effect(&self, cluster: &mut ClusterState, changed: &[u32], event: fn(EndpointEvent) -> Event) {
+    pub(super) fn put_into_effect(
+        &self,
+        cluster: &mut ClusterState,
+        changed: &[u32],
+        event: fn(EndpointEvent) -> Event,
+    ) {
         cluster.refresh();
         self.remembering.changed();
         for member in cluster.members.iter().filter(|member| changed.contains(&member.slot)) {
@@ -157,6 +162,12 @@ impl Control {
         }
     }
 
+    pub(in crate::control) fn adapt(&self, cluster: &str) {
+        if let Some(cluster) = self.lock().clusters.get_mut(cluster) {
+            cluster.adapt();
+        }
+    }
+
     pub(in crate::control) fn cluster_samples(&self) -> Vec<ClusterSample> {
         let sample = |cluster: &ClusterState, member: &Member| EndpointSample {
             endpoint: member.id().into(),
@@ -173,6 +184,7 @@ impl Control {
         let clusters = state.clusters.values().map(|cluster| ClusterSample {
             cluster: cluster.config.name.as_str().into(),
             panics: cluster.panics(),
+            concurrency_limit: cluster.concurrency_limit(),
             endpoints: cluster.members.iter().map(|member| sample(cluster, member)).collect(),
         });
         clusters.collect()

@@ -2,6 +2,7 @@
 //! endpoints are the union of what all its sources say: the configuration, the admin API, and those that are discovered.
 //! What each said last holds until it says something else.
 
+mod adaptation;
 mod amending;
 mod amendments;
 mod care;

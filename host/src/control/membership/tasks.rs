@@ -12,6 +12,8 @@ pub(super) trait Caretaker: Send + Sync + 'static {
     fn tick(&self, cluster: &str);
     /// Looks at the slow start of a cluster's endpoints.
     fn warm_up(&self, cluster: &str);
+    /// Finds how many attempts may be under way at a cluster.
+    fn adapt(&self, cluster: &str);
 }
 
 /// What is done again and again for the clusters that are live. A task lives for as long as what it is for stays as it is;
@@ -29,6 +31,8 @@ enum Recurring {
     Tick(Arc<str>, Duration),
     /// Looks at the slow start of a cluster's endpoints, so far apart.
     Warm(Arc<str>, Duration),
+    /// Looks at how long answers of a cluster take, so far apart.
+    Adapt(Arc<str>, Duration),
 }
 
 impl Tasks {
@@ -46,7 +50,8 @@ impl Tasks {
             let tick = tick_of(name).map(|tick| Recurring::Tick(name.clone(), tick));
             let slow_start = cluster.config.slow_start.as_ref();
             let warm = slow_start.map(|slow| Recurring::Warm(name.clone(), (slow.duration / STEPS).max(PACE)));
-            for wanted in tick.into_iter().chain(warm) {
+            let adapt = cluster.config.adaptive_concurrency.map(|_| Recurring::Adapt(name.clone(), ADAPTING));
+            for wanted in tick.into_iter().chain(warm).chain(adapt) {
                 let task = before.remove(&wanted).unwrap_or_else(|| wanted.start(control));
                 self.recurring.insert(wanted, task);
             }
@@ -59,10 +64,13 @@ const STEPS: u32 = 20;
 /// And the least time between two looks.
 const PACE: Duration = Duration::from_millis(50);
 
+/// How often it is looked at how long answers take.
+const ADAPTING: Duration = Duration::from_millis(100);
+
 impl Recurring {
     fn start(&self, control: &Arc<impl Caretaker>) -> Task {
         let (this, control) = (self.clone(), Arc::downgrade(control));
-        let (Self::Tick(_, period) | Self::Warm(_, period)) = self;
+        let (Self::Tick(_, period) | Self::Warm(_, period) | Self::Adapt(_, period)) = self;
         let mut interval = tokio::time::interval(*period);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         Task::spawn(async move {
@@ -78,6 +86,7 @@ impl Recurring {
         match self {
             Self::Tick(cluster, _) => control.tick(cluster),
             Self::Warm(cluster, _) => control.warm_up(cluster),
+            Self::Adapt(cluster, _) => control.adapt(cluster),
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct ClusterReport {
     pub generation: u64,
     /// Whether so few endpoints are healthy that requests go to all (`panic_percent`).
     pub panic: bool,
+    /// How many attempts may be under way at once, with `adaptive_concurrency`.
+    pub concurrency_limit: Option<u32>,
     pub endpoints: Vec<EndpointReport>,
     /// Endpoints that the cluster does without, since their names have no address.
     pub unresolved: Vec<UnresolvedReport>,
@@ -235,6 +237,7 @@ fn cluster_report(cluster: &ClusterState) -> ClusterReport {
         tls: cluster.tls.as_ref().map(|tls| if tls.verifies() { "verified" } else { "unverified" }.to_owned()),
         generation: cluster.set.generation(),
         panic: cluster.panics(),
+        concurrency_limit: cluster.concurrency_limit(),
         endpoints: cluster.members.iter().map(|member| endpoint_report(cluster, member)).collect(),
         unresolved: cluster
             .found

@@ -8,8 +8,8 @@ use super::Scrape;
 use super::exposition::Exposition;
 use crate::telemetry::histogram::{HistogramTotal, LASTING, LATENCY};
 use crate::telemetry::label::{
-    AttemptOutcome, Class, ConnectResult, Flag, GrpcStatus, HedgeResult, LoadReportResult, QueueResult, RetryReason, SessionEnd,
-    TlsHandshake, TunnelEnd,
+    AttemptOutcome, Class, ConnectResult, Flag, GrpcStatus, HedgeResult, LoadReportResult, QueueResult, RetryReason,
+    SessionEnd, TlsHandshake, TunnelEnd,
 };
 use crate::telemetry::shard::ClusterShard;
 

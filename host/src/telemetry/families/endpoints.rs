@@ -19,6 +19,15 @@ impl Scrape {
         for ClusterSample { cluster, panics, .. } in sampled {
             family.sample([("cluster", cluster)], u64::from(*panics))?;
         }
+        let mut family = out.gauge(
+            "plimsoll_cluster_concurrency_limit",
+            "Attempts that may be under way at once, of clusters with `adaptive_concurrency`.",
+        )?;
+        for ClusterSample { cluster, concurrency_limit, .. } in sampled {
+            if let Some(limit) = concurrency_limit {
+                family.sample([("cluster", cluster)], u64::from(*limit))?;
+            }
+        }
         let mut family = out.gauge("plimsoll_endpoint_in_flight", "Attempts under way.")?;
         each(&mut family, sampled, |sample| u64::from(sample.in_flight))?;
         let mut family = out.counter("plimsoll_endpoint_requests_total", "Attempts begun.")?;
