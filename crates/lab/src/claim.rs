@@ -24,16 +24,25 @@ impl Simulation<'_> {
                 self.fail(place, Failure::NoRoom);
             }
             Claim::Full => {
-                let ticket = self.requests.ticket(place);
+                let ticket = self.requests.wait(place);
                 self.workers[worker as usize].waiting.push_back(ticket);
                 self.plan_end_of_wait(ticket);
             }
         }
     }
 
+    /// Whether an attempt beside others begins.
+    pub(crate) fn begins(&mut self, place: u32) -> bool {
+        self.claim(place) == Claim::Begun(())
+    }
+
     fn claim(&mut self, place: u32) -> Claim<()> {
         let Some(request) = self.requests.get(place) else { return Claim::Nowhere };
         let (worker, key) = (request.job.worker, request.job.key);
+        let proxy = (worker / self.scenario.workers) as usize;
+        if self.proxies[proxy].is_full() {
+            return Claim::Full;
+        }
         let tried = request.attempts.tried().to_vec();
         claim(&mut Seen { simulation: self, place, worker, key }, &tried)
     }
@@ -60,7 +69,7 @@ impl Simulation<'_> {
 
     /// Whether the first of those that wait on a worker does so no longer.
     fn goes_on(&mut self, ticket: Ticket, worker: usize) -> bool {
-        if self.requests.current(ticket).is_none() {
+        if self.requests.waiting(ticket).is_none() {
             self.workers[worker].waiting.pop_front();
             return true;
         }
@@ -74,7 +83,7 @@ impl Simulation<'_> {
     }
 
     pub(crate) fn stop_waiting(&mut self, ticket: Ticket) {
-        let Some(worker) = self.requests.current(ticket).map(|request| request.job.worker) else { return };
+        let Some(worker) = self.requests.waiting(ticket).map(|request| request.job.worker) else { return };
         let waiting = &mut self.workers[worker as usize].waiting;
         let before = waiting.len();
         waiting.retain(|other| *other != ticket);

@@ -6,9 +6,11 @@
 //!
 //! A [`Scenario`] says what there is and what happens. An endpoint is a queue before a number of places that work at a
 //! time. What the proxy does by itself is modelled as it does it: attempts under way are counted over all workers of a
-//! proxy and not over those of another, outcomes are told in batches to the worker whose they are, refused connections are
-//! tried elsewhere, endpoints that are full have requests wait.
+//! proxy and not over those of another, outcomes are told in batches to the worker whose they are, what fails is
+//! tried elsewhere as its [`Resilience`] says, endpoints that are full have requests wait. What is decided there is decided by
+//! the core that the proxy has, too.
 
+mod attempts;
 mod balancer;
 mod claim;
 mod cluster;
@@ -18,6 +20,7 @@ mod numbers;
 pub mod page;
 pub mod recording;
 mod report;
+mod requests;
 mod results;
 mod scenario;
 mod server;
@@ -26,13 +29,14 @@ pub mod text;
 mod words;
 mod workload;
 
+pub use attempts::ERROR;
 pub use balancer::{Balancer, Fault, LoadReport, Member, Outcome};
 pub use keys::KeysMoved;
 pub use measure::SLICES;
-pub use plimsoll_resilience::OutcomeClass;
+pub use plimsoll_resilience::{OutcomeClass, Policy, Terms};
 pub use report::{Entry, Mark, Report, SHAPE, Setting};
 pub use results::{
     CURVE_NINES, CURVE_STEPS_PER_NINE, EndpointMeasured, Failed, Latency, Measured, OverTime, curve_shares,
 };
-pub use scenario::{Arrivals, Endpoint, Event, Keys, Scenario, Service, What};
+pub use scenario::{Arrivals, Endpoint, Event, Keys, Resilience, Scenario, Service, What};
 pub use simulation::{BATCH, run};

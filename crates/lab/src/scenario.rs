@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use plimsoll_resilience::{Policy, Terms};
+
 use crate::numbers::{exp, pow};
 use crate::recording::Record;
 
@@ -20,8 +22,11 @@ pub struct Scenario {
     pub workers: u32,
     /// Endpoints that a request is tried at.
     pub max_attempts: u32,
+    pub resilience: Resilience,
     /// An attempt without an answer by then has failed.
     pub timeout_us: u64,
+    /// Endpoints do not notice when nobody waits for an answer any more, and work on it all the same.
+    pub works_on_abandoned: bool,
     /// How long a request may wait while all endpoints are full.
     pub queue_timeout_us: u64,
     /// After how long the proxies know that an endpoint fails, or is well again; never if none.
@@ -35,6 +40,18 @@ pub struct Scenario {
     pub keys: Keys,
     /// In the order of time.
     pub events: Vec<Event>,
+}
+
+/// What proxies do about attempts that fail or are late.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resilience {
+    /// What it is called where several are compared.
+    pub name: String,
+    pub policy: Policy,
+    /// Whether requests may be sent twice.
+    pub idempotent: bool,
+    /// How each proxy finds how many attempts may be under way, if it does.
+    pub concurrency: Option<Terms>,
 }
 
 /// A server: so many places where work is done, and a queue in front of them.

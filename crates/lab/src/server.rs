@@ -23,7 +23,8 @@ pub(crate) struct Server {
     /// Times as long as it should take.
     slowness: f64,
     working: u32,
-    queue: VecDeque<Ticket>,
+    /// Attempts that wait, and what each asks for.
+    queue: VecDeque<(Ticket, f64)>,
     /// Attempts under way, by proxy.
     pub(crate) from_proxy: Vec<u32>,
     pub(crate) under_way: u32,
@@ -113,7 +114,7 @@ impl Server {
                 Reception::Begins { us: self.takes_us(demand_us) }
             }
             Condition::Well => {
-                self.queue.push_back(ticket);
+                self.queue.push_back((ticket, demand_us));
                 Reception::Queues
             }
         }
@@ -133,7 +134,7 @@ impl Server {
 
     /// The next of those that wait, if there is a place for it; whether it still wants to is for the caller to say, who
     /// then has it [`begin`](Self::begin).
-    pub(crate) fn next_waiting(&mut self) -> Option<Ticket> {
+    pub(crate) fn next_waiting(&mut self) -> Option<(Ticket, f64)> {
         if self.working < self.concurrency { self.queue.pop_front() } else { None }
     }
 

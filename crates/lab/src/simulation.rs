@@ -3,13 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use plimsoll_resilience::{Attempts, Failed, Failure as Failing, OutcomeClass, Policy};
+use plimsoll_resilience::{Attempts, OutcomeClass};
 
+use crate::attempts::{ADAPTED_EVERY_US, Proxy};
 use crate::balancer::{Balancer, Outcome};
 use crate::cluster::Cluster;
 use crate::keys::{KeyProbe, Revisits};
 use crate::measure::Span;
 use crate::numbers::mix;
+use crate::requests::{MOST_UNDER_WAY, Requests};
 use crate::results::{Failure, Measured, Results};
 use crate::scenario::{Keys, Scenario, What};
 use crate::server::{Reception, Server, Ticket};
@@ -21,9 +23,6 @@ const GATHERED_FOR_US: u64 = 20_000;
 
 /// What the clock of the plugins says when a run begins.
 const BEGINNING_MS: u64 = 1_000_000;
-
-/// Requests that may be under way at once, over all; those beyond are refused.
-const MOST_UNDER_WAY: usize = 200_000;
 
 /// One balancer in a scenario.
 pub(crate) struct Simulation<'a> {
@@ -41,6 +40,7 @@ pub(crate) struct Simulation<'a> {
     pub(crate) servers: Vec<Server>,
     pub(crate) cluster: Cluster,
     pub(crate) workers: Vec<Worker>,
+    pub(crate) proxies: Vec<Proxy>,
     pub(crate) results: Results,
     pub(crate) random: fastrand::Rng,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Worker {
 
 /// What is to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Happening {
+pub(crate) enum Happening {
     /// An endpoint has done what an attempt asked of it.
     Done { slot: u32, ticket: Ticket },
     /// An endpoint ends an attempt without having worked on it.
@@ -65,6 +65,10 @@ enum Happening {
     WaitIsOver { ticket: Ticket },
     /// A request has paused between two attempts.
     Again { ticket: Ticket },
+    /// An attempt has had no answer for long.
+    Late { ticket: Ticket },
+    /// Proxies find how many attempts may be under way.
+    Adapt,
     /// The event of this number.
     Event { number: u32 },
     /// Proxies notice whether an endpoint works.
@@ -84,65 +88,6 @@ impl Agenda {
         // What was planned first happens first.
         self.count += 1;
         self.heap.push(Reverse((us, self.count, happening)));
-    }
-}
-
-/// A request under way.
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) job: Job,
-    /// Of its attempt, or its wait.
-    pub(crate) serial: u64,
-    pub(crate) attempts: Attempts,
-    slot: u32,
-    began_us: u64,
-}
-
-/// Requests under way, in places that are used again.
-#[derive(Debug, Default)]
-pub(crate) struct Requests {
-    places: Vec<Option<Request>>,
-    free: Vec<u32>,
-    serial: u64,
-}
-
-impl Requests {
-    fn add(&mut self, job: Job, attempts: Attempts) -> Option<u32> {
-        if self.places.len() - self.free.len() >= MOST_UNDER_WAY {
-            return None;
-        }
-        let request = Request { job, serial: 0, attempts, slot: 0, began_us: 0 };
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            self.places.len() as u32 - 1
-        });
-        self.places[place as usize] = Some(request);
-        Some(place)
-    }
-
-    pub(crate) fn get(&mut self, place: u32) -> Option<&mut Request> {
-        self.places.get_mut(place as usize)?.as_mut()
-    }
-
-    /// The request of an attempt or wait, if that is not over.
-    pub(crate) fn current(&mut self, ticket: Ticket) -> Option<&mut Request> {
-        self.get(ticket.request).filter(|request| request.serial == ticket.serial)
-    }
-
-    /// Begins a new attempt or wait of a request.
-    pub(crate) fn ticket(&mut self, place: u32) -> Ticket {
-        self.serial += 1;
-        let serial = self.serial;
-        if let Some(request) = self.get(place) {
-            request.serial = serial;
-        }
-        Ticket { request: place, serial }
-    }
-
-    fn remove(&mut self, place: u32) -> Option<Request> {
-        let request = self.places.get_mut(place as usize)?.take()?;
-        self.free.push(place);
-        Some(request)
     }
 }
 
@@ -186,17 +131,21 @@ impl<'a> Simulation<'a> {
             servers: scenario.endpoints.iter().map(|of| Server::new(of, scenario.proxies, span)).collect(),
             cluster: Cluster::new(scenario),
             workers: (0..scenario.workers * scenario.proxies).map(|_| Worker::default()).collect(),
+            proxies: (0..scenario.proxies).map(|_| Proxy::new(scenario.resilience.concurrency)).collect(),
             results: Results::new(span),
             random: fastrand::Rng::with_seed(mix(scenario.seed ^ mix(5))),
         };
         for (number, event) in (0..).zip(&scenario.events) {
             simulation.agenda.at(event.at_us, Happening::Event { number });
         }
+        if scenario.resilience.concurrency.is_some() {
+            simulation.agenda.at(ADAPTED_EVERY_US, Happening::Adapt);
+        }
         simulation.tell_endpoints(None);
         simulation
     }
 
-    fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         BEGINNING_MS + self.now_us / 1000
     }
 
@@ -244,11 +193,9 @@ impl<'a> Simulation<'a> {
             }
             Happening::Tell { worker } => self.tell_outcomes(worker),
             Happening::WaitIsOver { ticket } => self.stop_waiting(ticket),
-            Happening::Again { ticket } => {
-                if self.requests.current(ticket).is_some() {
-                    self.go(ticket.request);
-                }
-            }
+            Happening::Again { ticket } => self.again(ticket),
+            Happening::Late { ticket } => self.late(ticket),
+            Happening::Adapt => self.adapt(),
             Happening::Event { number } => self.event(number),
             Happening::Notice { slot, works } => self.notice(slot, works),
             Happening::Ramp { slot } => {
@@ -262,7 +209,8 @@ impl<'a> Simulation<'a> {
 
     fn arrive(&mut self, job: Job) {
         self.balancer.set_now_ms(self.now_ms());
-        match self.requests.add(job, Attempts::new(self.scenario.max_attempts as usize, false)) {
+        let attempts = Attempts::new(self.scenario.max_attempts as usize, self.scenario.resilience.idempotent);
+        match self.requests.add(job, attempts) {
             Some(place) => self.go(place),
             None => self.results.failed(job.at_us, Failure::Overflow),
         }
@@ -270,12 +218,13 @@ impl<'a> Simulation<'a> {
 
     /// Begins an attempt at an endpoint.
     pub(crate) fn begin(&mut self, place: u32, slot: u32) {
-        let ticket = self.requests.ticket(place);
         let now_us = self.now_us;
+        let Some(ticket) = self.requests.begin(place, slot, now_us) else { return };
         let Some(request) = self.requests.get(place) else { return };
-        request.slot = slot;
-        request.began_us = now_us;
         let job = request.job;
+        if let Some(after) = request.attempts.hedge_after(&self.scenario.resilience.policy) {
+            self.agenda.at(now_us.saturating_add(after.as_micros() as u64), Happening::Late { ticket });
+        }
         let is_counted = self.span.is_counted(now_us);
         if is_counted {
             self.servers[slot as usize].attempts += 1;
@@ -286,6 +235,7 @@ impl<'a> Simulation<'a> {
         }
         self.balancer.begin(job.worker, slot);
         let proxy = self.proxy(job.worker);
+        self.proxies[proxy].begin();
         let after = |us: u64| now_us.saturating_add(us);
         match self.servers[slot as usize].receive(now_us, proxy, ticket, job.demand_us) {
             Reception::Begins { us } => self.agenda.at(after(us), Happening::Done { slot, ticket }),
@@ -299,77 +249,24 @@ impl<'a> Simulation<'a> {
         if self.timeouts.len() > 2 * MOST_UNDER_WAY {
             // Most attempts are over long before.
             let requests = &mut self.requests;
-            self.timeouts.retain(|(_, ticket)| requests.current(*ticket).is_some());
+            self.timeouts.retain(|(_, ticket)| requests.is_under_way(*ticket));
         }
     }
 
     /// An endpoint goes on with what waits there.
     fn next_at(&mut self, slot: u32) {
-        while let Some(ticket) = self.servers[slot as usize].next_waiting() {
+        while let Some((ticket, demand_us)) = self.servers[slot as usize].next_waiting() {
             // Whoever timed out waits no more.
-            let Some(request) = self.requests.current(ticket) else { continue };
-            let demand_us = request.job.demand_us;
+            if !self.scenario.works_on_abandoned && !self.requests.is_under_way(ticket) {
+                continue;
+            }
             let us = self.servers[slot as usize].begin(self.now_us, demand_us);
             self.agenda.at(self.now_us.saturating_add(us), Happening::Done { slot, ticket });
         }
     }
 
-    fn attempt_ended(&mut self, ticket: Ticket, class: OutcomeClass) {
-        let now_us = self.now_us;
-        let Some(request) = self.requests.current(ticket) else { return };
-        // Whatever else was to become of this attempt does not.
-        request.serial = 0;
-        let (job, slot) = (request.job, request.slot);
-        let total_us = u32::try_from(now_us - request.began_us).unwrap_or(u32::MAX);
-        let proxy = self.proxy(job.worker);
-        self.servers[slot as usize].leave(now_us, proxy);
-        let outcome = Outcome { slot, class, total_us };
-        self.balancer.set_now_ms(self.now_ms());
-        if matches!(class, OutcomeClass::Success | OutcomeClass::ServerError) {
-            let report = self.servers[slot as usize].report(now_us, class);
-            self.balancer.report_load(job.worker, slot, report);
-        }
-        self.balancer.end(job.worker, &outcome);
-        self.gather(job.worker, outcome);
-        self.room_at(proxy);
-        match class {
-            OutcomeClass::Success => self.answered(ticket.request),
-            OutcomeClass::ServerError => self.fail(ticket.request, Failure::Error),
-            OutcomeClass::Timeout | OutcomeClass::Reset | OutcomeClass::ClientAbort => {
-                self.fail(ticket.request, Failure::Timeout);
-            }
-            OutcomeClass::ConnectFailure => self.try_elsewhere(ticket.request, slot),
-        }
-    }
-
-    /// Nothing was sent, so another endpoint may have the request.
-    fn try_elsewhere(&mut self, place: u32, refused_by: u32) {
-        let Some(request) = self.requests.get(place) else { return };
-        let failed = Failed { slot: refused_by, failure: Failing::Connect, replayable: true, asked: None };
-        match request.attempts.failed(&Policy::default(), failed, || self.random.u64(..)) {
-            Some(again) if again.after.is_zero() => self.go(place),
-            Some(again) => {
-                let ticket = self.requests.ticket(place);
-                self.agenda.at(self.now_us + again.after.as_micros() as u64, Happening::Again { ticket });
-            }
-            None => self.fail(place, Failure::Refused),
-        }
-    }
-
-    fn answered(&mut self, place: u32) {
-        if let Some(request) = self.requests.remove(place) {
-            self.results.answered(request.job.at_us, self.now_us - request.job.at_us);
-        }
-    }
-
-    pub(crate) fn fail(&mut self, place: u32, why: Failure) {
-        if let Some(request) = self.requests.remove(place) {
-            self.results.failed(request.job.at_us, why);
-        }
-    }
-
     /// Notes an outcome for the worker's balancer, which hears of it with others.
-    fn gather(&mut self, worker: u32, outcome: Outcome) {
+    pub(crate) fn gather(&mut self, worker: u32, outcome: Outcome) {
         if !self.wants_outcomes {
             return;
         }
@@ -392,6 +289,11 @@ impl<'a> Simulation<'a> {
             self.balancer.set_now_ms(self.now_ms());
             self.balancer.outcomes(worker, &batch);
         }
+    }
+
+    /// Something happens so much later.
+    pub(crate) fn agenda_at(&mut self, after_us: u64, happening: Happening) {
+        self.agenda.at(self.now_us.saturating_add(after_us), happening);
     }
 
     pub(crate) fn plan_end_of_wait(&mut self, ticket: Ticket) {

@@ -15,8 +15,17 @@ use crate::config::{self, ConfigErrors, FineSpan};
 #[derive(Clone, Debug)]
 pub struct Prepared {
     pub scenario: lab::Scenario,
+    /// What proxies do about attempts that fail, each to be compared with the others.
+    pub variants: Vec<Variant>,
     pub text: String,
     pub balancers: Vec<String>,
+}
+
+/// What proxies do about attempts that fail or are late.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    pub max_attempts: Option<u32>,
+    pub resilience: lab::Resilience,
 }
 
 /// What the command line says otherwise than the scenario.
@@ -40,10 +49,11 @@ pub(super) fn scenario(text: &str, path: &Path, name: &str, overrides: &Override
     let (file, source) = config::read::<schema::File>(text, &path.display().to_string())?;
     let mut check = Check { mistakes: Vec::new(), directory: path.parent().unwrap_or_else(|| Path::new("")) };
     let scenario = check.scenario(&file, name, overrides);
+    let variants = file.resilience.iter().map(variant).collect();
     if !check.mistakes.is_empty() {
         return Err(source.errors(check.mistakes));
     }
-    Ok(Prepared { scenario, text: text.to_owned(), balancers: file.balancers })
+    Ok(Prepared { scenario, variants, text: text.to_owned(), balancers: file.balancers })
 }
 
 struct Check<'a> {
@@ -76,7 +86,9 @@ impl Check<'_> {
             proxies: file.proxies,
             workers: file.workers,
             max_attempts: file.max_attempts,
+            resilience: lab::Resilience::default(),
             timeout_us: self.micros("/timeout", file.timeout, Duration::from_micros(1)),
+            works_on_abandoned: file.abandoned_work,
             queue_timeout_us: micros(file.queue_timeout),
             notice_us: file.health_notices_after.map(micros),
             slow_start_us: file.slow_start.map_or(0, micros),
@@ -293,6 +305,25 @@ impl Check<'_> {
         };
         Some(lab::Event { at_us: micros(event.at), slot: u32::try_from(slot?).ok()?, what })
     }
+}
+
+fn variant(written: &schema::Resilience) -> Variant {
+    let on = |failure| written.on.contains(&failure);
+    let mut policy = lab::Policy { hedge_after: written.hedge_after.map(|after| after.0), ..lab::Policy::default() };
+    policy.on.connect = on(schema::RetryOn::Refuse);
+    policy.on.timeout = on(schema::RetryOn::Timeout);
+    if on(schema::RetryOn::Error) {
+        policy.on.statuses = [lab::ERROR].into();
+    }
+    policy.budget.percent = written.budget_percent;
+    if written.budget_percent == 100 {
+        policy.budget.min = u32::MAX;
+    }
+    // What may not be sent twice is not hedged, nor tried again after anything but a refusal.
+    let idempotent = on(schema::RetryOn::Timeout) || on(schema::RetryOn::Error) || policy.hedge_after.is_some();
+    let concurrency = written.adaptive_concurrency.then(lab::Terms::default);
+    let resilience = lab::Resilience { name: written.name.clone(), policy, idempotent, concurrency };
+    Variant { max_attempts: written.max_attempts, resilience }
 }
 
 fn micros(span: FineSpan) -> u64 {

@@ -16,7 +16,7 @@ use std::sync::mpsc;
 use anyhow::{Context as _, anyhow};
 use plimsoll_lab as lab;
 
-pub use check::{Overrides, Prepared};
+pub use check::{Overrides, Prepared, Variant};
 pub use choice::{BALANCERS, Choice};
 
 use crate::config::{self, ConfigErrors};
@@ -51,6 +51,8 @@ pub const BUILT_IN: &[BuiltIn] = built_in![
     "hot-keys",
     "resizing",
     "packing",
+    "retry-storm",
+    "hedging",
 ];
 
 /// What is compared when neither the command line nor the scenario says.
@@ -123,10 +125,44 @@ pub fn compare(
     progress: &mut dyn FnMut(f64),
 ) -> Result<lab::Report, SimulateError> {
     let engine = Engine::new().map_err(SimulateError::Other)?;
-    let contestants: Result<Vec<Contestant>, SimulateError> =
-        choices.into_iter().map(|choice| contestant(&engine, choice, &prepared.scenario)).collect();
-    let entries = play_all(&prepared.scenario, &contestants?, progress).map_err(SimulateError::Other)?;
+    let contestants: Result<Vec<Arc<Contestant>>, SimulateError> =
+        choices.into_iter().map(|choice| contestant(&engine, choice, &prepared.scenario).map(Arc::new)).collect();
+    let contests = contests(prepared, &contestants?);
+    let entries = play_all(&contests, progress).map_err(SimulateError::Other)?;
     Ok(lab::Report::new(&prepared.scenario, &prepared.text, command, entries))
+}
+
+/// A balancer in a scenario.
+struct Contest {
+    scenario: lab::Scenario,
+    contestant: Arc<Contestant>,
+    /// What its entry is called.
+    name: String,
+}
+
+/// Each balancer, with each of what proxies may do about failures.
+fn contests(prepared: &Prepared, contestants: &[Arc<Contestant>]) -> Vec<Contest> {
+    let Prepared { scenario, variants, .. } = prepared;
+    let plain = |contestant: &Arc<Contestant>| Contest {
+        scenario: scenario.clone(),
+        contestant: contestant.clone(),
+        name: contestant.choice.label(),
+    };
+    if variants.is_empty() {
+        return contestants.iter().map(plain).collect();
+    }
+    let with = |variant: &Variant, contestant: &Arc<Contestant>| {
+        let resilience = variant.resilience.clone();
+        let name = match contestants.len() {
+            1 => resilience.name.clone(),
+            _ => format!("{}, {}", contestant.choice.label(), resilience.name),
+        };
+        let max_attempts = variant.max_attempts.unwrap_or(scenario.max_attempts);
+        let scenario = lab::Scenario { max_attempts, resilience, ..scenario.clone() };
+        Contest { scenario, contestant: contestant.clone(), name }
+    };
+    let all = variants.iter().flat_map(|variant| contestants.iter().map(move |contestant| with(variant, contestant)));
+    all.collect()
 }
 
 /// Instances of plugins at a time.
@@ -153,21 +189,18 @@ fn contestant(engine: &Engine, choice: Choice, scenario: &lab::Scenario) -> Resu
     }
 }
 
-fn play_all(
-    scenario: &lab::Scenario,
-    contestants: &[Contestant],
-    progress: &mut dyn FnMut(f64),
-) -> anyhow::Result<Vec<lab::Entry>> {
+fn play_all(contests: &[Contest], progress: &mut dyn FnMut(f64)) -> anyhow::Result<Vec<lab::Entry>> {
+    let workers = contests.iter().map(|contest| contest.scenario.proxies * contest.scenario.workers).max().unwrap_or(1);
     // Each thread has two instances for each worker where keys are followed, and the engine has room for so many in all.
-    let room = (MOST_INSTANCES / (2 * scenario.proxies * scenario.workers).max(1)).max(1) as usize;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(contestants.len()).min(room);
+    let room = (MOST_INSTANCES / (2 * workers).max(1)).max(1) as usize;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(contests.len()).min(room);
     let next = AtomicUsize::new(0);
-    let steps = contestants.len() * lab::SLICES;
+    let steps = contests.len() * lab::SLICES;
     let (tells, hears) = mpsc::sync_channel(steps.max(1));
     std::thread::scope(|scope| {
         let start = |_| {
             let (tells, next) = (tells.clone(), &next);
-            scope.spawn(move || play_in_turn(scenario, contestants, next, &tells))
+            scope.spawn(move || play_in_turn(contests, next, &tells))
         };
         let players: Vec<_> = (0..threads).map(start).collect();
         drop(tells);
@@ -180,22 +213,22 @@ fn play_all(
     })
 }
 
-/// Takes the next contestant until none is left.
+/// Takes the next contest until none is left.
 fn play_in_turn(
-    scenario: &lab::Scenario,
-    contestants: &[Contestant],
+    contests: &[Contest],
     next: &AtomicUsize,
     tells: &mpsc::SyncSender<()>,
 ) -> anyhow::Result<Vec<lab::Entry>> {
     let mut entries = Vec::new();
-    while let Some(contestant) = contestants.get(next.fetch_add(1, Ordering::Relaxed)) {
-        entries.push(play(scenario, contestant, tells)?);
+    while let Some(contest) = contests.get(next.fetch_add(1, Ordering::Relaxed)) {
+        entries.push(play(contest, tells)?);
     }
     Ok(entries)
 }
 
-fn play(scenario: &lab::Scenario, contestant: &Contestant, tells: &mpsc::SyncSender<()>) -> anyhow::Result<lab::Entry> {
-    let Contestant { choice, plugin } = contestant;
+fn play(contest: &Contest, tells: &mpsc::SyncSender<()>) -> anyhow::Result<lab::Entry> {
+    let Contest { scenario, contestant, name } = contest;
+    let Contestant { choice, plugin } = &**contestant;
     let mut make = || -> Result<Box<dyn lab::Balancer>, String> {
         let fleet = Fleet::start(plugin, &choice.config, scenario).map_err(|error| error.to_string())?;
         Ok(Box::new(fleet))
@@ -206,5 +239,5 @@ fn play(scenario: &lab::Scenario, contestant: &Contestant, tells: &mpsc::SyncSen
     };
     let measured =
         lab::run(scenario, &mut make, &mut progress).map_err(|error| anyhow!("{}: {error}", choice.label()))?;
-    Ok(lab::Entry { name: choice.label(), config: choice.config.clone(), measured })
+    Ok(lab::Entry { name: name.clone(), config: choice.config.clone(), measured })
 }

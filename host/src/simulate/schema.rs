@@ -36,6 +36,14 @@ pub(super) struct File {
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 16))]
     pub(super) max_attempts: u32,
+    /// What proxies do about attempts that fail or are late; of several, each balancer is played with each. Default: requests
+    /// are tried elsewhere while endpoints refuse connections.
+    #[serde(default)]
+    #[schemars(length(max = 8))]
+    pub(super) resilience: Vec<Resilience>,
+    /// Endpoints do not notice when nobody waits for an answer any more, and work on it all the same. Default: false.
+    #[serde(default)]
+    pub(super) abandoned_work: bool,
     /// An attempt without an answer by then has failed. Default: 5s.
     #[serde(default = "five_seconds")]
     pub(super) timeout: FineSpan,
@@ -64,6 +72,47 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(length(max = 1000))]
     pub(super) events: Vec<Event>,
+}
+
+/// What proxies do about attempts that fail or are late, by the code that the proxy has for it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resilience {
+    /// What it is called in reports.
+    pub(super) name: String,
+    /// Endpoints that a request is tried at, in the place of the scenario's `max_attempts`.
+    #[schemars(range(min = 1, max = 16))]
+    pub(super) max_attempts: Option<u32>,
+    /// After which failures a request is tried elsewhere; after those but `refuse` since it may be sent twice. Default: refuse.
+    #[serde(default = "refuse")]
+    #[schemars(length(max = 3))]
+    pub(super) on: Vec<RetryOn>,
+    /// Repetitions that may be under way, of all attempts of a proxy, in percent, though at least 3; 100 is no bound. Default: 20.
+    #[serde(default = "twenty")]
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) budget_percent: u32,
+    /// Another attempt begins beside one that has had no answer for so long. Default: never.
+    pub(super) hedge_after: Option<FineSpan>,
+    /// Each proxy finds by how long answers take how many requests may be under way. Default: false.
+    #[serde(default)]
+    pub(super) adaptive_concurrency: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(super) enum RetryOn {
+    Refuse,
+    Error,
+    Timeout,
+}
+
+fn twenty() -> u32 {
+    20
+}
+
+fn refuse() -> Vec<RetryOn> {
+    vec![RetryOn::Refuse]
 }
 
 /// Endpoints that are alike.

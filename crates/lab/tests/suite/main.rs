@@ -1,5 +1,6 @@
 //! The simulation with balancers that need no host.
 
 mod behaviour;
+mod resilience;
 mod simple;
 mod theory;

@@ -1,7 +1,8 @@
 //! Balancers without a host, as simple as they can be, and scenarios for them.
 
 use plimsoll_lab::{
-    Arrivals, Balancer, Endpoint, Fault, Keys, LoadReport, Measured, Member, Outcome, Scenario, Service, run,
+    Arrivals, Balancer, Endpoint, Fault, Keys, LoadReport, Measured, Member, Outcome, Resilience, Scenario, Service,
+    run,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +118,9 @@ pub(crate) fn queues(endpoints: u32, load: f64, seconds: u64) -> Scenario {
         proxies: 1,
         workers: 4,
         max_attempts: 3,
+        resilience: Resilience::default(),
         timeout_us: 3_600_000_000,
+        works_on_abandoned: false,
         queue_timeout_us: 1_000_000,
         notice_us: None,
         slow_start_us: 0,
