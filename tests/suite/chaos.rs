@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use plimsoll_tests::{Asked, Behaviour, Clients, Origin, Proxy, Signal, get, wait_for};
+use plimsoll_tests::{Asked, Behaviour, Clients, Namespace, Origin, Proxy, Signal, get, wait_for};
 
 use crate::PLIMSOLL;
 
@@ -18,6 +18,21 @@ impl OriginProcess {
 listeners: [ { name: web, bind: 127.0.0.1:0, router: { plugin: rules, config: { routes: [
   { match: { path_prefix: / }, respond: { status: 200, body: well } } ] } } } ]";
         Self(Proxy::start(PLIMSOLL, config))
+    }
+
+    /// In a network of its own.
+    fn within(namespace: &Namespace) -> (Self, SocketAddr) {
+        let address = SocketAddr::new(namespace.address(), 8080);
+        let config = format!(
+            "admin: {{ enabled: false }}
+workers: 1
+listeners: [ {{ name: web, bind: \"{address}\", router: {{ plugin: rules, config: {{ routes: [
+  {{ match: {{ path_prefix: / }}, respond: {{ status: 200, body: well }} }} ] }} }} }} ]"
+        );
+        let command = [&namespace.entering()[..], &[PLIMSOLL, "run", "--config", "config.yaml"]].concat();
+        let origin = Proxy::run("ip", &command, Some(&config));
+        wait_for("the origin to come up", || std::net::TcpStream::connect(address).ok());
+        (Self(origin), address)
     }
 
     pub(crate) fn three() -> [Self; 3] {
@@ -184,6 +199,23 @@ fn an_origin_that_stands_still_costs_no_request_without_probes() {
     scene.fails();
     origins[0].goes_on();
     scene.ends("stopped (SIGSTOP), 1 s for the first byte, no probes", Promise::NoneFails);
+}
+
+#[test]
+fn an_origin_from_which_nothing_comes_any_more_costs_no_request() {
+    let Some(namespace) = Namespace::new() else {
+        eprintln!("not tested: it takes root and iproute2 to cut a network");
+        return;
+    };
+    let (origin, address) = OriginProcess::within(&namespace);
+    let others = [OriginProcess::new(), OriginProcess::new()];
+    let mut scene = Scene::set(&[address, others[0].address(), others[1].address()], PROBES);
+    namespace.vanish();
+    scene.fails();
+    namespace.reappear();
+    scene.works_again();
+    scene.ends("all packets from it vanish (a cut network)", Promise::NoneFails);
+    drop(origin);
 }
 
 #[test]
