@@ -5,6 +5,7 @@ use crate::name::Name;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     Request,
+    Response,
     Trailers,
 }
 
@@ -31,9 +32,10 @@ impl Fields {
             self.pseudo |= bit;
             match self.part {
                 Part::Trailers => Some(Malformed::PseudoFieldInTrailers),
-                Part::Request if self.has_field => Some(Malformed::LatePseudoField),
-                Part::Request if seen & bit != 0 => Some(Malformed::RepeatedPseudoField),
-                Part::Request => None,
+                part if (part == Part::Response) != (name == Name::Status) => Some(Malformed::UnknownPseudoField),
+                _ if self.has_field => Some(Malformed::LatePseudoField),
+                _ if seen & bit != 0 => Some(Malformed::RepeatedPseudoField),
+                _ => None,
             }
         } else {
             self.has_field = true;
@@ -43,14 +45,15 @@ impl Fields {
         self.malformed = self.malformed.or(judged).or(malformed);
     }
 
-    /// RFC 9113 sections 8.3.1 and 8.5, RFC 8441 section 4.
-    /// What is wrong with the whole: what was first, or what is missing.
-    ///
+    /// What is wrong with the whole: what was first, or what is missing (RFC 9113 sections 8.3 and 8.5, RFC 8441 section 4).
     pub fn finish(self) -> Option<Malformed> {
         if self.malformed.is_some() || self.part == Part::Trailers {
             return self.malformed;
         }
         let has = |name| self.pseudo & bit(name) != 0;
+        if self.part == Part::Response {
+            return (!has(Name::Status)).then_some(Malformed::MissingPseudoField);
+        }
         let is_whole = has(Name::Method)
             && if self.is_connect && !has(Name::Protocol) {
                 has(Name::Authority)
@@ -68,6 +71,7 @@ fn bit(name: Name) -> u8 {
         Name::Authority => 4,
         Name::Path => 8,
         Name::Protocol => 16,
+        Name::Status => 32,
         _ => 0,
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What is wrong with a request, so that its stream is to be ended (RFC 9113 section 8.1.1).
+/// What is wrong with a request or an answer, so that its stream is to be ended (RFC 9113 section 8.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Malformed {
     /// A field name that is empty, not in lower case, or no token (section 8.2.1).
@@ -9,7 +9,7 @@ pub enum Malformed {
     FieldValue,
     /// A field that speaks of a connection, or `te` with anything but `trailers` (section 8.2.2).
     ConnectionSpecific,
-    /// A pseudo-field that requests do not have (section 8.3).
+    /// A pseudo-field that requests, or answers, do not have (section 8.3).
     UnknownPseudoField,
     /// A pseudo-field for the second time (section 8.3).
     RepeatedPseudoField,
@@ -17,7 +17,7 @@ pub enum Malformed {
     LatePseudoField,
     /// A pseudo-field in trailers (section 8.1).
     PseudoFieldInTrailers,
-    /// No `:method`, or no `:scheme` and `:path` where the method needs them (section 8.3.1).
+    /// No `:method`, or no `:scheme` and `:path` where the method needs them (section 8.3.1); no `:status` (section 8.3.2).
     MissingPseudoField,
     /// A `:method` that is no token.
     Method,
@@ -29,6 +29,8 @@ pub enum Malformed {
     Path,
     /// A `:protocol` that is not text (RFC 8441).
     Protocol,
+    /// A `:status` that is not a number of three digits.
+    Status,
 }
 
 impl Malformed {
@@ -47,6 +49,7 @@ impl Malformed {
             Self::Authority => "an invalid :authority",
             Self::Path => "an invalid :path",
             Self::Protocol => "an invalid :protocol",
+            Self::Status => "an invalid :status",
         }
     }
 }

@@ -10,10 +10,12 @@ pub enum Name {
     Authority,
     Path,
     Protocol,
+    /// Of an answer.
+    Status,
     Field,
     Te,
     ConnectionSpecific,
-    /// A pseudo-field that requests do not have.
+    /// A pseudo-field that nothing has.
     UnknownPseudo,
     Invalid,
 }
@@ -26,6 +28,7 @@ impl Name {
             b":authority" => Self::Authority,
             b":path" => Self::Path,
             b":protocol" => Self::Protocol,
+            b":status" => Self::Status,
             b"te" => Self::Te,
             b"connection" | b"transfer-encoding" | b"upgrade" | b"keep-alive" | b"proxy-connection" => {
                 Self::ConnectionSpecific
@@ -40,7 +43,13 @@ impl Name {
     pub fn is_pseudo(self) -> bool {
         matches!(
             self,
-            Self::Method | Self::Scheme | Self::Authority | Self::Path | Self::Protocol | Self::UnknownPseudo
+            Self::Method
+                | Self::Scheme
+                | Self::Authority
+                | Self::Path
+                | Self::Protocol
+                | Self::Status
+                | Self::UnknownPseudo
         )
     }
 
@@ -52,6 +61,7 @@ impl Name {
             Self::Authority => (Authority::try_from(value).is_ok(), Malformed::Authority),
             Self::Path => (is_path(value), Malformed::Path),
             Self::Protocol => (std::str::from_utf8(value).is_ok(), Malformed::Protocol),
+            Self::Status => (is_status(value), Malformed::Status),
             Self::Field => (value.iter().all(|byte| is_value(*byte)), Malformed::FieldValue),
             Self::Te => (value == b"trailers", Malformed::ConnectionSpecific),
             Self::ConnectionSpecific => (false, Malformed::ConnectionSpecific),
@@ -67,7 +77,7 @@ impl Name {
             Self::Method => self.judge(value).is_none(),
             Self::Scheme | Self::Authority | Self::Path | Self::Protocol => std::str::from_utf8(value).is_ok(),
             Self::Field | Self::Te | Self::ConnectionSpecific => value.iter().all(|byte| is_value(*byte)),
-            Self::UnknownPseudo | Self::Invalid => false,
+            Self::Status | Self::UnknownPseudo | Self::Invalid => false,
         }
     }
 }
@@ -75,6 +85,11 @@ impl Name {
 /// A fragment is never sent (RFC 9110 section 4.1), and would be cut off unseen.
 fn is_path(value: &[u8]) -> bool {
     !value.is_empty() && !value.contains(&b'#') && PathAndQuery::try_from(value).is_ok()
+}
+
+/// RFC 9110 section 15.
+fn is_status(value: &[u8]) -> bool {
+    matches!(value, [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'])
 }
 
 /// RFC 9110 section 5.6.2.

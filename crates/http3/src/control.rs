@@ -6,26 +6,41 @@ use crate::varint;
 /// What a frame of a control stream may hold, in bytes. The largest in use are SETTINGS of some twenty.
 const MOST_PAYLOAD: u64 = 4096;
 
-/// Reads the control stream of a client (RFC 9114 section 6.2.1).
-#[derive(Debug, Default)]
+/// Reads the control stream of the other side (RFC 9114 section 6.2.1).
+#[derive(Debug)]
 pub struct Control {
+    of: Side,
     /// What was read and is not a whole frame.
     held: Vec<u8>,
     /// Bytes to come of a frame that is passed over.
     skipped: u64,
     has_settings: bool,
     max_push_id: u64,
+    /// The last number of a GOAWAY.
+    goaway: u64,
 }
 
-/// What a client says on its control stream, as far as it concerns us.
+/// Which of the two sides of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Client,
+    Server,
+}
+
+/// What is said on a control stream, as far as it concerns us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ControlFrame {
     Settings(Settings),
-    /// It asks for nothing that we could push, and would not take it.
-    GoAway,
+    /// A server takes no request on this stream, or on those behind it. A client says which pushes it does not take, of which
+    /// there are none.
+    GoAway(u64),
 }
 
 impl Control {
+    pub fn new(of: Side) -> Self {
+        Self { of, held: Vec::new(), skipped: 0, has_settings: false, max_push_id: 0, goaway: u64::MAX }
+    }
+
     /// Has read these bytes; [`Self::take`] is asked until it has nothing more.
     pub fn read(&mut self, bytes: &[u8]) {
         let skipped = bytes.len().min(usize::try_from(self.skipped).unwrap_or(usize::MAX));
@@ -38,7 +53,7 @@ impl Control {
         loop {
             let mut rest = &self.held[..];
             let Some((kind, length)) = frame::take_header(&mut rest) else { return Ok(None) };
-            Self::may_come(kind, self.has_settings)?;
+            self.may_come(kind)?;
             let header = self.held.len() - rest.len();
             if matches!(kind, Kind::Unknown | Kind::PriorityUpdate) {
                 let held = (rest.len() as u64).min(length);
@@ -50,7 +65,8 @@ impl Control {
                 return Err(Code::ExcessiveLoad);
             }
             let Some(payload) = rest.get(..length as usize) else { return Ok(None) };
-            let frame = Self::frame(kind, payload, &mut self.max_push_id)?;
+            let payload = payload.to_vec();
+            let frame = self.frame(kind, &payload)?;
             self.held.drain(..header + length as usize);
             self.has_settings = true;
             if frame.is_some() {
@@ -60,28 +76,37 @@ impl Control {
     }
 
     /// SETTINGS come first, and only once (RFC 9114 section 7.2.4).
-    fn may_come(kind: Kind, has_settings: bool) -> Result<(), Code> {
+    fn may_come(&self, kind: Kind) -> Result<(), Code> {
+        let has_settings = self.has_settings;
         match kind {
             Kind::Data | Kind::Headers | Kind::PushPromise | Kind::Reserved => Err(Code::FrameUnexpected),
             Kind::Settings if has_settings => Err(Code::FrameUnexpected),
             Kind::Settings => Ok(()),
             _ if !has_settings => Err(Code::MissingSettings),
+            // Section 7.2.7 and RFC 9218 section 7.2: a client says these.
+            Kind::MaxPushId | Kind::PriorityUpdate if self.of == Side::Server => Err(Code::FrameUnexpected),
             _ => Ok(()),
         }
     }
 
-    fn frame(kind: Kind, mut payload: &[u8], max_push_id: &mut u64) -> Result<Option<ControlFrame>, Code> {
+    fn frame(&mut self, kind: Kind, mut payload: &[u8]) -> Result<Option<ControlFrame>, Code> {
         if kind == Kind::Settings {
             return Settings::read(payload).map(|settings| Some(ControlFrame::Settings(settings)));
         }
         // The others have a number and nothing else.
         let number = varint::take(&mut payload).filter(|_| payload.is_empty()).ok_or(Code::FrameError)?;
         match kind {
-            Kind::GoAway => Ok(Some(ControlFrame::GoAway)),
+            // Section 5.2: it never gets more, and is a stream on which a client could ask.
+            Kind::GoAway if number > self.goaway => Err(Code::IdError),
+            Kind::GoAway if self.of == Side::Server && number % 4 != 0 => Err(Code::IdError),
+            Kind::GoAway => {
+                self.goaway = number;
+                Ok(Some(ControlFrame::GoAway(number)))
+            }
             // Section 7.2.7: it never gets less.
-            Kind::MaxPushId if number < *max_push_id => Err(Code::IdError),
+            Kind::MaxPushId if number < self.max_push_id => Err(Code::IdError),
             Kind::MaxPushId => {
-                *max_push_id = number;
+                self.max_push_id = number;
                 Ok(None)
             }
             // Section 7.2.3: of a push that was never promised.
@@ -105,7 +130,11 @@ mod tests {
     }
 
     fn taken(bytes: &[u8]) -> Result<Vec<ControlFrame>, Code> {
-        let mut control = Control::default();
+        taken_of(Side::Client, bytes)
+    }
+
+    fn taken_of(side: Side, bytes: &[u8]) -> Result<Vec<ControlFrame>, Code> {
+        let mut control = Control::new(side);
         control.read(bytes);
         std::iter::from_fn(|| control.take().transpose()).collect()
     }
@@ -119,9 +148,9 @@ mod tests {
         bytes.extend_from_slice(&[0x80, 0x0f, 0x07, 0x00, 4, 0, b'u', b'=', b'1']);
         bytes.extend_from_slice(&[0xd, 1, 8]);
         put_goaway(&mut bytes, 0);
-        let wanted = [ControlFrame::Settings(SETTINGS), ControlFrame::GoAway];
+        let wanted = [ControlFrame::Settings(SETTINGS), ControlFrame::GoAway(0)];
         for size in 1..bytes.len() {
-            let mut control = Control::default();
+            let mut control = Control::new(Side::Client);
             let mut frames = Vec::new();
             for piece in bytes.chunks(size) {
                 control.read(piece);
@@ -143,5 +172,18 @@ mod tests {
         assert_eq!(after(&[0x3, 1, 0]), Err(Code::IdError), "CANCEL_PUSH");
         assert_eq!(after(&[0xd, 1, 8, 0xd, 1, 7]), Err(Code::IdError), "MAX_PUSH_ID that gets less");
         assert_eq!(after(&[0xd, 0x60, 0]), Err(Code::ExcessiveLoad), "MAX_PUSH_ID of 8 KiB");
+        assert_eq!(after(&[0x7, 1, 4, 0x7, 1, 8]), Err(Code::IdError), "GOAWAY that gets more");
+    }
+
+    #[test]
+    fn a_server_says_from_which_stream_on_it_takes_nothing() {
+        let after = |frames: &[u8]| taken_of(Side::Server, &[&settings(), frames].concat());
+        let goaway = ControlFrame::GoAway;
+        let wanted = vec![ControlFrame::Settings(SETTINGS), goaway(8), goaway(8), goaway(4)];
+        assert_eq!(after(&[0x7, 1, 8, 0x7, 1, 8, 0x7, 1, 4]), Ok(wanted));
+        assert_eq!(after(&[0x7, 1, 4, 0x7, 1, 8]), Err(Code::IdError), "it gets more");
+        assert_eq!(after(&[0x7, 1, 3]), Err(Code::IdError), "no stream of a request");
+        assert_eq!(after(&[0xd, 1, 8]), Err(Code::FrameUnexpected), "MAX_PUSH_ID");
+        assert_eq!(after(&[0x80, 0x0f, 0x07, 0x00, 1, 0]), Err(Code::FrameUnexpected), "PRIORITY_UPDATE");
     }
 }

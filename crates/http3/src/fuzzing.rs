@@ -2,22 +2,26 @@
 
 use bytes::Bytes;
 
-use crate::control::Control;
-use crate::head::{read_request, read_trailers};
+use crate::control::{Control, Side};
+use crate::head::{read_request, read_response, read_trailers};
 use crate::stream::{Piece, RequestStream};
 
 /// A section of any bytes gives a head within its bound, or none. Whatever can be read, in whatever pieces it comes, is read
 /// the same.
 pub fn read_http3(bytes: &[u8]) {
     const MOST: usize = 4096;
-    for section in [read_request(bytes, MOST).map(|head| head.parts.headers), read_trailers(bytes, MOST)] {
+    let request = read_request(bytes, MOST).map(|head| head.parts.headers);
+    let response = read_response(bytes, MOST).map(|head| head.headers);
+    for section in [request, response, read_trailers(bytes, MOST)] {
         let Ok(headers) = section else { continue };
         let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
         assert!(size <= MOST, "fields of {size} bytes");
     }
     let whole = pieces(bytes, bytes.len().max(1));
     assert_eq!(pieces(bytes, 1), whole, "one byte at a time");
-    assert_eq!(frames(bytes, 1), frames(bytes, bytes.len().max(1)), "one byte at a time");
+    for side in [Side::Client, Side::Server] {
+        assert_eq!(frames(side, bytes, 1), frames(side, bytes, bytes.len().max(1)), "one byte at a time");
+    }
 }
 
 /// What is read of a request: its data, how many sections, how it ended.
@@ -39,8 +43,8 @@ fn pieces(bytes: &[u8], size: usize) -> (Vec<u8>, usize, String) {
     (data, sections, format!("{:?}", stream.end()))
 }
 
-fn frames(bytes: &[u8], size: usize) -> (usize, String) {
-    let mut control = Control::default();
+fn frames(side: Side, bytes: &[u8], size: usize) -> (usize, String) {
+    let mut control = Control::new(side);
     let mut count = 0;
     for piece in bytes.chunks(size) {
         control.read(piece);

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, request, response};
 use plimsoll_fields::{Fields, Malformed, Name, Part};
 
 use crate::section::{self, Buffers};
-use crate::static_table::{STATUS, index_of_status};
+use crate::static_table::{AUTHORITY, METHOD, PATH, SCHEME, STATUS, index_of_status};
 
 /// The head of a request.
 #[derive(Debug)]
@@ -48,6 +48,20 @@ pub fn read_request(section: &[u8], most_bytes: usize) -> Result<RequestHead, He
     parts.version = Version::HTTP_3;
     parts.headers = headers;
     Ok(RequestHead { parts, protocol })
+}
+
+/// Reads the head of an answer, or of one in advance, whose fields may have so many bytes.
+pub fn read_response(section: &[u8], most_bytes: usize) -> Result<response::Parts, HeadError> {
+    let mut status = None;
+    let headers = read(section, Part::Response, most_bytes, |_, value| {
+        status = Some(StatusCode::from_bytes(value).map_err(|_| Malformed::Status)?);
+        Ok(())
+    })?;
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = status.ok_or(HeadError::Malformed(Malformed::MissingPseudoField))?;
+    head.version = Version::HTTP_3;
+    head.headers = headers;
+    Ok(head)
 }
 
 /// Reads trailers whose fields may have so many bytes.
@@ -127,6 +141,37 @@ fn read(
         Some(malformed) => Err(HeadError::Malformed(malformed)),
         None => Ok(headers),
     }
+}
+
+/// Appends the field section of a request's head; `protocol` is what an extended CONNECT asks for.
+pub fn encode_request(
+    method: &Method,
+    target: &Uri,
+    protocol: Option<&str>,
+    headers: &HeaderMap,
+    section: &mut Vec<u8>,
+) {
+    section::put_prefix(section);
+    match method.as_str() {
+        "GET" => section::put_indexed(section, METHOD + 2),
+        "POST" => section::put_indexed(section, METHOD + 5),
+        method => section::put_value(section, METHOD, method.as_bytes(), false),
+    }
+    match target.scheme_str() {
+        Some("http") => section::put_indexed(section, SCHEME),
+        _ => section::put_indexed(section, SCHEME + 1),
+    }
+    if let Some(authority) = target.authority() {
+        section::put_value(section, AUTHORITY, authority.as_str().as_bytes(), false);
+    }
+    match target.path_and_query().map_or("/", PathAndQuery::as_str) {
+        "/" | "" => section::put_indexed(section, PATH),
+        path => section::put_value(section, PATH, path.as_bytes(), false),
+    }
+    if let Some(protocol) = protocol {
+        section::put_field(section, ":protocol", protocol.as_bytes(), false);
+    }
+    put_fields(headers, section);
 }
 
 /// Appends the field section of an answer's head.
@@ -228,6 +273,44 @@ mod tests {
         assert_eq!(missing, HeadError::Malformed(Malformed::MissingPseudoField));
         let trailers = read_trailers(&section(&GET), 1024).expect_err("malformed");
         assert_eq!(trailers, HeadError::Malformed(Malformed::PseudoFieldInTrailers));
+    }
+
+    #[test]
+    fn an_answer_has_a_status_and_nothing_else_before_its_fields() {
+        let read = |fields: &[(&str, &str)]| read_response(&section(fields), 1024);
+        let head = read(&[(":status", "204"), ("server", "x")]).expect("a head");
+        assert_eq!((head.status, head.version), (StatusCode::NO_CONTENT, Version::HTTP_3));
+        assert_eq!(head.headers["server"], "x");
+        for (fields, malformed) in [
+            (&[("server", "x")][..], Malformed::MissingPseudoField),
+            (&[(":status", "200"), (":status", "200")], Malformed::RepeatedPseudoField),
+            (&[("server", "x"), (":status", "200")], Malformed::LatePseudoField),
+            (&[(":status", "200"), (":path", "/")], Malformed::UnknownPseudoField),
+            (&[(":status", "20")], Malformed::Status),
+            (&[(":status", "099")], Malformed::Status),
+            (&[(":status", "200"), ("connection", "close")], Malformed::ConnectionSpecific),
+        ] {
+            assert_eq!(read(fields).expect_err("malformed"), HeadError::Malformed(malformed), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_read() {
+        for (method, target, protocol) in [
+            ("GET", "https://a.test/p?q", None),
+            ("POST", "https://a.test/", None),
+            ("PATCH", "http://a.test:81/x", None),
+            ("CONNECT", "https://a.test/chat", Some("websocket")),
+        ] {
+            let (method, target) = (method.parse().expect("a method"), target.parse().expect("a target"));
+            let mut headers = HeaderMap::new();
+            headers.insert("x-own", HeaderValue::from_static("1"));
+            let mut section = Vec::new();
+            encode_request(&method, &target, protocol, &headers, &mut section);
+            let head = read_request(&section, 1024).expect("a head");
+            assert_eq!((&head.parts.method, &head.parts.uri), (&method, &target));
+            assert_eq!((head.protocol.as_deref(), &head.parts.headers), (protocol, &headers));
+        }
     }
 
     #[test]

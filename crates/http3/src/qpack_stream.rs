@@ -1,6 +1,6 @@
 use crate::code::Code;
 
-/// Reads a stream of QPACK (RFC 9204 sections 4.3 and 4.4) of a client that may not use a dynamic table, and is told of nothing
+/// Reads a stream of QPACK (RFC 9204 sections 4.3 and 4.4) of another side that may not use a dynamic table, and is told of nothing
 /// that we have put into one.
 #[derive(Debug)]
 pub struct QpackStream {

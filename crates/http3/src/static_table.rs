@@ -178,6 +178,13 @@ pub(crate) fn index_of_status(status: u16) -> Option<u8> {
 
 /// Where `:status` stands, whatever its value.
 pub(crate) const STATUS: u8 = 24;
+pub(crate) const AUTHORITY: u8 = 0;
+/// `/`.
+pub(crate) const PATH: u8 = 1;
+/// CONNECT, DELETE, GET, HEAD, OPTIONS, POST, PUT.
+pub(crate) const METHOD: u8 = 15;
+/// `http`, and then `https`.
+pub(crate) const SCHEME: u8 = 22;
 
 #[cfg(test)]
 mod tests {

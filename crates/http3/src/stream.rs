@@ -96,6 +96,11 @@ impl RequestStream {
         }
     }
 
+    /// The head that has come was one in advance of another (1xx).
+    pub fn expect_another_head(&mut self) {
+        self.part = Part::Nothing;
+    }
+
     /// Whether nothing of a frame has come.
     pub fn is_untouched(&self) -> bool {
         self.part == Part::Nothing && self.held.is_empty() && self.state == State::Header

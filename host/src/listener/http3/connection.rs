@@ -2,9 +2,9 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use plimsoll_http3::{Code, MOST};
-use quinn::VarInt;
+use plimsoll_http3::{Code, MOST, Side};
 
+use crate::io::{IntoQuic, PeerStreams};
 use crate::listener::session::Session;
 use crate::proxy::Client;
 
@@ -16,8 +16,8 @@ pub(super) struct Connection {
     pub(super) local_address: Option<SocketAddr>,
     /// As the session has it, until its address changes.
     client: RefCell<Rc<Client>>,
-    /// Bits of the streams that a client has one of.
-    pub(super) client_streams: Cell<u8>,
+    /// Those that the client has for itself.
+    pub(super) client_streams: PeerStreams,
     /// From which stream on requests are refused.
     pub(super) refuses_from: Cell<u64>,
 }
@@ -27,7 +27,7 @@ impl Connection {
         let client = RefCell::new(session.client.clone());
         let local = quic.local_ip().zip(session.slot.current());
         let local_address = local.map(|(ip, listener)| SocketAddr::new(ip, listener.port));
-        Self { session, quic, local_address, client, client_streams: Cell::new(0), refuses_from: Cell::new(MOST) }
+        Self { session, quic, local_address, client, client_streams: PeerStreams::of(Side::Client), refuses_from: Cell::new(MOST) }
     }
 
     /// Who asks: the address may be another than at the beginning (RFC 9000 section 9).
@@ -43,16 +43,5 @@ impl Connection {
     /// Ends it at once, with what the client is told.
     pub(super) fn end(&self, code: Code) {
         self.quic.close(code.into_quic(), b"");
-    }
-}
-
-/// How QUIC carries a code.
-pub(super) trait IntoQuic {
-    fn into_quic(self) -> VarInt;
-}
-
-impl IntoQuic for Code {
-    fn into_quic(self) -> VarInt {
-        VarInt::from_u32(self as u32)
     }
 }

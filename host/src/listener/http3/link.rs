@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, response};
 use plimsoll_http3::Code;
 use quinn::SendStream;
 
-use super::connection::IntoQuic;
 use super::sending::{Sending, put_head};
 use crate::downstream::ClientBody;
+use crate::io::IntoQuic;
 use crate::proxy::Link;
 use crate::timer::Timer;
 

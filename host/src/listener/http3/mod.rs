@@ -4,7 +4,6 @@ mod connection;
 mod link;
 mod request;
 mod sending;
-mod streams;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -17,6 +16,7 @@ use quinn::{RecvStream, SendStream};
 
 use self::connection::Connection;
 use super::session::Session;
+use crate::io::hear;
 use crate::timer::Timer;
 
 /// The largest number by which a client could begin a request.
@@ -78,7 +78,7 @@ impl Driver {
                     next = u64::from(recv.id()) + 4;
                     drop(tokio::task::spawn_local(request::answer(self.0.clone(), send, recv)));
                 }
-                Event::Stream(stream) => drop(tokio::task::spawn_local(streams::listen(self.0.clone(), stream))),
+                Event::Stream(stream) => drop(tokio::task::spawn_local(listen(self.0.clone(), stream))),
                 Event::ToEnd => {
                     ending = Ending::Noticed;
                     self.0.session.connection.drain();
@@ -134,5 +134,13 @@ impl Driver {
         put_goaway(&mut frame, stream);
         // Whoever has gone needs none, and whoever has no room for it has had its time.
         let _ = self.0.session.context.timers.bound(Some(CONTROL_PATIENCE), control.write_all(&frame)).await;
+    }
+}
+
+/// Reads a stream that the client has for itself. What it can take of fields is for answers that are larger than any; what else
+/// it says concerns those that push.
+async fn listen(connection: Rc<Connection>, mut stream: RecvStream) {
+    if let Err(code) = hear(&connection.client_streams, &mut stream, |_| ()).await {
+        connection.end(code);
     }
 }

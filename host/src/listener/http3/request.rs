@@ -7,11 +7,11 @@ use http::{Response, StatusCode, Version};
 use plimsoll_http3::Code;
 use quinn::{RecvStream, SendStream};
 
-use super::connection::{Connection, IntoQuic};
+use super::connection::Connection;
 use super::link::Http3Link;
-
 use crate::downstream::{ClientBody, Http3Body, NoHead};
 use crate::error::ErrorKind;
+use crate::io::IntoQuic;
 use crate::proxy::{self, ResponseBody};
 use crate::telemetry::BadRequest;
 

@@ -10,7 +10,7 @@ use http_body::Body;
 use plimsoll_http3::{Code, encode_response, encode_trailers, put_data_header, put_section};
 use quinn::SendStream;
 
-use super::connection::IntoQuic;
+use crate::io::IntoQuic;
 use crate::proxy::ResponseBody;
 use crate::timer::{Elapsed, Timer};
 

@@ -1,29 +1,43 @@
-//! The streams that a client has for itself.
-
-use std::rc::Rc;
+use std::cell::Cell;
 
 use bytes::Bytes;
-use plimsoll_http3::{Code, Control, ControlFrame, QpackStream, StreamKind, take_stream_kind};
+use plimsoll_http3::{Code, Control, ControlFrame, QpackStream, Side, StreamKind, take_stream_kind};
 use quinn::RecvStream;
 
-use super::connection::{Connection, IntoQuic};
+use super::code::IntoQuic;
 
 /// What the kind of a stream takes at the most.
 const KIND_BYTES: usize = 8;
+
+/// Streams that the other side has for itself, of some of which there may be one only.
+#[derive(Debug)]
+pub struct PeerStreams {
+    side: Side,
+    /// A bit for each kind that was there.
+    seen: Cell<u8>,
+}
 
 enum Listening {
     Control(Control),
     Qpack(QpackStream),
 }
 
-/// Reads a stream that the client has for itself, up to its end.
-pub(super) async fn listen(connection: Rc<Connection>, mut stream: RecvStream) {
-    if let Err(code) = hear(&connection, &mut stream).await {
-        connection.end(code);
+impl PeerStreams {
+    /// Of a connection whose other side this is.
+    pub fn of(side: Side) -> Self {
+        Self { side, seen: Cell::new(0) }
+    }
+
+    fn note(&self, kind: StreamKind) -> Result<(), Code> {
+        let (seen, bit) = (self.seen.get(), 1 << kind as u8);
+        self.seen.set(seen | bit);
+        if seen & bit == 0 { Ok(()) } else { Err(Code::StreamCreationError) }
     }
 }
 
-async fn hear(connection: &Connection, stream: &mut RecvStream) -> Result<(), Code> {
+/// Reads a stream that the other side has for itself, up to its end; `told` hears what it says on its control stream. The error is
+/// why the connection has to end.
+pub async fn hear(streams: &PeerStreams, stream: &mut RecvStream, told: impl Fn(ControlFrame)) -> Result<(), Code> {
     let mut begun = Vec::new();
     let (kind, mut bytes) = loop {
         let mut rest = &begun[..];
@@ -37,32 +51,29 @@ async fn hear(connection: &Connection, stream: &mut RecvStream) -> Result<(), Co
         }
     };
     let mut listening = match kind {
-        StreamKind::Control => Listening::Control(Control::default()),
+        StreamKind::Control => Listening::Control(Control::new(streams.side)),
         StreamKind::QpackEncoder => Listening::Qpack(QpackStream::encoder()),
         StreamKind::QpackDecoder => Listening::Qpack(QpackStream::decoder()),
-        // Section 6.2.2: only servers push.
-        StreamKind::Push => return Err(Code::StreamCreationError),
+        // Section 6.2.2: only servers push, and only where they may.
+        StreamKind::Push => {
+            return Err(match streams.side {
+                Side::Client => Code::StreamCreationError,
+                Side::Server => Code::IdError,
+            });
+        }
         StreamKind::Unknown => {
             let _ = stream.stop(Code::StreamCreationError.into_quic());
             return Ok(());
         }
     };
-    let bit = 1 << kind as u8;
-    if connection.client_streams.get() & bit != 0 {
-        return Err(Code::StreamCreationError);
-    }
-    connection.client_streams.set(connection.client_streams.get() | bit);
+    streams.note(kind)?;
     loop {
         match &mut listening {
             Listening::Qpack(qpack) => qpack.read(&bytes)?,
             Listening::Control(control) => {
                 control.read(&bytes);
                 while let Some(frame) = control.take()? {
-                    match frame {
-                        // What it can take of fields is for answers that are larger than any; what else it says concerns
-                        // those that push.
-                        ControlFrame::Settings(_) | ControlFrame::GoAway => {}
-                    }
+                    told(frame);
                 }
             }
         }
