@@ -209,7 +209,7 @@ impl fmt::Display for Error {
             ErrorKind::BodyTimeout => "endpoint stopped sending its answer",
             ErrorKind::UpstreamReset => "endpoint closed the connection",
             ErrorKind::UpstreamProtocol => "endpoint broke the protocol",
-            ErrorKind::NoUpgrade => "endpoint takes no extended CONNECT (RFC 8441)",
+            ErrorKind::NoUpgrade => "endpoint takes no extended CONNECT (RFC 8441, RFC 9220)",
             ErrorKind::RequestTimeout => "request took too long",
             ErrorKind::IdleTimeout => "nothing came from either side for too long",
             ErrorKind::Exhausted => "the system has no more descriptors or memory",

@@ -24,6 +24,7 @@ mod http1;
 mod http2;
 mod http2_upstream;
 mod http3;
+mod http3_upstream;
 mod https;
 mod kept;
 mod lifecycle;

@@ -14,11 +14,11 @@ use crate::config::UpstreamProtocol;
 use crate::io::Stream;
 
 /// The most of an answer's body that a prober sees.
-const BODY_BYTES: usize = 64 * 1024;
+pub(super) const BODY_BYTES: usize = 64 * 1024;
 /// The most that is read of it.
 const MAX_BYTES: usize = 1 << 20;
 /// As HPACK counts the fields of an answer (RFC 7541 section 4.1).
-const HEAD_BYTES: u32 = 64 * 1024;
+pub(super) const HEAD_BYTES: u32 = 64 * 1024;
 
 /// What a prober wants sent.
 #[derive(Debug)]
@@ -48,10 +48,10 @@ pub(super) async fn exchange(
     request: Request,
 ) -> Result<Answer, String> {
     match protocol {
-        UpstreamProtocol::Http2 if stream.is_encrypted() && !stream.speaks_http2() => {
+        UpstreamProtocol::Http2 | UpstreamProtocol::Http3 if stream.is_encrypted() && !stream.speaks_http2() => {
             Err("it does not speak HTTP/2 (ALPN)".to_owned())
         }
-        UpstreamProtocol::Http2 => over_http2(stream, address, request).await,
+        UpstreamProtocol::Http2 | UpstreamProtocol::Http3 => over_http2(stream, address, request).await,
         UpstreamProtocol::Auto if stream.speaks_http2() => over_http2(stream, address, request).await,
         UpstreamProtocol::Auto | UpstreamProtocol::Http1 => over_http1(stream, address, request).await,
     }
@@ -139,7 +139,7 @@ impl Request {
     }
 
     /// With what a field `host` says as its authority, and without fields about the connection (RFC 9113 section 8.2.2).
-    fn head_of_http2(&self, address: SocketAddr, scheme: Scheme) -> Result<http::Request<()>, String> {
+    pub(super) fn head_of_http2(&self, address: SocketAddr, scheme: Scheme) -> Result<http::Request<()>, String> {
         let invalid = |error: http::Error| format!("the prober's request is not valid: {error}");
         let host = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
         let authority = match host {
@@ -161,7 +161,7 @@ impl Request {
 }
 
 impl Answer {
-    fn new(head: &http::response::Parts, mut body: Vec<u8>, trailers: &HeaderMap) -> Self {
+    pub(super) fn new(head: &http::response::Parts, mut body: Vec<u8>, trailers: &HeaderMap) -> Self {
         body.truncate(BODY_BYTES);
         let fields = |fields: &HeaderMap| {
             fields.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect()

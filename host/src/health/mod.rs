@@ -5,6 +5,7 @@ mod datagrams;
 mod evaluation;
 mod exchange;
 mod grpc;
+mod http3;
 mod probe;
 mod round;
 mod steps;

@@ -10,13 +10,14 @@ use super::datagrams::Datagrams;
 use super::evaluation::{Evaluation, Session};
 use super::exchange::{Answer, Request, exchange};
 use super::grpc;
+use super::http3::over_http3;
 use super::steps::{Step, Watcher};
 use super::wire::Wire;
 use crate::config::UpstreamProtocol;
 use crate::io::Stream;
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
 use crate::snapshot::Reported;
-use crate::tls::{Carries, EndpointTls, Handshake, unix_seconds};
+use crate::tls::{Carries, EndpointTls, Handshake, NoQuic, unix_seconds};
 
 /// A probe that moves more than this is not one.
 const MAX_BYTES: usize = 1 << 20;
@@ -70,7 +71,8 @@ pub(super) async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Du
     let slot = place.slot;
     let (session, transport, actions) = evaluation.open(place.cluster, place.check, &place.target)?;
     let open = Open { evaluation, session };
-    let mut run = Run { open, place, pending: actions.into(), report: None, wait_until: None, moved: 0, steps: 0 };
+    let (pending, patience) = (actions.into(), timeout / 2);
+    let mut run = Run { open, place, pending, report: None, wait_until: None, moved: 0, steps: 0, patience };
     let finished = match transport {
         Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp(false)).await,
         Transport::Tls => tokio::time::timeout(timeout, run.over_tcp(true)).await,
@@ -125,6 +127,8 @@ struct Run<'a> {
     wait_until: Option<Instant>,
     moved: usize,
     steps: usize,
+    /// How long HTTP/3 is waited for, before HTTP/2 stands in.
+    patience: Duration,
 }
 
 impl Run<'_> {
@@ -220,14 +224,39 @@ impl Run<'_> {
     }
 
     async fn exchange(&self, request: Request) -> Result<Answer, End> {
+        if self.place.protocol == UpstreamProtocol::Http3
+            && let Some(quic) = self.connect_quic().await?
+        {
+            return over_http3(quic, self.place.address, request).await.map_err(End::Failed);
+        }
         let (stream, _) = self.connect(Carries::Http).await?;
         exchange(stream, self.place.address, self.place.protocol, request).await.map_err(End::Failed)
     }
 
     async fn call(&self, request: Request) -> Result<Answer, End> {
-        let (stream, _) = self.connect(Carries::Http).await?;
-        let answer = exchange(stream, self.place.address, UpstreamProtocol::Http2, grpc::call(request)).await;
-        answer.and_then(grpc::answered).map_err(End::Failed)
+        let request = grpc::call(request);
+        let answer = if self.place.protocol == UpstreamProtocol::Http3 {
+            self.exchange(request).await?
+        } else {
+            let (stream, _) = self.connect(Carries::Http).await?;
+            let answer = exchange(stream, self.place.address, UpstreamProtocol::Http2, request).await;
+            answer.map_err(End::Failed)?
+        };
+        grpc::answered(answer).map_err(End::Failed)
+    }
+
+    /// None where UDP does not come through, and the endpoint is spoken to over TCP, as requests do.
+    async fn connect_quic(&self) -> Result<Option<quinn::Connection>, End> {
+        let Some(tls) = self.place.tls.filter(|_| self.place.encrypts) else { return Ok(None) };
+        let quic = match tokio::time::timeout(self.patience, tls.connect_quic(self.place.address)).await {
+            Ok(Ok(quic)) => quic,
+            Ok(Err(NoQuic::Unreachable(_))) | Err(_) => return Ok(None),
+            Ok(Err(NoQuic::Tls(cause))) => return Err(End::Failed(format!("the TLS handshake failed: {cause}"))),
+            Ok(Err(NoQuic::Socket(error))) => return Err(failed("connecting", &error)),
+        };
+        self.place.watcher.hear(Step::Connected);
+        self.secured(&Handshake::of_quic(&quic))?;
+        Ok(Some(quic))
     }
 
     async fn connect(&self, carries: Carries) -> Result<(Stream, Option<Handshake>), End> {
@@ -250,11 +279,16 @@ impl Run<'_> {
         let stream = tls.shake_hands(stream, carries).await;
         let stream = stream.map_err(|cause| End::Failed(format!("the TLS handshake failed: {cause}")))?;
         let handshake = Handshake::of(&stream);
-        self.place.watcher.hear(Step::Secured(&handshake));
-        if let (Some(wanted), Some(ends)) = (self.place.min_validity, handshake.certificate_ends) {
-            is_valid_yet(ends, wanted).map_err(End::Failed)?;
-        }
+        self.secured(&handshake)?;
         Ok((Stream::Tls(Box::new(stream.into())), handshake))
+    }
+
+    fn secured(&self, handshake: &Handshake) -> Result<(), End> {
+        self.place.watcher.hear(Step::Secured(handshake));
+        match (self.place.min_validity, handshake.certificate_ends) {
+            (Some(wanted), Some(ends)) => is_valid_yet(ends, wanted).map_err(End::Failed),
+            _ => Ok(()),
+        }
     }
 
     fn advance(&mut self, event: ProbeEvent) -> Result<(), End> {

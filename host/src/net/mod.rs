@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod group;
+mod quic_socket;
 
 use std::future::Future;
 use std::io;
@@ -11,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 pub use datagrams::{Batch, DatagramSocket, Datagrams, Sent};
 pub use group::{SocketGroup, Steering, can_bind};
+pub use quic_socket::QuicSocket;
 
 /// Connections that the kernel holds for us between two accepts.
 pub const BACKLOG: i32 = 4096;

@@ -26,7 +26,6 @@ use super::reply;
 use super::response_body::{ResponseBody, Timing, Transfer};
 use super::sent::Tried;
 use super::upgrade::Upgrade;
-use crate::config::UpstreamProtocol;
 use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::{Limit, RouteRetry, RouteSettings};
@@ -202,7 +201,7 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
     let key = cluster.key(visible, &mut context.values.borrow_mut());
     let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
     headers::prepare_request(head, &client, &source, &listener.config);
-    if cluster.config.protocol == UpstreamProtocol::Http2
+    if cluster.config.protocol.carries_grpc()
         && let Some(web) = GrpcWeb::of(head)
     {
         web.translate_request(&mut head.headers);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 
+use super::detour::Detour;
 use super::load::{LastReport, LoadReport, NamedMetrics, Reported};
 use super::waiting::Waiting;
 
@@ -103,6 +104,8 @@ pub struct EndpointCounters {
     trouble: ArcSwapOption<Trouble>,
     /// Who waits for room here, or elsewhere in the cluster.
     waiting: Arc<Waiting>,
+    /// Whether HTTP/3 is left for HTTP/2; looked at where it is spoken.
+    detour: Detour,
 }
 
 impl EndpointCounters {
@@ -160,6 +163,10 @@ impl EndpointCounters {
     pub(crate) fn report(&self, reported: Reported, now_ms: u64) {
         self.load.store(reported.load, now_ms);
         self.named.store(reported.named);
+    }
+
+    pub fn detour(&self) -> &Detour {
+        &self.detour
     }
 
     /// Why the last connection could not be made; none once one could.

@@ -2,6 +2,7 @@
 //! sockets, no engine, no clock.
 
 mod adaptive_limit;
+mod detour;
 mod endpoint;
 mod endpoint_set;
 mod load;
@@ -10,6 +11,7 @@ mod overload;
 mod under_way;
 mod waiting;
 
+pub use detour::{Detour, DetourState};
 pub use endpoint::{Availability, Endpoint, EndpointCounters, Trouble};
 pub use endpoint_set::{Change, EndpointSet, SlotMap};
 pub use load::{LoadReport, Reported};

@@ -103,6 +103,7 @@ pub struct ClusterShard {
     pub(super) retry_overflows: Counter,
     pub(super) hedges: Cells<{ HedgeResult::ALL.len() }>,
     pub(super) tls_handshakes: Cells<{ TlsHandshake::ALL.len() }>,
+    pub(super) http3_fallbacks: Counter,
     pub(super) load_reports: Cells<{ LoadReportResult::ALL.len() }>,
     pub(super) queued: Gauge,
     pub(super) waits: Cells<{ QueueResult::ALL.len() }>,
@@ -127,6 +128,7 @@ impl Default for ClusterShard {
             retry_overflows: Counter::default(),
             hedges: Cells::default(),
             tls_handshakes: Cells::default(),
+            http3_fallbacks: Counter::default(),
             load_reports: Cells::default(),
             queued: Gauge::default(),
             waits: Cells::default(),
@@ -190,6 +192,11 @@ impl ClusterShard {
     /// Counts a TLS handshake with an endpoint.
     pub fn tls_handshake(&self, result: TlsHandshake) {
         self.tls_handshakes[result as usize].increment();
+    }
+
+    /// Counts that HTTP/3 with an endpoint was left for HTTP/2.
+    pub fn http3_fell_back(&self) {
+        self.http3_fallbacks.increment();
     }
 
     pub fn load_report(&self, result: LoadReportResult) {

@@ -1,4 +1,5 @@
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -14,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::certificate::Certificate;
+use super::quic::{self, NoQuic};
 use super::revoked::lists_in;
 use super::roots::{SystemRoots, roots_in};
 use super::server::versions;
@@ -83,14 +85,18 @@ impl UpstreamTls {
         let protocols: &[&[u8]] = match protocol {
             UpstreamProtocol::Auto => &[b"h2", b"http/1.1"],
             UpstreamProtocol::Http1 => &[b"http/1.1"],
-            UpstreamProtocol::Http2 => &[b"h2"],
+            // What stands in for HTTP/3 over TCP.
+            UpstreamProtocol::Http2 | UpstreamProtocol::Http3 => &[b"h2"],
         };
         http.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let mut http1 = bytes.clone();
         http1.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut http3 = bytes.clone();
+        http3.alpn_protocols = vec![b"h3".to_vec()];
         let no_name = |_| format!("`{name}` cannot be the name on a certificate; `server_name` can give another");
         let name = ServerName::try_from(name.clone()).map_err(no_name);
-        EndpointTls { name, http: Arc::new(http), http1: Arc::new(http1), bytes: Arc::new(bytes) }
+        let (http, http1, http3, bytes) = (Arc::new(http), Arc::new(http1), Arc::new(http3), Arc::new(bytes));
+        EndpointTls { name, http, http1, http3, bytes }
     }
 }
 
@@ -134,6 +140,8 @@ pub struct EndpointTls {
     http: Arc<ClientConfig>,
     /// Offers HTTP/1.1 alone.
     http1: Arc<ClientConfig>,
+    /// Offers HTTP/3, over QUIC.
+    http3: Arc<ClientConfig>,
     /// Offers none, for bytes that are of somebody else's protocol.
     bytes: Arc<ClientConfig>,
 }
@@ -150,7 +158,7 @@ pub enum Carries {
 impl EndpointTls {
     /// The same, but each handshake is a whole one, which shows the certificate as it is by now.
     pub fn without_resumption(mut self) -> Self {
-        for config in [&mut self.http, &mut self.http1, &mut self.bytes] {
+        for config in [&mut self.http, &mut self.http1, &mut self.http3, &mut self.bytes] {
             Arc::make_mut(config).resumption = Resumption::disabled();
         }
         self
@@ -163,6 +171,12 @@ impl EndpointTls {
             Arc::make_mut(config).alpn_protocols.clone_from(&offered);
         }
         self
+    }
+
+    /// Connects by QUIC, which has TLS within it.
+    pub async fn connect_quic(&self, address: SocketAddr) -> Result<quinn::Connection, NoQuic> {
+        let name = self.name.as_ref().map_err(|wrong| NoQuic::Tls(wrong.clone()))?;
+        quic::connect(address, name, &self.http3).await
     }
 
     /// Makes a connection one of TLS. The error is a text that says what was wrong.

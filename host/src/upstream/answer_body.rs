@@ -7,11 +7,11 @@ use http_body::{Frame, SizeHint};
 
 use super::exclusive::ExclusivePool;
 use super::request_body::RequestBody;
-use super::{http1, http2};
+use super::{http1, http2, http3};
 use crate::error::Error;
 
 /// The body of an answer, with its lease of a connection. Dropped before its end, it ends the connection of HTTP/1.1, or
-/// its stream of HTTP/2.
+/// its stream of HTTP/2 or HTTP/3.
 #[derive(Debug)]
 pub struct AnswerBody(Kind);
 
@@ -19,6 +19,7 @@ pub struct AnswerBody(Kind);
 enum Kind {
     Http1(http1::AnswerBody, Rc<ExclusivePool>),
     Http2(Box<http2::AnswerBody>),
+    Http3(Box<http3::AnswerBody>),
 }
 
 impl AnswerBody {
@@ -30,11 +31,16 @@ impl AnswerBody {
         Self(Kind::Http2(Box::new(body)))
     }
 
+    pub(super) fn http3(body: http3::AnswerBody) -> Self {
+        Self(Kind::Http3(Box::new(body)))
+    }
+
     /// True once everything has been taken.
     pub fn is_ended(&self) -> bool {
         match &self.0 {
             Kind::Http1(body, _) => body.is_ended(),
             Kind::Http2(body) => body.is_ended(),
+            Kind::Http3(body) => body.is_ended(),
         }
     }
 
@@ -42,6 +48,7 @@ impl AnswerBody {
         match &self.0 {
             Kind::Http1(body, _) => body.size_hint(),
             Kind::Http2(body) => body.size_hint(),
+            Kind::Http3(body) => body.size_hint(),
         }
     }
 
@@ -55,6 +62,10 @@ impl AnswerBody {
                 answer.begin_tunnel(body);
                 Kind::Http2(answer)
             }
+            Kind::Http3(mut answer) => {
+                answer.begin_tunnel(body);
+                Kind::Http3(answer)
+            }
         })
     }
 
@@ -63,6 +74,7 @@ impl AnswerBody {
         match &mut self.0 {
             Kind::Http1(body, _) => body.take_whole(),
             Kind::Http2(body) => Ok(body.is_ended().then(Bytes::new)),
+            Kind::Http3(body) => Ok(body.is_ended().then(Bytes::new)),
         }
     }
 
@@ -71,6 +83,7 @@ impl AnswerBody {
         match &mut self.0 {
             Kind::Http1(body, _) => body.poll_frame(task),
             Kind::Http2(body) => body.poll_frame(task),
+            Kind::Http3(body) => body.poll_frame(task),
         }
     }
 
@@ -82,7 +95,8 @@ impl AnswerBody {
                     pool.put(connection, now);
                 }
             }
-            Kind::Http2(lease) => drop(lease),
+            // A place gives itself back.
+            Kind::Http2(_) | Kind::Http3(_) => {}
         }
     }
 }

@@ -11,10 +11,10 @@ use crate::config::UpstreamProtocol;
 use crate::error::{Error, ErrorKind};
 use crate::io::Stream;
 use crate::net::DatagramSocket;
-use crate::snapshot::{Endpoint, EndpointCounters, Trouble};
+use crate::snapshot::{Detour, Endpoint, EndpointCounters, Trouble};
 use crate::telemetry::{ClusterShard, TlsHandshake};
-use crate::timer::Timers;
-use crate::tls::{Carries, EndpointTls, UpstreamTls, is_resumed};
+use crate::timer::{Timers, now_ms};
+use crate::tls::{Carries, EndpointTls, NoQuic, UpstreamTls, is_resumed};
 
 /// How a worker's connections to an endpoint are made and kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,50 @@ impl Dialer {
             Err(error) => self.note_trouble(error),
         }
         dialed
+    }
+
+    /// Connects by QUIC, for so long at the most. None when the endpoint is to be spoken to over TCP for a while instead, since
+    /// nothing comes back.
+    pub(super) async fn dial_quic(
+        &self,
+        patience: Duration,
+        timers: &Timers,
+    ) -> Result<Option<quinn::Connection>, Error> {
+        let Some(tls) = &self.tls else { return Err(Error::new(ErrorKind::TlsFailure, "QUIC takes `tls`")) };
+        let mut counted = Counted { shard: &self.shard, result: TlsHandshake::Timeout };
+        let connected = timers.bound(Some(patience), tls.connect_quic(self.address)).await;
+        let refused = match connected {
+            Ok(Ok(quic)) => {
+                // Whether an earlier session went on stays with the library.
+                counted.result = TlsHandshake::Full;
+                self.note_connected();
+                if self.detour().end() {
+                    tracing::info!(endpoint = %self.address, "HTTP/3 comes through again");
+                }
+                return Ok(Some(quic));
+            }
+            Ok(Err(refused)) => {
+                counted.result = TlsHandshake::Failed;
+                refused
+            }
+            Err(_elapsed) => NoQuic::Unreachable(format!("no handshake within {patience:?}")),
+        };
+        let cause = match refused {
+            NoQuic::Unreachable(cause) => Ok(cause),
+            NoQuic::Tls(cause) => Err(Error::new(ErrorKind::TlsFailure, cause)),
+            NoQuic::Socket(error) => Err(not_connected(error)),
+        };
+        let cause = cause.inspect_err(|error| self.note_trouble(error))?;
+        if let Some(length) = self.detour().begin(now_ms()) {
+            self.shard.http3_fell_back();
+            tracing::warn!(endpoint = %self.address, "HTTP/3 does not come through, HTTP/2 for {length:?}: {cause}");
+        }
+        Ok(None)
+    }
+
+    /// Whether HTTP/3 is left for HTTP/2.
+    pub(super) fn detour(&self) -> &Detour {
+        self.counters.detour()
     }
 
     /// A socket of UDP towards the endpoint, of the kind of `like`. With `many`, the system may hand over several datagrams as one.

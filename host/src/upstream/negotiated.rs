@@ -1,6 +1,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::dial::{Dialer, PoolSettings};
 use super::exclusive::ExclusivePool;
@@ -17,6 +17,7 @@ pub(super) struct Negotiated {
     dialer: Rc<Dialer>,
     exclusive: Rc<ExclusivePool>,
     shared: Rc<http2::Pool>,
+    connect_timeout: Option<Duration>,
     /// By the last handshake, the endpoint speaks HTTP/1.1: each request gets a connection. Otherwise, and at first, those who
     /// want one wait for the same.
     speaks_http1: Cell<bool>,
@@ -26,7 +27,8 @@ impl Negotiated {
     pub(super) fn new(dialer: Rc<Dialer>, settings: &PoolSettings) -> Self {
         Self {
             exclusive: Rc::new(ExclusivePool::new(dialer.clone(), settings)),
-            shared: http2::Pool::new(dialer.clone(), settings),
+            shared: http2::Pool::new(http2::Http2::new(dialer.clone(), settings), settings),
+            connect_timeout: settings.connect_timeout,
             dialer,
             speaks_http1: Cell::new(false),
         }
@@ -38,7 +40,7 @@ impl Negotiated {
         if only_http1 {
             return Lease::of_kept(&self.exclusive);
         }
-        self.shared.take().map(Lease::Shared).or_else(|| Lease::of_kept(&self.exclusive))
+        self.shared.take().map(Lease::Http2).or_else(|| Lease::of_kept(&self.exclusive))
     }
 
     pub(super) async fn connect(&self, only_http1: bool, timers: &Timers) -> Result<Lease, Error> {
@@ -47,8 +49,8 @@ impl Negotiated {
         }
         if !self.speaks_http1.get() {
             match self.shared.wait(timers).await? {
-                http2::Place::On(lease) => return Ok(Lease::Shared(lease)),
-                http2::Place::Http1(stream) => {
+                http2::Place::On(lease) => return Ok(Lease::Http2(lease)),
+                http2::Place::Other(stream) => {
                     self.speaks_http1.set(true);
                     if let Some(stream) = stream {
                         return Ok(self.begin(*stream));
@@ -67,8 +69,10 @@ impl Negotiated {
     /// The endpoint has learned HTTP/2.
     async fn go_over(&self, stream: Stream, timers: &Timers) -> Result<Lease, Error> {
         self.speaks_http1.set(false);
-        self.shared.add(stream, timers).await?;
-        self.shared.place().map(Lease::Shared).ok_or_else(|| ErrorKind::ConnectFailure.into())
+        let speaking = self.shared.opener().speak(stream, self.shared.when_changed());
+        let spoken = timers.bound(self.connect_timeout, speaking).await;
+        self.shared.add(spoken.unwrap_or_else(|_elapsed| Err(ErrorKind::ConnectTimeout.into()))?, timers);
+        self.shared.place().map(Lease::Http2).ok_or_else(|| ErrorKind::ConnectFailure.into())
     }
 
     pub(super) fn sweep(&self, now: Instant) {

@@ -3,13 +3,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::detoured::Detoured;
 use super::dial::{Dialer, PoolSettings};
 use super::exclusive::ExclusivePool;
 use super::http2;
 use super::lease::Lease;
 use super::negotiated::Negotiated;
 use crate::config::UpstreamProtocol;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::snapshot::Endpoint;
 use crate::telemetry::ClusterShard;
 use crate::timer::Timers;
@@ -27,7 +28,8 @@ pub struct Pool {
 #[derive(Debug)]
 enum Connections {
     Exclusive(Rc<ExclusivePool>),
-    Shared(Rc<http2::Pool>),
+    Http2(Rc<http2::Pool>),
+    Http3(Box<Detoured>),
     Negotiated(Box<Negotiated>),
 }
 
@@ -36,7 +38,10 @@ impl Pool {
         let dialer = Rc::new(Dialer::new(endpoint, settings, shard));
         let connections = match settings.protocol {
             UpstreamProtocol::Http1 => Connections::Exclusive(Rc::new(ExclusivePool::new(dialer.clone(), settings))),
-            UpstreamProtocol::Http2 => Connections::Shared(http2::Pool::new(dialer.clone(), settings)),
+            UpstreamProtocol::Http2 => {
+                Connections::Http2(http2::Pool::new(http2::Http2::new(dialer.clone(), settings), settings))
+            }
+            UpstreamProtocol::Http3 => Connections::Http3(Box::new(Detoured::new(dialer.clone(), settings))),
             UpstreamProtocol::Auto => Connections::Negotiated(Box::new(Negotiated::new(dialer.clone(), settings))),
         };
         let (address, host) = (endpoint.address, endpoint.host.clone());
@@ -60,7 +65,8 @@ impl Pool {
     pub(super) fn take(&self, only_http1: bool) -> Option<Lease> {
         match &self.connections {
             Connections::Exclusive(pool) => Lease::of_kept(pool),
-            Connections::Shared(pool) => pool.take().map(Lease::Shared),
+            Connections::Http2(pool) => pool.take().map(Lease::Http2),
+            Connections::Http3(pool) => pool.take(),
             Connections::Negotiated(pool) => pool.take(only_http1),
         }
     }
@@ -70,10 +76,8 @@ impl Pool {
     pub(super) async fn connect(&self, only_http1: bool, announcement: &[u8], timers: &Timers) -> Result<Lease, Error> {
         match &self.connections {
             Connections::Exclusive(pool) => Ok(Lease::of_new(pool.connect(announcement, timers).await?, pool)),
-            Connections::Shared(pool) => match pool.wait(timers).await? {
-                http2::Place::On(lease) => Ok(Lease::Shared(lease)),
-                http2::Place::Http1(_) => Err(Error::new(ErrorKind::TlsFailure, "it does not speak HTTP/2 (ALPN)")),
-            },
+            Connections::Http2(pool) => Lease::of_http2(pool, timers).await,
+            Connections::Http3(pool) => pool.connect(timers).await,
             Connections::Negotiated(pool) => pool.connect(only_http1, timers).await,
         }
     }
@@ -82,7 +86,8 @@ impl Pool {
     pub fn sweep(&self, now: Instant) {
         match &self.connections {
             Connections::Exclusive(pool) => pool.sweep(now),
-            Connections::Shared(pool) => pool.sweep(now),
+            Connections::Http2(pool) => pool.sweep(now),
+            Connections::Http3(pool) => pool.sweep(now),
             Connections::Negotiated(pool) => pool.sweep(now),
         }
     }

@@ -54,11 +54,15 @@ impl Checker<'_> {
         let tls = cluster.tls.as_ref().map(|tls| self.upstream_tls(&part("tls"), tls));
         let proxy_protocol = cluster.proxy_protocol.as_ref().map(send_proxy_protocol);
         let protocol = match (cluster.protocol, proxy_protocol) {
-            (schema::UpstreamProtocol::Http2, Some(_)) => {
+            (schema::UpstreamProtocol::Http2 | schema::UpstreamProtocol::Http3, Some(_)) => {
                 self.mistake(&part("protocol"), "a connection that is for one client (`proxy_protocol`) is of `http1`");
                 UpstreamProtocol::Http1
             }
             (_, Some(_)) => UpstreamProtocol::Http1,
+            (schema::UpstreamProtocol::Http3, None) if tls.is_none() => {
+                self.mistake(&part("protocol"), "`http3` is spoken over TLS: the cluster needs `tls`");
+                UpstreamProtocol::Http1
+            }
             (protocol, None) => upstream_protocol(protocol, tls.is_some()),
         };
         let cluster = Cluster {

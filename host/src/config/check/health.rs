@@ -91,6 +91,9 @@ impl Checker<'_> {
             None => CheckTls::Off,
         };
         let over_tls = tls != CheckTls::Off;
+        if check.protocol == Some(schema::UpstreamProtocol::Http3) && !over_tls {
+            self.mistake(&format!("{path}/protocol"), "`http3` is spoken over TLS: the check needs `tls` or `own_tls`");
+        }
         Check {
             plugin: PluginUse { plugin: check.plugin, config: check.config, pointer: format!("{path}/config") },
             address: check.address,
@@ -151,5 +154,8 @@ pub(super) fn upstream_protocol(protocol: schema::UpstreamProtocol, over_tls: bo
         schema::UpstreamProtocol::Auto => UpstreamProtocol::Http1,
         schema::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,
         schema::UpstreamProtocol::Http2 => UpstreamProtocol::Http2,
+        schema::UpstreamProtocol::Http3 if over_tls => UpstreamProtocol::Http3,
+        // Said to be wrong, or of a check that is not to speak TLS.
+        schema::UpstreamProtocol::Http3 => UpstreamProtocol::Http1,
     }
 }

@@ -86,4 +86,13 @@ pub enum UpstreamProtocol {
     Http1,
     /// In the clear with prior knowledge.
     Http2,
+    /// Over QUIC, and HTTP/2 where that does not come through; only with TLS.
+    Http3,
+}
+
+impl UpstreamProtocol {
+    /// Whether calls of gRPC can be made by it.
+    pub fn carries_grpc(self) -> bool {
+        matches!(self, Self::Http2 | Self::Http3)
+    }
 }

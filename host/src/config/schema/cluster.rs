@@ -19,14 +19,17 @@ pub(in crate::config) struct Cluster {
     pub(in crate::config) name: String,
     /// Speaks TLS to the endpoints; `{}` is enough. Default: none, in the clear.
     pub(in crate::config) tls: Option<UpstreamTls>,
-    /// What is spoken to the endpoints of HTTP listeners: `http1`, `http2`, or `auto`. With `tls`, `auto` is HTTP/2 where the
+    /// What is spoken to the endpoints of HTTP listeners: `http1`, `http2`, `http3`, or `auto`. With `tls`, `auto` is HTTP/2 where the
     /// endpoint can and HTTP/1.1 otherwise (ALPN), and `http2` fails with endpoints that cannot. In the clear, `auto` is
-    /// HTTP/1.1, and `http2` takes prior knowledge, as gRPC servers without TLS do. With HTTP/2, up to 128 requests of a worker share a connection, or as many as the endpoint
-    /// allows (SETTINGS_MAX_CONCURRENT_STREAMS); the next one gets another connection. `max_connections` bounds the
+    /// HTTP/1.1, and `http2` takes prior knowledge, as gRPC servers without TLS do. `http3` takes `tls`. Where its endpoint cannot be reached by UDP (nobody listens, or there is no handshake within half
+    /// of `timeouts.connect`), HTTP/2 over TLS stands in for five minutes, then for twice as long each time up to 80 minutes, which
+    /// the log says once and `plimsoll_upstream_http3_fallbacks_total` counts. With HTTP/2 and HTTP/3, up to 128 requests of a worker
+    /// share a connection, or as many as the endpoint
+    /// allows (SETTINGS_MAX_CONCURRENT_STREAMS, MAX_STREAMS); the next one gets another connection. `max_connections` bounds the
     /// requests, not these connections, of which `pool` bounds the idle ones. Of an answer that its client does not take,
     /// an endpoint may send 256 KiB ahead (the window of a stream; the window of the connection is as large as may be, so
-    /// that no client holds up another). Requests that the endpoint has not acted on (REFUSED_STREAM, above the last
-    /// stream of a GOAWAY) are sent elsewhere. With `http2`, calls of gRPC-Web (`application/grpc-web`, and
+    /// that no client holds up another). Requests that the endpoint has not acted on (REFUSED_STREAM, H3_REQUEST_REJECTED, above the last
+    /// stream of a GOAWAY) are sent elsewhere. With `http2` and `http3`, calls of gRPC-Web (`application/grpc-web`, and
     /// `application/grpc-web-text`) go to endpoints as gRPC, and their clients get answers of gRPC-Web. Default: auto.
     #[serde(default)]
     pub(in crate::config) protocol: UpstreamProtocol,

@@ -31,7 +31,7 @@ pub(in crate::config) struct UpstreamTls {
     pub(in crate::config) policy: TlsPolicy,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub(in crate::config) enum UpstreamProtocol {
@@ -39,4 +39,5 @@ pub(in crate::config) enum UpstreamProtocol {
     Auto,
     Http1,
     Http2,
+    Http3,
 }

@@ -137,6 +137,7 @@ impl Scrape {
             family.histogram([("cluster", cluster)], &total)?;
         }
         self.upstream_tls(out)?;
+        self.http3_fallbacks(out)?;
         self.tunnels(out)?;
         self.sessions(out)
     }
@@ -157,6 +158,21 @@ impl Scrape {
             for result in TlsHandshake::ALL {
                 family.sample([("cluster", cluster), ("result", result.as_str())], count(shards, result))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Of clusters that have had any.
+    fn http3_fallbacks(&self, out: &mut Exposition<'_>) -> fmt::Result {
+        let count = |shards: &BTreeMap<usize, Arc<ClusterShard>>| -> u64 {
+            shards.values().map(|shard| shard.http3_fallbacks.get()).sum()
+        };
+        let mut family = out.counter(
+            "plimsoll_upstream_http3_fallbacks_total",
+            "How often HTTP/3 with an endpoint was left for HTTP/2 for a while, since UDP did not come through.",
+        )?;
+        for (cluster, shards) in self.shards.clusters.iter().filter(|(_, shards)| count(shards) > 0) {
+            family.sample([("cluster", cluster)], count(shards))?;
         }
         Ok(())
     }

@@ -6,13 +6,13 @@ use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Frame, SizeHint};
-use tokio::task::JoinHandle;
 
 use super::connection::broken;
-use super::pool::Lease;
+use super::opener::Lease;
 use super::upload::Upload;
 use crate::error::Error;
 use crate::upstream::RequestBody;
+use crate::upstream::shared::UploadTask;
 
 /// The body of an answer, with its place on the connection. Dropped before its end, it resets its stream.
 #[derive(Debug)]
@@ -29,15 +29,6 @@ pub(in crate::upstream) struct AnswerBody {
     _lease: Lease,
 }
 
-#[derive(Debug)]
-struct UploadTask(JoinHandle<()>);
-
-impl Drop for UploadTask {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl AnswerBody {
     pub(super) fn new(stream: RecvStream, fields: &HeaderMap, lease: Lease) -> Self {
         let ended = stream.is_end_stream();
@@ -48,11 +39,7 @@ impl AnswerBody {
 
     /// Lets an upload go on by itself while the answer streams, as the two directions of a gRPC stream do.
     pub(super) fn upload_aside(&mut self, mut upload: Upload) {
-        let task = tokio::task::spawn_local(async move {
-            // The answer tells how it ends.
-            let _ = poll_fn(|task| upload.poll(task)).await;
-        });
-        self.upload = Some(UploadTask(task));
+        self.upload = Some(UploadTask::of(async move { poll_fn(|task| upload.poll(task)).await }));
     }
 
     /// Keeps our side of the stream open for what comes in another protocol.

@@ -4,7 +4,6 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
@@ -14,23 +13,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::{Error, ErrorKind};
 use crate::io::Stream;
+use crate::upstream::shared::{Carrier, Places};
 
 /// A connection to an endpoint, for many requests at once.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::upstream) struct Connection {
     pub(super) sender: SendRequest<Bytes>,
     /// Of requests that go over it.
     pub(super) scheme: Scheme,
     state: Rc<State>,
     /// Fields that the head of an answer may have.
     header_count: usize,
-    /// Requests that have a place on it.
-    requests: Cell<usize>,
-    /// A request has begun here before.
-    used: Cell<bool>,
-    /// Nothing new begins here.
-    retired: Cell<bool>,
-    idle_since: Cell<Instant>,
+    places: Places,
 }
 
 /// What the task of a connection tells those who use it.
@@ -131,67 +125,38 @@ impl Connection {
         .await?;
         // It holds no more than what is below, so that dropping the connection ends it.
         tokio::task::spawn_local(drive(driver, state.clone(), changed));
-        Ok(Rc::new(Self {
-            sender,
-            scheme,
-            state,
-            header_count: head_limits.fields,
-            requests: Cell::new(0),
-            used: Cell::new(false),
-            retired: Cell::new(false),
-            idle_since: Cell::new(Instant::now()),
-        }))
+        Ok(Rc::new(Self { sender, scheme, state, header_count: head_limits.fields, places: Places::new() }))
     }
 
     pub(super) fn header_count(&self) -> usize {
         self.header_count
     }
+}
 
-    /// Requests that may be under way at a time.
-    pub(super) fn limit(&self) -> usize {
+impl Carrier for Connection {
+    /// Its number comes with what is sent.
+    type Stream = ();
+
+    fn stream(&self) -> Option<()> {
+        (self.places.taken() < self.limit()).then_some(())
+    }
+
+    fn give_back(&self, (): ()) {}
+
+    fn limit(&self) -> usize {
         self.state.limit.get().min(STREAMS)
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.is_usable() && self.requests.get() < self.limit()
+    fn is_closed(&self) -> bool {
+        self.state.closed.get()
     }
 
-    pub(super) fn is_usable(&self) -> bool {
-        !self.retired.get() && !self.state.closed.get()
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
-        self.requests.get() == 0
-    }
-
-    /// A request begins here. True when others have before.
-    pub(super) fn enter(&self) -> bool {
-        self.requests.set(self.requests.get() + 1);
-        self.used.replace(true)
-    }
-
-    /// A request has ended.
-    pub(super) fn leave(&self) {
-        let left = self.requests.get().saturating_sub(1);
-        self.requests.set(left);
-        if left == 0 {
-            self.idle_since.set(Instant::now());
-        }
-    }
-
-    /// Nothing new is to begin here.
-    pub(super) fn retire(&self) {
-        self.retired.set(true);
-    }
-
-    /// Goes up whenever something comes from the endpoint.
-    pub(super) fn heard(&self) -> u64 {
+    fn heard(&self) -> u64 {
         self.state.heard.get()
     }
 
-    /// Since when nothing has been under way.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        self.is_idle().then(|| self.idle_since.get())
+    fn places(&self) -> &Places {
+        &self.places
     }
 }
 

@@ -1,8 +1,6 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::ResponseFuture;
@@ -12,25 +10,12 @@ use http::{Response, StatusCode, request, response};
 use http_body::Body;
 
 use super::answer_body::AnswerBody;
-use super::connection::{Connection, broken};
-use super::pool::Lease;
-use super::request_head;
-use super::upload::{Upload, UploadError};
+use super::connection::broken;
+use super::opener::Lease;
+use super::upload::Upload;
 use crate::error::{Error, ErrorKind};
 use crate::upstream::RequestBody;
-
-/// Heads of 1xx before the answer proper.
-const INFORMATIONAL: usize = 32;
-
-/// A request without an answer.
-#[derive(Debug)]
-pub(in crate::upstream) struct Failure {
-    pub(in crate::upstream) error: Error,
-    /// The endpoint has acted on nothing of the request.
-    pub(in crate::upstream) unacted: bool,
-    /// The connection is gone, not just the stream.
-    pub(in crate::upstream) lost_connection: bool,
-}
+use crate::upstream::shared::{Doubt, Failure, INFORMATIONAL, UploadError, request_head};
 
 /// Sends a request and waits for the head of its answer; heads of answers in advance go to `interim`.
 pub(in crate::upstream) async fn exchange(
@@ -39,7 +24,7 @@ pub(in crate::upstream) async fn exchange(
     body: RequestBody,
     interim: &dyn Fn(response::Parts),
 ) -> Result<(response::Parts, AnswerBody), Failure> {
-    let mut sender = lease.sender();
+    let mut sender = lease.connection().sender.clone();
     // Asked for another protocol, the endpoint gets what the client sends in it once it has agreed.
     let asks_to_switch = head.headers.get(UPGRADE);
     if asks_to_switch.is_some() && !sender.is_extended_connect_protocol_enabled() {
@@ -60,7 +45,7 @@ pub(in crate::upstream) async fn exchange(
             return Err(Failure { error: broken(error), unacted: true, lost_connection: true });
         }
     };
-    let mut doubt = Doubt::begin(&lease);
+    let mut doubt = Doubt::begin(lease.connection());
     let (mut upload, open) = match asks_to_switch {
         Some(protocol) => (None, Some((protocol, stream))),
         None => (Some(Upload::new(body, stream)), None),
@@ -111,36 +96,6 @@ pub(in crate::upstream) async fn exchange(
             let refused = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
             let unacted = error.is_remote() && refused;
             Err(Failure { error: broken(error), unacted, lost_connection })
-        }
-    }
-}
-
-/// Whether the endpoint is still there, while it is waited for. When the wait is given up, and nothing at all has come on the
-/// connection meanwhile, nothing new begins on it: it may lead nowhere, which the system would notice after minutes.
-struct Doubt {
-    connection: Rc<Connection>,
-    heard: u64,
-    began: Instant,
-}
-
-/// A client may give up sooner, of a connection that is well.
-const PATIENT: Duration = Duration::from_secs(1);
-
-impl Doubt {
-    fn begin(lease: &Lease) -> Self {
-        let connection = lease.connection().clone();
-        Self { heard: connection.heard(), connection, began: Instant::now() }
-    }
-
-    fn dispelled(&mut self) {
-        self.heard = u64::MAX;
-    }
-}
-
-impl Drop for Doubt {
-    fn drop(&mut self) {
-        if self.heard == self.connection.heard() && self.began.elapsed() >= PATIENT {
-            self.connection.retire();
         }
     }
 }

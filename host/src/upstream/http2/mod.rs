@@ -5,10 +5,9 @@
 mod answer_body;
 mod connection;
 mod exchange;
-mod pool;
-mod request_head;
+mod opener;
 mod upload;
 
 pub(super) use answer_body::AnswerBody;
-pub(super) use exchange::{Failure, exchange};
-pub(super) use pool::{Lease, Place, Pool};
+pub(super) use exchange::exchange;
+pub(super) use opener::{Http2, Lease, Place, Pool};

@@ -5,9 +5,8 @@ use bytes::Bytes;
 use h2::SendStream;
 use http_body::Body;
 
-use super::request_head;
-use crate::error::Error;
 use crate::upstream::RequestBody;
+use crate::upstream::shared::{UploadError, request_head};
 
 /// A request's body on its way to the endpoint, at the pace at which the endpoint opens its windows.
 #[derive(Debug)]
@@ -17,15 +16,6 @@ pub(super) struct Upload {
     /// Taken from the body, and not sent yet.
     piece: Bytes,
     ended: bool,
-}
-
-/// Why an upload ended before its end.
-#[derive(Debug)]
-pub(super) enum UploadError {
-    /// The client's side.
-    Body(Error),
-    /// The endpoint takes no more. It may have answered all the same.
-    Stream,
 }
 
 impl Upload {

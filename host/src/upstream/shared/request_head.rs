@@ -18,7 +18,7 @@ const CONNECTION_SPECIFIC: [HeaderName; 6] = [
 
 /// The head as it goes to the endpoint, for a body of `length` bytes, if that is known. What the target and `Host` say
 /// goes into pseudo-fields (RFC 9113 section 8.3.1).
-pub(super) fn form(head: &Parts, scheme: &Scheme, length: Option<u64>) -> Request<()> {
+pub(in crate::upstream) fn form(head: &Parts, scheme: &Scheme, length: Option<u64>) -> Request<()> {
     let mut request = Request::new(());
     *request.method_mut() = head.method.clone();
     *request.headers_mut() = head.headers.clone();
@@ -55,14 +55,14 @@ pub(super) fn form(head: &Parts, scheme: &Scheme, length: Option<u64>) -> Reques
 }
 
 /// Makes the answer that agrees to another protocol the one that HTTP/1.1 has (RFC 9110 section 15.2.2).
-pub(super) fn note_switch(answer: &mut response::Parts, protocol: &HeaderValue) {
+pub(in crate::upstream) fn note_switch(answer: &mut response::Parts, protocol: &HeaderValue) {
     answer.status = StatusCode::SWITCHING_PROTOCOLS;
     answer.headers.remove(CONTENT_LENGTH);
     answer.headers.insert(UPGRADE, protocol.clone());
 }
 
 /// Also of trailers.
-pub(super) fn remove_connection_specific(fields: &mut HeaderMap) {
+pub(in crate::upstream) fn remove_connection_specific(fields: &mut HeaderMap) {
     for name in &CONNECTION_SPECIFIC {
         fields.remove(name);
     }

@@ -3,31 +3,25 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use h2::client::SendRequest;
-use plimsoll_http1::HeadLimits;
 use tokio::sync::oneshot;
 
-use super::connection::Connection;
+use super::carrier::{Carrier, Opened, Opener};
 use crate::error::{Error, ErrorKind};
-use crate::io::Stream;
 use crate::timer::Timers;
-use crate::tls::Carries;
-use crate::upstream::dial::{Dialer, PoolSettings};
+use crate::upstream::dial::PoolSettings;
 
 /// A worker's connections to one address that carry many requests each. Those in front are filled first, so that spare ones
 /// get idle and go.
 #[derive(Debug)]
-pub(in crate::upstream) struct Pool {
-    dialer: Rc<Dialer>,
+pub(in crate::upstream) struct Pool<O: Opener> {
+    opener: O,
     idle_connections: usize,
     idle_timeout: Duration,
     connect_timeout: Option<Duration>,
-    head_limits: HeadLimits,
-    connections: RefCell<Vec<Rc<Connection>>>,
+    connections: RefCell<Vec<Rc<O::Connection>>>,
     /// Attempts that wait for a place; there are no more of them than attempts. While somebody waits, a connection is
     /// being made.
-    waiting: RefCell<VecDeque<oneshot::Sender<Result<Place, NotConnected>>>>,
+    waiting: RefCell<VecDeque<Waiting<O>>>,
     opening: Cell<usize>,
     /// Requests that a new connection will carry at a time, going by the last one.
     expected: Cell<usize>,
@@ -35,23 +29,25 @@ pub(in crate::upstream) struct Pool {
 
 /// What came of wanting a place.
 #[derive(Debug)]
-pub(in crate::upstream) enum Place {
-    On(Lease),
-    /// The endpoint speaks HTTP/1.1, by its handshake; with the connection that told, for the first who waited.
-    Http1(Option<Box<Stream>>),
+pub(in crate::upstream) enum Place<O: Opener> {
+    On(Lease<O>),
+    /// The endpoint speaks something else; with what can be used of the attempt, for the first who waited.
+    Other(Option<O::Other>),
 }
+
+/// Tells somebody who waits for a place.
+type Waiting<O> = oneshot::Sender<Result<Place<O>, NotConnected>>;
 
 /// Why there is no connection. It is told to all that wait.
 type NotConnected = (ErrorKind, Rc<str>);
 
-impl Pool {
-    pub(in crate::upstream) fn new(dialer: Rc<Dialer>, settings: &PoolSettings) -> Rc<Self> {
+impl<O: Opener> Pool<O> {
+    pub(in crate::upstream) fn new(opener: O, settings: &PoolSettings) -> Rc<Self> {
         Rc::new(Self {
-            dialer,
+            opener,
             idle_connections: settings.idle_connections,
             idle_timeout: settings.idle_timeout,
             connect_timeout: settings.connect_timeout,
-            head_limits: settings.head_limits,
             connections: RefCell::default(),
             waiting: RefCell::default(),
             opening: Cell::new(0),
@@ -59,14 +55,18 @@ impl Pool {
         })
     }
 
+    pub(in crate::upstream) fn opener(&self) -> &O {
+        &self.opener
+    }
+
     /// A place on a connection that is there, unless others wait for one.
-    pub(in crate::upstream) fn take(self: &Rc<Self>) -> Option<Lease> {
+    pub(in crate::upstream) fn take(self: &Rc<Self>) -> Option<Lease<O>> {
         let nobody_waits = self.waiting.borrow().iter().all(oneshot::Sender::is_closed);
         nobody_waits.then(|| self.place()).flatten()
     }
 
     /// A place on the next connection that has one; as many are made as it takes.
-    pub(in crate::upstream) async fn wait(self: &Rc<Self>, timers: &Timers) -> Result<Place, Error> {
+    pub(in crate::upstream) async fn wait(self: &Rc<Self>, timers: &Timers) -> Result<Place<O>, Error> {
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().push_back(sender);
         self.open_enough(timers);
@@ -79,41 +79,39 @@ impl Pool {
         }
     }
 
-    pub(in crate::upstream) fn place(self: &Rc<Self>) -> Option<Lease> {
+    pub(in crate::upstream) fn place(self: &Rc<Self>) -> Option<Lease<O>> {
         let connections = self.connections.borrow();
-        let connection = connections.iter().find(|connection| connection.has_room())?.clone();
-        Some(Lease::new(connection, self.clone()))
+        let mut usable = connections.iter().filter(|connection| connection.is_usable());
+        let (connection, stream) = usable.find_map(|connection| Some((connection, connection.stream()?)))?;
+        Some(Lease::new(connection.clone(), stream, self.clone()))
     }
 
     fn open_enough(self: &Rc<Self>, timers: &Timers) {
         self.waiting.borrow_mut().retain(|waiting| !waiting.is_closed());
         let wanted = self.waiting.borrow().len().div_ceil(self.expected.get());
         while self.opening.get() < wanted {
-            self.opening.set(self.opening.get() + 1);
-            let (pool, timers) = (self.clone(), timers.clone());
-            tokio::task::spawn_local(async move { pool.open(&timers).await });
+            self.open_one(timers);
         }
+    }
+
+    /// Makes a connection beside those that are there, whether or not anybody waits.
+    pub(in crate::upstream) fn open_one(self: &Rc<Self>, timers: &Timers) {
+        self.opening.set(self.opening.get() + 1);
+        let (pool, timers) = (self.clone(), timers.clone());
+        tokio::task::spawn_local(async move { pool.open(&timers).await });
     }
 
     /// Makes a connection. It is nobody's own, and does not end with the request that wanted it.
     async fn open(self: Rc<Self>, timers: &Timers) {
-        let opening = async {
-            let stream = self.dialer.dial(Carries::Http, b"").await?;
-            if stream.is_encrypted() && !stream.speaks_http2() {
-                return Ok(Opened::Http1(stream));
-            }
-            self.speak(stream).await.map(Opened::Http2)
-        };
-        let opened = timers.bound(self.connect_timeout, opening).await;
+        let opened = timers.bound(self.connect_timeout, self.opener.open(timers, self.when_changed())).await;
         self.opening.set(self.opening.get() - 1);
         match opened.unwrap_or_else(|_elapsed| Err(ErrorKind::ConnectTimeout.into())) {
-            Ok(Opened::Http2(connection)) => self.opened(connection, timers),
-            Ok(Opened::Http1(stream)) => {
-                let mut stream = Some(Box::new(stream));
+            Ok(Opened::Connection(connection)) => self.add(connection, timers),
+            Ok(Opened::Other(mut other)) => {
                 for waiting in std::mem::take(&mut *self.waiting.borrow_mut()) {
                     // Whoever has gone leaves it to the next.
-                    if let Err(Ok(Place::Http1(left))) = waiting.send(Ok(Place::Http1(stream.take()))) {
-                        stream = left;
+                    if let Err(Ok(Place::Other(left))) = waiting.send(Ok(Place::Other(other.take()))) {
+                        other = left;
                     }
                 }
             }
@@ -129,27 +127,21 @@ impl Pool {
         }
     }
 
-    /// Takes a connection on which HTTP/2 was agreed on.
-    pub(in crate::upstream) async fn add(self: &Rc<Self>, stream: Stream, timers: &Timers) -> Result<(), Error> {
-        let spoken = timers.bound(self.connect_timeout, self.speak(stream)).await;
-        self.opened(spoken.unwrap_or_else(|_elapsed| Err(ErrorKind::ConnectTimeout.into()))?, timers);
-        Ok(())
-    }
-
-    async fn speak(self: &Rc<Self>, stream: Stream) -> Result<Rc<Connection>, Error> {
+    /// What a connection calls when there may be room on it that was not there, and at its end.
+    pub(in crate::upstream) fn when_changed(self: &Rc<Self>) -> impl Fn() + use<O> {
         let pool = Rc::downgrade(self);
-        Connection::open(stream, self.head_limits, move || {
+        move || {
             if let Some(pool) = pool.upgrade() {
                 pool.changed();
             }
-        })
-        .await
+        }
     }
 
-    fn opened(self: &Rc<Self>, connection: Rc<Connection>, timers: &Timers) {
-        self.expected.set(connection.limit().max(1));
-        self.connections.borrow_mut().push(connection);
+    /// Takes a connection that has been made.
+    pub(in crate::upstream) fn add(self: &Rc<Self>, connection: Rc<O::Connection>, timers: &Timers) {
+        self.connections.borrow_mut().push(connection.clone());
         self.serve_waiting();
+        self.expected.set(connection.limit().max(1));
         self.open_enough(timers);
     }
 
@@ -179,38 +171,35 @@ impl Pool {
         let mut idle = 0;
         // What is under way on a connection that nothing begins on any more keeps it until its end.
         self.connections.borrow_mut().retain(|connection| {
-            idle += usize::from(connection.is_idle());
-            connection.is_usable() && (!connection.is_idle() || idle <= self.idle_connections)
+            let is_idle = connection.places().is_idle();
+            idle += usize::from(is_idle);
+            connection.is_usable() && (!is_idle || idle <= self.idle_connections)
         });
     }
 
     /// Closes connections that have been idle for too long.
     pub(in crate::upstream) fn sweep(&self, now: Instant) {
         let timeout = self.idle_timeout;
-        self.connections
-            .borrow_mut()
-            .retain(|connection| connection.idle_since().is_none_or(|since| now.duration_since(since) < timeout));
+        self.connections.borrow_mut().retain(|connection| {
+            connection.places().idle_since().is_none_or(|since| now.duration_since(since) < timeout)
+        });
     }
-}
-
-/// A connection that was made, by what is spoken on it.
-enum Opened {
-    Http1(Stream),
-    Http2(Rc<Connection>),
 }
 
 /// A request's place on a connection; given back when dropped.
 #[derive(Debug)]
-pub(in crate::upstream) struct Lease {
-    connection: Rc<Connection>,
-    pool: Rc<Pool>,
+pub(in crate::upstream) struct Lease<O: Opener> {
+    connection: Rc<O::Connection>,
+    pool: Rc<Pool<O>>,
+    /// None once the request has it.
+    stream: Option<<O::Connection as Carrier>::Stream>,
     reused: bool,
 }
 
-impl Lease {
-    fn new(connection: Rc<Connection>, pool: Rc<Pool>) -> Self {
-        let reused = connection.enter();
-        Self { connection, pool, reused }
+impl<O: Opener> Lease<O> {
+    fn new(connection: Rc<O::Connection>, stream: <O::Connection as Carrier>::Stream, pool: Rc<Pool<O>>) -> Self {
+        let reused = connection.places().enter();
+        Self { connection, pool, stream: Some(stream), reused }
     }
 
     /// Whether others have used the connection before.
@@ -218,24 +207,28 @@ impl Lease {
         self.reused
     }
 
-    pub(super) fn connection(&self) -> &Rc<Connection> {
+    pub(in crate::upstream) fn connection(&self) -> &Rc<O::Connection> {
         &self.connection
     }
 
-    pub(super) fn sender(&self) -> SendRequest<Bytes> {
-        self.connection.sender.clone()
+    /// What the request is sent on. None once it was taken.
+    pub(in crate::upstream) fn stream(&mut self) -> Option<<O::Connection as Carrier>::Stream> {
+        self.stream.take()
     }
 
     /// Nothing new is to begin on this connection.
     pub(in crate::upstream) fn retire(&self) {
-        self.connection.retire();
+        self.connection.places().retire();
         self.pool.changed();
     }
 }
 
-impl Drop for Lease {
+impl<O: Opener> Drop for Lease<O> {
     fn drop(&mut self) {
-        self.connection.leave();
+        if let Some(stream) = self.stream.take() {
+            self.connection.give_back(stream);
+        }
+        self.connection.places().leave();
         self.pool.changed();
     }
 }
