@@ -385,6 +385,21 @@ async def giving_up():
         say(begun=begun, termination=client.termination)
 
 
+async def burst():
+    """First datagrams of forty connections at the same moment; then a client that goes on."""
+    sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    first = []
+    for _ in range(40):
+        configuration = QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="localhost")
+        connection = QuicConnection(configuration=configuration)
+        connection.connect(("127.0.0.1", PORT), now=0)
+        first.extend(data for data, _ in connection.datagrams_to_send(now=0))
+    for data in first:
+        sending.sendto(data, ("127.0.0.1", PORT))
+    async with connected() as client:
+        say(**await client.ask("GET", "/"))
+
+
 async def flood():
     """First datagrams of a thousand connections that go no further; then a client that does."""
     flooding = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -369,6 +369,14 @@ fn a_flood_of_first_datagrams_has_to_prove_its_addresses_and_others_are_served()
 }
 
 #[test]
+fn handshakes_take_turns_with_whatever_else_there_is() {
+    let site = Site::new();
+    let proxy = site.start("");
+    assert_eq!(site.client(&proxy, "burst").line()["status"], json!("200"));
+    assert!(proxy.metric("plimsoll_tls_handshake_waits_total") > 0.0);
+}
+
+#[test]
 fn a_client_that_gives_up_most_of_what_it_asks_for_is_let_go() {
     let site = Site::with(Endpoint::scripted(Arc::new(|mut stream: TcpStream| {
         // Never an answer.

@@ -41,6 +41,7 @@ mod probers;
 mod proxy_protocol;
 mod proxy_protocol_upstream;
 mod queue;
+mod quic;
 mod retries;
 mod routes;
 mod silence;

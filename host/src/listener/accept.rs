@@ -301,7 +301,7 @@ impl Acceptor {
             return handshake.incoming.refuse();
         }
         tokio::task::spawn_local(async move {
-            let shaking = handshake.shake_hands(&self.context, &listener, &counted.connection);
+            let shaking = handshake.shake_hands(&self.context, &listener, &counted.connection, &self.open.turns);
             let Some((quic, tls)) = Box::pin(shaking).await else { return };
             drop(listener);
             let client = Client::new(address, Some(tls));

@@ -18,10 +18,11 @@ use quinn::{
 use rustls::pki_types::CertificateDer;
 
 use super::connection::Connection;
+use super::turns::Turns;
 use crate::config;
 use crate::proxy::{self, Encrypted, Listener};
 use crate::telemetry::{ClientTls, TlsHandshake};
-use crate::tls::{Certificates, identity};
+use crate::tls::{Certificates, QuicTls, identity};
 
 /// Handshakes under way on a worker from which on a client has to prove its address first (Retry, RFC 9000 section 8.1.2).
 const RETRY_FROM: usize = 64;
@@ -42,10 +43,10 @@ const SILENCE: Duration = Duration::from_secs(60);
 const PROBE: Duration = Duration::from_secs(20);
 
 /// An endpoint on a worker's socket.
-pub fn endpoint(socket: UdpSocket, crypto: Arc<QuicServerConfig>, steering: Steering) -> io::Result<Endpoint> {
-    let mut config = EndpointConfig::default();
+pub fn endpoint(socket: UdpSocket, tls: QuicTls, steering: Steering) -> io::Result<Endpoint> {
+    let mut config = EndpointConfig::new(tls.reset_key);
     config.cid_generator(move || Box::new(ConnectionIds(steering)));
-    Endpoint::new(config, Some(accepting(crypto)), socket, Arc::new(quinn::TokioRuntime))
+    Endpoint::new(config, Some(accepting(tls.crypto)), socket, Arc::new(quinn::TokioRuntime))
 }
 
 /// What an endpoint accepts by; each connection goes on by that of its listener.
@@ -136,8 +137,16 @@ impl Handshake {
         context: &proxy::Context,
         listener: &Listener,
         connection: &Connection,
+        turns: &Rc<Turns>,
     ) -> Option<(quinn::Connection, Encrypted)> {
-        let result = match self.incoming.accept_with(listener.quic.clone()?) {
+        // The arithmetic of a handshake is done here, but for what clients show of themselves.
+        let mut accepting = Some((self.incoming, listener.quic.clone()?));
+        let accepted = poll_fn(|task| {
+            turns.poll(task, &context.shard, |_| {
+                Poll::Ready(accepting.take().map(|(incoming, config)| incoming.accept_with(config)))
+            })
+        });
+        let result = match accepted.await? {
             Err(error) => Err(error),
             Ok(connecting) => wait(context, listener, connecting, connection).await?,
         };

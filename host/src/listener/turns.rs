@@ -8,7 +8,7 @@ use tokio::task::{spawn_local, yield_now};
 
 use crate::telemetry::WorkerShard;
 
-/// How the TLS handshakes of a worker take turns with everything else that it does. One is some hundred microseconds of
+/// How the TLS handshakes of a worker, and those of QUIC, take turns with everything else that it does. One is some hundred microseconds of
 /// arithmetic, so a flood of them would have each request wait for hundreds of others. Within a turn of the worker's loop they
 /// may take [`SHARE`], and one step more; the rest waits for the next turn, in which whatever else is ready gets its own. Nothing is
 /// lost where nothing else is ready: the next turn comes at once.

@@ -21,6 +21,6 @@ pub use handshake::Handshake;
 pub use identity::identity;
 pub use quic::NoQuic;
 pub use roots::SystemRoots;
-pub use server::ServerTls;
+pub use server::{QuicTls, ServerTls};
 pub use tickets::Tickets;
 pub use upstream::{Carries, EndpointTls, UpstreamTls, is_resumed};

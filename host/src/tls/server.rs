@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use quinn::crypto::HmacKey;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
@@ -21,15 +22,28 @@ pub struct ServerTls {
     /// Those that it has now.
     pub certificates: Arc<Certificates>,
     /// The same for QUIC, where the listener speaks HTTP/3.
-    pub quic: Option<Arc<QuicServerConfig>>,
+    pub quic: Option<QuicTls>,
+}
+
+/// What QUIC needs of it.
+#[derive(Clone)]
+pub struct QuicTls {
+    pub crypto: Arc<QuicServerConfig>,
+    /// Makes what a client is told whose connection nobody knows any more (RFC 9000 section 10.3).
+    pub reset_key: Arc<dyn HmacKey>,
 }
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { config, certificates, quic } = self;
         let mut debug = f.debug_struct("ServerTls");
-        debug.field("config", config).field("certificates", certificates);
-        debug.field("quic", &quic.is_some()).finish()
+        debug.field("config", config).field("certificates", certificates).field("quic", quic).finish()
+    }
+}
+
+impl fmt::Debug for QuicTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuicTls").finish_non_exhaustive()
     }
 }
 
@@ -61,8 +75,9 @@ impl ServerTls {
         } else {
             server.ticketer = tickets.producer();
         }
-        let quic = listener.http3.is_some().then(|| quic(&server)).transpose();
-        let quic = quic.map_err(|message| (tls.pointer.clone(), message))?;
+        let crypto = listener.http3.is_some().then(|| quic(&server)).transpose();
+        let crypto = crypto.map_err(|message| (tls.pointer.clone(), message))?;
+        let quic = crypto.map(|crypto| QuicTls { crypto, reset_key: tickets.reset_key() });
         Ok(Self { config: Arc::new(server), certificates, quic })
     }
 }

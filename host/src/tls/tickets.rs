@@ -4,6 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
+use aws_lc_rs::hmac;
+use quinn::crypto::HmacKey;
 use rustls::server::ProducesTickets;
 
 /// What makes tickets to resume sessions (RFC 8446 section 4.6.1): one for all listeners. Its keys follow from a secret and
@@ -24,6 +26,16 @@ const TICKET_BYTES: usize = 64 << 10;
 impl Tickets {
     pub fn new(secret: &[u8]) -> Self {
         Self(Arc::new(Keys(Salt::new(HKDF_SHA256, b"plimsoll tls tickets").extract(secret))))
+    }
+
+    /// By which clients of QUIC are told that their connection is gone: by whoever has the secret, so that they learn at once of
+    /// a restart (RFC 9000 section 10.3.2).
+    pub(super) fn reset_key(&self) -> Arc<dyn HmacKey> {
+        let mut key = [0; 32];
+        // What has another length is the key of something else. It does not fail for one of 32 bytes.
+        let derived = self.0.0.expand(&[b"quic reset"], HKDF_SHA256).and_then(|okm| okm.fill(&mut key));
+        debug_assert!(derived.is_ok(), "a key of the hash's own length");
+        Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &key))
     }
 
     pub(super) fn producer(&self) -> Arc<dyn ProducesTickets> {
@@ -119,6 +131,17 @@ mod tests {
         assert_eq!(keys(b"one").decrypt_at(100, &ticket).as_deref(), Some(&b"a session"[..]));
         assert_eq!(keys(b"two").decrypt_at(100, &ticket), None);
         assert_ne!(keys(b"one").encrypt_at(100, b"a session").expect("another"), ticket);
+    }
+
+    #[test]
+    fn connections_are_ended_by_who_has_the_secret_and_nobody_else() {
+        let token = |secret: &[u8]| {
+            let mut token = [0; 32];
+            Tickets::new(secret).reset_key().sign(b"an id", &mut token);
+            token
+        };
+        assert_eq!(token(b"one"), token(b"one"));
+        assert_ne!(token(b"one"), token(b"two"));
     }
 
     #[test]

@@ -2,7 +2,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use quinn::crypto::rustls::QuicServerConfig;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -10,6 +9,7 @@ use super::command::GroupSocket;
 use crate::config::{Afterlife, SocketKey};
 use crate::listener::{self, Acceptor, Steering};
 use crate::net::{DatagramSocket, SocketGroup};
+use crate::tls::QuicTls;
 
 /// The sockets of one worker.
 #[derive(Debug, Default)]
@@ -81,7 +81,7 @@ impl Accepting {
 
 /// What an endpoint of QUIC is made by.
 pub(super) struct QuicBy {
-    pub(super) crypto: Arc<QuicServerConfig>,
+    pub(super) tls: QuicTls,
     pub(super) steering: Steering,
 }
 
@@ -196,10 +196,10 @@ impl Sockets {
         let quic = match before {
             Some(at) => {
                 let quic = self.lingering.swap_remove(at);
-                quic.endpoint.set_server_config(Some(listener::accepting(by.crypto)));
+                quic.endpoint.set_server_config(Some(listener::accepting(by.tls.crypto)));
                 quic
             }
-            None => match listener::endpoint(socket, by.crypto, by.steering) {
+            None => match listener::endpoint(socket, by.tls, by.steering) {
                 Ok(endpoint) => Quic { endpoint, group },
                 Err(error) => {
                     tracing::error!(address = %group.address(), "listening for QUIC failed: {error}");

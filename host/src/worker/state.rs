@@ -159,13 +159,13 @@ impl State {
         };
         let (address, key) = (install.bind, install.config.socket(install.bind));
         let quic_key = install.config.quic_socket(address);
-        let crypto = install.tls.as_ref().and_then(|tls| tls.quic.clone());
+        let quic_tls = install.tls.as_ref().and_then(|tls| tls.quic.clone());
         let listener = Rc::new(Listener {
             name: install.config.name.as_str().into(),
             shard: self.context.registry.listener(self.number, &install.config.name),
             port: install.port,
             alternative: install.config.http3.as_ref().and_then(|http3| http3.alternative(install.port)),
-            quic: crypto.as_ref().map(|crypto| quic_config(crypto.clone(), &install.config)),
+            quic: quic_tls.as_ref().map(|tls| quic_config(tls.crypto.clone(), &install.config)),
             config: install.config,
             destination,
             tls: install.tls,
@@ -193,7 +193,7 @@ impl State {
                 Some(accepting) => Some(serving(accepting)),
                 None => {
                     let steering = Steering { worker: self.number, workers: self.workers };
-                    let by = crypto.map(|crypto| QuicBy { crypto, steering });
+                    let by = quic_tls.map(|tls| QuicBy { tls, steering });
                     quic_socket.zip(by).and_then(|(socket, by)| self.sockets.begin_quic(new(), socket, by))
                 }
             };
