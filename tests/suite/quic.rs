@@ -1,9 +1,14 @@
 //! What happens below HTTP/3, seen by quinn's own client: connections that a restart has cut, and handshakes.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use plimsoll_tests::{Authority, Endpoint, PATIENCE, Proxy, free_address};
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use plimsoll_http3::{Piece, RequestStream, encode_request, put_section, read_response};
+use plimsoll_tests::{Authority, Endpoint, PATIENCE, Proxy, free_address, wait_for};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint as Client, TransportConfig};
 use rustls::RootCertStore;
@@ -12,16 +17,15 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::PLIMSOLL;
 
-/// A proxy that is known for a secret.
-fn start(authority: &Authority, endpoint: &Endpoint, bind: SocketAddr, secret: &str) -> Proxy {
+fn start(authority: &Authority, endpoint: &Endpoint, bind: SocketAddr, http3: &str) -> Proxy {
     let issued = authority.issue("localhost", "DNS:localhost");
     let (certificate, key) = (issued.certificate.display(), issued.key.display());
     Proxy::start(
         PLIMSOLL,
         &format!(
             "workers: 2
-secret: {secret}
-listeners: [ {{ name: web, bind: \"{bind}\", cluster: app, http3: true, tls: {{ certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ] }} }} ]
+secret: 0123456789abcdef
+listeners: [ {{ name: web, bind: \"{bind}\", cluster: app, http3: {http3}, tls: {{ certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ] }} }} ]
 clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
             endpoint.address()
         ),
@@ -61,15 +65,120 @@ fn rfc9000_10_3_a_client_learns_at_once_that_a_restart_has_cut_its_connection() 
     let authority = Authority::new("root");
     let endpoint = Endpoint::named("one");
     let bind = free_address();
-    let proxy = start(&authority, &endpoint, bind, "0123456789abcdef");
+    let proxy = start(&authority, &endpoint, bind, "true");
     in_time(async {
         let client = client(&authority);
         let connection = connect(&client, bind).await;
         // One that ends without a word.
         drop(proxy);
-        let _again = start(&authority, &endpoint, bind, "0123456789abcdef");
+        let _again = start(&authority, &endpoint, bind, "true");
         let mut stream = connection.open_uni().await.expect("a stream");
         stream.write_all(&[0x21; 200]).await.expect("room");
         assert_eq!(connection.closed().await, ConnectionError::Reset);
+    });
+}
+
+/// Asks, and answers with the status.
+async fn ask(connection: &Connection, method: Method, path: &str) -> u16 {
+    let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
+    let (mut section, mut bytes) = (Vec::new(), Vec::new());
+    let target = format!("https://localhost{path}").parse().expect("a target");
+    encode_request(&method, &target, None, &HeaderMap::new(), &mut section);
+    put_section(&mut bytes, &section);
+    send.write_all(&bytes).await.expect("room");
+    send.finish().expect("it is open");
+    let mut answer = Bytes::from(recv.read_to_end(1 << 20).await.expect("an answer"));
+    match RequestStream::new(1 << 20).take(&mut answer) {
+        Ok(Some(Piece::Section(section))) => read_response(&section, 1 << 20).expect("a head").status.as_u16(),
+        other => panic!("no head: {other:?}"),
+    }
+}
+
+/// Between a client and a proxy; nothing of what the proxy sends arrives until it is let.
+struct Withholding {
+    address: SocketAddr,
+    lets: Arc<AtomicBool>,
+}
+
+impl Withholding {
+    fn start(proxy: SocketAddr) -> Self {
+        let front = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let back = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        back.connect(proxy).expect("an address");
+        let address = front.local_addr().expect("an address");
+        let lets = Arc::new(AtomicBool::new(false));
+        let letting = lets.clone();
+        let (to_client, to_proxy) = (front.try_clone().expect("a descriptor"), back.try_clone().expect("a descriptor"));
+        let (known, knows) = std::sync::mpsc::sync_channel(1);
+        // Both end with the process: nobody sends to them any more.
+        std::thread::spawn(move || {
+            let mut bytes = [0; 2048];
+            while let Ok((length, client)) = front.recv_from(&mut bytes) {
+                let _ = known.try_send(client);
+                let _ = to_proxy.send(&bytes[..length]);
+            }
+        });
+        std::thread::spawn(move || {
+            let client = knows.recv().expect("a client");
+            let mut bytes = [0; 2048];
+            while let Ok(length) = back.recv(&mut bytes) {
+                wait_for("leave", || letting.load(Ordering::Relaxed).then_some(()));
+                let _ = to_client.send_to(&bytes[..length], client);
+            }
+        });
+        Self { address, lets }
+    }
+
+    fn let_go(&self) {
+        self.lets.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn rfc8470_what_does_no_harm_is_answered_before_the_handshake_is_over_and_the_rest_behind_it() {
+    let authority = Authority::new("root");
+    let endpoint = Endpoint::named("one");
+    let proxy = start(&authority, &endpoint, "127.0.0.1:0".parse().expect("an address"), "{ early_data: true }");
+    let address = proxy.address("web");
+    let heads = || endpoint.requests();
+    in_time(async {
+        let client = client(&authority);
+        let connection = connect(&client, address).await;
+        assert_eq!(ask(&connection, Method::GET, "/first").await, 200);
+        assert!(heads().iter().all(|head| !head.contains("early-data")), "{:?}", heads());
+        connection.close(0x100_u32.into(), b"");
+
+        let relay = Withholding::start(address);
+        let connecting = client.connect(relay.address, "localhost").expect("a connection");
+        let Ok((connection, accepted)) = connecting.into_0rtt() else { panic!("no session to go on") };
+        let (late, early) = (connection.clone(), connection.clone());
+        let late = tokio::spawn(async move { ask(&late, Method::POST, "/late").await });
+        let early = tokio::spawn(async move { ask(&early, Method::GET, "/early").await });
+        while !heads().iter().any(|head| head.starts_with("GET /early") && head.contains("early-data: 1")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(!heads().iter().any(|head| head.contains("/late")), "{:?}", heads());
+        relay.let_go();
+        assert_eq!((early.await.expect("it ends"), late.await.expect("it ends")), (200, 200));
+        assert!(accepted.await, "the handshake is over, and what came early was taken");
+        let late = heads().into_iter().find(|head| head.contains("/late")).expect("the request");
+        assert!(!late.contains("early-data"), "{late}");
+        assert_eq!(ask(&connection, Method::GET, "/behind").await, 200);
+        assert!(!heads().iter().any(|head| head.contains("/behind") && head.contains("early-data")));
+    });
+    assert_eq!(proxy.metric("plimsoll_tls_handshakes_total{listener=\"web\",result=\"full\"}"), 2.0);
+}
+
+#[test]
+fn unless_it_is_asked_for_nothing_is_taken_before_the_handshake_is_over() {
+    let authority = Authority::new("root");
+    let endpoint = Endpoint::named("one");
+    let proxy = start(&authority, &endpoint, "127.0.0.1:0".parse().expect("an address"), "true");
+    in_time(async {
+        let client = client(&authority);
+        let connection = connect(&client, proxy.address("web")).await;
+        assert_eq!(ask(&connection, Method::GET, "/").await, 200);
+        let again = client.connect(proxy.address("web"), "localhost").expect("a connection");
+        assert!(again.into_0rtt().is_err(), "the session says that it may not");
     });
 }

@@ -15,7 +15,7 @@ use super::count::{ConnectionCount, OfSource};
 use super::handshake::shake_hands;
 use super::passthrough::{self, For};
 use super::proxy_protocol::{self, Origin};
-use super::quic::Handshakes;
+use super::quic::{Handshakes, Shaken};
 use super::session::Session;
 use super::turns::Turns;
 use super::udp_sessions::Sessions;
@@ -302,11 +302,11 @@ impl Acceptor {
         }
         tokio::task::spawn_local(async move {
             let shaking = handshake.shake_hands(&self.context, &listener, &counted.connection, &self.open.turns);
-            let Some((quic, tls)) = Box::pin(shaking).await else { return };
+            let Some(Shaken { quic, encrypted, completion }) = Box::pin(shaking).await else { return };
             drop(listener);
-            let client = Client::new(address, Some(tls));
+            let client = Client::new(address, Some(encrypted));
             if let Some(session) = self.session(client, &counted) {
-                http3::serve(session, quic).await;
+                http3::serve(session, quic, completion).await;
             }
         });
     }

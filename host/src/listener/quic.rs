@@ -13,10 +13,11 @@ use plimsoll_http3::Code;
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{
     Connecting, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, ServerConfig,
-    TransportConfig, VarInt,
+    TransportConfig, VarInt, ZeroRttAccepted,
 };
 use rustls::pki_types::CertificateDer;
 
+use super::completion::Completion;
 use super::connection::Connection;
 use super::turns::Turns;
 use crate::config;
@@ -131,14 +132,15 @@ impl Handshakes {
 }
 
 impl Handshake {
-    /// Shakes hands. None when it does not come to that, which is counted.
+    /// Shakes hands. None when it does not come to that, which is counted. Where the listener answers requests before the end of
+    /// handshakes, it goes on by itself from where these can come.
     pub(super) async fn shake_hands(
         self,
-        context: &proxy::Context,
-        listener: &Listener,
+        context: &Rc<proxy::Context>,
+        listener: &Rc<Listener>,
         connection: &Connection,
         turns: &Rc<Turns>,
-    ) -> Option<(quinn::Connection, Encrypted)> {
+    ) -> Option<Shaken> {
         // The arithmetic of a handshake is done here, but for what clients show of themselves.
         let mut accepting = Some((self.incoming, listener.quic.clone()?));
         let accepted = poll_fn(|task| {
@@ -146,29 +148,104 @@ impl Handshake {
                 Poll::Ready(accepting.take().map(|(incoming, config)| incoming.accept_with(config)))
             })
         });
-        let result = match accepted.await? {
+        let mut completion = Completion::reached();
+        let mut under_way = Some(self.under_way);
+        let takes_early_data = listener.config.http3.as_ref().is_some_and(|http3| http3.early_data);
+        let shaken = match accepted.await? {
             Err(error) => Err(error),
-            Ok(connecting) => wait(context, listener, connecting, connection).await?,
+            Ok(connecting) if takes_early_data => match begin(context, listener, connecting, connection).await? {
+                Ok((quic, finished)) => {
+                    completion = Completion::default();
+                    Ok((quic, Some(finished)))
+                }
+                Err(error) => Err(error),
+            },
+            Ok(connecting) => wait(context, listener, connecting, connection).await?.map(|connected| (connected, None)),
         };
-        drop(self.under_way);
-        let shaken = match &result {
-            Ok(_) => TlsHandshake::Full,
+        let completion = Rc::new(completion);
+        let quic = match shaken {
+            Ok((quic, Some(finished))) => {
+                let finishing = Finishing {
+                    context: context.clone(),
+                    listener: listener.clone(),
+                    quic: quic.clone(),
+                    completion: completion.clone(),
+                    _under_way: under_way.take(),
+                };
+                tokio::task::spawn_local(finishing.finish(finished));
+                quic
+            }
+            Ok((quic, None)) => {
+                count(listener, None);
+                quic
+            }
             Err(error) => {
-                tracing::debug!(listener = &*listener.name, "QUIC handshake failed: {error}");
-                failure(error)
+                count(listener, Some(&error));
+                return None;
             }
         };
-        listener.shard.tls_handshake(shaken);
         connection.established();
-        let quic = result.ok()?;
         let encrypted = described(&quic, &listener.tls.as_ref()?.certificates);
         if is_passed_through(listener, encrypted.described.server_name.as_deref()) {
             // Over TCP the client gets to whom it asks for.
             quic.close(VarInt::from_u32(Code::VersionFallback as u32), b"");
             return None;
         }
-        Some((quic, encrypted))
+        Some(Shaken { quic, encrypted, completion })
     }
+}
+
+/// A connection on which requests may come.
+pub(super) struct Shaken {
+    pub(super) quic: quinn::Connection,
+    pub(super) encrypted: Encrypted,
+    pub(super) completion: Rc<Completion>,
+}
+
+/// A handshake that goes on while requests are answered.
+struct Finishing {
+    context: Rc<proxy::Context>,
+    listener: Rc<Listener>,
+    quic: quinn::Connection,
+    completion: Rc<Completion>,
+    _under_way: Option<UnderWay>,
+}
+
+impl Finishing {
+    async fn finish(self, finished: ZeroRttAccepted) {
+        let finished = self.context.timers.bound(self.listener.config.timeouts.tls_handshake, finished).await;
+        let error = match finished {
+            Ok(_) => self.quic.close_reason(),
+            Err(_elapsed) => Some(ConnectionError::TimedOut),
+        };
+        count(&self.listener, error.as_ref());
+        if error.is_some() {
+            self.quic.close(VarInt::from_u32(Code::RequestRejected as u32), b"");
+        }
+        self.completion.reach();
+    }
+}
+
+/// Counts how a handshake ended.
+fn count(listener: &Listener, error: Option<&ConnectionError>) {
+    let shaken = error.map_or(TlsHandshake::Full, |error| {
+        tracing::debug!(listener = &*listener.name, "QUIC handshake failed: {error}");
+        failure(error)
+    });
+    listener.shard.tls_handshake(shaken);
+}
+
+/// Gets a connection to where requests may come in the first datagrams of a client that has been there before. None when the
+/// connection is to end before.
+async fn begin(
+    context: &proxy::Context,
+    listener: &Listener,
+    mut connecting: Connecting,
+    connection: &Connection,
+) -> Option<Result<(quinn::Connection, ZeroRttAccepted), ConnectionError>> {
+    let heard = wait(context, listener, connecting.handshake_data(), connection).await?;
+    // Servers can always begin so.
+    Some(heard.and_then(|_| connecting.into_0rtt().map_err(|_| ConnectionError::TimedOut)))
 }
 
 /// Whether TLS for a name is not ended here. QUIC is never passed through.
@@ -178,12 +255,12 @@ fn is_passed_through(listener: &Listener, name: Option<&str>) -> bool {
 }
 
 /// None when the connection is to end before.
-async fn wait(
+async fn wait<T>(
     context: &proxy::Context,
     listener: &Listener,
-    connecting: Connecting,
+    connecting: impl Future<Output = Result<T, ConnectionError>>,
     connection: &Connection,
-) -> Option<Result<quinn::Connection, ConnectionError>> {
+) -> Option<Result<T, ConnectionError>> {
     let mut connecting = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, connecting));
     poll_fn(|task| match connecting.as_mut().poll(task) {
         Poll::Ready(connected) => Poll::Ready(Some(connected.unwrap_or(Err(ConnectionError::TimedOut)))),

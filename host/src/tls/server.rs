@@ -5,7 +5,7 @@ use quinn::crypto::HmacKey;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
@@ -75,20 +75,51 @@ impl ServerTls {
         } else {
             server.ticketer = tickets.producer();
         }
-        let crypto = listener.http3.is_some().then(|| quic(&server)).transpose();
+        let crypto = listener.http3.as_ref().map(|http3| quic(&server, http3.early_data)).transpose();
         let crypto = crypto.map_err(|message| (tls.pointer.clone(), message))?;
         let quic = crypto.map(|crypto| QuicTls { crypto, reset_key: tickets.reset_key() });
         Ok(Self { config: Arc::new(server), certificates, quic })
     }
 }
 
+/// Sessions of which requests are taken before the handshake is over.
+const EARLY_SESSIONS: usize = 8192;
+
 /// The same for HTTP/3 (RFC 9001, RFC 9114 section 3.1), whose handshake is that of TLS 1.3. Nothing is taken before it is over
-/// (0-RTT): what comes then could have been sent before by somebody else.
-fn quic(server: &ServerConfig) -> Result<Arc<QuicServerConfig>, String> {
+/// (0-RTT) unless that is asked for: what comes then could have been sent before by somebody else. So that nobody can do so twice,
+/// each session goes on once, by a table of this process in the place of tickets (RFC 8446 section 8.1).
+fn quic(server: &ServerConfig, early_data: bool) -> Result<Arc<QuicServerConfig>, String> {
     let mut server = server.clone();
     server.alpn_protocols = vec![b"h3".to_vec()];
     server.max_early_data_size = 0;
+    if early_data {
+        server.max_early_data_size = u32::MAX;
+        server.session_storage = ServerSessionMemoryCache::new(EARLY_SESSIONS);
+        server.ticketer = Arc::new(NoTickets);
+    }
     QuicServerConfig::try_from(server).map(Arc::new).map_err(|error| error.to_string())
+}
+
+/// Sessions are in a table.
+#[derive(Debug)]
+struct NoTickets;
+
+impl ProducesTickets for NoTickets {
+    fn enabled(&self) -> bool {
+        false
+    }
+
+    fn lifetime(&self) -> u32 {
+        0
+    }
+
+    fn encrypt(&self, _session: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn decrypt(&self, _ticket: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// Verifies clients. Fails with what is wrong, and with the key of the configuration that says it.

@@ -286,7 +286,12 @@ impl Checker<'_> {
         if max_age.subsec_nanos() != 0 {
             self.mistake(&format!("{path}/max_age"), "it is told in whole seconds");
         }
-        Some(Http3 { advertised_port: http3.advertised_port, max_age })
+        let asks_for_certificates = listener.tls.as_ref().is_some_and(|tls| tls.client_certificates.is_some());
+        if http3.early_data && asks_for_certificates {
+            let message = "with `client_certificates` no session goes on, so that every client is verified";
+            self.mistake(&format!("{path}/early_data"), message);
+        }
+        Some(Http3 { advertised_port: http3.advertised_port, max_age, early_data: http3.early_data })
     }
 
     fn redirect_https(&mut self, path: &str, listener: &schema::Listener) -> Option<RedirectHttps> {

@@ -55,12 +55,14 @@ pub struct ProxyProtocol {
     pub timeout: Duration,
 }
 
-/// What clients are told of HTTP/3.
+/// How HTTP/3 is spoken, and what clients are told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http3 {
     /// None: that of the listener.
     pub advertised_port: Option<u16>,
     pub max_age: Duration,
+    /// Answers safe requests before the end of a handshake.
+    pub early_data: bool,
 }
 
 impl Http3 {

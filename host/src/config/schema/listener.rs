@@ -183,6 +183,13 @@ pub(in crate::config) struct Http3 {
     pub(in crate::config) advertised_port: Option<u16>,
     /// How long clients remember it, in seconds at the least. 0s tells them nothing. Default: 1d.
     pub(in crate::config) max_age: Option<Span>,
+    /// Whether requests are answered that come with the first datagrams of a client that has been there before (0-RTT), and save it
+    /// a round trip. Somebody who has seen them could send them once more to another proxy, so only those that do no harm are taken
+    /// so early: of a safe method and without a body. The others wait until the handshake is over. Endpoints are told by `Early-Data: 1`,
+    /// and may answer 425, upon which clients ask again (RFC 8470). Sessions are then kept by this process (8192 of a listener),
+    /// and each goes on once; other proxies and a restart do not know them. Not with `client_certificates`. Default: false.
+    #[serde(default)]
+    pub(in crate::config) early_data: bool,
 }
 
 /// What browsers are told about coming by `https` only.
