@@ -1,4 +1,4 @@
-//! The tables and pictures of docs/ALGORITHMS.md, made by the program itself. A place for them begins with a line that has
+//! The tables and pictures of docs/ALGORITHMS.md and docs/RELIABILITY.md, made by the program itself. A place for them begins with a line that has
 //! the arguments of `plimsoll simulate`, and ends with another one:
 //!
 //! ```text
@@ -15,10 +15,15 @@ use crate::{cargo, root};
 const BEGIN: &str = "<!-- gallery: ";
 const END: &str = "<!-- end of gallery -->";
 
+const PAGES: [&str; 2] = ["docs/ALGORITHMS.md", "docs/RELIABILITY.md"];
+
 /// Makes all of it anew.
 pub(crate) fn run() -> Result<()> {
-    let path = root().join("docs/ALGORITHMS.md");
-    let document = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    PAGES.iter().try_for_each(|page| renew(&root().join(page)))
+}
+
+fn renew(path: &Path) -> Result<()> {
+    let document = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     let mut made = String::new();
     let mut rest = &*document;
     while let Some((before, after)) = rest.split_once(BEGIN) {
@@ -28,7 +33,7 @@ pub(crate) fn run() -> Result<()> {
         rest = after;
     }
     made += rest;
-    std::fs::write(&path, made).with_context(|| format!("write {}", path.display()))
+    std::fs::write(path, made).with_context(|| format!("write {}", path.display()))
 }
 
 fn entry(arguments: &str) -> Result<String> {
