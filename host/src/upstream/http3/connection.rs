@@ -21,8 +21,8 @@ pub(in crate::upstream) struct Connection {
     places: Places,
 }
 
-/// Both directions of a stream.
-pub(super) type Stream = (SendStream, RecvStream);
+/// Both directions of a stream. In a box, since every lease has room for it, also those of HTTP/1.1.
+pub(super) type Stream = Box<(SendStream, RecvStream)>;
 
 /// What is known of a connection.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Connection {
         }
         let mut nobody = Context::from_waker(Waker::noop());
         match pin!(self.quic.open_bi()).poll(&mut nobody) {
-            Poll::Ready(Ok(stream)) => self.state.keep(stream),
+            Poll::Ready(Ok(stream)) => self.state.keep(Box::new(stream)),
             // Who drives the connection tells.
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
@@ -165,7 +165,8 @@ impl Carrier for Connection {
 }
 
 /// Ends a stream on which nothing is to be sent.
-fn cancel((mut send, mut recv): Stream) {
+fn cancel(stream: Stream) {
+    let (mut send, mut recv) = *stream;
     // They may be over.
     let _ = send.reset(Code::RequestCancelled.into_quic());
     let _ = recv.stop(Code::RequestCancelled.into_quic());
@@ -192,7 +193,7 @@ async fn drive(quic: quinn::Connection, state: Rc<State>, head_limits: HeadLimit
         }
         match quic.open_bi().await {
             Ok(stream) => {
-                state.keep(stream);
+                state.keep(Box::new(stream));
                 state.is_waiting.set(false);
                 changed();
             }

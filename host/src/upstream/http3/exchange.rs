@@ -38,9 +38,10 @@ pub(in crate::upstream) async fn exchange(
             None => return Err(unsent(ErrorKind::UpstreamReset.into(), true)),
         }
     }
-    let Some((send, recv)) = lease.stream() else {
+    let Some(stream) = lease.stream() else {
         return Err(unsent(ErrorKind::UpstreamReset.into(), true));
     };
+    let (send, recv) = *stream;
     let stream = recv.id();
     let mut section = Vec::with_capacity(512);
     let request = request_head::form(head, &Scheme::HTTPS, body.size_hint().exact());
