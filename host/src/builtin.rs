@@ -20,7 +20,7 @@ mod tests {
         ("mysql", 80),
         ("postgres", 73),
         ("redis", 78),
-        ("rules", 222),
+        ("rules", 224),
         ("tcp", 147),
     ];
 

@@ -51,6 +51,7 @@ mod tcp;
 mod tcp_peers;
 mod timeouts;
 mod tls;
+mod tls_peers;
 mod udp;
 mod upgrades;
 mod upstream_tls;

@@ -53,8 +53,11 @@ pub fn read_request(section: &[u8], most_bytes: usize) -> Result<RequestHead, He
 /// Reads the head of an answer, or of one in advance, whose fields may have so many bytes.
 pub fn read_response(section: &[u8], most_bytes: usize) -> Result<response::Parts, HeadError> {
     let mut status = None;
-    let headers = read(section, Part::Response, most_bytes, |_, value| {
-        status = Some(StatusCode::from_bytes(value).map_err(|_| Malformed::Status)?);
+    let headers = read(section, Part::Response, most_bytes, |name, value| {
+        // Others have no place in an answer, which is found to be wrong with all else.
+        if name == Name::Status {
+            status = Some(StatusCode::from_bytes(value).map_err(|_| Malformed::Status)?);
+        }
         Ok(())
     })?;
     let (mut head, ()) = http::Response::new(()).into_parts();

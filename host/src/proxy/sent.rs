@@ -29,8 +29,9 @@ pub(super) struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
+    /// By value: what is borrowed would be kept in the future of every request.
     pub(super) fn attempt<'b>(
-        &self,
+        self,
         picked: &'b Picked,
         head: &'b Parts,
         timer: &'b Timer,
@@ -39,7 +40,7 @@ impl<'a> Sending<'a> {
     where
         'a: 'b,
     {
-        let Self { timers, upload, repeatable, may_leave, upgrades, announcement, first_byte_timeout, .. } = *self;
+        let Self { timers, upload, repeatable, may_leave, upgrades, announcement, first_byte_timeout, .. } = self;
         let endpoint = &picked.endpoint;
         Attempt {
             endpoint,

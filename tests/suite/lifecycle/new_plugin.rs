@@ -288,7 +288,12 @@ fn what_is_shipped_can_be_exported() {
     assert_eq!((&shown["name"], &shown["roles"][0]), (&"rules".into(), &"router".into()));
     let output = plimsoll(&directory, &["plugin", "export", "rules", "--output", "-"]);
     assert!(output.stdout == component, "standard output has the same");
-    let output = plimsoll(&directory, &["plugin", "export", "ruels"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("there are: ") && stderr(&output).contains("maglev"), "{}", stderr(&output));
+    let refused = |name: &str| {
+        let output = plimsoll(&directory, &["plugin", "export", name]);
+        assert_eq!(output.status.code(), Some(2));
+        stderr(&output)
+    };
+    assert!(refused("ruels").contains("did you mean `rules`?"));
+    let all = refused("nothing-like-it");
+    assert!(all.contains("there are: ") && all.contains("maglev"), "{all}");
 }
