@@ -45,7 +45,7 @@ impl State {
     /// Keeps a stream for the next request. One is enough: of another the endpoint has to hear that it is not used, to allow more.
     fn keep(&self, stream: Stream) {
         if let Some(spare) = self.next.replace(Some(stream)) {
-            cancel(spare);
+            cancel(*spare);
         }
     }
 }
@@ -165,8 +165,7 @@ impl Carrier for Connection {
 }
 
 /// Ends a stream on which nothing is to be sent.
-fn cancel(stream: Stream) {
-    let (mut send, mut recv) = *stream;
+fn cancel((mut send, mut recv): (SendStream, RecvStream)) {
     // They may be over.
     let _ = send.reset(Code::RequestCancelled.into_quic());
     let _ = recv.stop(Code::RequestCancelled.into_quic());
