@@ -1,64 +1,18 @@
 //! What becomes of attempts: how they end, how others follow or begin beside them, and how many may be under way. What is decided
 //! is decided by the proxy's own core.
 
-use plimsoll_resilience::{Concurrency, Failed, Failure as Failing, Heard, Latencies, OutcomeClass, Terms};
+use plimsoll_resilience::{Failed, Failure as Failing, OutcomeClass};
 
 use crate::balancer::Outcome;
+use crate::proxy::ADAPTED_EVERY_US;
 use crate::requests::{Pause, UnderWay};
 use crate::results::Failure;
 use crate::server::Ticket;
 use crate::simulation::{Happening, Simulation};
 use crate::workload::Job;
 
-/// What one proxy has under way.
-#[derive(Debug, Default)]
-pub(crate) struct Proxy {
-    attempts: u32,
-    repeats: u32,
-    limiter: Option<Limiter>,
-}
-
-#[derive(Debug)]
-struct Limiter {
-    found: Concurrency,
-    heard: Heard,
-}
-
-/// How often a limit is found anew, as in the proxy.
-pub(crate) const ADAPTED_EVERY_US: u64 = 100_000;
 /// The least pause between two looks for a part of the budget, as in the proxy.
 const LEAST_PAUSE_US: u64 = 1000;
-
-impl Proxy {
-    pub(crate) fn new(terms: Option<Terms>) -> Self {
-        let limiter = terms.map(|terms| Limiter { found: Concurrency::new(terms), heard: Heard::default() });
-        Self { limiter, ..Self::default() }
-    }
-
-    /// Whether as many attempts are under way as may be.
-    pub(crate) fn is_full(&self) -> bool {
-        self.limiter.as_ref().is_some_and(|limiter| self.attempts >= limiter.found.limit())
-    }
-
-    pub(crate) fn begin(&mut self) {
-        self.attempts += 1;
-        if let Some(limiter) = &mut self.limiter {
-            limiter.heard.peak = limiter.heard.peak.max(self.attempts);
-        }
-    }
-
-    fn end(&mut self, ended: &UnderWay, class: OutcomeClass, total_us: u32) {
-        self.attempts = self.attempts.saturating_sub(1);
-        if ended.repeats {
-            self.repeats = self.repeats.saturating_sub(1);
-        }
-        if let Some(limiter) = &mut self.limiter
-            && matches!(class, OutcomeClass::Success | OutcomeClass::Timeout)
-        {
-            limiter.heard.latencies.note(Latencies::bucket(total_us), 1);
-        }
-    }
-}
 
 impl Simulation<'_> {
     pub(crate) fn attempt_ended(&mut self, ticket: Ticket, class: OutcomeClass) {
@@ -134,8 +88,7 @@ impl Simulation<'_> {
         let policy = &self.scenario.resilience.policy;
         let mut for_us = pause.after_us;
         if pause.wants_part {
-            if self.proxies[proxy].repeats < policy.budget.allows(self.proxies[proxy].attempts) {
-                self.proxies[proxy].repeats += 1;
+            if self.proxies[proxy].take_part(&policy.budget) {
                 pause.wants_part = false;
                 if let Some(request) = self.requests.get(place) {
                     request.next.has_part = true;
@@ -182,11 +135,9 @@ impl Simulation<'_> {
         }
         latest.into_iter().for_each(|slot| request.attempts.goes_on(slot));
         let proxy = self.proxy(worker);
-        let has_part = self.proxies[proxy].repeats < policy.budget.allows(self.proxies[proxy].attempts);
-        if !has_part || !self.has_other_with_room(place, proxy) {
+        if !self.has_other_with_room(place, proxy) || !self.proxies[proxy].take_part(&policy.budget) {
             return;
         }
-        self.proxies[proxy].repeats += 1;
         if let Some(request) = self.requests.get(place) {
             request.next.has_part = true;
             request.attempts.begun_beside();
@@ -209,7 +160,7 @@ impl Simulation<'_> {
         if let Some(request) = self.requests.get(place)
             && std::mem::take(&mut request.next.has_part)
         {
-            self.proxies[proxy].repeats = self.proxies[proxy].repeats.saturating_sub(1);
+            self.proxies[proxy].give_back_part();
         }
     }
 
@@ -236,12 +187,7 @@ impl Simulation<'_> {
     pub(crate) fn adapt(&mut self) {
         let now = std::time::Duration::from_micros(self.now_us);
         for number in 0..self.proxies.len() {
-            let proxy = &mut self.proxies[number];
-            let under_way = proxy.attempts;
-            let Some(limiter) = &mut proxy.limiter else { return };
-            let before = limiter.found.limit();
-            let heard = std::mem::replace(&mut limiter.heard, Heard { peak: under_way, ..Heard::default() });
-            if limiter.found.hear(now, &heard, || self.random.u64(..)) > before {
+            if self.proxies[number].adapt(now, || self.random.u64(..)) {
                 self.room_at(number);
             }
         }

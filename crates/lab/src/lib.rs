@@ -18,6 +18,7 @@ mod keys;
 mod measure;
 mod numbers;
 pub mod page;
+mod proxy;
 pub mod recording;
 mod report;
 mod requests;

@@ -5,12 +5,12 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use plimsoll_resilience::{Attempts, OutcomeClass};
 
-use crate::attempts::{ADAPTED_EVERY_US, Proxy};
 use crate::balancer::{Balancer, Outcome};
 use crate::cluster::Cluster;
 use crate::keys::{KeyProbe, Revisits};
 use crate::measure::Span;
 use crate::numbers::mix;
+use crate::proxy::{ADAPTED_EVERY_US, Proxy};
 use crate::requests::{MOST_UNDER_WAY, Requests};
 use crate::results::{Failure, Measured, Results};
 use crate::scenario::{Keys, Scenario, What};
