@@ -127,8 +127,8 @@ impl Http2 {
 
     /// Waits for the end of the connection; what GOAWAY said, if the proxy closed it so.
     pub fn closed(self) -> Option<Reason> {
-        let Self { runtime, requests, connection } = self;
-        drop(requests);
+        // Who may still ask does not close by itself, which would hide what the proxy says.
+        let Self { runtime, requests: _may_ask, connection } = self;
         runtime.block_on(async {
             match connection.await.expect("no panic") {
                 Ok(()) => Some(Reason::NO_ERROR),

@@ -34,13 +34,6 @@ class Client:
             self.protocol.receive_data(self.stream.recv(65536) or None)
             self.pending = iter(list(self.protocol.events()))
 
-    def message(self):
-        """A whole one, of however many pieces."""
-        pieces = [self.next()]
-        while not pieces[-1].message_finished:
-            pieces.append(self.next())
-        return pieces[0].data[:0].join(piece.data for piece in pieces)
-
 
 def main(host, port, ca=None):
     client = Client(host, port, ca)
@@ -52,13 +45,17 @@ def main(host, port, ca=None):
     for at in range(0, len(whole), 64_000):
         client.send(BytesMessage(data=whole[at : at + 64_000], message_finished=at + 64_000 >= len(whole)))
         client.send(Ping(payload=str(at).encode()))
-    pongs = []
-    while len(pongs) < len(range(0, len(whole), 64_000)):
+    # The message comes back when it is whole, which may be before the last pong.
+    pongs, pieces, is_finished = [], [], False
+    while not is_finished or len(pongs) < len(range(0, len(whole), 64_000)):
         event = client.next()
-        assert isinstance(event, Pong), event
-        pongs.append(int(event.payload))
+        if isinstance(event, Pong):
+            pongs.append(int(event.payload))
+        else:
+            pieces.append(event.data)
+            is_finished = event.message_finished
     assert pongs == list(range(0, len(whole), 64_000)), pongs
-    assert client.message() == whole
+    assert b"".join(pieces) == whole, (len(pieces), sum(map(len, pieces)))
     client.send(TextMessage(data="bye"))
     closed = client.next()
     assert isinstance(closed, CloseConnection), closed
