@@ -87,8 +87,8 @@ pub use filter::{
 pub use health::{Evidence, Health, HealthPlan, ProbeResult, Transition, Verdict as HealthVerdict};
 pub use partitioner::{Choose, Group, Partitioner};
 pub use prober::{
-    Handshake, ProbeAction, ProbeEvent, ProbeLoad, ProbeRequest, ProbeResponse, ProbeVerdict, Prober, Target, Tls,
-    Transport,
+    EndpointMode, Handshake, ProbeAction, ProbeEvent, ProbeLoad, ProbeRequest, ProbeResponse, ProbeVerdict, Prober,
+    Target, Tls, Transport,
 };
 pub use request::Request;
 pub use router::{

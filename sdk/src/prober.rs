@@ -2,7 +2,7 @@ use serde::de::DeserializeOwned;
 
 pub use crate::wit::prober::{
     Action as ProbeAction, Event as ProbeEvent, Handshake, HttpRequest as ProbeRequest, HttpResponse as ProbeResponse,
-    Load as ProbeLoad, Target, Tls, Transport, Verdict as ProbeVerdict,
+    Load as ProbeLoad, Mode as EndpointMode, Target, Tls, Transport, Verdict as ProbeVerdict,
 };
 
 use crate::policies::Policies;

@@ -159,7 +159,7 @@ fn an_agent_at_a_port_of_its_own_takes_the_endpoint_out() {
     let (app, agent) = (
         Endpoint::named("app"),
         Endpoint::scripted(Arc::new(|mut stream: TcpStream| {
-            let _ = stream.write_all(b"maint # until noon\n");
+            let _ = stream.write_all(b"stopped # until noon\n");
         })),
     );
     let probe = format!("{{ plugin: agent, port: {}, interval: 50ms }}", agent.address().port());

@@ -16,7 +16,7 @@ use super::wire::Wire;
 use crate::config::UpstreamProtocol;
 use crate::io::Stream;
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
-use crate::snapshot::Reported;
+use crate::snapshot::{Mode, Reported};
 use crate::tls::{Carries, EndpointTls, Handshake, NoQuic, unix_seconds};
 
 /// A probe that moves more than this is not one.
@@ -30,13 +30,15 @@ pub struct Probed {
     pub result: Option<ProbeResult>,
     /// What the endpoint said of its load.
     pub report: Option<Reported>,
+    /// How it wants to be treated, if it said so.
+    pub mode: Option<Mode>,
 }
 
 impl Probed {
     /// The same of an endpoint that has another slot elsewhere.
     pub fn of(&self, slot: u32) -> Self {
         let result = self.result.as_ref().map(|result| ProbeResult { slot, ..result.clone() });
-        Self { result, report: self.report.clone() }
+        Self { result, report: self.report.clone(), mode: self.mode }
     }
 }
 
@@ -72,7 +74,8 @@ pub(super) async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Du
     let (session, transport, actions) = evaluation.open(place.cluster, place.check, &place.target)?;
     let open = Open { evaluation, session };
     let (pending, patience) = (actions.into(), timeout / 2);
-    let mut run = Run { open, place, pending, report: None, wait_until: None, moved: 0, steps: 0, patience };
+    let mut run =
+        Run { open, place, pending, report: None, mode: None, wait_until: None, moved: 0, steps: 0, patience };
     let finished = match transport {
         Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp(false)).await,
         Transport::Tls => tokio::time::timeout(timeout, run.over_tcp(true)).await,
@@ -88,7 +91,7 @@ pub(super) async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Du
     };
     let took = started.elapsed();
     let result = verdict.map(|(passed, detail)| ProbeResult { slot, passed, took, detail });
-    Some(Probed { result, report: run.report })
+    Some(Probed { result, report: run.report, mode: run.mode })
 }
 
 /// Why a probe ended without a verdict of its prober.
@@ -123,6 +126,7 @@ struct Run<'a> {
     place: Place<'a>,
     pending: VecDeque<ProbeAction>,
     report: Option<Reported>,
+    mode: Option<Mode>,
     /// When the prober is to hear that it has waited.
     wait_until: Option<Instant>,
     moved: usize,
@@ -165,6 +169,7 @@ impl Run<'_> {
                         wire.send(&bytes).await.map_err(|error| failed("sending", &error))?;
                     }
                     ProbeAction::Report(report) => self.report = Some(report),
+                    ProbeAction::Enter(mode) => self.mode = Some(mode),
                     ProbeAction::Wait(time) => self.wait_until = Some(Instant::now() + time),
                     ProbeAction::Exchange { .. } => return Err(no_such_action("exchange", wire.transport())),
                     ProbeAction::StartTls => {
@@ -212,6 +217,7 @@ impl Run<'_> {
                     self.advance(ProbeEvent::Answered { status, headers, body, trailers })?;
                 }
                 Some(ProbeAction::Report(report)) => self.report = Some(report),
+                Some(ProbeAction::Enter(mode)) => self.mode = Some(mode),
                 Some(ProbeAction::Wait(time)) => {
                     tokio::time::sleep(time).await;
                     self.advance(ProbeEvent::Waited)?;

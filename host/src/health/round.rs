@@ -24,10 +24,12 @@ pub async fn probe(
     if probed.len() <= 1 {
         return probed.pop().map(|(_, probed)| probed);
     }
+    // Of several that say something of it, what goes furthest.
+    let mode = probed.iter().filter_map(|(_, probed)| probed.mode).max();
     let report = probed.iter_mut().find_map(|(_, probed)| probed.report.take());
     let results: Vec<(&str, ProbeResult)> =
         probed.into_iter().filter_map(|(name, probed)| Some((name, probed.result?))).collect();
-    Some(Probed { result: together(passes, &results), report })
+    Some(Probed { result: together(passes, &results), report, mode })
 }
 
 /// None without any.

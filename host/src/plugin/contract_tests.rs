@@ -11,7 +11,7 @@ use super::{
     PickRequest, Plugin, PolicyConfig, ProbeAction, ProbeEvent, ProbeResult, Prober, Role, Router, Services, Source,
     Target,
 };
-use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet};
+use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, Mode};
 
 /// Components built for each version, by the version in their names.
 fn kept() -> Vec<PathBuf> {
@@ -81,7 +81,10 @@ fn works(bytes: &[u8]) {
     let target = Target { address: "127.0.0.1:9001".into(), id: "a".into(), cluster: "app".into() };
     assert!(matches!(prober.open(&mut instance, 1, &target).expect("an answer")[..], [ProbeAction::Send(_)]));
     let actions = prober.advance(&mut instance, 1, ProbeEvent::Received(b"hi".to_vec())).expect("an answer");
-    assert!(matches!(actions[..], [ProbeAction::Report(_), ProbeAction::Finish { passed: true, .. }]));
+    assert!(matches!(
+        actions[..],
+        [ProbeAction::Report(_), ProbeAction::Enter(Mode::Draining), ProbeAction::Finish { passed: true, .. }]
+    ));
     prober.close(&mut instance, 1);
 
     let saved = instance.save();

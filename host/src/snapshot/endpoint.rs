@@ -17,7 +17,7 @@ pub enum Availability {
     Ready,
     /// Keeps the clients bound to it, takes nothing new.
     Draining,
-    /// Takes nothing: unhealthy, or disabled by the operator.
+    /// Takes nothing: unhealthy, or disabled by the operator or by itself.
     Unavailable,
 }
 
@@ -28,6 +28,33 @@ impl Availability {
             Self::Draining => "draining",
             Self::Unavailable => "unavailable",
         }
+    }
+}
+
+/// How an endpoint is to be treated, whatever its health. The later ones go further.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    #[default]
+    Ready,
+    /// Keeps the clients bound to it, takes nothing new.
+    Draining,
+    /// Takes nothing.
+    Disabled,
+}
+
+impl Mode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// Whether that is as any endpoint is treated.
+    pub fn is_ready(&self) -> bool {
+        *self == Self::Ready
     }
 }
 

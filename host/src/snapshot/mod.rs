@@ -12,7 +12,7 @@ mod under_way;
 mod waiting;
 
 pub use detour::{Detour, DetourState};
-pub use endpoint::{Availability, Endpoint, EndpointCounters, Trouble};
+pub use endpoint::{Availability, Endpoint, EndpointCounters, Mode, Trouble};
 pub use endpoint_set::{Change, EndpointSet, SlotMap};
 pub use load::{LoadReport, Reported};
 pub use outcome::{Outcome, OutcomeClass};

@@ -1,5 +1,6 @@
 //! Probers against the servers that they are for, from Debian's packages, in the states in which these are found.
 
+mod agent;
 mod composed;
 mod dns;
 mod grpc;
@@ -16,6 +17,7 @@ mod tls;
 use std::net::SocketAddr;
 
 use plimsoll_tests::{Proxy, wait_for};
+use serde_json::Value;
 
 use crate::PLIMSOLL;
 
@@ -44,10 +46,15 @@ clusters:
 
 /// Waits until the endpoint serves.
 fn passes(proxy: &Proxy) {
-    wait_for("the endpoint to pass", || {
+    becomes(proxy, "ready");
+}
+
+/// Waits until the endpoint is as available as this.
+fn becomes(proxy: &Proxy, availability: &str) -> Value {
+    wait_for(availability, || {
         let report = proxy.admin_json("GET", "/v1/clusters/app", None)["endpoints"][0].clone();
-        (report["availability"] == "ready").then_some(())
-    });
+        (report["availability"] == availability).then_some(report)
+    })
 }
 
 /// Waits until the endpoint is out, and its last probe said these words.

@@ -18,6 +18,14 @@ pub struct Health {
     pub panic_percent: u32,
 }
 
+impl Health {
+    /// Whether endpoints are asked the same, however often.
+    pub fn asks_like(&self, other: &Self) -> bool {
+        let checks = |health: &Self| health.probe.as_ref().map(|probe| probe.checks.clone());
+        self.track == other.track && checks(self) == checks(other)
+    }
+}
+
 /// What is asked of an endpoint at a time, and when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {

@@ -11,7 +11,7 @@ use super::{Found, FoundEndpoint, Membership, Origin};
 use crate::config;
 use crate::health::ProbeTls;
 use crate::plugin::Evidence;
-use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, SlotMap, UnderWay, Waiting};
+use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, Mode, SlotMap, UnderWay, Waiting};
 use crate::tls::UpstreamTls;
 
 /// A cluster's membership, with all that makes an endpoint available or not.
@@ -67,6 +67,8 @@ pub struct Member {
     pub weight: Option<u32>,
     pub draining: bool,
     pub disabled: bool,
+    /// How it wants to be treated itself, as its probes say.
+    pub mode: Mode,
     /// Out because it was so before the start, which the first good probe ends, whatever the evaluator says of it.
     pub(super) is_recalled: bool,
     /// It has been out of service for as long as what was under way might go on, and serves nobody since.
@@ -121,6 +123,7 @@ impl Member {
             fresh: true,
             draining: false,
             disabled: false,
+            mode: Mode::Ready,
             is_recalled: false,
             is_deregistered: false,
         }
@@ -135,6 +138,7 @@ impl Member {
     fn recall(&mut self, before: &RememberedEndpoint, is_probed: bool) {
         self.weight = before.weight.filter(|_| before.configured_weight == self.config.weight);
         (self.draining, self.disabled) = (before.draining, before.disabled);
+        self.mode = if is_probed { before.mode } else { Mode::Ready };
         if let Some(reason) = before.unhealthy.as_ref().filter(|_| is_probed) {
             self.health = HealthState::Unhealthy { evidence: Evidence::Probe, reason: reason.clone() };
             self.is_recalled = true;
@@ -151,19 +155,30 @@ impl Member {
     }
 
     pub fn availability(&self) -> Availability {
-        let is_over = self.draining && self.is_deregistered;
-        if self.disabled || self.health != HealthState::Healthy || is_over {
-            Availability::Unavailable
-        } else if self.draining {
-            Availability::Draining
-        } else {
-            Availability::Ready
+        let is_over = self.is_deregistered && self.effective_mode() == Mode::Draining;
+        if self.health != HealthState::Healthy || is_over {
+            return Availability::Unavailable;
+        }
+        match self.effective_mode() {
+            Mode::Ready => Availability::Ready,
+            Mode::Draining => Availability::Draining,
+            Mode::Disabled => Availability::Unavailable,
         }
     }
 
-    /// Whether the operator has it take requests.
+    /// What the operator says of it, or it says itself, whichever goes further.
+    pub fn effective_mode(&self) -> Mode {
+        let of_operator = match (self.disabled, self.draining) {
+            (true, _) => Mode::Disabled,
+            (false, true) => Mode::Draining,
+            (false, false) => Mode::Ready,
+        };
+        of_operator.max(self.mode)
+    }
+
+    /// Whether it is to take requests, if it can.
     fn is_wanted(&self) -> bool {
-        !self.disabled && !self.draining
+        self.effective_mode() == Mode::Ready
     }
 
     /// Whether it takes requests; where its cluster `panics`, health does not matter.
@@ -230,12 +245,15 @@ impl ClusterState {
             .map(|member| (member.id(), member))
             .collect();
         let is_probed = config.health.probe.is_some() || config.health.track.is_some();
+        // What endpoints have said of themselves holds for as long as they are asked the same.
+        let asks_the_same = before.or(making).is_some_and(|last| last.config.health.asks_like(&config.health));
         let members =
             found.endpoints.iter().zip(assigned).map(|(found, slot)| match known.get(found.endpoint.id.as_str()) {
                 Some(known) if known.address == found.address => {
                     let (config, origin) = (found.endpoint.clone(), found.origin.clone());
                     let texts = if config == known.config { known.texts.clone() } else { Texts::of(&config) };
-                    Member { config, texts, origin, slot, ..(*known).clone() }
+                    let mode = if asks_the_same { known.mode } else { Mode::Ready };
+                    Member { config, texts, origin, slot, mode, ..(*known).clone() }
                 }
                 _ => {
                     let warmth = if before.is_some() { Warmth::cold() } else { Warmth::beginning() };

@@ -4,7 +4,7 @@ use super::cluster::{ClusterState, HealthState, Member};
 use super::events::{EndpointEvent, Event};
 use crate::control::state::Control;
 use crate::plugin::{Evidence, ProbeResult, Transition, Verdict};
-use crate::snapshot::{Availability, Reported};
+use crate::snapshot::{Availability, Mode, Reported};
 use crate::telemetry::{ClusterSample, EndpointSample};
 use crate::timer;
 
@@ -144,6 +144,17 @@ impl Control {
         self.put_into_effect(cluster, &[slot], Event::Health);
     }
 
+    /// Treats an endpoint as it wants to be.
+    pub(in crate::control) fn enter_mode(&self, cluster: &str, slot: u32, mode: Mode) {
+        let mut state = self.lock();
+        let Some(cluster) = state.clusters.get_mut(cluster) else { return };
+        let Some(member) = cluster.member_mut(slot).filter(|member| member.mode != mode) else { return };
+        member.mode = mode;
+        let endpoint = member.id().to_owned();
+        tracing::info!(cluster = cluster.config.name, endpoint, mode = mode.as_str(), "endpoint asks to be treated so");
+        self.put_into_effect(cluster, &[slot], Event::Health);
+    }
+
     /// Remembers what came of a probe.
     pub(in crate::control) fn note_probe(&self, cluster: &str, result: &ProbeResult) {
         let mut state = self.lock();
@@ -177,7 +188,7 @@ impl Control {
             weight: member.effective_weight(),
             ramp: member.ramp(),
             available: cluster.availability(member) != Availability::Unavailable,
-            draining: member.draining,
+            draining: member.effective_mode() == Mode::Draining,
             first_byte_us: member.counters.first_byte_us(),
         };
         let state = self.lock();

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::io::{put_aside, read_bounded};
+use crate::snapshot::Mode;
 
 /// Largest file of state.
 const FILE_BYTES: u64 = 16 << 20;
@@ -49,9 +50,18 @@ pub(super) struct RememberedEndpoint {
     pub(super) draining: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) disabled: bool,
+    /// How it wants to be treated itself.
+    #[serde(default, skip_serializing_if = "Mode::is_ready")]
+    pub(super) mode: Mode,
     /// Why probes speak against it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unhealthy: Option<String>,
+}
+
+impl RememberedEndpoint {
+    fn forget_probes(&mut self) {
+        (self.unhealthy, self.mode) = (None, Mode::Ready);
+    }
 }
 
 impl Remembered {
@@ -77,7 +87,7 @@ impl Remembered {
         });
         let age_ms = unix_ms().abs_diff(read.written_unix_ms);
         if u128::from(age_ms) > HEALTH_LASTS.as_millis() {
-            read.clusters.values_mut().flat_map(BTreeMap::values_mut).for_each(|endpoint| endpoint.unhealthy = None);
+            read.clusters.values_mut().flat_map(BTreeMap::values_mut).for_each(RememberedEndpoint::forget_probes);
         }
         read
     }
@@ -110,7 +120,7 @@ mod tests {
         let written = unix_ms() - age.as_millis() as u64;
         let text = format!(
             r#"{{"written_unix_ms":{written},"clusters":{{"app":{{"a":{{"address":"10.0.0.1:80","configured_weight":1,
-                "draining":true,"unhealthy":"refused","of a later version":1}}}}}}}}"#
+                "draining":true,"mode":"disabled","unhealthy":"refused","of a later version":1}}}}}}}}"#
         );
         let path = file(name, &text);
         let read = Remembered::read(&path);
@@ -123,10 +133,11 @@ mod tests {
         let address = "10.0.0.1:80".parse().expect("an address");
         let fresh = read_with_age("fresh", HEALTH_LASTS / 2);
         let endpoint = fresh.get("app", "a", address).expect("it is there");
-        assert_eq!((endpoint.unhealthy.as_deref(), endpoint.draining), (Some("refused"), true));
+        let said = |endpoint: &RememberedEndpoint| (endpoint.unhealthy.clone(), endpoint.mode, endpoint.draining);
+        assert_eq!(said(endpoint), (Some("refused".to_owned()), Mode::Disabled, true));
         let stale = read_with_age("stale", HEALTH_LASTS * 2);
         let endpoint = stale.get("app", "a", address).expect("it is there");
-        assert_eq!((endpoint.unhealthy.as_deref(), endpoint.draining), (None, true));
+        assert_eq!(said(endpoint), (None, Mode::Ready, true));
         assert!(stale.get("app", "a", "10.0.0.2:80".parse().expect("an address")).is_none(), "that is another one");
     }
 

@@ -91,8 +91,11 @@ pub struct EndpointReport {
     pub reason: Option<String>,
     /// The last probes, the newest first.
     pub probes: Vec<ProbeReport>,
+    /// What the operator says of it.
     pub drain: bool,
     pub enabled: bool,
+    /// How it wants to be treated itself, as its probes say: `ready`, `draining` or `disabled`.
+    pub mode: String,
     /// Attempts that may be under way; 0 is no bound.
     pub max_connections: u32,
     pub in_flight: u32,
@@ -286,6 +289,7 @@ fn endpoint_report(cluster: &ClusterState, member: &Member) -> EndpointReport {
         probes: member.heard.iter().map(probe_report).collect(),
         drain: member.draining,
         enabled: !member.disabled,
+        mode: member.mode.as_str().to_owned(),
         max_connections: member.config.max_connections,
         in_flight: member.counters.in_flight(),
         requests: member.counters.requests(),

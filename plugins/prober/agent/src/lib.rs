@@ -5,7 +5,7 @@ mod line;
 
 use line::Line;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::{ProbeAction, ProbeEvent, Target, Transport};
+use plimsoll_sdk::{EndpointMode, ProbeAction, ProbeEvent, Target, Transport};
 
 /// How the agent is asked.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -64,13 +64,18 @@ impl Prober for Agent {
 }
 
 fn judge(line: &[u8]) -> Vec<ProbeAction> {
-    let Line { load, up } = Line::read(line);
+    let Line { load, up, mode } = Line::read(line);
     let verdict = match up {
-        Some(true) => ProbeAction::pass("the agent says that it is up"),
+        Some(true) => ProbeAction::pass(match mode {
+            Some(EndpointMode::Draining) => "the agent says that it drains",
+            Some(EndpointMode::Disabled) => "the agent says that it is in maintenance",
+            Some(EndpointMode::Ready) | None => "the agent says that it is up",
+        }),
         Some(false) => ProbeAction::fail("the agent says that it is down"),
         None => ProbeAction::fail("the agent said nothing that agents say"),
     };
-    load.map(ProbeAction::Report).into_iter().chain([verdict]).collect()
+    let told = load.map(ProbeAction::Report).into_iter().chain(mode.map(ProbeAction::Enter));
+    told.chain([verdict]).collect()
 }
 
 plimsoll_sdk::plugin! { summary: "asks an agent beside the application how it is, and how loaded", prober: Agent }

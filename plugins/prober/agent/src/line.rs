@@ -1,4 +1,4 @@
-use plimsoll_sdk::ProbeLoad;
+use plimsoll_sdk::{EndpointMode, ProbeLoad};
 
 /// What an agent said.
 #[derive(Debug, Default)]
@@ -6,6 +6,7 @@ pub(crate) struct Line {
     pub(crate) load: Option<ProbeLoad>,
     /// None when it said nothing of that.
     pub(crate) up: Option<bool>,
+    pub(crate) mode: Option<EndpointMode>,
 }
 
 impl Line {
@@ -17,16 +18,22 @@ impl Line {
         for word in line.split(|byte| b" \t,".contains(byte)).filter(|word| !word.is_empty()) {
             said.word(word);
         }
-        // Who tells its load works, unless it says otherwise.
-        said.up = said.up.or_else(|| said.load.is_some().then_some(true));
+        // Who says how to treat it, or tells its load, works, unless it says otherwise.
+        said.up = said.up.or_else(|| (said.mode.is_some() || said.load.is_some()).then_some(true));
         said
     }
 
     fn word(&mut self, word: &[u8]) {
         let is = |known: &str| word.eq_ignore_ascii_case(known.as_bytes());
-        if ["up", "ready"].iter().any(|known| is(known)) {
+        if is("up") {
             self.up = self.up.or(Some(true));
-        } else if ["down", "failed", "fail", "stopped", "maint", "drain"].iter().any(|known| is(known)) {
+        } else if is("ready") {
+            self.mode = self.mode.or(Some(EndpointMode::Ready));
+        } else if is("drain") {
+            self.mode = Some(EndpointMode::Draining);
+        } else if is("maint") {
+            self.mode = Some(EndpointMode::Disabled);
+        } else if ["down", "failed", "fail", "stopped"].iter().any(|known| is(known)) {
             self.up = Some(false);
         } else if let Some(percent) = word.strip_suffix(b"%").and_then(thousandths) {
             // A share of its weight: so many requests a second at full use make `weighted-by-signal` give it just that.

@@ -1,5 +1,5 @@
 use plimsoll_sdk::testing::ProberBench;
-use plimsoll_sdk::{ProbeAction, ProbeEvent, ProbeLoad};
+use plimsoll_sdk::{EndpointMode, ProbeAction, ProbeEvent, ProbeLoad};
 use proptest::prelude::*;
 
 use crate::Agent;
@@ -37,8 +37,9 @@ fn the_words_of_haproxys_agents_mean_what_they_mean_there() {
         ("75%\n", true),
         ("up,100%\n", true),
         ("down # disk full\n", false),
-        ("maint\n", false),
-        ("drain 50%\n", false),
+        ("maint\n", true),
+        ("drain 50%\n", true),
+        ("drain stopped\n", false),
         ("ready down\n", false),
         ("stopped\n", false),
         ("failed\n", false),
@@ -47,6 +48,28 @@ fn the_words_of_haproxys_agents_mean_what_they_mean_there() {
         ("# up\n", false),
     ] {
         assert_eq!(said(line).1, Some(up), "{line:?}");
+    }
+}
+
+#[test]
+fn how_to_be_treated_is_said_until_ready() {
+    for (line, mode) in [
+        ("ready\n", Some(EndpointMode::Ready)),
+        ("drain\n", Some(EndpointMode::Draining)),
+        ("MAINT # disks are changed\n", Some(EndpointMode::Disabled)),
+        ("ready drain\n", Some(EndpointMode::Draining)),
+        ("up\n", None),
+        ("down\n", None),
+        ("75%\n", None),
+    ] {
+        let mut bench = ProberBench::<Agent>::new("").unwrap();
+        bench.open(1);
+        let actions = bench.advance(1, ProbeEvent::Received(line.as_bytes().to_vec()));
+        let entered = actions.iter().find_map(|action| match action {
+            ProbeAction::Enter(mode) => Some(*mode),
+            _ => None,
+        });
+        assert_eq!(entered, mode, "{line:?}");
     }
 }
 

@@ -7,7 +7,7 @@ mod statuses;
 
 pub use exchange::Exchange;
 use plimsoll_sdk::prelude::*;
-use plimsoll_sdk::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, Sorted, Target, Transport};
+use plimsoll_sdk::{EndpointMode, ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, Sorted, Target, Transport};
 pub use statuses::Statuses;
 
 use expect::Expect;
@@ -31,12 +31,14 @@ pub struct Config {
     /// Redirects that are followed in all, at the same endpoint, whomever they lead to; what is expected is expected of the last
     /// answer.
     follow_redirects: u8,
+    /// Statuses by which an endpoint says that it drains: it is well, and wants nothing new. A good answer ends that.
+    drain_statuses: Option<Statuses>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let Exchange { path, method, host, headers, body, expect } = Exchange::default();
-        Self { path, method, host, headers, body, expect, then: Vec::new(), follow_redirects: 0 }
+        Self { path, method, host, headers, body, expect, then: Vec::new(), follow_redirects: 0, drain_statuses: None }
     }
 }
 
@@ -49,6 +51,7 @@ const MOST_REDIRECTS: u8 = 10;
 pub struct Http {
     exchanges: Vec<Exchange>,
     follow_redirects: u8,
+    drain_statuses: Option<Statuses>,
 }
 
 /// A probe under way.
@@ -74,14 +77,14 @@ impl Prober for Http {
         if config.follow_redirects > MOST_REDIRECTS {
             errors.push("/follow_redirects", format_args!("expected up to {MOST_REDIRECTS}"));
         }
-        let Config { path, method, host, headers, body, expect, then, follow_redirects } = config;
+        let Config { path, method, host, headers, body, expect, then, follow_redirects, drain_statuses } = config;
         let first = Exchange { path, method, host, headers, body, expect };
         first.check("", &mut errors);
         for (index, exchange) in then.iter().enumerate() {
             exchange.check(&plimsoll_sdk::pointer("/then", index), &mut errors);
         }
         let exchanges = [first].into_iter().chain(then).collect();
-        errors.or(Self { exchanges, follow_redirects })
+        errors.or(Self { exchanges, follow_redirects, drain_statuses })
     }
 
     fn transport(&self) -> Transport {
@@ -96,7 +99,19 @@ impl Prober for Http {
 
     fn advance(&mut self, session: &mut Session, event: ProbeEvent) -> Vec<ProbeAction> {
         match event {
-            ProbeEvent::Answered(answer) => vec![self.go_on(session, &answer)],
+            ProbeEvent::Answered(answer) => match &self.drain_statuses {
+                Some(statuses) if statuses.contains(answer.status) => {
+                    let detail = format!("status {}: it drains", answer.status);
+                    vec![ProbeAction::Enter(EndpointMode::Draining), ProbeAction::pass(detail)]
+                }
+                Some(_) => match self.go_on(session, &answer) {
+                    ProbeAction::Finish(verdict) if verdict.passed => {
+                        vec![ProbeAction::Enter(EndpointMode::Ready), ProbeAction::Finish(verdict)]
+                    }
+                    other => vec![other],
+                },
+                None => vec![self.go_on(session, &answer)],
+            },
             // The rest belongs to TCP.
             _ => vec![ProbeAction::fail("no HTTP answer")],
         }

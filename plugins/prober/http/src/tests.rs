@@ -1,5 +1,5 @@
 use plimsoll_sdk::testing::ProberBench;
-use plimsoll_sdk::{Header, ProbeAction, ProbeEvent, ProbeResponse, Transport};
+use plimsoll_sdk::{EndpointMode, Header, ProbeAction, ProbeEvent, ProbeResponse, Transport};
 
 use crate::Http;
 
@@ -78,6 +78,7 @@ fn mistakes_are_told_with_their_places() {
         assert_eq!(paths(&format!(r#"{{"expect":{{"status":[{status}]}}}}"#)), ["/expect/status/0"]);
     }
     assert_eq!(paths(r#"{"expect":{"status":[]}}"#), ["/expect/status"]);
+    assert_eq!(paths(r#"{"drain_statuses":[404,99]}"#), ["/drain_statuses/1"]);
 }
 
 /// What comes of these answers, one after the other: what was asked, and the verdict.
@@ -100,6 +101,36 @@ fn talk(config: &str, answers: &[(u16, &[(&str, &str)])]) -> (Vec<String>, Optio
         verdict = verdict.or_else(|| take(bench.advance(1, ProbeEvent::Answered(answer))));
     }
     (asked, verdict)
+}
+
+#[test]
+fn some_statuses_say_that_it_drains_and_a_good_answer_ends_that() {
+    let config = r#"{"drain_statuses":[404],"then":[{"path":"/more"}]}"#;
+    // What is answered to each exchange; what it wants then, and whether the probe passes.
+    let ends = |config: &str, answers: &[u16]| {
+        let mut bench = ProberBench::<Http>::new(config).unwrap();
+        bench.open(1);
+        let answer = |status| ProbeResponse { status, headers: vec![], body: vec![], trailers: vec![] };
+        let mut actions = Vec::new();
+        for status in answers {
+            actions = bench.advance(1, ProbeEvent::Answered(answer(*status)));
+        }
+        let mode = actions.iter().find_map(|action| match action {
+            ProbeAction::Enter(mode) => Some(*mode),
+            _ => None,
+        });
+        let passed = actions.iter().find_map(|action| match action {
+            ProbeAction::Finish(verdict) => Some(verdict.passed),
+            _ => None,
+        });
+        (mode, passed)
+    };
+    assert_eq!(ends(config, &[404]), (Some(EndpointMode::Draining), Some(true)));
+    assert_eq!(ends(config, &[200]), (None, None), "there is more to ask");
+    assert_eq!(ends(config, &[200, 404]), (Some(EndpointMode::Draining), Some(true)));
+    assert_eq!(ends(config, &[200, 200]), (Some(EndpointMode::Ready), Some(true)));
+    assert_eq!(ends(config, &[503]), (None, Some(false)), "it stays as it was");
+    assert_eq!(ends("{}", &[404]), (None, Some(false)), "unless it is configured");
 }
 
 fn judged(config: &str, headers: &[(&str, &str)], body: &str) -> (bool, String) {

@@ -3,8 +3,8 @@
 
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::{
-    Choose, ChunkVerdict, Edit, FilterPlan, Group, HealthPlan, HealthVerdict, Phases, ProbeAction, ProbeEvent,
-    ProbeLoad, ProbeResult, Response, Target, Transition, Transport, Verdict,
+    Choose, ChunkVerdict, Edit, EndpointMode, FilterPlan, Group, HealthPlan, HealthVerdict, Phases, ProbeAction,
+    ProbeEvent, ProbeLoad, ProbeResult, Response, Target, Transition, Transport, Verdict,
 };
 
 /// The same for all roles.
@@ -207,7 +207,11 @@ impl Prober for Banner {
                     errors_per_second: 5,
                     named,
                 };
-                vec![ProbeAction::Report(load), ProbeAction::pass("greeted")]
+                vec![
+                    ProbeAction::Report(load),
+                    ProbeAction::Enter(EndpointMode::Draining),
+                    ProbeAction::pass("greeted"),
+                ]
             }
             ProbeEvent::Closed => vec![ProbeAction::fail("closed")],
             _ => Vec::new(),

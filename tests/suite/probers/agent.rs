@@ -1,0 +1,115 @@
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+
+use plimsoll_tests::{Endpoint, Proxy, get, request, wait_for};
+use serde_json::json;
+
+use super::{becomes, probing_by};
+use crate::PLIMSOLL;
+
+/// An agent, and what it says.
+fn agent(line: &'static str) -> (Endpoint, Arc<Mutex<&'static str>>) {
+    let says = Arc::new(Mutex::new(line));
+    let said = says.clone();
+    let agent = Endpoint::scripted(Arc::new(move |mut stream: TcpStream| {
+        let line = *said.lock().expect("nobody panics with it");
+        let _ = writeln!(stream, "{line}");
+    }));
+    (agent, says)
+}
+
+#[test]
+fn an_agent_says_how_its_endpoint_is_treated_until_it_says_otherwise() {
+    let app = Endpoint::named("app");
+    let (agent, says) = agent("drain # a new version comes");
+    let port = agent.address().port();
+    let proxy = probing_by(app.address(), &format!("plugin: agent, port: {port}"));
+    let say = |line| *says.lock().expect("nobody panics with it") = line;
+    let report = becomes(&proxy, "draining");
+    assert_eq!(
+        (&report["health"], &report["mode"], &report["drain"]),
+        (&json!("healthy"), &json!("draining"), &json!(false))
+    );
+    let id = report["id"].as_str().expect("an id");
+    assert_eq!(proxy.metric(&format!("plimsoll_endpoint_draining{{cluster=\"app\",endpoint=\"{id}\"}}")), 1.0);
+    assert_eq!(get(proxy.address("web"), "/").status, 503);
+    // What says nothing of it changes nothing.
+    say("up 50%");
+    wait_for("what it says", || {
+        let report = becomes(&proxy, "draining");
+        (report["probes"][0]["detail"] == "the agent says that it is up").then_some(())
+    });
+    say("maint");
+    assert_eq!(becomes(&proxy, "unavailable")["health"], "healthy");
+    say("ready");
+    becomes(&proxy, "ready");
+    assert_eq!(get(proxy.address("web"), "/").text(), "app");
+    // What the operator says goes further, and is not undone by an endpoint.
+    proxy.admin_json("PATCH", &format!("/v1/clusters/app/endpoints/{id}"), Some(br#"{ "drain": true }"#));
+    assert_eq!(becomes(&proxy, "draining")["mode"], "ready");
+}
+
+#[test]
+fn who_is_asked_no_more_has_nothing_to_say() {
+    let app = Endpoint::named("app");
+    let (agent, _) = agent("maint");
+    let config = |probe: &str| {
+        format!(
+            "workers: 1
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, {probe} endpoints: [ \"{}\" ] }} ]",
+            app.address()
+        )
+    };
+    let probe = format!("health: {{ probe: {{ plugin: agent, port: {}, interval: 50ms }} }},", agent.address().port());
+    let proxy = Proxy::start(PLIMSOLL, &config(&probe));
+    becomes(&proxy, "unavailable");
+    let answer = proxy.admin("PUT", "/v1/config", Some(config("").as_bytes()));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    becomes(&proxy, "ready");
+}
+
+#[test]
+fn a_status_says_that_an_endpoint_drains_and_those_bound_to_it_stay() {
+    let is_leaving = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let told = is_leaving.clone();
+    let leaving = Endpoint::scripted(Arc::new(move |mut stream: TcpStream| {
+        while let Some(head) = plimsoll_tests::read_request(&mut stream) {
+            let is_probe = head.starts_with("GET /health ");
+            let status =
+                if is_probe && told.load(std::sync::atomic::Ordering::Relaxed) { "404 Not Found" } else { "200 OK" };
+            let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 7\r\n\r\nleaving");
+        }
+    }));
+    let other = Endpoint::named("other");
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+  - name: app
+    affinity: {{ plugin: cookie }}
+    health: {{ probe: {{ plugin: http, interval: 50ms, config: {{ path: /health, drain_statuses: [ 404 ] }} }} }}
+    endpoints: [ \"{}\", \"{}\" ]",
+            leaving.address(),
+            other.address()
+        ),
+    );
+    let web = proxy.address("web");
+    let cookie = wait_for("a client that is bound to it", || {
+        let answer = get(web, "/");
+        let cookie = answer.header("set-cookie")?.split(';').next()?.to_owned();
+        (answer.text() == "leaving").then_some(cookie)
+    });
+    is_leaving.store(true, std::sync::atomic::Ordering::Relaxed);
+    becomes(&proxy, "draining");
+    for _ in 0..10 {
+        assert_eq!(get(web, "/").text(), "other");
+        assert_eq!(request(web, "GET", "/", &[("cookie", &cookie)], None).text(), "leaving");
+    }
+    is_leaving.store(false, std::sync::atomic::Ordering::Relaxed);
+    becomes(&proxy, "ready");
+    wait_for("new clients", || (get(web, "/").text() == "leaving").then_some(()));
+}
