@@ -8,13 +8,13 @@ pub use plimsoll_http3::fuzzing::read_http3;
 pub use plimsoll_proxy_protocol::fuzzing::read_proxy_protocol;
 
 pub use crate::discovery::fuzzing::read_dns_answer;
-pub use crate::proxy::fuzzing::{read_forwarding, read_greeting, read_load_report, read_rdp};
+pub use crate::proxy::fuzzing::{read_forwarding, read_greeting, read_load_report, read_quic, read_rdp};
 
 /// What reads any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target, under the name of its file in `fuzz/fuzz_targets` and of its directory in `fuzz/corpus`.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("chunks", read_chunks),
     ("configuration", read_configuration),
     ("dns_answer", read_dns_answer),
@@ -24,6 +24,7 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("http3", read_http3),
     ("load_report", read_load_report),
     ("proxy_protocol", read_proxy_protocol),
+    ("quic", read_quic),
     ("rdp", read_rdp),
     ("request", read_request),
     ("response", read_response),

@@ -33,7 +33,7 @@ clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
 }
 
 /// One that waits for whom it speaks to without end.
-fn client(authority: &Authority) -> Client {
+pub(crate) fn client(authority: &Authority) -> Client {
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_file(authority.certificate()).expect("a certificate");
     roots.add(certificate).expect("a root");
@@ -51,11 +51,11 @@ fn client(authority: &Authority) -> Client {
     client
 }
 
-async fn connect(client: &Client, to: SocketAddr) -> Connection {
+pub(crate) async fn connect(client: &Client, to: SocketAddr) -> Connection {
     client.connect(to, "localhost").expect("a connection").await.expect("a handshake")
 }
 
-fn in_time<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn in_time<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("in time") })
 }

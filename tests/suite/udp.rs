@@ -3,6 +3,7 @@
 mod lifecycle;
 mod limits;
 mod peers;
+mod quic;
 mod sessions;
 
 use std::net::SocketAddr;

@@ -36,8 +36,8 @@ pub use model::{
     ClientCertificates, Cluster, ClusterLimits, ClusterTimeouts, Config, Conformance, Destination, Discover, Endpoint,
     ExternalAccount, Forwarded, GivenEndpoint, HashKey, Health, Http3, KeyPair, Listener, ListenerLimits,
     ListenerTimeouts, LogOutput, MaxMemory, NetworkPrefixes, Overload, Pace, Passes, Passthrough, PathPart, Plugin,
-    PluginUse, Pool, Probe, Protocol, ProxyProtocol, Queue, RedirectHttps, Resolver, Retries, SendProxyProtocol,
-    SlowStart, StatePath, Tls, TlsPolicy, Udp, Underscores, Upgrades, UpstreamProtocol, UpstreamTls,
+    PluginUse, Pool, Probe, Protocol, ProxyProtocol, Queue, Quic, RedirectHttps, Resolver, Retries, SendProxyProtocol,
+    ServerId, SlowStart, StatePath, Tls, TlsPolicy, Udp, Underscores, Upgrades, UpstreamProtocol, UpstreamTls,
 };
 pub use network::{Network, Networks};
 pub use probe_target::{PROBED, ProbeTarget};

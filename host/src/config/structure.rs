@@ -33,16 +33,16 @@ pub(super) fn schema_for_editors() -> Value {
     if let Some(bind) = schema.pointer_mut("/$defs/Listener/properties/bind") {
         *bind = json!({ "anyOf": [{ "type": "string" }, bind.take()] });
     }
-    for switch in SWITCHES {
-        if let Some(of) = schema.pointer_mut(&format!("/$defs/Listener/properties/{switch}")) {
+    for (of, switch) in SWITCHES {
+        if let Some(of) = schema.pointer_mut(&format!("/$defs/{of}/properties/{switch}")) {
             *of = json!({ "anyOf": [{ "type": "boolean" }, of.take()] });
         }
     }
     schema
 }
 
-/// What a listener may have by `true` alone, or by a mapping of what holds for it.
-const SWITCHES: [&str; 2] = ["redirect_https", "http3"];
+/// What a listener, or its `udp`, may have by `true` alone, or by a mapping of what holds for it.
+const SWITCHES: [(&str, &str); 3] = [("Listener", "redirect_https"), ("Listener", "http3"), ("Udp", "quic")];
 
 /// Writes short forms out, so that there is one form to check: an endpoint may be just its address, a list of addresses just
 /// one, a certificate just its name, a switch just on.
@@ -56,8 +56,9 @@ pub(super) fn normalise(value: &mut Value) {
         if let Some(bind @ Value::String(_)) = listener.get_mut("bind") {
             *bind = json!([bind.take()]);
         }
-        for switch in SWITCHES {
-            match listener.get_mut(switch) {
+        for (of, switch) in SWITCHES {
+            let holder = if of == "Udp" { listener.get_mut("udp") } else { Some(&mut *listener) };
+            match holder.and_then(|holder| holder.get_mut(switch)) {
                 Some(on @ Value::Bool(true)) => *on = json!({}),
                 Some(off @ Value::Bool(false)) => *off = Value::Null,
                 _ => {}

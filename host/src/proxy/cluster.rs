@@ -18,7 +18,8 @@ use crate::config;
 use crate::error::ErrorKind;
 use crate::plugin::{Affinity, AttributeValues, Choice, Fault, PickRequest, Values};
 use crate::snapshot::{
-    AttemptBound, Availability, Endpoint, EndpointSet, Outcome, OutcomeClass, Retrying, UnderWay, Waiting,
+    AttemptBound, Availability, ConnectionId, ConnectionIds, Endpoint, EndpointSet, Outcome, OutcomeClass, Retrying,
+    UnderWay, Waiting,
 };
 use crate::telemetry::{AttemptOutcome, ClusterShard, LoadReportResult, QueueResult};
 use crate::timer::{CallOff, Timers, now_ms};
@@ -87,6 +88,8 @@ pub(super) struct Picked {
 pub(super) enum PickedBy {
     Balancer,
     Affinity,
+    /// The connection of QUIC that the client has with it.
+    Connection,
     /// The host, because the balancer failed.
     Fallback,
     /// The host, because what the balancer chose was full.
@@ -99,6 +102,7 @@ impl Picked {
         match (self.choice, self.by) {
             (Some(choice), _) => cluster.reason(choice),
             (None, PickedBy::Affinity) => Some("affinity".into()),
+            (None, PickedBy::Connection) => Some("connection".into()),
             (None, PickedBy::Fallback) => Some("fallback".into()),
             (None, PickedBy::Room) => Some("room".into()),
             (None, PickedBy::Balancer) => None,
@@ -260,6 +264,17 @@ impl Cluster {
         let endpoints = self.endpoints.borrow();
         let endpoint = endpoints.get(slot).filter(|local| local.endpoint.keeps_bound())?;
         Some(Picked { endpoint: endpoint.clone(), choice: None, by: PickedBy::Affinity })
+    }
+
+    /// Ids of QUIC connections that are carried to its endpoints.
+    pub(super) fn connection_ids(&self) -> &Arc<ConnectionIds> {
+        &self.under_way.connection_ids
+    }
+
+    /// The endpoint that a connection of QUIC is with, if it can serve it.
+    pub(super) fn of_connection(&self, id: &ConnectionId) -> Option<Picked> {
+        let picked = self.bound(id.slot()).filter(|picked| id.is_of(&picked.endpoint.endpoint))?;
+        Some(Picked { by: PickedBy::Connection, ..picked })
     }
 
     /// Whether an endpoint that was picked may keep its clients: it is still there and serves them, or has left, and they have

@@ -12,6 +12,7 @@ use super::first_bytes::{FirstBytes, Interest};
 use super::forwarding::{self, is_forwarding};
 use super::hops::{X_FORWARDED_FOR, X_FORWARDED_PROTO};
 use super::source::Source;
+pub use super::udp::read_quic;
 use super::{load_report, rdp};
 use crate::config::{Config, Listener};
 

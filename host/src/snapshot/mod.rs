@@ -2,6 +2,7 @@
 //! sockets, no engine, no clock.
 
 mod adaptive_limit;
+mod connection_ids;
 mod detour;
 mod endpoint;
 mod endpoint_set;
@@ -11,6 +12,7 @@ mod overload;
 mod under_way;
 mod waiting;
 
+pub use connection_ids::{ConnectionId, ConnectionIds};
 pub use detour::{Detour, DetourState};
 pub use endpoint::{Availability, Endpoint, EndpointCounters, Mode, Trouble};
 pub use endpoint_set::{Change, EndpointSet, SlotMap};

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use plimsoll_resilience::Heard;
 
 use super::adaptive_limit::AdaptiveLimit;
+use super::connection_ids::ConnectionIds;
 use super::waiting::Waiting;
 
 /// What is under way at one cluster, on all workers.
@@ -15,6 +16,8 @@ pub struct UnderWay {
     attempts: Count,
     /// Their bound, where it is found by how they fare.
     pub(crate) adaptive: AdaptiveLimit,
+    /// Connections of QUIC that are carried as they are.
+    pub(crate) connection_ids: Arc<ConnectionIds>,
 }
 
 #[derive(Debug, Default)]

@@ -1,7 +1,10 @@
 use super::Checker;
-use crate::config::model::{Cluster, Udp};
+use crate::config::model::{Cluster, Quic, ServerId, Udp};
 use crate::config::quantity::SpanOrOff;
 use crate::config::schema::{self, Protocol};
+
+/// RFC 9000 section 17.2.
+const MOST_ID_BYTES: usize = 20;
 
 impl Checker<'_> {
     /// What a listener says of sessions of UDP. Where it carries datagrams, it says nothing that would not hold.
@@ -22,11 +25,28 @@ impl Checker<'_> {
             self.mistake(&format!("{path}/udp"), "only for listeners with `protocol: udp`");
         }
         let told = listener.udp.as_ref();
+        let quic = told.and_then(|told| self.quic(&format!("{path}/udp"), told));
         Udp {
             responses: told.and_then(|told| told.responses),
             requests: told.and_then(|told| told.requests),
             datagram_bytes: told.and_then(|told| told.datagram_bytes).unwrap_or(u16::MAX).into(),
+            quic,
         }
+    }
+
+    fn quic(&mut self, path: &str, udp: &schema::Udp) -> Option<Quic> {
+        let quic = udp.quic.as_ref()?;
+        for (key, told) in [("responses", udp.responses), ("requests", udp.requests)] {
+            if told.is_some() {
+                self.mistake(&format!("{path}/{key}"), "connections of QUIC are not counted in datagrams");
+            }
+        }
+        let server_id =
+            quic.server_id.as_ref().map(|told| ServerId { offset: told.offset.into(), bytes: told.bytes.into() });
+        if server_id.is_some_and(|told| told.offset + told.bytes > MOST_ID_BYTES) {
+            self.mistake(&format!("{path}/quic/server_id"), "ids of connections have 20 bytes at the most");
+        }
+        Some(Quic { server_id })
     }
 
     fn nothing_of_connections(&mut self, path: &str, listener: &schema::Listener) {

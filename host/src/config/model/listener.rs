@@ -91,6 +91,23 @@ pub struct Udp {
     pub requests: Option<u32>,
     /// Larger datagrams are dropped.
     pub datagram_bytes: usize,
+    /// They are QUIC, whose connections are known by their ids.
+    pub quic: Option<Quic>,
+}
+
+/// How connections of QUIC are known that are carried as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quic {
+    /// None: by their whole ids.
+    pub server_id: Option<ServerId>,
+}
+
+/// The bytes of a connection's id that say which endpoint it is with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerId {
+    pub offset: usize,
+    /// At least one.
+    pub bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,8 +17,8 @@ pub use cluster::{
 pub use endpoint::{Discover, Endpoint, GivenEndpoint, UpstreamProtocol};
 pub use health::{Check, CheckTls, Health, Pace, Passes, Probe};
 pub use listener::{
-    Destination, Forwarded, Http3, Listener, ListenerLimits, ListenerTimeouts, Protocol, ProxyProtocol, RedirectHttps,
-    Udp, Underscores, Upgrades,
+    Destination, Forwarded, Http3, Listener, ListenerLimits, ListenerTimeouts, Protocol, ProxyProtocol, Quic,
+    RedirectHttps, ServerId, Udp, Underscores, Upgrades,
 };
 pub use plugin::{Conformance, Plugin, PluginUse};
 pub use process::{

@@ -278,6 +278,37 @@ pub(in crate::config) struct Udp {
     /// Larger datagrams are dropped, of either side. Default: 65535, which is all there are.
     #[schemars(range(min = 1, max = 65_535))]
     pub(in crate::config) datagram_bytes: Option<u16>,
+    /// Carries QUIC, and knows its connections by their ids as well: a client that comes from another address or port in the midst
+    /// of a connection, since a NAT has given it another or it has changed networks, gets a session with the same endpoint, which makes sure
+    /// by itself that it is the client (RFC 9000 section 9). `true`, or a mapping. Default: false.
+    pub(in crate::config) quic: Option<Quic>,
+}
+
+/// How connections of QUIC are known that are carried as they are. Endpoints name each in the clear when it begins, and a client that a
+/// NAT has moved goes on by that id. A client that moves on purpose uses another one, which its endpoint has given it in
+/// secret: that works with endpoints whose ids all have the same bytes at the same place, as those of QUIC-LB do; the
+/// `server_id`. Without it, or where endpoints give ids of no bytes, the balancer chooses among all endpoints, and one that hashes
+/// addresses chooses the same as long as the address is the same. An id is known on all workers, for as long as the session in which it was told, or
+/// one that has gone on with it: `timeouts.idle` should be longer than the connections' own. What is kept is 8 ids of a session, the
+/// latest, and 262144 of a cluster. Sessions that go on elsewhere have the `reason` `connection` in the access log.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Quic {
+    /// Where the ids of connections say which endpoint they are with; nothing else in them counts then. Default: by whole ids.
+    pub(in crate::config) server_id: Option<ServerId>,
+}
+
+/// The bytes that all ids of an endpoint have in common, and no others.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct ServerId {
+    /// Bytes of an id in front of it. Default: 0. Of QUIC-LB: 1.
+    #[serde(default)]
+    #[schemars(range(max = 19))]
+    pub(in crate::config) offset: u8,
+    /// How many there are.
+    #[schemars(range(min = 1, max = 20))]
+    pub(in crate::config) bytes: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]

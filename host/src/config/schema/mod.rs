@@ -25,7 +25,7 @@ pub(super) use self::cluster::{
 pub(super) use self::health::{Check, Health, Probe};
 pub(super) use self::listener::{
     Certificate, ClientCertificateMode, ClientCertificates, Forwarded, Hsts, Listener, ListenerLimits,
-    ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, ProxyProtocolMode, Tls, TlsPolicy, Underscores,
+    ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, ProxyProtocolMode, Tls, TlsPolicy, Udp, Underscores,
 };
 pub(super) use self::overload::Overload;
 pub(super) use self::retries::{Retries, RetryOn};

@@ -227,7 +227,7 @@ impl Search {
         Ok(Self {
             key,
             visible: cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut()),
-            bound: affine.bound(),
+            bound: session.home(&cluster).or_else(|| affine.bound()),
             affine,
             attempts: Attempts::new(most, true),
             may_move: most > 1 && cluster.config.retries.policy.on.connect,

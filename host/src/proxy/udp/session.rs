@@ -7,6 +7,7 @@ use std::task::{Context as TaskContext, Waker};
 use std::time::Duration;
 
 use super::held::Held;
+use super::quic::Ids;
 use crate::config;
 use crate::net::{DatagramSocket, Datagrams, Sent};
 use crate::proxy::cluster::{Cluster, Picked};
@@ -28,6 +29,8 @@ pub struct Session {
     /// Towards the client.
     socket: RefCell<Rc<DatagramSocket>>,
     stage: RefCell<Stage>,
+    /// Of the client's connections, where QUIC is carried.
+    ids: RefCell<Ids>,
     /// Of both sides.
     silence: Timer,
     from_client: Tally,
@@ -100,6 +103,7 @@ impl Session {
             shard: listener.shard.clone(),
             socket: RefCell::new(socket),
             stage: RefCell::new(Stage::Seeking(Held::default())),
+            ids: RefCell::default(),
             silence: context.timers.timer(),
             from_client: Tally::default(),
             to_client: Tally::default(),
@@ -208,10 +212,24 @@ impl Session {
 
     pub(super) fn end(&self) {
         self.stage.replace(Stage::Over);
+        self.ids.replace(Ids::default());
+    }
+
+    /// The endpoint of the connection that the client goes on with: of QUIC, it may have come from another address so far.
+    pub(super) fn home(&self, cluster: &Cluster) -> Option<Picked> {
+        let quic = self.terms.quic?;
+        let stage = self.stage.borrow();
+        let Stage::Seeking(held) = &*stage else { return None };
+        self.ids.borrow_mut().find(quic, cluster, held.iter().next()?)
     }
 
     /// The endpoint has sent these: they go to the client.
     pub(super) fn answer(&self, datagrams: &Datagrams<'_>) {
+        if let Some(quic) = self.terms.quic
+            && let Stage::Open(open) = &*self.stage.borrow()
+        {
+            self.ids.borrow_mut().learn(quic, &open.cluster, &open.picked, datagrams);
+        }
         if self.to_client.datagrams() == 0
             && let Stage::Open(open) = &mut *self.stage.borrow_mut()
         {
