@@ -278,3 +278,41 @@ fn silence_that_is_unusual_takes_an_endpoint_out() {
     patients[0].answers_probes_with(200);
     wait_for("the first to be back", || (availability(&proxy) == ["ready", "ready"]).then_some(()));
 }
+
+#[test]
+fn thousands_that_fail_in_one_moment_are_taken_out_together() {
+    let origin = Endpoint::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let endpoints: Vec<String> =
+        (0..1000).map(|number| format!("{{ id: e{number}, address: \"{}\" }}", origin.address())).collect();
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 1
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+  - name: app
+    health:
+      evaluator: {{ plugin: thresholds, config: {{ rise: 1, fall: 1, passive: off }} }}
+      probe: {{ plugin: http, interval: 2s, timeout: 2s }}
+    endpoints: [ {} ]",
+            endpoints.join(", ")
+        ),
+    );
+    let all_are = |availability: &'static str| {
+        wait_for(availability, || {
+            let report = report(&proxy);
+            let endpoints = report["endpoints"].as_array().expect("endpoints");
+            let are = endpoints.iter().all(|endpoint| {
+                endpoint["availability"] == availability
+                    && endpoint["probes"].as_array().is_some_and(|all| !all.is_empty())
+            });
+            are.then(|| report["generation"].as_u64().expect("a number"))
+        })
+    };
+    let before = all_are("ready");
+    origin.close();
+    let steps = all_are("unavailable") - before;
+    // Within two seconds, 20 ms apart; a busy machine takes longer.
+    assert!((2..500).contains(&steps), "{steps} steps");
+    assert_eq!(get(proxy.address("web"), "/").status, 503);
+}

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::certificates::watch_certificates;
-use super::membership::{end_departed, hear_outcomes};
+use super::membership::{end_departed, hear_outcomes, tell_untold};
 use super::overload::watch_overload;
 use super::rollout::prepare_endpoints;
 use super::state::{Control, Settings};
@@ -27,6 +27,7 @@ impl Control {
         tokio::spawn(watch_certificates(Arc::downgrade(&control)));
         tokio::spawn(watch_overload(Arc::downgrade(&control)));
         tokio::spawn(hear_outcomes(Arc::downgrade(&control), settings.outcomes));
+        tokio::spawn(tell_untold(Arc::downgrade(&control)));
         tokio::spawn(end_departed(Arc::downgrade(&control)));
         tokio::spawn(prepare_endpoints(Arc::downgrade(&control), control.unprepared.clone()));
         control

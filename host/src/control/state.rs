@@ -64,6 +64,8 @@ pub struct Control {
     pub(super) departures: Departures,
     /// Number of the next instance.
     pub(super) instances: AtomicU64,
+    /// Health has said something of endpoints that is not in effect yet.
+    pub(super) untold: Arc<Notify>,
     /// Endpoints have changed for which a balancer has to prepare.
     pub(super) unprepared: Arc<Notify>,
     /// Workers have been told of endpoints.
@@ -115,6 +117,7 @@ impl Control {
             remembering: Remembering::default(),
             departures: Departures::default(),
             instances: AtomicU64::new(1),
+            untold: Arc::default(),
             unprepared: Arc::default(),
             told: Notify::new(),
             heard: Notify::new(),

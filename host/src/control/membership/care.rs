@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 
 use super::cluster::Member;
 use super::departures::Departed;
-use super::events::Event;
 use super::probing::{Prober, Standing};
 use super::tasks::Caretaker;
 use crate::control::state::{Control, State};
@@ -66,7 +65,7 @@ impl Control {
                 member.is_deregistered = true;
                 if member.availability() != before {
                     let slot = member.slot;
-                    self.put_into_effect(cluster, &[slot], Event::Administration);
+                    self.put_into_effect(cluster, slot);
                 }
             }
         }

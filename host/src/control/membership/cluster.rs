@@ -3,7 +3,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use plimsoll_resilience::EjectionBounds;
+
 use super::adaptation::Adaptation;
+use super::effects::Untold;
 use super::heard::Heard;
 use super::remembered::RememberedEndpoint;
 use super::warmth::{Circumstances, Warmth};
@@ -30,6 +33,7 @@ pub(in crate::control) struct ClusterState {
     pub(in crate::control) waiting: Arc<Waiting>,
     /// What is under way at the endpoints; shared likewise.
     pub(in crate::control) under_way: Arc<UnderWay>,
+    pub(super) untold: Untold,
     /// How the bound of attempts is found, if it is.
     adaptation: Option<Adaptation>,
     /// Whether its balancer prepares for endpoints before the workers hear of them.
@@ -278,6 +282,7 @@ impl ClusterState {
             found,
             set: last.map_or_else(Arc::default, |last| last.set.clone()),
             waiting,
+            untold: last.map(|last| last.untold.clone()).unwrap_or_default(),
             adaptation,
             under_way,
             prepares: last.is_some_and(|last| last.prepares),
@@ -428,12 +433,11 @@ impl ClusterState {
     pub(in crate::control) fn may_eject(&self, slot: u32) -> bool {
         let health = &self.config.health;
         let members = self.members.len();
-        let share = members * health.max_ejected_percent as usize / 100;
-        let ejectable = if health.max_ejected_percent > 0 && members > 1 { share.max(1) } else { share };
+        let bounds = EjectionBounds { max_percent: health.max_ejected_percent, min_available: health.min_available };
         let ejected = self.members.iter().filter(|member| member.is_ejected()).count();
         let others = self.members.iter().filter(|member| member.slot != slot);
         let left = others.filter(|member| member.availability() == Availability::Ready).count();
-        ejected < ejectable && left >= health.min_available as usize
+        bounds.allow(members, ejected, left)
     }
 
     /// What an endpoint may take: when too few are healthy, all whom the operator leaves in take requests.

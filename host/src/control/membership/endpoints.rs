@@ -48,7 +48,7 @@ impl Control {
         member.draining = patch.drain.unwrap_or(member.draining);
         member.disabled = patch.enabled.map_or(member.disabled, |enabled| !enabled);
         let slot = member.slot;
-        self.put_into_effect(cluster, &[slot], Event::Administration);
+        self.put_into_effect(cluster, slot);
         tracing::info!(target: "audit", cluster = cluster.config.name, endpoint, ?patch, "endpoint changed");
         Ok(cluster.set.generation())
     }
@@ -62,22 +62,15 @@ impl Control {
         let Some(cluster) = state.clusters.get_mut(cluster) else { return };
         let changed = transitions.iter().filter(|transition| take_effect(cluster, transition));
         let changed: Vec<u32> = changed.map(|transition| transition.slot).collect();
-        if !changed.is_empty() {
-            self.put_into_effect(cluster, &changed, Event::Health);
-        }
+        self.put_health_into_effect(cluster, &changed);
     }
 
-    /// Tells everyone of endpoints in which something has changed.
-    pub(super) fn put_into_effect(
-        &self,
-        cluster: &mut ClusterState,
-        changed: &[u32],
-        event: fn(EndpointEvent) -> Event,
-    ) {
+    /// Tells everyone of an endpoint of which the operator has said something.
+    pub(super) fn put_into_effect(&self, cluster: &mut ClusterState, slot: u32) {
         cluster.refresh();
         self.remembering.changed();
-        for member in cluster.members.iter().filter(|member| changed.contains(&member.slot)) {
-            self.events.tell(event(EndpointEvent::of(cluster, member)));
+        if let Some(member) = cluster.member(slot) {
+            self.events.tell(Event::Administration(EndpointEvent::of(cluster, member)));
         }
         self.publish(cluster);
     }
@@ -141,7 +134,7 @@ impl Control {
         let Some(cluster) = state.clusters.get_mut(cluster) else { return };
         let Some(member) = cluster.member_mut(slot).filter(|member| member.is_recalled) else { return };
         (member.is_recalled, member.health) = (false, HealthState::Healthy);
-        self.put_into_effect(cluster, &[slot], Event::Health);
+        self.put_health_into_effect(cluster, &[slot]);
     }
 
     /// Treats an endpoint as it wants to be.
@@ -152,7 +145,7 @@ impl Control {
         member.mode = mode;
         let endpoint = member.id().to_owned();
         tracing::info!(cluster = cluster.config.name, endpoint, mode = mode.as_str(), "endpoint asks to be treated so");
-        self.put_into_effect(cluster, &[slot], Event::Health);
+        self.put_health_into_effect(cluster, &[slot]);
     }
 
     /// Remembers what came of a probe.
