@@ -1,4 +1,7 @@
+use plimsoll_resilience::EjectionBounds;
+
 use crate::balancer::Member;
+use crate::evaluator::Opinion;
 use crate::scenario::{Scenario, What};
 
 /// The endpoints as the proxies know them, and the share of the requests that is due to each.
@@ -15,6 +18,9 @@ pub(crate) struct Cluster {
 struct Known {
     member: Member,
     is_there: bool,
+    /// As far as the proxies have noticed.
+    works: bool,
+    is_ejected: bool,
     /// Since when it warms up.
     warms_since: Option<u64>,
     /// Weight in force as of the last change.
@@ -41,6 +47,8 @@ impl Cluster {
                 max_connections: endpoint.max_connections,
             },
             is_there: scenario.is_there_at_first(slot),
+            works: true,
+            is_ejected: false,
             warms_since: None,
             weight: 0.0,
             due: 0.0,
@@ -73,7 +81,7 @@ impl Cluster {
         let warms = what == What::Join && self.slow_start_us > 0;
         if let Some(known) = self.known.get_mut(slot as usize) {
             known.is_there = what == What::Join;
-            known.member.ready = true;
+            (known.works, known.is_ejected, known.member.ready) = (true, false, true);
             known.warm(now_us, warms);
         }
         self.settle();
@@ -82,14 +90,31 @@ impl Cluster {
 
     /// The proxies have noticed whether an endpoint works. Answers whether they knew it otherwise.
     pub(crate) fn notice(&mut self, now_us: u64, slot: u32, works: bool) -> bool {
-        let warms = works && self.slow_start_us > 0;
-        let Some(known) =
-            self.known.get_mut(slot as usize).filter(|known| known.is_there && known.member.ready != works)
-        else {
+        self.change(now_us, slot, |known| known.works = works)
+    }
+
+    /// The evaluator ejects an endpoint, within bounds, or ends that. Answers whether that changes whether it is ready.
+    pub(crate) fn judge(&mut self, now_us: u64, opinion: Opinion, bounds: EjectionBounds) -> bool {
+        let there = || self.known.iter().filter(|known| known.is_there);
+        let ejected = there().filter(|known| known.is_ejected).count();
+        let others_ready = there().filter(|known| known.member.ready && known.member.slot != opinion.slot).count();
+        if !opinion.is_healthy && !bounds.allow(there().count(), ejected, others_ready) {
             return false;
-        };
-        known.member.ready = works;
-        known.warm(now_us, warms);
+        }
+        self.change(now_us, opinion.slot, |known| known.is_ejected = !opinion.is_healthy)
+    }
+
+    /// Something is another way with an endpoint. Answers whether it is ready from now on, or is not, other than before.
+    fn change(&mut self, now_us: u64, slot: u32, change: impl FnOnce(&mut Known)) -> bool {
+        let warms = self.slow_start_us > 0;
+        let Some(known) = self.known.get_mut(slot as usize).filter(|known| known.is_there) else { return false };
+        change(known);
+        let ready = known.works && !known.is_ejected;
+        if known.member.ready == ready {
+            return false;
+        }
+        known.member.ready = ready;
+        known.warm(now_us, ready && warms);
         self.settle();
         true
     }

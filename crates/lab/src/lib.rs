@@ -7,13 +7,14 @@
 //! A [`Scenario`] says what there is and what happens. An endpoint is a queue before a number of places that work at a
 //! time. What the proxy does by itself is modelled as it does it: attempts under way are counted over all workers of a
 //! proxy and not over those of another, outcomes are told in batches to the worker whose they are, what fails is
-//! tried elsewhere as its [`Resilience`] says, endpoints that are full have requests wait. What is decided there is decided by
+//! tried elsewhere as its [`Resilience`] says, an [`Evaluator`] ejects endpoints, those that are full have requests wait. What is decided there is decided by
 //! the core that the proxy has, too.
 
 mod attempts;
 mod balancer;
 mod claim;
 mod cluster;
+mod evaluator;
 mod keys;
 mod measure;
 mod numbers;
@@ -32,9 +33,10 @@ mod workload;
 
 pub use attempts::ERROR;
 pub use balancer::{Balancer, Fault, LoadReport, Member, Outcome};
+pub use evaluator::{Evaluator, Opinion};
 pub use keys::KeysMoved;
 pub use measure::SLICES;
-pub use plimsoll_resilience::{OutcomeClass, Policy, Terms};
+pub use plimsoll_resilience::{EjectionBounds, OutcomeClass, Policy, Terms};
 pub use report::{Entry, Mark, Report, SHAPE, Setting};
 pub use results::{
     CURVE_NINES, CURVE_STEPS_PER_NINE, EndpointMeasured, Failed, Latency, Measured, OverTime, curve_shares,

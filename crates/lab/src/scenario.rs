@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use plimsoll_resilience::{Policy, Terms};
+use plimsoll_resilience::{EjectionBounds, Policy, Terms};
 
 use crate::numbers::{exp, pow};
 use crate::recording::Record;
@@ -52,6 +52,8 @@ pub struct Resilience {
     pub idempotent: bool,
     /// How each proxy finds how many attempts may be under way, if it does.
     pub concurrency: Option<Terms>,
+    /// How many endpoints the evaluator may eject, if there is one.
+    pub ejection: Option<EjectionBounds>,
 }
 
 /// A server: so many places where work is done, and a queue in front of them.

@@ -7,6 +7,7 @@ use plimsoll_resilience::{Attempts, OutcomeClass};
 
 use crate::balancer::{Balancer, Outcome};
 use crate::cluster::Cluster;
+use crate::evaluator::{Evaluator, Opinion};
 use crate::keys::{KeyProbe, Revisits};
 use crate::measure::Span;
 use crate::numbers::mix;
@@ -29,6 +30,7 @@ pub(crate) struct Simulation<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) balancer: Box<dyn Balancer>,
     wants_outcomes: bool,
+    evaluator: Option<Box<dyn Evaluator>>,
     probe: Option<KeyProbe>,
     revisits: Revisits,
     pub(crate) span: Span,
@@ -69,6 +71,8 @@ pub(crate) enum Happening {
     Late { ticket: Ticket },
     /// Proxies find how many attempts may be under way.
     Adapt,
+    /// The evaluator looks at the clock.
+    Tick,
     /// The event of this number.
     Event { number: u32 },
     /// Proxies notice whether an endpoint works.
@@ -91,15 +95,17 @@ impl Agenda {
     }
 }
 
-/// Plays a scenario with the balancer that `make` makes; it is asked for a second one where keys are followed. `progress`
-/// is told the share that is done, some hundred times.
+/// Plays a scenario with the balancer that `make` makes; it is asked for a second one where keys are followed. `evaluator` ejects
+/// endpoints as far as the scenario's [`Resilience`](crate::Resilience) lets it, of one proxy. `progress` is told the share that
+/// is done, some hundred times.
 pub fn run(
     scenario: &Scenario,
     make: &mut dyn FnMut() -> Result<Box<dyn Balancer>, String>,
+    evaluator: Option<Box<dyn Evaluator>>,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Measured, String> {
     let probe = if scenario.keys == Keys::None { None } else { Some(KeyProbe::new(make()?)) };
-    let mut simulation = Simulation::new(scenario, make()?, probe);
+    let mut simulation = Simulation::new(scenario, make()?, evaluator, probe);
     let mut slice = 0;
     for job in Workload::new(scenario) {
         if simulation.span.slice(job.at_us) > slice {
@@ -115,12 +121,18 @@ pub fn run(
 }
 
 impl<'a> Simulation<'a> {
-    fn new(scenario: &'a Scenario, balancer: Box<dyn Balancer>, probe: Option<KeyProbe>) -> Self {
+    fn new(
+        scenario: &'a Scenario,
+        balancer: Box<dyn Balancer>,
+        evaluator: Option<Box<dyn Evaluator>>,
+        probe: Option<KeyProbe>,
+    ) -> Self {
         let span = Span { warm_up_us: scenario.warm_up_us, duration_us: scenario.duration_us };
         let mut simulation = Self {
             wants_outcomes: balancer.wants_outcomes(),
             scenario,
             balancer,
+            evaluator,
             probe,
             revisits: Revisits::default(),
             span,
@@ -142,6 +154,7 @@ impl<'a> Simulation<'a> {
             simulation.agenda.at(ADAPTED_EVERY_US, Happening::Adapt);
         }
         simulation.tell_endpoints(None);
+        simulation.plan_tick();
         simulation
     }
 
@@ -196,6 +209,7 @@ impl<'a> Simulation<'a> {
             Happening::Again { ticket } => self.again(ticket),
             Happening::Late { ticket } => self.late(ticket),
             Happening::Adapt => self.adapt(),
+            Happening::Tick => self.tick(),
             Happening::Event { number } => self.event(number),
             Happening::Notice { slot, works } => self.notice(slot, works),
             Happening::Ramp { slot } => {
@@ -267,7 +281,7 @@ impl<'a> Simulation<'a> {
 
     /// Notes an outcome for the worker's balancer, which hears of it with others.
     pub(crate) fn gather(&mut self, worker: u32, outcome: Outcome) {
-        if !self.wants_outcomes {
+        if !self.wants_outcomes && !self.evaluator.as_ref().is_some_and(|evaluator| evaluator.wants_outcomes()) {
             return;
         }
         let batch = &mut self.workers[worker as usize].batch;
@@ -285,9 +299,45 @@ impl<'a> Simulation<'a> {
 
     fn tell_outcomes(&mut self, worker: u32) {
         let batch = std::mem::take(&mut self.workers[worker as usize].batch);
-        if !batch.is_empty() {
-            self.balancer.set_now_ms(self.now_ms());
+        if batch.is_empty() {
+            return;
+        }
+        let now_ms = self.now_ms();
+        if self.wants_outcomes {
+            self.balancer.set_now_ms(now_ms);
             self.balancer.outcomes(worker, &batch);
+        }
+        if let Some(evaluator) = self.evaluator.as_mut().filter(|evaluator| evaluator.wants_outcomes()) {
+            let opinions = evaluator.outcomes(now_ms, &batch);
+            self.judge(opinions);
+        }
+    }
+
+    /// Lets the evaluator look at the clock.
+    fn tick(&mut self) {
+        let now_ms = self.now_ms();
+        if let Some(evaluator) = &mut self.evaluator {
+            let opinions = evaluator.tick(now_ms);
+            self.judge(opinions);
+        }
+        if self.now_us < self.span.duration_us {
+            self.plan_tick();
+        }
+    }
+
+    fn plan_tick(&mut self) {
+        if let Some(tick_ms) = self.evaluator.as_ref().and_then(|evaluator| evaluator.tick_ms()) {
+            self.agenda_at(tick_ms.max(1) * 1000, Happening::Tick);
+        }
+    }
+
+    /// Puts opinions about endpoints into effect, as far as it is allowed.
+    fn judge(&mut self, opinions: Vec<Opinion>) {
+        let Some(bounds) = self.scenario.resilience.ejection else { return };
+        for opinion in opinions {
+            if self.cluster.judge(self.now_us, opinion, bounds) {
+                self.tell_service(opinion.slot, opinion.is_healthy);
+            }
         }
     }
 
@@ -322,10 +372,15 @@ impl<'a> Simulation<'a> {
         if self.servers[slot as usize].fails() == works || !self.cluster.notice(self.now_us, slot, works) {
             return;
         }
-        if works && self.scenario.slow_start_us > 0 {
+        self.tell_service(slot, works);
+    }
+
+    /// Tells everyone of an endpoint that serves from now on, or no longer.
+    fn tell_service(&mut self, slot: u32, serves: bool) {
+        if serves && self.scenario.slow_start_us > 0 {
             self.agenda.at(self.now_us, Happening::Ramp { slot });
         }
-        let what = if works { "is put back" } else { "is taken out" };
+        let what = if serves { "is put back" } else { "is taken out" };
         self.tell_endpoints(Some(&format!("{} {what}", self.id(slot))));
     }
 
@@ -338,6 +393,9 @@ impl<'a> Simulation<'a> {
         let now_ms = self.now_ms();
         self.balancer.set_now_ms(now_ms);
         self.balancer.set_endpoints(&members);
+        if let Some(evaluator) = &mut self.evaluator {
+            evaluator.set_endpoints(&members);
+        }
         if let Some(probe) = &mut self.probe {
             probe.set_endpoints(self.now_us, now_ms, &members, what);
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use plimsoll_lab as lab;
 use serde_json::Value;
 
+use super::choice::Choice;
 use super::schema;
 use crate::config::{self, ConfigErrors, FineSpan};
 
@@ -26,6 +27,8 @@ pub struct Prepared {
 pub struct Variant {
     pub max_attempts: Option<u32>,
     pub resilience: lab::Resilience,
+    /// Who ejects endpoints.
+    pub evaluator: Option<Choice>,
 }
 
 /// What the command line says otherwise than the scenario.
@@ -49,7 +52,8 @@ pub(super) fn scenario(text: &str, path: &Path, name: &str, overrides: &Override
     let (file, source) = config::read::<schema::File>(text, &path.display().to_string())?;
     let mut check = Check { mistakes: Vec::new(), directory: path.parent().unwrap_or_else(|| Path::new("")) };
     let scenario = check.scenario(&file, name, overrides);
-    let variants = file.resilience.iter().map(variant).collect();
+    let variants = file.resilience.iter().enumerate().map(|(place, written)| check.variant(place, written, &file));
+    let variants = variants.collect();
     if !check.mistakes.is_empty() {
         return Err(source.errors(check.mistakes));
     }
@@ -114,6 +118,19 @@ impl Check<'_> {
             self.wrong("/arrivals", message);
         }
         scenario
+    }
+
+    fn variant(&mut self, place: usize, written: &schema::Resilience, file: &schema::File) -> Variant {
+        let evaluator = written.evaluator.as_ref().and_then(|evaluator| {
+            let chosen = Choice::evaluator(&evaluator.plugin, &evaluator.config);
+            let chosen = chosen.map_err(|message| self.wrong(format!("/resilience/{place}/evaluator/plugin"), message));
+            if file.proxies > 1 {
+                let message = "each proxy ejects endpoints for itself, which is simulated of one proxy alone";
+                self.wrong(format!("/resilience/{place}/evaluator"), message);
+            }
+            chosen.ok()
+        });
+        Variant { max_attempts: written.max_attempts, resilience: resilience(written), evaluator }
     }
 
     fn micros(&mut self, path: &str, span: FineSpan, least: Duration) -> u64 {
@@ -307,7 +324,7 @@ impl Check<'_> {
     }
 }
 
-fn variant(written: &schema::Resilience) -> Variant {
+fn resilience(written: &schema::Resilience) -> lab::Resilience {
     let on = |failure| written.on.contains(&failure);
     let mut policy = lab::Policy { hedge_after: written.hedge_after.map(|after| after.0), ..lab::Policy::default() };
     policy.on.connect = on(schema::RetryOn::Refuse);
@@ -322,9 +339,13 @@ fn variant(written: &schema::Resilience) -> Variant {
     // What may not be sent twice is not hedged, nor tried again after anything but a refusal.
     let idempotent = on(schema::RetryOn::Timeout) || on(schema::RetryOn::Error) || policy.hedge_after.is_some();
     let concurrency = written.adaptive_concurrency.then(lab::Terms::default);
-    let resilience = lab::Resilience { name: written.name.clone(), policy, idempotent, concurrency };
-    Variant { max_attempts: written.max_attempts, resilience }
+    let ejection = lab::EjectionBounds { max_percent: written.max_ejected_percent, min_available: LEAST_AVAILABLE };
+    let ejection = written.evaluator.as_ref().map(|_| ejection);
+    lab::Resilience { name: written.name.clone(), policy, idempotent, concurrency, ejection }
 }
+
+/// As clusters have it unless configured otherwise.
+const LEAST_AVAILABLE: u32 = 1;
 
 fn micros(span: FineSpan) -> u64 {
     u64::try_from(span.0.as_micros()).unwrap_or(u64::MAX)

@@ -2,10 +2,11 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use anyhow::Context as _;
+use serde_json::Value;
 
 use crate::builtin;
 
-/// A balancer as it was named on the command line: a built-in one or a component's file, and its configuration.
+/// A balancer as it was named on the command line, or an evaluator: a built-in one or a component's file, and its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     pub name: String,
@@ -32,6 +33,9 @@ pub const BALANCERS: [&str; 15] = [
     "failover",
 ];
 
+/// Built-in evaluators.
+const EVALUATORS: [&str; 4] = ["thresholds", "outlier", "circuit", "phi-accrual"];
+
 /// Balancers of one run.
 const MOST: usize = 64;
 
@@ -49,13 +53,26 @@ impl Choice {
 
     fn one(item: &str) -> Result<Self, String> {
         let (name, config) = item.split_once('=').unwrap_or((item, "{}"));
-        let config = serde_json::from_str::<serde_json::Value>(config)
+        let config = serde_json::from_str::<Value>(config)
             .map_err(|error| format!("the configuration of {name} is not JSON: {error}"))?;
         let choice = Self { name: name.trim().to_owned(), config: config.to_string() };
-        if !choice.is_file() && choice.built_in().is_none() {
+        if !choice.is_file() && !BALANCERS.contains(&&*choice.name) {
             return Err(format!(
                 "no balancer `{name}`; there are {}, and files that end in .wasm",
                 BALANCERS.join(", ")
+            ));
+        }
+        Ok(choice)
+    }
+
+    /// An evaluator of a scenario.
+    pub(super) fn evaluator(plugin: &str, config: &Value) -> Result<Self, String> {
+        let config = if config.is_null() { "{}".to_owned() } else { config.to_string() };
+        let choice = Self { name: plugin.to_owned(), config };
+        if !choice.is_file() && !EVALUATORS.contains(&plugin) {
+            return Err(format!(
+                "no evaluator `{plugin}`; there are {}, and files that end in .wasm",
+                EVALUATORS.join(", ")
             ));
         }
         Ok(choice)
@@ -66,7 +83,7 @@ impl Choice {
     }
 
     fn built_in(&self) -> Option<&'static [u8]> {
-        let (_, bytes) = builtin::PLUGINS.iter().find(|(name, _)| *name == self.name && BALANCERS.contains(name))?;
+        let (_, bytes) = builtin::PLUGINS.iter().find(|(name, _)| *name == self.name)?;
         Some(*bytes)
     }
 

@@ -85,7 +85,8 @@ impl Proxy {
     }
 
     fn set_endpoints(&mut self, members: &[lab::Member]) {
-        let endpoints = members.iter().map(|member| Arc::new(self.endpoint(member)));
+        let counters = |member: &lab::Member| self.counters.get(member.slot as usize).cloned().unwrap_or_default();
+        let endpoints = members.iter().map(|member| Arc::new(endpoint(member, counters(member))));
         self.set = Arc::new(EndpointSet::new(self.set.generation() + 1, endpoints));
         if let Some(prepared) = self.prepared() {
             self.set = Arc::new(self.set.with_prepared(prepared));
@@ -101,26 +102,26 @@ impl Proxy {
         let instance = Instance::start(self.plugin.clone(), self.services.clone(), CONTROL).ok()?;
         plugin::prepare(instance, self.config.clone(), self.set.clone())
     }
+}
 
-    fn endpoint(&self, member: &lab::Member) -> Endpoint {
-        let [_, a, b, c] = (member.slot + 1).to_be_bytes();
-        Endpoint {
-            slot: member.slot,
-            id: member.id.as_str().into(),
-            id_hash: Endpoint::id_hash(&member.id),
-            host: "".into(),
-            // Some layouts hash the address, which an id often is.
-            address: member.id.parse().unwrap_or_else(|_| SocketAddr::from(([10, a, b, c], 80))),
-            weight: member.weight,
-            ramp: member.ramp,
-            availability: if member.ready { Availability::Ready } else { Availability::Unavailable },
-            is_unhealthy: !member.ready,
-            max_connections: member.max_connections,
-            priority: member.priority,
-            zone: "".into(),
-            metadata: Arc::new([]),
-            counters: self.counters.get(member.slot as usize).cloned().unwrap_or_default(),
-        }
+pub(super) fn endpoint(member: &lab::Member, counters: Arc<EndpointCounters>) -> Endpoint {
+    let [_, a, b, c] = (member.slot + 1).to_be_bytes();
+    Endpoint {
+        slot: member.slot,
+        id: member.id.as_str().into(),
+        id_hash: Endpoint::id_hash(&member.id),
+        host: "".into(),
+        // Some layouts hash the address, which an id often is.
+        address: member.id.parse().unwrap_or_else(|_| SocketAddr::from(([10, a, b, c], 80))),
+        weight: member.weight,
+        ramp: member.ramp,
+        availability: if member.ready { Availability::Ready } else { Availability::Unavailable },
+        is_unhealthy: !member.ready,
+        max_connections: member.max_connections,
+        priority: member.priority,
+        zone: "".into(),
+        metadata: Arc::new([]),
+        counters,
     }
 }
 
@@ -182,7 +183,7 @@ impl lab::Balancer for Fleet {
     }
 }
 
-fn outcome(outcome: &lab::Outcome) -> Outcome {
+pub(super) fn outcome(outcome: &lab::Outcome) -> Outcome {
     let status = status(outcome.class);
     // Answers are heads without bodies here: the first byte is the last.
     let first_byte_us = if status == 0 { 0 } else { outcome.total_us };
@@ -193,7 +194,7 @@ fn outcome(outcome: &lab::Outcome) -> Outcome {
 fn status(class: OutcomeClass) -> u16 {
     match class {
         OutcomeClass::Success => 200,
-        OutcomeClass::ServerError => 500,
+        OutcomeClass::ServerError => lab::ERROR,
         _ => 0,
     }
 }

@@ -4,6 +4,7 @@
 mod check;
 mod choice;
 mod fleet;
+mod referee;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use choice::{BALANCERS, Choice};
 use crate::config::{self, ConfigErrors};
 use crate::plugin::{CreateError, Engine, Grants, Limits, Plugin, Services, Source};
 use fleet::Fleet;
+use referee::Referee;
 
 /// A scenario that comes with the proxy.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,7 @@ pub const BUILT_IN: &[BuiltIn] = built_in![
     "packing",
     "retry-storm",
     "hedging",
+    "ejection",
 ];
 
 /// What is compared when neither the command line nor the scenario says.
@@ -111,7 +114,7 @@ pub enum SimulateError {
     Other(anyhow::Error),
 }
 
-/// A balancer that is ready to be simulated.
+/// A balancer that is ready to be simulated, or an evaluator.
 struct Contestant {
     choice: Choice,
     plugin: Arc<Plugin>,
@@ -127,7 +130,9 @@ pub fn compare(
     let engine = Engine::new().map_err(SimulateError::Other)?;
     let contestants: Result<Vec<Arc<Contestant>>, SimulateError> =
         choices.into_iter().map(|choice| contestant(&engine, choice, &prepared.scenario).map(Arc::new)).collect();
-    let contests = contests(prepared, &contestants?);
+    let evaluators: Result<Vec<_>, SimulateError> =
+        prepared.variants.iter().map(|variant| evaluator(&engine, variant.evaluator.as_ref())).collect();
+    let contests = contests(prepared, &contestants?, &evaluators?);
     let entries = play_all(&contests, progress).map_err(SimulateError::Other)?;
     Ok(lab::Report::new(&prepared.scenario, &prepared.text, command, entries))
 }
@@ -136,22 +141,29 @@ pub fn compare(
 struct Contest {
     scenario: lab::Scenario,
     contestant: Arc<Contestant>,
+    /// Who ejects endpoints.
+    evaluator: Option<Arc<Contestant>>,
     /// What its entry is called.
     name: String,
 }
 
-/// Each balancer, with each of what proxies may do about failures.
-fn contests(prepared: &Prepared, contestants: &[Arc<Contestant>]) -> Vec<Contest> {
+/// Each balancer, with each of what proxies may do about failures, and the evaluator of that.
+fn contests(
+    prepared: &Prepared,
+    contestants: &[Arc<Contestant>],
+    evaluators: &[Option<Arc<Contestant>>],
+) -> Vec<Contest> {
     let Prepared { scenario, variants, .. } = prepared;
     let plain = |contestant: &Arc<Contestant>| Contest {
         scenario: scenario.clone(),
         contestant: contestant.clone(),
+        evaluator: None,
         name: contestant.choice.label(),
     };
     if variants.is_empty() {
         return contestants.iter().map(plain).collect();
     }
-    let with = |variant: &Variant, contestant: &Arc<Contestant>| {
+    let with = |variant: &Variant, evaluator: &Option<Arc<Contestant>>, contestant: &Arc<Contestant>| {
         let resilience = variant.resilience.clone();
         let name = match contestants.len() {
             1 => resilience.name.clone(),
@@ -159,9 +171,11 @@ fn contests(prepared: &Prepared, contestants: &[Arc<Contestant>]) -> Vec<Contest
         };
         let max_attempts = variant.max_attempts.unwrap_or(scenario.max_attempts);
         let scenario = lab::Scenario { max_attempts, resilience, ..scenario.clone() };
-        Contest { scenario, contestant: contestant.clone(), name }
+        Contest { scenario, contestant: contestant.clone(), evaluator: evaluator.clone(), name }
     };
-    let all = variants.iter().flat_map(|variant| contestants.iter().map(move |contestant| with(variant, contestant)));
+    let all = variants.iter().zip(evaluators).flat_map(|(variant, evaluator)| {
+        contestants.iter().map(move |contestant| with(variant, evaluator, contestant))
+    });
     all.collect()
 }
 
@@ -170,29 +184,46 @@ const MOST_INSTANCES: u32 = 4 * check::MOST_WORKERS;
 
 /// Loads a balancer, and lets it judge its configuration.
 fn contestant(engine: &Engine, choice: Choice, scenario: &lab::Scenario) -> Result<Contestant, SimulateError> {
+    let plugin = load_plugin(engine, &choice)?;
+    match Fleet::start(&plugin, &choice.config, scenario) {
+        Ok(_) => Ok(Contestant { choice, plugin }),
+        Err(error) => Err(refused(&choice, error)),
+    }
+}
+
+/// The same of an evaluator.
+fn evaluator(engine: &Engine, choice: Option<&Choice>) -> Result<Option<Arc<Contestant>>, SimulateError> {
+    let Some(choice) = choice.cloned() else { return Ok(None) };
+    let plugin = load_plugin(engine, &choice)?;
+    match Referee::start(&plugin, &choice.config, 0) {
+        Ok(_) => Ok(Some(Arc::new(Contestant { choice, plugin }))),
+        Err(error) => Err(refused(&choice, error)),
+    }
+}
+
+fn load_plugin(engine: &Engine, choice: &Choice) -> Result<Arc<Plugin>, SimulateError> {
     let services = Arc::new(Services::for_trial(0));
     let bytes = choice.bytes().map_err(SimulateError::Other)?;
     let (grants, limits) = (Grants::everything(), Limits::default());
     let plugin = Plugin::load(engine, &services, None, &bytes, Source::Upload, grants, limits)
         .with_context(|| format!("load {}", choice.name))
         .map_err(SimulateError::Other)?;
-    let plugin = Arc::new(plugin);
-    match Fleet::start(&plugin, &choice.config, scenario) {
-        Ok(_) => Ok(Contestant { choice, plugin }),
-        Err(error) => {
-            let text = format!("{}: {error}", choice.label());
-            Err(match error {
-                CreateError::Failed(_) => SimulateError::Other(anyhow::Error::msg(text)),
-                CreateError::Refused(_) | CreateError::MissingRole => SimulateError::Usage(format!("error: {text}")),
-            })
-        }
+    Ok(Arc::new(plugin))
+}
+
+fn refused(choice: &Choice, error: CreateError) -> SimulateError {
+    let text = format!("{}: {error}", choice.label());
+    match error {
+        CreateError::Failed(_) => SimulateError::Other(anyhow::Error::msg(text)),
+        CreateError::Refused(_) | CreateError::MissingRole => SimulateError::Usage(format!("error: {text}")),
     }
 }
 
 fn play_all(contests: &[Contest], progress: &mut dyn FnMut(f64)) -> anyhow::Result<Vec<lab::Entry>> {
     let workers = contests.iter().map(|contest| contest.scenario.proxies * contest.scenario.workers).max().unwrap_or(1);
-    // Each thread has two instances for each worker where keys are followed, and the engine has room for so many in all.
-    let room = (MOST_INSTANCES / (2 * workers).max(1)).max(1) as usize;
+    // Each thread has two instances for each worker where keys are followed, and one for an evaluator; the engine has room for so
+    // many in all.
+    let room = (MOST_INSTANCES / (2 * workers + 1)).max(1) as usize;
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(contests.len()).min(room);
     let next = AtomicUsize::new(0);
     let steps = contests.len() * lab::SLICES;
@@ -227,7 +258,7 @@ fn play_in_turn(
 }
 
 fn play(contest: &Contest, tells: &mpsc::SyncSender<()>) -> anyhow::Result<lab::Entry> {
-    let Contest { scenario, contestant, name } = contest;
+    let Contest { scenario, contestant, evaluator, name } = contest;
     let Contestant { choice, plugin } = &**contestant;
     let mut make = || -> Result<Box<dyn lab::Balancer>, String> {
         let fleet = Fleet::start(plugin, &choice.config, scenario).map_err(|error| error.to_string())?;
@@ -237,7 +268,12 @@ fn play(contest: &Contest, tells: &mpsc::SyncSender<()>) -> anyhow::Result<lab::
     let mut progress = |_| {
         let _ = tells.try_send(());
     };
-    let measured =
-        lab::run(scenario, &mut make, &mut progress).map_err(|error| anyhow!("{}: {error}", choice.label()))?;
+    let evaluator = evaluator.as_ref().map(|evaluator| -> anyhow::Result<Box<dyn lab::Evaluator>> {
+        let Contestant { choice, plugin } = &**evaluator;
+        let referee = Referee::start(plugin, &choice.config, scenario.seed);
+        Ok(Box::new(referee.map_err(|error| anyhow!("{}: {error}", choice.label()))?))
+    });
+    let measured = lab::run(scenario, &mut make, evaluator.transpose()?, &mut progress);
+    let measured = measured.map_err(|error| anyhow!("{}: {error}", choice.label()))?;
     Ok(lab::Entry { name: name.clone(), config: choice.config.clone(), measured })
 }

@@ -96,6 +96,23 @@ pub(super) struct Resilience {
     /// Each proxy finds by how long answers take how many requests may be under way. Default: false.
     #[serde(default)]
     pub(super) adaptive_concurrency: bool,
+    /// Ejects endpoints by how attempts end, as a cluster's `health.evaluator` does; of one proxy. Default: nobody does.
+    pub(super) evaluator: Option<Evaluator>,
+    /// Endpoints that may be ejected at a time, in percent, though one of several in any case. Default: 50.
+    #[serde(default = "fifty")]
+    #[schemars(range(min = 0, max = 100))]
+    pub(super) max_ejected_percent: u32,
+}
+
+/// A plugin that judges endpoints.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Evaluator {
+    /// A built-in one, or a file that ends in `.wasm`.
+    pub(super) plugin: String,
+    /// Its settings. Default: none.
+    #[serde(default)]
+    pub(super) config: Value,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -105,6 +122,10 @@ pub(super) enum RetryOn {
     Refuse,
     Error,
     Timeout,
+}
+
+fn fifty() -> u32 {
+    50
 }
 
 fn twenty() -> u32 {

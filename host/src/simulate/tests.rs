@@ -28,6 +28,20 @@ fn every_balancer_is_in_some_scenario() {
 }
 
 #[test]
+fn mistakes_about_evaluators_are_told_with_their_places() {
+    let wrong = |variant: &str| {
+        let text = format!(
+            "proxies: 2\nendpoints: [ {{ count: 2 }} ]\narrivals: {{ poisson: {{ load: 0.5 }} }}\n\
+             service: {{ constant: 1ms }}\nresilience:\n- {{ name: one, {variant} }}\n"
+        );
+        check::scenario(&text, Path::new("a.yaml"), "a", &Overrides::default()).expect_err("a mistake").to_string()
+    };
+    let told = wrong("evaluator: { plugin: outliers }");
+    assert!(told.contains("a.yaml:6:29: resilience[0].evaluator.plugin: no evaluator `outliers`; there are"), "{told}");
+    assert!(wrong("evaluator: { plugin: outlier }").contains("simulated of one proxy"));
+}
+
+#[test]
 fn the_reference_is_up_to_date() {
     let about = "# Scenarios\n\nWhat `plimsoll simulate --cluster FILE` reads: one YAML file. Unknown keys are refused, and every mistake is told\n\
          with its line. Time spans are text with units (`250us`, `10ms`, `1m30s`). `plimsoll simulate --scenario NAME --print`\n\

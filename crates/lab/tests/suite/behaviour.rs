@@ -116,7 +116,7 @@ fn whoever_warms_up_begins_with_little() {
     let mut make = || -> Result<Box<dyn Balancer>, String> {
         Ok(Box::new(Listening(Simple::new(Kind::Random, &scenario), ramps.clone())))
     };
-    run(&scenario, &mut make, &mut |_| {}).expect("it can be made");
+    run(&scenario, &mut make, None, &mut |_| {}).expect("it can be made");
     let ramps = ramps.borrow();
     assert_eq!((ramps.first(), ramps.last()), (Some(&100), Some(&1000)));
     assert!(ramps.is_sorted() && ramps.len() > 15, "{ramps:?}");
@@ -177,7 +177,7 @@ fn outcomes_come_in_batches_to_the_worker_whose_they_are() {
         simple.told = told.clone();
         Ok(Box::new(simple))
     };
-    run(&scenario, &mut make, &mut |_| {}).expect("it can be made");
+    run(&scenario, &mut make, None, &mut |_| {}).expect("it can be made");
     let told = told.borrow();
     assert!(told.iter().all(|(_, outcomes)| (1..=BATCH).contains(outcomes)));
     // Every 20 ms at the most, on each of four workers.

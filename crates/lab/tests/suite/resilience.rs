@@ -1,9 +1,13 @@
 //! What proxies do about attempts that fail or are late, and what comes of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::simple::{Kind, endpoint, play, queues};
-use plimsoll_lab::{Event, Measured, Policy, Resilience, Scenario, Service, Terms, What};
+use crate::simple::{Kind, Simple, endpoint, play, queues};
+use plimsoll_lab::{
+    Balancer, EjectionBounds, Evaluator, Event, Measured, Member, Opinion, Outcome, Policy, Resilience, Scenario,
+    Service, Terms, What, run,
+};
 
 fn event(seconds: u64, slot: u32, what: What) -> Event {
     Event { at_us: seconds * 1_000_000, slot, what }
@@ -98,4 +102,61 @@ fn errors_are_tried_elsewhere_where_that_is_wanted() {
     assert!(failed(&resilience) > 100);
     resilience.policy.on.statuses = [plimsoll_lab::ERROR].into();
     assert_eq!(failed(&resilience), 0);
+}
+
+/// Ejects whoever fails, for a second, and tells what it was asked.
+#[derive(Debug, Default)]
+struct Strict {
+    out: Vec<(u32, u64)>,
+}
+
+impl Evaluator for Strict {
+    fn set_endpoints(&mut self, members: &[Member]) {
+        assert!(!members.is_empty());
+    }
+
+    fn wants_outcomes(&self) -> bool {
+        true
+    }
+
+    fn outcomes(&mut self, now_ms: u64, batch: &[Outcome]) -> Vec<Opinion> {
+        let failed: BTreeSet<u32> =
+            batch.iter().filter(|outcome| outcome.class.is_failure()).map(|outcome| outcome.slot).collect();
+        self.out.extend(failed.iter().map(|slot| (*slot, now_ms + 1000)));
+        failed.into_iter().map(|slot| Opinion { slot, is_healthy: false }).collect()
+    }
+
+    fn tick_ms(&self) -> Option<u64> {
+        Some(100)
+    }
+
+    fn tick(&mut self, now_ms: u64) -> Vec<Opinion> {
+        let over = self.out.extract_if(.., |(_, until)| *until <= now_ms);
+        over.map(|(slot, _)| Opinion { slot, is_healthy: true }).collect()
+    }
+}
+
+/// How many of all requests fail, of which some endpoints answer every one with an error for a second.
+fn failing_of(slots: u32, max_percent: Option<u32>) -> f64 {
+    let errors = (0..slots).map(|slot| event(10, slot, What::Error));
+    let events = errors.chain((0..slots).map(|slot| event(20, slot, What::Recover))).collect();
+    let ejection = max_percent.map(|max_percent| EjectionBounds { max_percent, min_available: 1 });
+    let resilience = Resilience { ejection, ..Resilience::default() };
+    let scenario = Scenario { events, resilience, max_attempts: 1, ..queues(10, 0.3, 30) };
+    let mut make = || -> Result<Box<dyn Balancer>, String> { Ok(Box::new(Simple::new(Kind::Random, &scenario))) };
+    let measured = run(&scenario, &mut make, Some(Box::new(Strict::default())), &mut |_| {}).expect("it can be made");
+    let endpoint_is_back = measured.endpoints[0].in_flight[95] > 0.0;
+    assert!(endpoint_is_back, "ejections end");
+    measured.failed.total as f64 / measured.requests as f64
+}
+
+#[test]
+fn endpoints_are_ejected_by_how_attempts_end_within_bounds() {
+    // A third of the time, a tenth of the requests.
+    let without = failing_of(1, None);
+    assert!((0.03..0.04).contains(&without), "{without}");
+    assert!(failing_of(1, Some(50)) < without / 10.0, "{}", failing_of(1, Some(50)));
+    // Of five, two stay in.
+    let bounded = failing_of(5, Some(30));
+    assert!(bounded > failing_of(5, Some(50)) * 4.0, "{bounded} {}", failing_of(5, Some(50)));
 }

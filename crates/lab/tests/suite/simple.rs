@@ -138,5 +138,5 @@ pub(crate) fn endpoint(id: &str, concurrency: u32) -> Endpoint {
 
 pub(crate) fn play(scenario: &Scenario, kind: Kind) -> Measured {
     let mut make = || -> Result<Box<dyn Balancer>, String> { Ok(Box::new(Simple::new(kind, scenario))) };
-    run(scenario, &mut make, &mut |_| {}).expect("it can be made")
+    run(scenario, &mut make, None, &mut |_| {}).expect("it can be made")
 }
