@@ -3,6 +3,7 @@
 mod lifecycle;
 mod limits;
 mod peers;
+mod proxy_protocol;
 mod quic;
 mod sessions;
 

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 25] = [
+const PROGRAMS: [(&str, &str); 26] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("curl", "curl"),
@@ -15,6 +15,7 @@ const PROGRAMS: [(&str, &str); 25] = [
     ("dnsmasq", "dnsmasq-base"),
     ("dig", "bind9-dnsutils"),
     ("pdns_recursor", "pdns-recursor"),
+    ("dnsdist", "dnsdist"),
     ("pebble", "pebble"),
     ("chromium", "chromium"),
     ("node", "nodejs"),

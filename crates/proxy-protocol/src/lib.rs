@@ -9,5 +9,5 @@ mod tlv;
 mod write;
 
 pub use header::{Addresses, Details, Header, Ssl, Version};
-pub use read::{Found, MOST_BYTES, read};
+pub use read::{Found, MOST_BYTES, read, read_datagram};
 pub use write::{Tlvs, write};

@@ -48,6 +48,12 @@ pub fn read(bytes: &[u8]) -> Found {
     }
 }
 
+/// Looks at a datagram. None when it has no header in front; version 1 knows nothing of UDP. Otherwise the header and its length, or what
+/// is wrong with it.
+pub fn read_datagram(bytes: &[u8]) -> Option<Result<(Header, usize), &'static str>> {
+    bytes.starts_with(SIGNATURE).then(|| v2(bytes)?.ok_or("the header is cut off"))
+}
+
 /// A header and its length; none when it goes on.
 type Read = Result<Option<(Header, usize)>, &'static str>;
 

@@ -1,16 +1,17 @@
-//! What a proxy in front of us says of a connection before its first byte.
+//! What a proxy in front of us says of a connection before its first byte, or in front of a datagram.
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::task::Poll;
 
-use plimsoll_proxy_protocol::{Found, Header, MOST_BYTES, Version, read};
+use plimsoll_proxy_protocol::{Found, Header, MOST_BYTES, Version, read, read_datagram};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::connection::Connection;
 use super::peek::{Nothing, peek};
 use crate::config::ProxyProtocol;
+use crate::net::Datagrams;
 use crate::proxy::{self, Announced, Listener};
 use crate::telemetry::ProxyHeader;
 
@@ -80,6 +81,33 @@ pub(super) async fn origin(
             count(ProxyHeader::Timeout);
             refuse(context, listener, peer, "the header did not come in time")
         }
+    }
+}
+
+/// What stands in front of a datagram.
+pub(super) enum InFront {
+    Nothing,
+    /// A header of so many bytes.
+    Header(Header, usize),
+    Refused(ProxyHeader),
+}
+
+/// Looks at what stands in front of a datagram. Without a header it is taken where one is not required, or if its sender `is_known`.
+/// There are no terms any more when the listener has gone; nothing begins then.
+pub(super) fn in_front(
+    terms: Option<&ProxyProtocol>,
+    datagram: &Datagrams<'_>,
+    is_known: impl FnOnce() -> bool,
+) -> InFront {
+    let is_required = terms.is_some_and(|terms| terms.required);
+    if terms.is_some_and(|terms| !terms.from.contains(datagram.from.ip())) {
+        return if is_required { InFront::Refused(ProxyHeader::Untrusted) } else { InFront::Nothing };
+    }
+    match read_datagram(datagram.bytes) {
+        Some(Ok((header, length))) => InFront::Header(header, length),
+        Some(Err(_)) => InFront::Refused(ProxyHeader::Malformed),
+        None if is_required && !is_known() => InFront::Refused(ProxyHeader::Absent),
+        None => InFront::Nothing,
     }
 }
 

@@ -4,13 +4,16 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use plimsoll_proxy_protocol::Header;
+
 use super::accept::{ACCEPT_PAUSE, Acceptor, OpenConnections};
 use super::count::{ConnectionCount, OfSource};
+use super::proxy_protocol::{self, InFront};
 use super::udp_sessions::{Addresses, Entry};
 use crate::net::{DatagramSocket, Datagrams};
-use crate::proxy::{self, Listener, Taken, UdpSession};
+use crate::proxy::{self, Announced, Listener, Sender, Taken, UdpSession};
 use crate::snapshot::Overload;
-use crate::telemetry::{DatagramDrop, Direction, OpenConnection as CountedConnection, Refusal};
+use crate::telemetry::{DatagramDrop, Direction, OpenConnection as CountedConnection, ProxyHeader, Refusal};
 
 /// Read at once.
 const BATCH: usize = 32;
@@ -60,27 +63,49 @@ impl Acceptor {
         if let Some(listener) = &listener {
             listener.shard.datagrams(Direction::In, datagrams.count());
             listener.shard.bytes(Direction::In, datagrams.bytes.len() as u64);
-            let dropped = |reason| listener.shard.datagrams_dropped(reason, datagrams.count());
-            if datagrams.size > listener.config.udp.datagram_bytes {
-                return dropped(DatagramDrop::TooLarge);
-            }
             // Nothing can be sent back there.
             if datagrams.from.port() == 0 {
-                return dropped(DatagramDrop::Error);
+                return listener.shard.datagrams_dropped(DatagramDrop::Error, datagrams.count());
             }
+            self.sessions.have_headers.set(listener.config.proxy_protocol.is_some());
         }
-        if listener.as_ref().is_some_and(|listener| listener.config.udp.requests.is_some()) {
+        if self.sessions.have_headers.get() {
+            datagrams.each().for_each(|one| self.take_header_off(listener.as_ref(), &one));
+        } else if listener.as_ref().is_some_and(|listener| listener.config.udp.requests.is_some()) {
             // Each may be of another session.
-            for one in datagrams.each() {
-                self.deliver(listener.as_ref(), &one);
-            }
+            datagrams.each().for_each(|one| self.deliver(listener.as_ref(), &one, None));
         } else {
-            self.deliver(listener.as_ref(), datagrams);
+            self.deliver(listener.as_ref(), datagrams, None);
         }
     }
 
-    fn deliver(self: &Rc<Self>, listener: Option<&Rc<Listener>>, datagrams: &Datagrams<'_>) {
-        let addresses = (datagrams.from, self.own_address(datagrams));
+    /// Delivers a datagram without what a proxy in front of us says of it, unless it should not have come so.
+    fn take_header_off(self: &Rc<Self>, listener: Option<&Rc<Listener>>, datagram: &Datagrams<'_>) {
+        let terms = listener.and_then(|listener| listener.config.proxy_protocol.as_ref());
+        let is_known = || self.sessions.get(&self.addresses(datagram, None)).is_some();
+        match proxy_protocol::in_front(terms, datagram, is_known) {
+            InFront::Nothing => self.deliver(listener, datagram, None),
+            InFront::Header(header, length) => {
+                if let Some(listener) = listener {
+                    listener.shard.proxy_header(header.addresses.map_or(ProxyHeader::Local, |_| ProxyHeader::V2));
+                }
+                self.deliver(listener, &datagram.without_first(length), Some(&header));
+            }
+            InFront::Refused(why) => {
+                if let Some(listener) = listener {
+                    listener.shard.proxy_header(why);
+                    listener.shard.datagrams_dropped(DatagramDrop::ProxyHeader, 1);
+                }
+            }
+        }
+    }
+
+    /// Delivers datagrams to whose they are. `header` is what was in front of a single one.
+    fn deliver(self: &Rc<Self>, listener: Option<&Rc<Listener>>, datagrams: &Datagrams<'_>, header: Option<&Header>) {
+        if let Some(listener) = listener.filter(|listener| datagrams.size > listener.config.udp.datagram_bytes) {
+            return listener.shard.datagrams_dropped(DatagramDrop::TooLarge, datagrams.count());
+        }
+        let addresses = self.addresses(datagrams, header);
         let known = self.sessions.get(&addresses);
         let taken = known.as_ref().map_or(Taken::Not, |entry| entry.session.take(listener, datagrams));
         match taken {
@@ -90,12 +115,22 @@ impl Acceptor {
                 self.sessions.forget(&addresses);
                 let heirs = self.heirs.borrow();
                 if let Some(heir) = heirs.iter().find(|heir| Some(heir.address.ip()) == datagrams.to) {
-                    heir.deliver(listener, datagrams);
+                    heir.deliver(listener, datagrams, header);
                 } else if let Some(listener) = listener.filter(|_| heirs.is_empty()) {
-                    self.begin(listener, addresses, datagrams);
+                    let sender = match (header, known) {
+                        // What a proxy has said once holds for what follows.
+                        (None, Some(known)) => known.session.sender().clone(),
+                        _ => sender(addresses, header),
+                    };
+                    self.begin(listener, sender, datagrams);
                 }
             }
         }
+    }
+
+    fn addresses(&self, datagrams: &Datagrams<'_>, header: Option<&Header>) -> Addresses {
+        let client = header.map(|header| header.addresses.map_or(datagrams.from, |told| told.source()));
+        Addresses { peer: datagrams.from, local: self.own_address(datagrams), client }
     }
 
     /// The address that they were sent to, if there are several: one that can be answered from.
@@ -108,7 +143,7 @@ impl Acceptor {
     }
 
     /// Begins a session, if there may be one more.
-    fn begin(self: &Rc<Self>, listener: &Rc<Listener>, addresses: Addresses, datagrams: &Datagrams<'_>) {
+    fn begin(self: &Rc<Self>, listener: &Rc<Listener>, sender: Sender, datagrams: &Datagrams<'_>) {
         let Some(socket) = self.sessions.socket() else { return };
         let dropped = |reason| listener.shard.datagrams_dropped(reason, datagrams.count());
         if self.open.is_draining() {
@@ -125,10 +160,9 @@ impl Acceptor {
             listener.shard.refused(Refusal::Overload);
             return dropped(DatagramDrop::Overload);
         }
-        let (client, local) = addresses;
+        let client = sender.client();
         let mut counted = Counted {
-            entry: self.sessions.begin(UdpSession::new(&self.context, listener, socket.clone(), client, local)),
-            addresses,
+            entry: self.sessions.begin(UdpSession::new(&self.context, listener, socket.clone(), sender)),
             open: self.open.clone(),
             count,
             overload,
@@ -145,7 +179,7 @@ impl Acceptor {
         }
         let session = counted.entry.session.clone();
         if session.take(Some(listener), datagrams) != Taken::Last {
-            self.sessions.remember(addresses, counted.entry.clone());
+            self.sessions.remember(&counted.entry);
         }
         let (context, listener) = (self.context.clone(), listener.clone());
         tokio::task::spawn_local(async move {
@@ -155,10 +189,18 @@ impl Acceptor {
     }
 }
 
+/// Who sends what has this header in front. A proxy that speaks for itself is told from the client that it has named last.
+fn sender(addresses: Addresses, header: Option<&Header>) -> Sender {
+    let announced = addresses.client.zip(header).map(|(client, header)| {
+        let destination = header.addresses.map(|told| told.destination());
+        Rc::new((client, Announced { destination, details: header.details.clone() }))
+    });
+    Sender { peer: addresses.peer, local: addresses.local, announced }
+}
+
 /// One session in all the counts; taken out when dropped.
 struct Counted {
     entry: Rc<Entry>,
-    addresses: Addresses,
     open: Rc<OpenConnections>,
     count: Arc<ConnectionCount>,
     overload: Arc<Overload>,
@@ -169,7 +211,7 @@ struct Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.entry.end(&self.addresses);
+        self.entry.end();
         self.open.session_ends();
         self.count.leave();
         self.overload.leave();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use crate::net::DatagramSocket;
-use crate::proxy::UdpSession;
+use crate::proxy::{Sender, UdpSession};
 
 /// The sessions of a socket of UDP.
 #[derive(Debug, Default)]
@@ -13,16 +13,38 @@ pub(super) struct Sessions {
     by_addresses: RefCell<HashMap<Addresses, Rc<Entry>>>,
     /// With those whose client has another one by now.
     open: Cell<usize>,
+    /// Whether datagrams may have headers in front, as the listener has said last.
+    pub(super) have_headers: Cell<bool>,
 }
 
-/// Of the client, and the one that it sends to, where the socket has several.
-pub(super) type Addresses = (SocketAddr, Option<IpAddr>);
+/// By which a session is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Addresses {
+    /// Who sends to us.
+    pub(super) peer: SocketAddr,
+    /// The one that it sends to, where the socket has several.
+    pub(super) local: Option<IpAddr>,
+    /// Whom it sends for, where that is said in front of a datagram.
+    pub(super) client: Option<SocketAddr>,
+}
 
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) session: Rc<UdpSession>,
     /// Where it is found.
     home: RefCell<Rc<Sessions>>,
+}
+
+impl Addresses {
+    fn of(sender: &Sender) -> Self {
+        let Sender { peer, local, announced } = sender;
+        Self { peer: *peer, local: *local, client: announced.as_ref().map(|announced| announced.0) }
+    }
+
+    /// What is said in front of the first datagram holds for those behind it without a word.
+    fn without_client(self) -> Self {
+        Self { client: None, ..self }
+    }
 }
 
 impl Sessions {
@@ -50,8 +72,13 @@ impl Sessions {
         self.by_addresses.borrow().get(addresses).cloned()
     }
 
-    pub(super) fn remember(&self, addresses: Addresses, entry: Rc<Entry>) {
-        self.by_addresses.borrow_mut().insert(addresses, entry);
+    pub(super) fn remember(&self, entry: &Rc<Entry>) {
+        let addresses = Addresses::of(entry.session.sender());
+        let mut by_addresses = self.by_addresses.borrow_mut();
+        by_addresses.insert(addresses, entry.clone());
+        if addresses.client.is_some() {
+            by_addresses.insert(addresses.without_client(), entry.clone());
+        }
     }
 
     pub(super) fn forget(&self, addresses: &Addresses) {
@@ -60,31 +87,38 @@ impl Sessions {
 
     /// Sessions with the address of one of these sockets go on there.
     pub(super) fn move_to(&self, heirs: &[(IpAddr, Rc<Self>)]) {
-        let moves = |addresses: &Addresses| heirs.iter().find(|(address, _)| Some(*address) == addresses.1);
+        let moves = |addresses: &Addresses| heirs.iter().find(|(address, _)| Some(*address) == addresses.local);
         let moving: Vec<(Addresses, Rc<Entry>)> =
             self.by_addresses.borrow_mut().extract_if(|addresses, _| moves(addresses).is_some()).collect();
         for (addresses, entry) in moving {
             let Some((_, heir)) = moves(&addresses) else { continue };
             let Some(socket) = heir.socket.get() else { continue };
-            entry.session.move_to(socket.clone());
-            self.open.set(self.open.get() - 1);
-            heir.open.set(heir.open.get() + 1);
-            entry.home.replace(heir.clone());
+            // It may be found by two.
+            if !Rc::ptr_eq(&entry.home.borrow(), heir) {
+                entry.session.move_to(socket.clone());
+                self.open.set(self.open.get() - 1);
+                heir.open.set(heir.open.get() + 1);
+                entry.home.replace(heir.clone());
+            }
             // That socket has one address, which need not be told.
-            heir.by_addresses.borrow_mut().entry((addresses.0, None)).or_insert(entry);
+            heir.by_addresses.borrow_mut().entry(Addresses { local: None, ..addresses }).or_insert(entry);
         }
     }
 }
 
 impl Entry {
     /// It is found no more, unless what is found at its addresses is another one.
-    pub(super) fn end(self: &Rc<Self>, addresses: &Addresses) {
+    pub(super) fn end(self: &Rc<Self>) {
         let home = self.home.borrow();
         home.open.set(home.open.get() - 1);
         let mut by_addresses = home.by_addresses.borrow_mut();
-        for addresses in [*addresses, (addresses.0, None)] {
-            if by_addresses.get(&addresses).is_some_and(|found| Rc::ptr_eq(found, self)) {
-                by_addresses.remove(&addresses);
+        let began = Addresses::of(self.session.sender());
+        for addresses in [began, Addresses { local: None, ..began }] {
+            let further = addresses.client.map(|_| addresses.without_client());
+            for addresses in [Some(addresses), further].into_iter().flatten() {
+                if by_addresses.get(&addresses).is_some_and(|found| Rc::ptr_eq(found, self)) {
+                    by_addresses.remove(&addresses);
+                }
             }
         }
     }

@@ -161,6 +161,12 @@ impl<'a> Datagrams<'a> {
         Datagrams { from, to, bytes: room, size: size + prefix.len(), ecn }
     }
 
+    /// One datagram without its first bytes.
+    pub fn without_first(&self, length: usize) -> Self {
+        let bytes = self.bytes.get(length..).unwrap_or_default();
+        Self { bytes, size: bytes.len(), ..*self }
+    }
+
     /// Each of them by itself.
     pub fn each(&self) -> impl Iterator<Item = Self> {
         let whole = *self;

@@ -27,7 +27,7 @@ pub struct Client {
 }
 
 /// What a proxy in front of us has said of a connection (PROXY protocol), beside who the client is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Announced {
     /// Where the client connected to.
     pub destination: Option<SocketAddr>,

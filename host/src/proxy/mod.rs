@@ -62,4 +62,4 @@ pub use reply::refusal;
 pub use request::{refuse, serve};
 pub use response_body::ResponseBody;
 pub use tunnel::{Passed, refuse_connection, tunnel};
-pub use udp::{Session as UdpSession, Taken, carry_session};
+pub use udp::{Sender, Session as UdpSession, Taken, carry_session};

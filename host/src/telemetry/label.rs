@@ -133,6 +133,8 @@ labels! {
         Draining = "draining",
         /// It was larger than it may be.
         TooLarge = "too_large",
+        /// It should have had a header of the PROXY protocol, and had none, or one that is wrong, or came from elsewhere.
+        ProxyHeader = "proxy_header",
         /// It came while an endpoint was looked for, and more was kept than may be.
         Waiting = "waiting",
         /// The system had no room to send it.

@@ -7,7 +7,7 @@ use plimsoll_tests::{Authority, Dnsmasq, Endpoint, Issued, Proxy, Server, curl, 
 use super::{udp_proxy, wait_for_ends};
 use crate::PLIMSOLL;
 
-fn dig(address: std::net::SocketAddr, question: &[&str]) -> String {
+pub(super) fn dig(address: std::net::SocketAddr, question: &[&str]) -> String {
     let output = Command::new("dig")
         .args(["+tries=1", "+time=20", "-p", &address.port().to_string(), &format!("@{}", address.ip())])
         .args(question)

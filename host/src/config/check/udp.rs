@@ -52,7 +52,6 @@ impl Checker<'_> {
     fn nothing_of_connections(&mut self, path: &str, listener: &schema::Listener) {
         let of_connections = [
             ("tls", listener.tls.is_some(), "DTLS is not spoken here; what clients send is passed on as it comes"),
-            ("proxy_protocol", listener.proxy_protocol.is_some(), "it is not read from datagrams"),
             ("http3", listener.http3.is_some(), "it is for `http` listeners with `tls`"),
             ("redirect_https", listener.redirect_https.is_some(), "only HTTP has redirects"),
             ("trusted", listener.trusted.is_some(), "UDP has no forwarding headers that could be believed"),

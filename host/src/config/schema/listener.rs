@@ -71,18 +71,23 @@ pub(in crate::config) struct Listener {
 /// `trusted`. A proxy that speaks for itself (LOCAL, UNKNOWN), or for a client at a socket of its machine, is the client itself. Where
 /// it says that it ends TLS, the scheme is `https`, and the name that it tells is what a `tcp` listener routes by. A checksum
 /// has to be right. What is refused is logged with the flag `PP`, and counted.
+///
+/// Of a `udp` listener, the header stands in front of a datagram: of each, as dnsdist has it, or of the first that comes from a port of
+/// the proxy, and then holds for those behind it. One port may speak for many clients; each has a session of its own. Version 2 alone is
+/// for UDP: what begins like version 1 is the client's. Answers have no header. What is refused is dropped, and counted as `proxy_header`
+/// and by what was wrong; it is not logged, since anybody could fill the log with it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct ProxyProtocol {
     /// Networks of the proxies that are believed (CIDR, or addresses alone).
     #[schemars(length(min = 1, max = 1024))]
     pub(in crate::config) from: Vec<String>,
-    /// `required` refuses connections without a header, and all from elsewhere. `optional` takes both as they are: whoever
+    /// `required` refuses what comes without a header, and all from elsewhere. `optional` takes both as they are: whoever
     /// passes bytes on from a network under `from` without saying it should not be in it, since its clients could say anything.
     /// Default: required.
     #[serde(default)]
     pub(in crate::config) mode: ProxyProtocolMode,
-    /// How long the header is waited for. Default: 5s.
+    /// How long the header is waited for; not of UDP. Default: 5s.
     #[serde(default = "five_seconds")]
     pub(in crate::config) timeout: Span,
 }

@@ -16,7 +16,6 @@ use crate::net::DatagramSocket;
 use crate::plugin::Values;
 use crate::proxy::affinity::Affine;
 use crate::proxy::attributes::Visible;
-use crate::proxy::client::Client;
 use crate::proxy::cluster::{Claim, Cluster, Picked, Wanted};
 use crate::proxy::context::Context;
 use crate::proxy::first_bytes::FirstBytes;
@@ -207,7 +206,7 @@ impl Search {
         session: &Session,
         record: &mut Record<'_>,
     ) -> Result<Self, Error> {
-        let (client, nothing) = (Client::new(session.client(), None), FirstBytes::default());
+        let (client, nothing) = (session.sender().as_client(), FirstBytes::default());
         let visible = Visible::of_connection(&listener.name, &client, &nothing);
         let route = listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?;
         let settings = route.settings.as_deref();

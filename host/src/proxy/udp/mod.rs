@@ -11,4 +11,4 @@ mod session;
 
 pub use carry::carry_session;
 pub use quic::read_quic;
-pub use session::{Session, Taken};
+pub use session::{Sender, Session, Taken};

@@ -10,19 +10,29 @@ use super::held::Held;
 use super::quic::Ids;
 use crate::config;
 use crate::net::{DatagramSocket, Datagrams, Sent};
+use crate::proxy::client::{Announced, Client};
 use crate::proxy::cluster::{Cluster, Picked};
 use crate::proxy::context::Context;
 use crate::proxy::listener::Listener;
 use crate::telemetry::{DatagramDrop, Direction, ListenerShard};
 use crate::timer::Timer;
 
+/// Who sends the datagrams of a session.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// Who sends to us, and is answered: the client, or a proxy in front of us.
+    pub peer: SocketAddr,
+    /// The address that it sends to, and hears from, where the socket has several.
+    pub local: Option<IpAddr>,
+    /// Whom a proxy in front of us sends for, and what else it has said.
+    pub announced: Option<Rc<(SocketAddr, Announced)>>,
+}
+
 /// What goes between the address and port of a client and the address that it sends to. The listener's socket gives it what the
 /// client sends, which goes on at once; its own task has all else (`carry`).
 #[derive(Debug)]
 pub struct Session {
-    client: SocketAddr,
-    /// The address that the client sends to, and hears from, where the socket has several.
-    local: Option<IpAddr>,
+    sender: Sender,
     terms: config::Udp,
     idle: Option<Duration>,
     shard: Arc<ListenerShard>,
@@ -87,17 +97,24 @@ pub enum Taken {
     Not,
 }
 
+impl Sender {
+    /// Whom the datagrams are from.
+    pub fn client(&self) -> SocketAddr {
+        self.announced.as_ref().map_or(self.peer, |announced| announced.0)
+    }
+
+    pub(super) fn as_client(&self) -> Client {
+        match self.announced.as_deref() {
+            None => Client::new(self.peer, None),
+            Some((client, announced)) => Client::announced(*client, None, Box::new(announced.clone())),
+        }
+    }
+}
+
 impl Session {
-    pub fn new(
-        context: &Context,
-        listener: &Listener,
-        socket: Rc<DatagramSocket>,
-        client: SocketAddr,
-        local: Option<IpAddr>,
-    ) -> Rc<Self> {
+    pub fn new(context: &Context, listener: &Listener, socket: Rc<DatagramSocket>, sender: Sender) -> Rc<Self> {
         Rc::new(Self {
-            client,
-            local,
+            sender,
             terms: listener.config.udp,
             idle: listener.config.timeouts.idle,
             shard: listener.shard.clone(),
@@ -112,18 +129,21 @@ impl Session {
         })
     }
 
-    pub fn client(&self) -> SocketAddr {
-        self.client
+    pub fn sender(&self) -> &Sender {
+        &self.sender
     }
 
-    pub fn local(&self) -> Option<IpAddr> {
-        self.local
+    pub fn client(&self) -> SocketAddr {
+        self.sender.client()
     }
 
     /// Where the client sends to.
     pub(super) fn destination(&self) -> Option<SocketAddr> {
+        if let Some(told) = self.sender.announced.as_ref().and_then(|announced| announced.1.destination) {
+            return Some(told);
+        }
         let bound = self.socket.borrow().local_address().ok()?;
-        Some(self.local.map_or(bound, |ip| SocketAddr::new(ip, bound.port())))
+        Some(self.sender.local.map_or(bound, |ip| SocketAddr::new(ip, bound.port())))
     }
 
     /// Answers go out of this socket from now on.
@@ -194,7 +214,7 @@ impl Session {
         let Stage::Seeking(held) = std::mem::replace(&mut *stage, Stage::Over) else { return };
         for datagram in held.iter() {
             // What has gone wrong with it is seen at the next one, or by the task.
-            self.pass_on(&mut open, &Datagrams::one(self.client, datagram));
+            self.pass_on(&mut open, &Datagrams::one(self.sender.peer, datagram));
         }
         open.kept = if may_move { held.kept() } else { None };
         *stage = Stage::Open(Box::new(open));
@@ -241,7 +261,7 @@ impl Session {
         if datagrams.size > self.terms.datagram_bytes {
             return self.shard.datagrams_dropped(DatagramDrop::TooLarge, datagrams.count());
         }
-        let sent = self.socket.borrow().send(self.client, self.local, datagrams);
+        let sent = self.socket.borrow().send(self.sender.peer, self.sender.local, datagrams);
         self.to_client.add(0, sent.bytes);
         self.shard.datagrams(Direction::Out, sent.datagrams);
         self.shard.bytes(Direction::Out, sent.bytes);
@@ -300,7 +320,7 @@ impl Session {
             // They are told of apart.
             io::ErrorKind::ConnectionRefused => return Some(error),
             _ => {
-                tracing::debug!(client = %self.client, "a datagram could not be sent: {error}");
+                tracing::debug!(client = %self.client(), "a datagram could not be sent: {error}");
                 DatagramDrop::Error
             }
         };

@@ -37,7 +37,7 @@ impl Scrape {
         }
         let mut family = out.counter(
             "plimsoll_proxy_protocol_headers_total",
-            "Connections that were to begin with a header of the PROXY protocol, by what they began with.",
+            "Connections that were to begin with a header of the PROXY protocol, by what they began with; and datagrams with one, or refused.",
         )?;
         for (listener, shards) in listeners {
             for header in ProxyHeader::ALL {
