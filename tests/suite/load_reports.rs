@@ -144,7 +144,7 @@ fn with_agent(name: &'static str, line: &'static str) -> Endpoint {
 #[test]
 fn turns_go_by_what_agents_say() {
     let (small, large) = (with_agent("small", "up 25%"), with_agent("large", "75% # all is well"));
-    let cluster = "balancer: { plugin: weighted-by-signal, config: { blackout_period: 0s, weight_update_period: 100ms } }, \
+    let cluster = "balancer: { plugin: round-robin }, \
                    health: { probe: { plugin: agent, interval: 50ms, config: { send: \"agent\\n\" } } }";
     let proxy = in_front_of(&[&small, &large], "", cluster);
     let web = proxy.address("web");

@@ -61,7 +61,7 @@ fn actions(actions: Vec<ProbeAction>) -> Vec<suite::ProbeAction> {
             Some(suite::ProbeAction::Exchange(ProbeRequest { method, path, headers, body: body.into() }))
         }
         // Any numbers will do, and endpoints want what they want.
-        ProbeAction::Report(_) | ProbeAction::Enter(_) => None,
+        ProbeAction::Report(_) | ProbeAction::Wish(_) => None,
         // The suite's peers neither speak TLS nor let time pass.
         ProbeAction::StartTls | ProbeAction::Wait(_) => None,
         ProbeAction::Finish { passed, detail } => Some(suite::ProbeAction::Finish { passed, detail }),

@@ -16,7 +16,7 @@ use super::wire::Wire;
 use crate::config::UpstreamProtocol;
 use crate::io::Stream;
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
-use crate::snapshot::{Mode, Reported};
+use crate::snapshot::{Reported, Wishes};
 use crate::tls::{Carries, EndpointTls, Handshake, NoQuic, unix_seconds};
 
 /// A probe that moves more than this is not one.
@@ -30,15 +30,15 @@ pub struct Probed {
     pub result: Option<ProbeResult>,
     /// What the endpoint said of its load.
     pub report: Option<Reported>,
-    /// How it wants to be treated, if it said so.
-    pub mode: Option<Mode>,
+    /// How it wants to be treated, as far as it said so.
+    pub wishes: Wishes,
 }
 
 impl Probed {
     /// The same of an endpoint that has another slot elsewhere.
     pub fn of(&self, slot: u32) -> Self {
         let result = self.result.as_ref().map(|result| ProbeResult { slot, ..result.clone() });
-        Self { result, report: self.report.clone(), mode: self.mode }
+        Self { result, report: self.report.clone(), wishes: self.wishes }
     }
 }
 
@@ -74,8 +74,17 @@ pub(super) async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Du
     let (session, transport, actions) = evaluation.open(place.cluster, place.check, &place.target)?;
     let open = Open { evaluation, session };
     let (pending, patience) = (actions.into(), timeout / 2);
-    let mut run =
-        Run { open, place, pending, report: None, mode: None, wait_until: None, moved: 0, steps: 0, patience };
+    let mut run = Run {
+        open,
+        place,
+        pending,
+        report: None,
+        wishes: Wishes::default(),
+        wait_until: None,
+        moved: 0,
+        steps: 0,
+        patience,
+    };
     let finished = match transport {
         Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp(false)).await,
         Transport::Tls => tokio::time::timeout(timeout, run.over_tcp(true)).await,
@@ -91,7 +100,7 @@ pub(super) async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Du
     };
     let took = started.elapsed();
     let result = verdict.map(|(passed, detail)| ProbeResult { slot, passed, took, detail });
-    Some(Probed { result, report: run.report, mode: run.mode })
+    Some(Probed { result, report: run.report, wishes: run.wishes })
 }
 
 /// Why a probe ended without a verdict of its prober.
@@ -126,7 +135,7 @@ struct Run<'a> {
     place: Place<'a>,
     pending: VecDeque<ProbeAction>,
     report: Option<Reported>,
-    mode: Option<Mode>,
+    wishes: Wishes,
     /// When the prober is to hear that it has waited.
     wait_until: Option<Instant>,
     moved: usize,
@@ -169,7 +178,7 @@ impl Run<'_> {
                         wire.send(&bytes).await.map_err(|error| failed("sending", &error))?;
                     }
                     ProbeAction::Report(report) => self.report = Some(report),
-                    ProbeAction::Enter(mode) => self.mode = Some(mode),
+                    ProbeAction::Wish(wish) => self.wishes = self.wishes.then(wish),
                     ProbeAction::Wait(time) => self.wait_until = Some(Instant::now() + time),
                     ProbeAction::Exchange { .. } => return Err(no_such_action("exchange", wire.transport())),
                     ProbeAction::StartTls => {
@@ -217,7 +226,7 @@ impl Run<'_> {
                     self.advance(ProbeEvent::Answered { status, headers, body, trailers })?;
                 }
                 Some(ProbeAction::Report(report)) => self.report = Some(report),
-                Some(ProbeAction::Enter(mode)) => self.mode = Some(mode),
+                Some(ProbeAction::Wish(wish)) => self.wishes = self.wishes.then(wish),
                 Some(ProbeAction::Wait(time)) => {
                     tokio::time::sleep(time).await;
                     self.advance(ProbeEvent::Waited)?;

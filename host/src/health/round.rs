@@ -8,6 +8,7 @@ use super::Evaluation;
 use super::probe::{self, Place, Probed};
 use crate::config::Passes;
 use crate::plugin::ProbeResult;
+use crate::snapshot::Wishes;
 
 /// Makes the checks of a probe of one endpoint, all at the same time, each within `timeout`. None when no prober can be
 /// asked.
@@ -24,12 +25,11 @@ pub async fn probe(
     if probed.len() <= 1 {
         return probed.pop().map(|(_, probed)| probed);
     }
-    // Of several that say something of it, what goes furthest.
-    let mode = probed.iter().filter_map(|(_, probed)| probed.mode).max();
+    let wishes = probed.iter().map(|(_, probed)| probed.wishes).fold(Wishes::default(), Wishes::beside);
     let report = probed.iter_mut().find_map(|(_, probed)| probed.report.take());
     let results: Vec<(&str, ProbeResult)> =
         probed.into_iter().filter_map(|(name, probed)| Some((name, probed.result?))).collect();
-    Some(Probed { result: together(passes, &results), report, mode })
+    Some(Probed { result: together(passes, &results), report, wishes })
 }
 
 /// None without any.

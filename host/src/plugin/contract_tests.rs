@@ -11,7 +11,7 @@ use super::{
     PickRequest, Plugin, PolicyConfig, ProbeAction, ProbeEvent, ProbeResult, Prober, Role, Router, Services, Source,
     Target,
 };
-use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, Mode};
+use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, Mode, Wishes};
 
 /// Components built for each version, by the version in their names.
 fn kept() -> Vec<PathBuf> {
@@ -83,7 +83,13 @@ fn works(bytes: &[u8]) {
     let actions = prober.advance(&mut instance, 1, ProbeEvent::Received(b"hi".to_vec())).expect("an answer");
     assert!(matches!(
         actions[..],
-        [ProbeAction::Report(_), ProbeAction::Enter(Mode::Draining), ProbeAction::Finish { passed: true, .. }]
+        [
+            ProbeAction::Report(_),
+            ProbeAction::Wish(Wishes { mode: Some(Mode::Draining), .. }),
+            ProbeAction::Wish(Wishes { weight: Some(500), .. }),
+            ProbeAction::Wish(Wishes { max_connections: Some(30), .. }),
+            ProbeAction::Finish { passed: true, .. }
+        ]
     ));
     prober.close(&mut instance, 1);
 

@@ -31,33 +31,6 @@ impl Availability {
     }
 }
 
-/// How an endpoint is to be treated, whatever its health. The later ones go further.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    #[default]
-    Ready,
-    /// Keeps the clients bound to it, takes nothing new.
-    Draining,
-    /// Takes nothing.
-    Disabled,
-}
-
-impl Mode {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Draining => "draining",
-            Self::Disabled => "disabled",
-        }
-    }
-
-    /// Whether that is as any endpoint is treated.
-    pub fn is_ready(&self) -> bool {
-        *self == Self::Ready
-    }
-}
-
 /// One address that a cluster can send to, as of one generation of its [`EndpointSet`](super::EndpointSet). The counters
 /// are shared by all generations.
 #[derive(Clone, Debug)]

@@ -11,16 +11,18 @@ mod outcome;
 mod overload;
 mod under_way;
 mod waiting;
+mod wishes;
 
 pub use connection_ids::{ConnectionId, ConnectionIds};
 pub use detour::{Detour, DetourState};
-pub use endpoint::{Availability, Endpoint, EndpointCounters, Mode, Trouble};
+pub use endpoint::{Availability, Endpoint, EndpointCounters, Trouble};
 pub use endpoint_set::{Change, EndpointSet, SlotMap};
 pub use load::{LoadReport, Reported};
 pub use outcome::{Outcome, OutcomeClass};
 pub use overload::Overload;
 pub use under_way::{AttemptBound, Retrying, UnderWay};
 pub use waiting::Waiting;
+pub use wishes::{Mode, Wishes};
 
 #[cfg(test)]
 pub(crate) use endpoint_set::tests::endpoint as test_endpoint;

@@ -28,18 +28,21 @@ fn an_agent_says_how_its_endpoint_is_treated_until_it_says_otherwise() {
     let say = |line| *says.lock().expect("nobody panics with it") = line;
     let report = becomes(&proxy, "draining");
     assert_eq!(
-        (&report["health"], &report["mode"], &report["drain"]),
-        (&json!("healthy"), &json!("draining"), &json!(false))
+        (&report["health"], &report["wishes"], &report["drain"]),
+        (&json!("healthy"), &json!({ "mode": "draining" }), &json!(false))
     );
     let id = report["id"].as_str().expect("an id");
     assert_eq!(proxy.metric(&format!("plimsoll_endpoint_draining{{cluster=\"app\",endpoint=\"{id}\"}}")), 1.0);
     assert_eq!(get(proxy.address("web"), "/").status, 503);
     // What says nothing of it changes nothing.
-    say("up 50%");
+    say("up 50% maxconn:7 # half of us are ill");
     wait_for("what it says", || {
         let report = becomes(&proxy, "draining");
-        (report["probes"][0]["detail"] == "the agent says that it is up").then_some(())
+        (report["wishes"] == json!({ "mode": "draining", "weight": 500, "max_connections": 7 })).then_some(())
     });
+    let report = becomes(&proxy, "draining");
+    assert_eq!((&report["weight"], &report["ramp"], &report["max_connections"]), (&json!(1), &json!(500), &json!(7)));
+    assert_eq!(report["probes"][0]["detail"], "the agent says that it is up: half of us are ill");
     say("maint");
     assert_eq!(becomes(&proxy, "unavailable")["health"], "healthy");
     say("ready");
@@ -47,7 +50,7 @@ fn an_agent_says_how_its_endpoint_is_treated_until_it_says_otherwise() {
     assert_eq!(get(proxy.address("web"), "/").text(), "app");
     // What the operator says goes further, and is not undone by an endpoint.
     proxy.admin_json("PATCH", &format!("/v1/clusters/app/endpoints/{id}"), Some(br#"{ "drain": true }"#));
-    assert_eq!(becomes(&proxy, "draining")["mode"], "ready");
+    assert_eq!(becomes(&proxy, "draining")["wishes"]["mode"], "ready");
 }
 
 #[test]

@@ -87,9 +87,7 @@ impl Control {
     /// What came of a probe of an endpoint of the cluster.
     fn take_in(&self, cluster: &str, probed: &Probed) {
         let Some(result) = &probed.result else { return };
-        if let Some(mode) = probed.mode {
-            self.enter_mode(cluster, result.slot, mode);
-        }
+        self.grant(cluster, result.slot, probed.wishes);
         if let Some(report) = &probed.report {
             self.note_load(cluster, result.slot, report.clone());
         }

@@ -14,7 +14,9 @@ use super::{Found, FoundEndpoint, Membership, Origin};
 use crate::config;
 use crate::health::ProbeTls;
 use crate::plugin::Evidence;
-use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, Mode, SlotMap, UnderWay, Waiting};
+use crate::snapshot::{
+    Availability, Endpoint, EndpointCounters, EndpointSet, Mode, SlotMap, UnderWay, Waiting, Wishes,
+};
 use crate::tls::UpstreamTls;
 
 /// A cluster's membership, with all that makes an endpoint available or not.
@@ -72,7 +74,7 @@ pub struct Member {
     pub draining: bool,
     pub disabled: bool,
     /// How it wants to be treated itself, as its probes say.
-    pub mode: Mode,
+    pub wishes: Wishes,
     /// Out because it was so before the start, which the first good probe ends, whatever the evaluator says of it.
     pub(super) is_recalled: bool,
     /// It has been out of service for as long as what was under way might go on, and serves nobody since.
@@ -127,7 +129,7 @@ impl Member {
             fresh: true,
             draining: false,
             disabled: false,
-            mode: Mode::Ready,
+            wishes: Wishes::default(),
             is_recalled: false,
             is_deregistered: false,
         }
@@ -142,7 +144,7 @@ impl Member {
     fn recall(&mut self, before: &RememberedEndpoint, is_probed: bool) {
         self.weight = before.weight.filter(|_| before.configured_weight == self.config.weight);
         (self.draining, self.disabled) = (before.draining, before.disabled);
-        self.mode = if is_probed { before.mode } else { Mode::Ready };
+        self.wishes = if is_probed { before.wishes } else { Wishes::default() };
         if let Some(reason) = before.unhealthy.as_ref().filter(|_| is_probed) {
             self.health = HealthState::Unhealthy { evidence: Evidence::Probe, reason: reason.clone() };
             self.is_recalled = true;
@@ -177,7 +179,7 @@ impl Member {
             (false, true) => Mode::Draining,
             (false, false) => Mode::Ready,
         };
-        of_operator.max(self.mode)
+        of_operator.max(self.wishes.mode.unwrap_or_default())
     }
 
     /// Whether it is to take requests, if it can.
@@ -196,12 +198,18 @@ impl Member {
     }
 
     pub fn effective_weight(&self) -> u32 {
-        self.weight.unwrap_or(self.config.weight)
+        if self.wishes.weight == Some(0) { 0 } else { self.weight.unwrap_or(self.config.weight) }
+    }
+
+    /// Attempts that may be under way; 0 is no bound. What it wants itself makes that less, and never more.
+    pub fn max_connections(&self) -> u32 {
+        let bounds = [self.config.max_connections, self.wishes.max_connections.unwrap_or(0)];
+        bounds.into_iter().filter(|bound| *bound > 0).min().unwrap_or(0)
     }
 
     /// Share of the weight in force, in thousandths.
     pub fn ramp(&self) -> u32 {
-        self.warmth.ramp()
+        (self.warmth.ramp() * self.wishes.weight.unwrap_or(1000) / 1000).max(1)
     }
 
     fn endpoint(&self) -> Endpoint {
@@ -216,7 +224,7 @@ impl Member {
             availability: self.availability(),
             is_unhealthy: self.health != HealthState::Healthy,
             priority: self.config.priority,
-            max_connections: self.config.max_connections,
+            max_connections: self.max_connections(),
             zone: self.texts.zone.clone(),
             metadata: self.texts.metadata.clone(),
             counters: self.counters.clone(),
@@ -256,8 +264,8 @@ impl ClusterState {
                 Some(known) if known.address == found.address => {
                     let (config, origin) = (found.endpoint.clone(), found.origin.clone());
                     let texts = if config == known.config { known.texts.clone() } else { Texts::of(&config) };
-                    let mode = if asks_the_same { known.mode } else { Mode::Ready };
-                    Member { config, texts, origin, slot, mode, ..(*known).clone() }
+                    let wishes = if asks_the_same { known.wishes } else { Wishes::default() };
+                    Member { config, texts, origin, slot, wishes, ..(*known).clone() }
                 }
                 _ => {
                     let warmth = if before.is_some() { Warmth::cold() } else { Warmth::beginning() };

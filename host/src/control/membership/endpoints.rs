@@ -4,7 +4,7 @@ use super::cluster::{ClusterState, HealthState, Member};
 use super::events::{EndpointEvent, Event};
 use crate::control::state::Control;
 use crate::plugin::{Evidence, ProbeResult, Transition, Verdict};
-use crate::snapshot::{Availability, Mode, Reported};
+use crate::snapshot::{Availability, Mode, Reported, Wishes};
 use crate::telemetry::{ClusterSample, EndpointSample};
 use crate::timer;
 
@@ -137,14 +137,25 @@ impl Control {
         self.put_health_into_effect(cluster, &[slot]);
     }
 
-    /// Treats an endpoint as it wants to be.
-    pub(in crate::control) fn enter_mode(&self, cluster: &str, slot: u32, mode: Mode) {
+    /// Treats an endpoint as it wants to be, from now on.
+    pub(in crate::control) fn grant(&self, cluster: &str, slot: u32, said: Wishes) {
+        if said.is_empty() {
+            return;
+        }
         let mut state = self.lock();
         let Some(cluster) = state.clusters.get_mut(cluster) else { return };
-        let Some(member) = cluster.member_mut(slot).filter(|member| member.mode != mode) else { return };
-        member.mode = mode;
-        let endpoint = member.id().to_owned();
-        tracing::info!(cluster = cluster.config.name, endpoint, mode = mode.as_str(), "endpoint asks to be treated so");
+        let Some(member) = cluster.member_mut(slot) else { return };
+        let (before, wishes) = (member.wishes, member.wishes.then(said));
+        if wishes == before {
+            return;
+        }
+        member.wishes = wishes;
+        // Weights change with every load, which is no news.
+        if wishes.mode != before.mode {
+            let endpoint = member.id().to_owned();
+            let mode = wishes.mode.unwrap_or_default().as_str();
+            tracing::info!(cluster = cluster.config.name, endpoint, mode, "endpoint wants to be treated so");
+        }
         self.put_health_into_effect(cluster, &[slot]);
     }
 

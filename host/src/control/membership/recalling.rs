@@ -96,15 +96,18 @@ fn endpoint(member: &Member) -> Option<RememberedEndpoint> {
         HealthState::Unhealthy { evidence: Evidence::Probe, reason } if member.was_probed() => Some(reason.clone()),
         _ => None,
     };
-    let says_something =
-        member.weight.is_some() || member.draining || member.disabled || !member.mode.is_ready() || unhealthy.is_some();
+    let says_something = member.weight.is_some()
+        || member.draining
+        || member.disabled
+        || !member.wishes.is_empty()
+        || unhealthy.is_some();
     says_something.then_some(RememberedEndpoint {
         address: member.address,
         weight: member.weight,
         configured_weight: member.config.weight,
         draining: member.draining,
         disabled: member.disabled,
-        mode: member.mode,
+        wishes: member.wishes,
         unhealthy,
     })
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::io::{put_aside, read_bounded};
-use crate::snapshot::Mode;
+use crate::snapshot::Wishes;
 
 /// Largest file of state.
 const FILE_BYTES: u64 = 16 << 20;
@@ -51,8 +51,8 @@ pub(super) struct RememberedEndpoint {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) disabled: bool,
     /// How it wants to be treated itself.
-    #[serde(default, skip_serializing_if = "Mode::is_ready")]
-    pub(super) mode: Mode,
+    #[serde(default, skip_serializing_if = "Wishes::is_empty")]
+    pub(super) wishes: Wishes,
     /// Why probes speak against it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unhealthy: Option<String>,
@@ -60,7 +60,7 @@ pub(super) struct RememberedEndpoint {
 
 impl RememberedEndpoint {
     fn forget_probes(&mut self) {
-        (self.unhealthy, self.mode) = (None, Mode::Ready);
+        (self.unhealthy, self.wishes) = (None, Wishes::default());
     }
 }
 
@@ -109,6 +109,7 @@ pub(super) fn unix_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::Mode;
 
     fn file(name: &str, text: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("plimsoll-state-{}-{name}.json", std::process::id()));
@@ -120,7 +121,7 @@ mod tests {
         let written = unix_ms() - age.as_millis() as u64;
         let text = format!(
             r#"{{"written_unix_ms":{written},"clusters":{{"app":{{"a":{{"address":"10.0.0.1:80","configured_weight":1,
-                "draining":true,"mode":"disabled","unhealthy":"refused","of a later version":1}}}}}}}}"#
+                "draining":true,"wishes":{{"mode":"disabled","weight":500}},"unhealthy":"refused","of a later version":1}}}}}}}}"#
         );
         let path = file(name, &text);
         let read = Remembered::read(&path);
@@ -133,11 +134,12 @@ mod tests {
         let address = "10.0.0.1:80".parse().expect("an address");
         let fresh = read_with_age("fresh", HEALTH_LASTS / 2);
         let endpoint = fresh.get("app", "a", address).expect("it is there");
-        let said = |endpoint: &RememberedEndpoint| (endpoint.unhealthy.clone(), endpoint.mode, endpoint.draining);
-        assert_eq!(said(endpoint), (Some("refused".to_owned()), Mode::Disabled, true));
+        let wishes = Wishes { mode: Some(Mode::Disabled), weight: Some(500), max_connections: None };
+        let said = |endpoint: &RememberedEndpoint| (endpoint.unhealthy.clone(), endpoint.wishes, endpoint.draining);
+        assert_eq!(said(endpoint), (Some("refused".to_owned()), wishes, true));
         let stale = read_with_age("stale", HEALTH_LASTS * 2);
         let endpoint = stale.get("app", "a", address).expect("it is there");
-        assert_eq!(said(endpoint), (None, Mode::Ready, true));
+        assert_eq!(said(endpoint), (None, Wishes::default(), true));
         assert!(stale.get("app", "a", "10.0.0.2:80".parse().expect("an address")).is_none(), "that is another one");
     }
 

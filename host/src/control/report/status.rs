@@ -7,7 +7,7 @@ use crate::control::membership::{ClusterState, HealthState, HeardProbe, Member, 
 use crate::control::plugins::PluginEntry;
 use crate::control::state::Control;
 use crate::plugin::BreakerState;
-use crate::snapshot::{Availability, LoadReport};
+use crate::snapshot::{Availability, LoadReport, Wishes};
 
 /// How the proxy is.
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -81,7 +81,7 @@ pub struct EndpointReport {
     pub source: String,
     pub slot: u32,
     pub weight: u32,
-    /// Share of the weight in force, in thousandths: below 1000 while the endpoint warms up.
+    /// Share of the weight in force, in thousandths: below 1000 while the endpoint warms up, or wants less.
     pub ramp: u32,
     /// `ready`, `draining` or `unavailable`.
     pub availability: String,
@@ -94,8 +94,8 @@ pub struct EndpointReport {
     /// What the operator says of it.
     pub drain: bool,
     pub enabled: bool,
-    /// How it wants to be treated itself, as its probes say: `ready`, `draining` or `disabled`.
-    pub mode: String,
+    /// How it wants to be treated itself, as its probes say; what it has said nothing of is absent.
+    pub wishes: Wishes,
     /// Attempts that may be under way; 0 is no bound.
     pub max_connections: u32,
     pub in_flight: u32,
@@ -289,8 +289,8 @@ fn endpoint_report(cluster: &ClusterState, member: &Member) -> EndpointReport {
         probes: member.heard.iter().map(probe_report).collect(),
         drain: member.draining,
         enabled: !member.disabled,
-        mode: member.mode.as_str().to_owned(),
-        max_connections: member.config.max_connections,
+        wishes: member.wishes,
+        max_connections: member.max_connections(),
         in_flight: member.counters.in_flight(),
         requests: member.counters.requests(),
         failures: member.counters.failures(),

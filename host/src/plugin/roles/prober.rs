@@ -13,7 +13,7 @@ use crate::plugin::guest::Guest;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{PolicyConfig, Role};
 use crate::plugin::role::{GuestRole, from_bindings};
-use crate::snapshot::{LoadReport, Mode, Reported};
+use crate::snapshot::{LoadReport, Mode, Reported, Wishes};
 use crate::tls::Handshake;
 
 /// How the host carries a prober's protocol.
@@ -75,7 +75,7 @@ pub enum ProbeAction {
         body: Bytes,
     },
     Report(Reported),
-    Enter(Mode),
+    Wish(Wishes),
     Finish {
         passed: bool,
         detail: String,
@@ -235,11 +235,16 @@ impl From<wit::Action> for ProbeAction {
                 body: request.body.into(),
             },
             wit::Action::Report(load) => Self::Report(reported(load)),
-            wit::Action::Enter(mode) => Self::Enter(match mode {
-                wit::Mode::Ready => Mode::Ready,
-                wit::Mode::Draining => Mode::Draining,
-                wit::Mode::Disabled => Mode::Disabled,
-            }),
+            wit::Action::Enter(mode) => {
+                let mode = match mode {
+                    wit::Mode::Ready => Mode::Ready,
+                    wit::Mode::Draining => Mode::Draining,
+                    wit::Mode::Disabled => Mode::Disabled,
+                };
+                Self::Wish(Wishes { mode: Some(mode), ..Wishes::default() })
+            }
+            wit::Action::Weigh(share) => Self::Wish(Wishes { weight: Some(share.min(1000)), ..Wishes::default() }),
+            wit::Action::Admit(most) => Self::Wish(Wishes { max_connections: Some(most), ..Wishes::default() }),
             wit::Action::Finish(verdict) => {
                 Self::Finish { passed: verdict.passed, detail: convert::text(&verdict.detail) }
             }

@@ -64,18 +64,20 @@ impl Prober for Agent {
 }
 
 fn judge(line: &[u8]) -> Vec<ProbeAction> {
-    let Line { load, up, mode } = Line::read(line);
+    let Line { load, up, mode, weight, max_connections, reason } = Line::read(line);
+    let told = |said: &str| reason.as_ref().map_or_else(|| said.to_owned(), |reason| format!("{said}: {reason}"));
     let verdict = match up {
-        Some(true) => ProbeAction::pass(match mode {
+        Some(true) => ProbeAction::pass(told(match mode {
             Some(EndpointMode::Draining) => "the agent says that it drains",
             Some(EndpointMode::Disabled) => "the agent says that it is in maintenance",
             Some(EndpointMode::Ready) | None => "the agent says that it is up",
-        }),
-        Some(false) => ProbeAction::fail("the agent says that it is down"),
+        })),
+        Some(false) => ProbeAction::fail(told("the agent says that it is down")),
         None => ProbeAction::fail("the agent said nothing that agents say"),
     };
-    let told = load.map(ProbeAction::Report).into_iter().chain(mode.map(ProbeAction::Enter));
-    told.chain([verdict]).collect()
+    let wishes =
+        [mode.map(ProbeAction::Enter), weight.map(ProbeAction::Weigh), max_connections.map(ProbeAction::Admit)];
+    load.map(ProbeAction::Report).into_iter().chain(wishes.into_iter().flatten()).chain([verdict]).collect()
 }
 
 plimsoll_sdk::plugin! { summary: "asks an agent beside the application how it is, and how loaded", prober: Agent }

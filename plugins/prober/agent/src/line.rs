@@ -7,19 +7,28 @@ pub(crate) struct Line {
     /// None when it said nothing of that.
     pub(crate) up: Option<bool>,
     pub(crate) mode: Option<EndpointMode>,
+    /// Share of its weight, in thousandths.
+    pub(crate) weight: Option<u32>,
+    pub(crate) max_connections: Option<u32>,
+    /// For people.
+    pub(crate) reason: Option<String>,
 }
 
 impl Line {
     /// Words with blanks or commas between them, up to a `#`, behind which is a text for people. What is not known is passed
     /// over, as HAProxy does.
     pub(crate) fn read(line: &[u8]) -> Self {
-        let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
-        let mut said = Self::default();
+        let mut parts = line.splitn(2, |byte| *byte == b'#');
+        let line = parts.next().unwrap_or_default();
+        let reason = parts.next().map(|text| String::from_utf8_lossy(text.trim_ascii()).into_owned());
+        let mut said = Self { reason: reason.filter(|text| !text.is_empty()), ..Self::default() };
         for word in line.split(|byte| b" \t,".contains(byte)).filter(|word| !word.is_empty()) {
             said.word(word);
         }
         // Who says how to treat it, or tells its load, works, unless it says otherwise.
-        said.up = said.up.or_else(|| (said.mode.is_some() || said.load.is_some()).then_some(true));
+        let says_something =
+            said.mode.is_some() || said.weight.is_some() || said.max_connections.is_some() || said.load.is_some();
+        said.up = said.up.or_else(|| says_something.then_some(true));
         said
     }
 
@@ -36,9 +45,10 @@ impl Line {
         } else if ["down", "failed", "fail", "stopped"].iter().any(|known| is(known)) {
             self.up = Some(false);
         } else if let Some(percent) = word.strip_suffix(b"%").and_then(thousandths) {
-            // A share of its weight: so many requests a second at full use make `weighted-by-signal` give it just that.
-            let load = self.load();
-            (load.requests_per_second, load.utilization) = (percent, 1000);
+            self.weight = Some((percent / 100).min(1000));
+        } else if let Some(most) = word.strip_prefix(b"maxconn:") {
+            self.max_connections =
+                str::from_utf8(most).ok().and_then(|most| most.parse().ok()).or(self.max_connections);
         } else if let Some(at) = word.iter().position(|byte| *byte == b':') {
             let (name, value) = (&word[..at], &word[at + 1..]);
             let Some(value) = thousandths(value) else { return };

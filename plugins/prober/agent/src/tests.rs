@@ -74,15 +74,44 @@ fn how_to_be_treated_is_said_until_ready() {
 }
 
 #[test]
-fn a_share_of_the_weight_and_a_load_are_reported() {
-    let share = ProbeLoad { requests_per_second: 75_000, utilization: 1000, ..NOTHING };
-    assert_eq!(said("75%\n").0, Some(share));
+fn a_share_of_the_weight_a_bound_and_a_load_are_told() {
     let load = ProbeLoad { cpu: 420, memory: 1000, requests_per_second: 120_500, errors_per_second: 7, ..NOTHING };
     let line = "ready cpu_utilization:0.42,mem_utilization:1 rps_fractional:120.5 eps:0.0079 disk:3\n";
     assert_eq!(said(line), (Some(load), Some(true)));
-    for line in ["x%\n", "-5%\n", "99999999999%\n", "cpu_utilization:\n", "cpu_utilization:1e9\n", "maxconn:30\n"] {
+    for line in ["x%\n", "-5%\n", "99999999999%\n", "cpu_utilization:\n", "cpu_utilization:1e9\n", "maxconn:-1\n"] {
         assert_eq!(said(line), (None, Some(false)), "{line:?}");
     }
+    for (line, wanted) in [
+        ("75%\n", (Some(750), None)),
+        ("up 12.5% maxconn:30\n", (Some(125), Some(30))),
+        ("0%\n", (Some(0), None)),
+        ("150%\n", (Some(1000), None)),
+        ("maxconn:0\n", (None, Some(0))),
+        ("ready\n", (None, None)),
+    ] {
+        let mut bench = ProberBench::<Agent>::new("").unwrap();
+        bench.open(1);
+        let actions = bench.advance(1, ProbeEvent::Received(line.as_bytes().to_vec()));
+        let weight = actions.iter().find_map(|action| match action {
+            ProbeAction::Weigh(share) => Some(*share),
+            _ => None,
+        });
+        let most = actions.iter().find_map(|action| match action {
+            ProbeAction::Admit(most) => Some(*most),
+            _ => None,
+        });
+        assert_eq!((weight, most), wanted, "{line:?}");
+        assert!(matches!(actions.last(), Some(ProbeAction::Finish(verdict)) if verdict.passed), "{line:?}");
+    }
+}
+
+#[test]
+fn reasons_are_told() {
+    let mut bench = ProberBench::<Agent>::new("").unwrap();
+    bench.open(1);
+    let actions = bench.advance(1, ProbeEvent::Received(b"down #  disk full \n".to_vec()));
+    let [ProbeAction::Finish(verdict)] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!((verdict.passed, &*verdict.detail), (false, "the agent says that it is down: disk full"));
 }
 
 #[test]

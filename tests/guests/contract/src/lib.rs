@@ -210,6 +210,8 @@ impl Prober for Banner {
                 vec![
                     ProbeAction::Report(load),
                     ProbeAction::Enter(EndpointMode::Draining),
+                    ProbeAction::Weigh(500),
+                    ProbeAction::Admit(30),
                     ProbeAction::pass("greeted"),
                 ]
             }
