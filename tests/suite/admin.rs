@@ -10,6 +10,7 @@ mod health;
 mod metrics;
 mod plugins;
 mod remembered;
+mod shadow;
 
 use plimsoll_tests::Response;
 use serde_json::Value;

@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json, Router, middleware};
-use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,18 +17,16 @@ use super::document;
 use super::error::{ApiError, ErrorBody};
 use super::events;
 use super::origin::{self, Hosts};
-use super::peer::Peer;
-use super::query::{self, Known};
-use crate::config::{self, Conformance};
+use super::plugins;
+use super::query::{self, Asked, Known};
+use crate::config;
 use crate::control::{
-    ClusterReport, ConfigChanges, ConfigVersion, Control, EndpointChange, EndpointPatch, EndpointReport, PluginDetail,
-    PluginReport, Status, Upload,
+    ClusterReport, ConfigChanges, ConfigVersion, Control, EndpointChange, EndpointPatch, EndpointReport, Status,
 };
 use crate::telemetry;
 
-/// Largest configuration, and largest plugin, that is taken.
+/// Largest configuration that is taken.
 const CONFIG_BYTES: usize = 16 << 20;
-const PLUGIN_BYTES: usize = 33 << 20;
 const PATCH_BYTES: usize = 16 << 10;
 const ENDPOINT_BYTES: usize = 64 << 10;
 
@@ -54,10 +51,12 @@ pub(super) fn router(control: Arc<Control>, token: Token, hosts: Option<Hosts>) 
         .routes(routes!(cluster))
         .routes(routes!(endpoints, add_endpoint))
         .routes(routes!(patch_endpoint, remove_endpoint))
-        .routes(routes!(plugins))
-        .routes(routes!(plugin, put_plugin, remove_plugin))
-        .routes(routes!(roll_back_plugin))
-        .routes(routes!(release_plugin))
+        .routes(routes!(plugins::plugins))
+        .routes(routes!(plugins::plugin, plugins::put_plugin, plugins::remove_plugin))
+        .routes(routes!(plugins::roll_back_plugin))
+        .routes(routes!(plugins::release_plugin))
+        .routes(routes!(plugins::put_shadow, plugins::delete_shadow))
+        .routes(routes!(plugins::promote_plugin))
         .routes(routes!(certificates::list))
         .routes(routes!(certificates::put, certificates::remove))
         .routes(routes!(certificates::renew))
@@ -325,119 +324,6 @@ async fn patch_endpoint(
     report.map(Json).ok_or_else(|| ApiError::not_found("the endpoint has just gone"))
 }
 
-/// All plugins, built-in ones too, with where they are used and how they are.
-#[utoipa::path(get, path = "/v1/plugins", responses((status = 200, body = Vec<PluginReport>)))]
-async fn plugins(State(control): Shared) -> Json<Vec<PluginReport>> {
-    Json(control.plugins())
-}
-
-#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-struct PutPlugin {
-    /// What it is held against before: `quick`, `full`, or `off` for nothing.
-    #[serde(default)]
-    #[param(inline)]
-    conformance: Conformance,
-    /// Only say whether it could become live, and how the plugin would be.
-    #[serde(default)]
-    dry_run: bool,
-}
-
-/// One plugin: its versions, what it is configured with, where it is used, and what went wrong with it.
-#[utoipa::path(get, path = "/v1/plugins/{name}", params(("name" = String, Path)), responses(
-    (status = 200, body = PluginDetail), (status = 404, body = ErrorBody), (status = 500, body = ErrorBody)
-))]
-async fn plugin(State(control): Shared, Path(name): Path<String>) -> Result<Json<PluginDetail>, ApiError> {
-    Ok(Json(control.plugin_detail(&name).await?))
-}
-
-/// Forgets everything that was uploaded under a name, also on disk. A built-in plugin, or one from a file of the configuration,
-/// is there again.
-#[utoipa::path(delete, path = "/v1/plugins/{name}", params(("name" = String, Path)), responses(
-    (status = 200, body = Removed),
-    (status = 404, body = ErrorBody),
-    (status = 409, body = ErrorBody, description = "It is used, or nothing was uploaded; nothing has changed"),
-    (status = 500, body = ErrorBody)
-))]
-async fn remove_plugin(State(control): Shared, Path(name): Path<String>) -> Result<Json<Removed>, ApiError> {
-    control.remove_plugin(&name).await?;
-    let left = control.plugin(&name).map(|plugin| plugin.source);
-    Ok(Json(Removed { name, left }))
-}
-
-/// A plugin that was removed.
-#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
-struct Removed {
-    name: String,
-    /// Where the one comes from that the name stands for now; none when it stands for nothing.
-    left: Option<String>,
-}
-
-#[derive(utoipa::ToSchema)]
-#[schema(value_type = String, format = Binary)]
-#[allow(dead_code, reason = "it is read as bytes; this is what the document says of it")]
-struct ComponentBytes(Vec<u8>);
-
-/// Makes a version of a plugin live wherever its name is used, on all workers or on none. The body is the component.
-/// Before that it is held against the conformance suite, with the configuration that it is used with. A dry run changes
-/// nothing.
-#[utoipa::path(put, path = "/v1/plugins/{name}", params(("name" = String, Path), PutPlugin),
-    request_body(content = inline(ComponentBytes), content_type = "application/wasm"),
-    responses((status = 200, body = PluginReport), (status = 400, body = ErrorBody),
-        (status = 413, body = ErrorBody), (status = 422, body = ErrorBody, description = "Which check it did not pass; the live version stays"))
-)]
-async fn put_plugin(
-    State(control): Shared,
-    Path(name): Path<String>,
-    Asked(how): Asked<PutPlugin>,
-    Extension(peer): Extension<Peer>,
-    body: BoundedBytes<PLUGIN_BYTES>,
-) -> Result<Json<PluginReport>, ApiError> {
-    let by = peer.0.map_or_else(|| "unix socket".to_owned(), |peer| peer.to_string());
-    let upload = Upload { name: name.clone(), bytes: body.0.into(), conformance: how.conformance, by };
-    if how.dry_run {
-        return Ok(Json(control.dry_run_plugin(upload).await?));
-    }
-    control.load_plugin(upload).await?;
-    plugin_report(&control, &name)
-}
-
-#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-struct RollBackPlugin {
-    /// The digest of the version to go back to, or `builtin`; the one before the live one if not given.
-    to: Option<String>,
-}
-
-/// Makes the version live again that was live before the last change, or another one. Asking for the live one changes
-/// nothing.
-#[utoipa::path(post, path = "/v1/plugins/{name}/rollback", params(("name" = String, Path), RollBackPlugin), responses(
-    (status = 400, body = ErrorBody),
-    (status = 200, body = PluginReport), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)
-))]
-async fn roll_back_plugin(
-    State(control): Shared,
-    Path(name): Path<String>,
-    Asked(how): Asked<RollBackPlugin>,
-) -> Result<Json<PluginReport>, ApiError> {
-    control.roll_back_plugin(&name, how.to.as_deref()).await?;
-    plugin_report(&control, &name)
-}
-
-/// Lets a quarantined plugin try again.
-#[utoipa::path(post, path = "/v1/plugins/{name}/release", params(("name" = String, Path)), responses(
-    (status = 200, body = PluginReport), (status = 404, body = ErrorBody)
-))]
-async fn release_plugin(State(control): Shared, Path(name): Path<String>) -> Result<Json<PluginReport>, ApiError> {
-    control.release_plugin(&name)?;
-    plugin_report(&control, &name)
-}
-
-fn plugin_report(control: &Control, name: &str) -> Result<Json<PluginReport>, ApiError> {
-    let report = control.plugin(name);
-    report.map(Json).ok_or_else(|| ApiError::not_found(format!("no plugin of the name `{name}`")))
-}
-
 /// Metrics for Prometheus.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(control): Shared) -> Response {
@@ -459,20 +345,6 @@ async fn readyz(State(control): Shared) -> Result<&'static str, ApiError> {
         Ok("ready\n")
     } else {
         Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "starting or draining"))
-    }
-}
-
-/// What the query asks for.
-struct Asked<T>(T);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let asked = Query::try_from_uri(&parts.uri);
-        asked
-            .map(|Query(asked)| Self(asked))
-            .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_query", error.body_text()))
     }
 }
 

@@ -74,10 +74,14 @@ impl From<PluginError> for ApiError {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             PluginError::BadName => StatusCode::BAD_REQUEST,
-            PluginError::Unknown(_) | PluginError::NoSuchVersion { .. } => StatusCode::NOT_FOUND,
+            PluginError::Unknown(_) | PluginError::NoSuchVersion { .. } | PluginError::NoShadow(_) => {
+                StatusCode::NOT_FOUND
+            }
             PluginError::NothingEarlier(_)
             | PluginError::InUse { .. }
             | PluginError::NothingUploaded { .. }
+            | PluginError::NothingToShadow(_)
+            | PluginError::IsLive(_)
             | PluginError::Busy
             | PluginError::NotStarted => StatusCode::CONFLICT,
             PluginError::WorkerGone | PluginError::Panicked(_) | PluginError::NotKept(_) => {

@@ -10,6 +10,7 @@ mod events;
 mod origin;
 mod patient;
 mod peer;
+mod plugins;
 mod query;
 mod server;
 

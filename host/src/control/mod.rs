@@ -19,7 +19,9 @@ pub use certificates::{CertificateError, CertificateReport};
 pub use desired::ApplyError;
 pub use membership::{AmendError, EndpointChange, EndpointPatch, Event, HealthState, Member, PatchError, SourceReport};
 pub(crate) use overload::raise_open_files;
-pub use plugins::{Broken, Judgement, PluginError, Refusal, Skipped, Upload};
+pub use plugins::{
+    Broken, Judgement, PluginError, Refusal, ShadowDecisions, ShadowReport, ShadowRole, ShadowState, Skipped, Upload,
+};
 pub use report::{
     ClusterReport, ConfigVersion, EndpointReport, PluginDetail, PluginReport, PluginUse, PluginVersion, ProbeReport,
     Status, UnresolvedReport, UploadReport,

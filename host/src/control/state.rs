@@ -9,7 +9,7 @@ use tokio::sync::{Notify, broadcast, mpsc};
 use super::certificates::{ListenerTls, Ordered, Uploads};
 use super::desired::Versions;
 use super::membership::{ClusterState, Departures, Event, Events, KeptAmendments, Membership, Remembering, Tasks};
-use super::plugins::{Gate, Loader, PluginEntries, Store, built_in};
+use super::plugins::{Gate, Loader, PluginEntries, Shadows, Store, built_in};
 use super::rollout::{Placements, Sockets, Uses};
 use crate::config::Config;
 use crate::health::Evaluation;
@@ -87,6 +87,7 @@ pub(super) struct State {
     pub(super) clusters: BTreeMap<Arc<str>, ClusterState>,
     pub(super) membership: Membership,
     pub(super) plugins: PluginEntries,
+    pub(super) shadows: Shadows,
     pub(super) sockets: Sockets,
     /// Of the listeners that speak it, by their names.
     pub(super) tls: BTreeMap<String, ListenerTls>,

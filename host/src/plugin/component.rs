@@ -7,6 +7,7 @@ use wasmtime::component::InstancePre;
 
 use super::api::v0_2::exports::plimsoll::plugin::lifecycle;
 use super::breaker::Breaker;
+use super::candidate::candidate_name;
 use super::engine::Limits;
 use super::fault::Faults;
 use super::grants::Grants;
@@ -93,6 +94,11 @@ impl Plugin {
             pre: self.pre.clone(),
             exports: self.exports.clone(),
         }
+    }
+
+    /// The same version, to decide beside the live one.
+    pub fn as_candidate(&self) -> Self {
+        Self { name: candidate_name(&self.name).into(), ..self.apart() }
     }
 
     /// Whether a configuration can refer to a plugin by this name.

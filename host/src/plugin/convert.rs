@@ -1,5 +1,6 @@
 //! From the host's types to the contract's and back.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::api::v0_2::plimsoll::plugin::types as wit;
@@ -30,6 +31,42 @@ pub enum Attribute {
     ClientCertificate(CertificatePart),
     /// A header name that cannot exist on the wire: never present.
     Never,
+}
+
+impl Attribute {
+    /// Whether its value may be worth something to who reads it.
+    pub(super) fn may_be_secret(&self) -> bool {
+        match self {
+            Self::Cookie(_) => true,
+            Self::Header(name) => {
+                ["auth", "cookie", "key", "secret", "token"].iter().any(|part| name.as_str().contains(part))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Method => "method",
+            Self::Scheme => "scheme",
+            Self::Authority => "authority",
+            Self::Path => "path",
+            Self::Query => "query",
+            Self::SourceAddress => "source-address",
+            Self::SourcePort => "source-port",
+            Self::ServerName => "server-name",
+            Self::ApplicationProtocol => "application-protocol",
+            Self::Listener => "listener",
+            Self::Route => "route",
+            Self::Header(name) => return write!(f, "header {name}"),
+            Self::Cookie(name) => return write!(f, "cookie {}", printable_within(name, 64)),
+            Self::QueryParameter(name) => return write!(f, "query-parameter {}", printable_within(name, 64)),
+            Self::ClientCertificate(part) => part.as_str(),
+            Self::Never => "header of no name",
+        })
+    }
 }
 
 /// What there is to see of a client's certificate.

@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::guest::Guest;
 use super::instance::Instance;
 use super::role::GuestRole;
+use super::shadow::{Shadow, ShadowPlace};
 use crate::snapshot::EndpointSet;
 
 /// A policy of a role on a worker. One that was made for a group of endpoints ends when its handle is dropped; those of
@@ -19,6 +20,8 @@ use crate::snapshot::EndpointSet;
 pub(super) struct Handle<R> {
     instance: Rc<RefCell<Instance>>,
     policy: u32,
+    /// Where a candidate decides beside it, on a worker.
+    shadow: Rc<ShadowPlace>,
     is_of_group: bool,
     role: PhantomData<fn() -> R>,
 }
@@ -31,13 +34,26 @@ impl<R> fmt::Debug for Handle<R> {
 
 impl<R: GuestRole> Handle<R> {
     pub(super) fn new(instance: Rc<RefCell<Instance>>, policy: u32) -> Self {
-        Self { instance, policy, is_of_group: false, role: PhantomData }
+        Self { instance, policy, shadow: Rc::default(), is_of_group: false, role: PhantomData }
+    }
+
+    /// With the place of a candidate beside its instance.
+    pub(super) fn beside(mut self, shadow: &Rc<ShadowPlace>) -> Self {
+        self.shadow = shadow.clone();
+        self
+    }
+
+    /// Does something with the candidate beside the instance, if there is one. The instance must not be borrowed.
+    #[inline]
+    pub(super) fn with_shadow<T>(&self, act: impl FnOnce(&mut Shadow, u32) -> T) -> Option<T> {
+        self.shadow.with(|shadow| act(shadow, self.policy))
     }
 
     /// Another policy of the same configuration, for a part of the cluster.
     pub(super) fn another(&self, part: &str, endpoints: &Arc<EndpointSet>) -> Result<Self, CreateError> {
         let policy = self.instance.borrow_mut().add_policy_like(self.policy, part, endpoints)?;
-        let mut handle = Self::new(self.instance.clone(), policy);
+        self.with_shadow(|shadow, around| shadow.add_like(around, part, endpoints, policy));
+        let mut handle = Self::new(self.instance.clone(), policy).beside(&self.shadow);
         handle.is_of_group = true;
         Ok(handle)
     }
@@ -67,6 +83,9 @@ impl<R: GuestRole> Handle<R> {
     /// Brings the policy to another generation of the endpoints.
     pub(super) fn set_endpoints(&self, endpoints: &Arc<EndpointSet>) {
         self.instance.borrow_mut().set_endpoints(self.policy, endpoints);
+        self.with_shadow(|shadow, policy| {
+            shadow.tell(policy, |candidate, own| candidate.set_endpoints(own, endpoints))
+        });
     }
 
     /// Notes endpoints that the policy is told in another way.
@@ -94,6 +113,7 @@ impl<R> Drop for Handle<R> {
             && let Ok(mut instance) = self.instance.try_borrow_mut()
         {
             instance.destroy_policy(self.policy);
+            self.shadow.with(|shadow| shadow.remove(self.policy));
         }
     }
 }

@@ -5,6 +5,7 @@ use wasmtime::component::HasSelf;
 use super::api::v0_2::plimsoll::plugin::{
     clock, counters, keys, log, metrics, node, random, shared_table, table, types,
 };
+use super::candidate::own_name;
 use super::grants::Grants;
 use super::guest::Guest;
 use super::memory::splitmix;
@@ -132,7 +133,7 @@ impl counters::Host for Guest {
 
 impl keys::Host for Guest {
     fn derive(&mut self, label: String) -> Vec<u8> {
-        self.services.derive_key(&self.plugin, &label)
+        self.services.derive_key(own_name(&self.plugin), &label)
     }
 }
 

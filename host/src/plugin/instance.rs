@@ -4,6 +4,7 @@ use std::time::Instant;
 use wasmtime::Store;
 
 use super::breaker::backoff_ms;
+use super::candidate::is_candidate;
 use super::component::Plugin;
 use super::create_error::{CreateError, describe_error};
 use super::deadline::Call;
@@ -16,8 +17,8 @@ use super::policy::{PolicyConfig, Role};
 use super::role::{AnyPlan, GuestRole};
 use super::shared_table::SharedTable;
 use super::table::Table;
-use crate::snapshot::EndpointSet;
-use crate::telemetry::{LivePolicy, PluginShard};
+use crate::snapshot::{Endpoint, EndpointSet};
+use crate::telemetry::{LivePolicy, PluginShard, ShadowShard};
 
 /// Largest state that a policy may hand over.
 const MAX_STATE_BYTES: usize = 1 << 20;
@@ -142,7 +143,7 @@ impl Instance {
         part: &str,
         endpoints: &Arc<EndpointSet>,
     ) -> Result<u32, CreateError> {
-        if self.plugin.breaker.is_quarantined(|| self.services.now_ms()) {
+        if self.is_quarantined() {
             return Err(CreateError::Failed(Fault::Quarantined.to_string()));
         }
         if self.live.is_none() {
@@ -219,6 +220,44 @@ impl Instance {
         restored
     }
 
+    /// All policies with what they were created from and the endpoints that they know.
+    pub(super) fn policies(&self) -> Vec<(u32, PolicyConfig, Arc<EndpointSet>)> {
+        self.numbered().map(|(number, policy)| (number, policy.config.clone(), policy.endpoints.clone())).collect()
+    }
+
+    pub(super) fn scope(&self, policy: u32) -> Option<Arc<str>> {
+        self.policy(policy).map(|record| record.config.scope.clone())
+    }
+
+    /// The name of the cluster at a position of the configuration that a policy was created for.
+    pub(super) fn cluster_name(&self, policy: u32, position: u32) -> Option<Arc<str>> {
+        let clusters = &self.policy(policy)?.config.known_clusters;
+        clusters.iter().find(|(_, at)| **at == position).map(|(name, _)| name.clone())
+    }
+
+    pub(super) fn endpoint(&self, policy: u32, slot: u32) -> Option<&Arc<Endpoint>> {
+        self.policy(policy)?.endpoints.get(slot)
+    }
+
+    pub(super) fn is_quarantined(&self) -> bool {
+        self.plugin.breaker.is_quarantined(|| self.services.now_ms())
+    }
+
+    /// Where it is counted how a candidate stands to the plugin of this name.
+    pub(super) fn shadow_shard(&self, plugin: &str, role: Role) -> Arc<ShadowShard> {
+        self.services.registry().shadow(self.worker as usize, plugin, role.as_str())
+    }
+
+    /// The time that plugins see, and that of the calendar.
+    pub(super) fn times_ms(&self) -> (u64, u64) {
+        (self.services.now_ms(), self.services.unix_ms())
+    }
+
+    /// What follows from its failing, for people.
+    fn consequence(&self) -> &'static str {
+        if is_candidate(&self.plugin.name) { "which has no effect" } else { "the host decides in its stead" }
+    }
+
     /// Whether a slot is one of the endpoints that a policy was told.
     pub(super) fn knows_slot(&self, policy: u32, slot: u32) -> bool {
         self.policy(policy).is_some_and(|record| record.endpoints.get(slot).is_some())
@@ -235,7 +274,8 @@ impl Instance {
                 version = self.plugin.version,
                 role = record.config.role.as_str(),
                 scope = &*record.config.scope,
-                "plugin gave an answer that cannot be used, the host decides in its stead: {reason}"
+                "plugin gave an answer that cannot be used, {}: {reason}",
+                self.consequence()
             );
             self.note(policy, Fault::InvalidAnswer.as_str(), reason);
             let now_ms = self.services.now_ms();
@@ -294,7 +334,7 @@ impl Instance {
         call: Call,
         ask: impl FnOnce(&mut Live, u32) -> wasmtime::Result<R>,
     ) -> Result<R, Fault> {
-        if self.plugin.breaker.is_quarantined(|| self.services.now_ms()) {
+        if self.is_quarantined() {
             return Err(Fault::Quarantined);
         }
         if self.live.is_none() {
@@ -343,7 +383,8 @@ impl Instance {
             role,
             scope = &*scope,
             kind = kind.as_str(),
-            "plugin failed, the host decides in its stead: {reason}; {details}"
+            "plugin failed, {}: {reason}; {details}",
+            self.consequence()
         );
         self.note(policy, kind.as_str(), reason);
         if self.plugin.breaker.fault(now_ms) {

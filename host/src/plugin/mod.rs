@@ -3,12 +3,13 @@
 //! failed request.
 //!
 //! From the ground up: `engine` compiles and limits; `guest` is what a store holds, `imports` what guests may call;
-//! `role` says what a role is, `live` is a guest that runs, `instance` keeps its policies and rebuilds it, `handle` is a
-//! policy of a role; `roles` has a file for each; `loader` turns bytes into a [`Plugin`]. None of them uses what comes after
+//! `role` says what a role is, `live` is a guest that runs, `instance` keeps its policies and rebuilds it, `shadow` has a
+//! candidate decide beside one, `handle` is a policy of a role; `roles` has a file for each; `loader` turns bytes into a [`Plugin`]. None of them uses what comes after
 //! it.
 
 mod api;
 mod breaker;
+mod candidate;
 mod compile_cache;
 mod component;
 mod contract;
@@ -17,6 +18,7 @@ mod contract_tests;
 mod convert;
 mod create_error;
 mod deadline;
+mod differences;
 mod digest;
 mod engine;
 mod events;
@@ -37,6 +39,7 @@ mod policy;
 mod role;
 mod roles;
 mod route;
+mod shadow;
 mod shared_table;
 mod table;
 mod trial;
@@ -44,9 +47,11 @@ mod values;
 mod wasi;
 
 pub use breaker::{Breaker, BreakerState};
+pub use candidate::candidate_name;
 pub use component::{Plugin, Source};
 pub use convert::{Attribute, CertificatePart, Values};
 pub use create_error::CreateError;
+pub use differences::{Difference, Differences};
 pub use digest::digest_of;
 pub use engine::{Engine, Limits};
 pub use events::PluginEvent;
@@ -67,6 +72,7 @@ pub use roles::{
     Transport, Verdict, prepare,
 };
 pub use route::{Limit, RouteRetry, RouteSettings};
+pub use shadow::{SHADOWED, ShadowPlace};
 pub use trial::{
     ActionOnTrial, AffinityOnTrial, BalancerOnTrial, DecisionOnTrial, EvaluatorOnTrial, PolicyOnTrial, named_clusters,
 };

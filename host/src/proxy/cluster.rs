@@ -185,11 +185,16 @@ impl Cluster {
         &self.balancing
     }
 
+    /// Hears anew whether the balancer, or a candidate beside it, wants outcomes.
+    pub fn hear_policies(&self) {
+        self.tells_balancer.set(self.balancing.wants_outcomes());
+    }
+
     /// Tells the plugins the endpoints that are current here, unless they know them.
     fn tell_plugins(&self) {
         let set = self.endpoints.borrow().set.clone();
         self.balancing.set_endpoints(&set);
-        self.tells_balancer.set(self.balancing.wants_outcomes());
+        self.hear_policies();
         if let Some(affinity) = &self.affinity {
             affinity.set_endpoints(&set);
         }

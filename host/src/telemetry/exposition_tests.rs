@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     AttemptOutcome, BadRequest, CertificateSample, ClusterSample, ConnectResult, Direction, EndpointSample, Flag,
-    QueueResult, Refusal, Registry, ReloadResult,
+    QueueResult, Refusal, Registry, ReloadResult, ShadowResult,
 };
 
 fn small_registry() -> Registry {
@@ -38,6 +38,7 @@ fn small_registry() -> Registry {
         plugin.fallback("rebuilding");
         plugin.invalid_answer();
         plugin.repeat();
+        registry.shadow(worker, "least-request", "balancer").decided(ShadowResult::Different);
         registry.worker(worker).outcomes_dropped(3);
     }
     registry.cluster(0, "").request(404, Duration::from_micros(50), Some(Flag::NoRoute));

@@ -393,6 +393,18 @@ labels! {
     }
 }
 
+labels! {
+    /// How a candidate's decision stands to that of the live version.
+    ShadowResult {
+        Same = "same",
+        Different = "different",
+        /// The candidate gave no usable answer.
+        CandidateFault = "candidate_fault",
+        /// The live version gave none, so that there was nothing to compare.
+        LiveFault = "live_fault",
+    }
+}
+
 impl TrapKind {
     pub(super) fn from_label(label: &str) -> Self {
         Self::ALL.into_iter().find(|kind| kind.as_str() == label).unwrap_or(Self::Other)

@@ -36,13 +36,13 @@ pub use histogram::Histogram;
 pub use label::{
     AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, DatagramDrop, Direction, FallbackReason,
     Flag, GrpcStatus, HedgeResult, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason,
-    SessionEnd, TlsHandshake, TrapKind, TunnelEnd,
+    SessionEnd, ShadowResult, TlsHandshake, TrapKind, TunnelEnd,
 };
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
 pub use printable::{is_unprintable, printable, printable_lines, printable_within};
 pub use process::resident_bytes;
 pub use registry::Registry;
 pub use sample::{CertificateSample, ClusterSample, EndpointSample};
-pub use shard::{ClusterShard, ListenerShard, LivePolicy, OpenConnection, PluginShard, WorkerShard};
+pub use shard::{ClusterShard, ListenerShard, LivePolicy, OpenConnection, PluginShard, ShadowShard, WorkerShard};
 pub use trace::{TracingError, TracingGuard, init_tracing};
 pub use tunnel_entry::{Carried, TunnelEntry};

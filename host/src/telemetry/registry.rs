@@ -8,9 +8,10 @@ use arc_swap::ArcSwap;
 
 use super::cell::{SharedCounter, SharedGauge, Writers};
 use super::families::Scrape;
-use super::label::{AcmeOrder, AdminRefusal, ReloadResult, TrapKind};
+use super::histogram::{CALL, HistogramTotal};
+use super::label::{AcmeOrder, AdminRefusal, ReloadResult, ShadowResult, TrapKind};
 use super::sample::{CertificateSample, ClusterSample};
-use super::shard::{ClusterShard, ListenerShard, PluginShard, PluginTotals, WorkerShard};
+use super::shard::{ClusterShard, ListenerShard, PluginShard, PluginTotals, ShadowShard, WorkerShard};
 use super::shards::{ShardMap, Shards};
 
 /// What a request without a route is counted under. A cluster of this name would be counted together with those.
@@ -87,6 +88,41 @@ impl Registry {
         get_or_create(&mut lock(&self.shards).plugins, plugin, (role, worker), create)
     }
 
+    /// The worker's shard for a candidate beside a plugin in a role.
+    pub fn shadow(&self, worker: usize, plugin: &str, role: &'static str) -> Arc<ShadowShard> {
+        get_or_create(&mut lock(&self.shards).shadows, plugin, (role, Some(worker)), Arc::default)
+    }
+
+    /// How a candidate's decisions have stood to those of the plugin, by role.
+    pub fn shadow_decisions(&self, plugin: &str, role: &str) -> [u64; ShadowResult::ALL.len()] {
+        let shards = lock(&self.shards);
+        let of_role = || shards.shadows.get(plugin).into_iter().flatten().filter(|((of, _), _)| *of == role);
+        ShadowResult::ALL.map(|result| of_role().map(|(_, shard)| shard.decisions[result as usize].get()).sum())
+    }
+
+    /// Forgets a candidate: its counts beside the plugin, and those under its own name.
+    pub fn forget_shadow(&self, plugin: &str, candidate: &str) {
+        {
+            let mut shards = lock(&self.shards);
+            shards.shadows.remove(plugin);
+            shards.plugins.remove(candidate);
+        }
+        self.plugins.rcu(|before| {
+            let mut after = BTreeMap::clone(before);
+            after.remove(candidate);
+            after
+        });
+    }
+
+    /// Calls of workers into a plugin in a role that were timed, and their seconds.
+    pub fn plugin_call_time(&self, plugin: &str, role: &str) -> (u64, f64) {
+        let shards = lock(&self.shards);
+        let of_role = shards.plugins.get(plugin).into_iter().flatten();
+        let of_role = of_role.filter(|((of, worker), _)| *of == role && worker.is_some());
+        let total = HistogramTotal::of(&CALL, of_role.map(|(_, shard)| &shard.call_seconds));
+        (total.count, total.sum_seconds)
+    }
+
     pub fn worker(&self, worker: usize) -> Arc<WorkerShard> {
         lock(&self.shards).workers.entry(worker).or_default().clone()
     }
@@ -108,6 +144,7 @@ impl Registry {
             shards.clusters.retain(|name, _| &**name == NO_CLUSTER || clusters.contains(&**name));
             shards.listeners.retain(|name, _| listeners.contains(&**name));
             shards.plugins.retain(|name, _| plugins.contains(&**name));
+            shards.shadows.retain(|name, _| plugins.contains(&**name));
         }
         self.plugins.rcu(|before| {
             let mut after = BTreeMap::clone(before);

@@ -7,8 +7,8 @@ use super::cell::{Counter, Gauge, SharedCounter, SharedLevel, Writers};
 use super::histogram::{CALL, Histogram, LASTING, LATENCY};
 use super::label::{
     AttemptOutcome, BadRequest, Class, ConnectResult, DatagramDrop, Direction, FallbackReason, Flag, GrpcStatus,
-    HedgeResult, LoadReportResult, ProxyHeader, QueueResult, Refusal, RetryReason, SessionEnd, TlsHandshake, TrapKind,
-    TunnelEnd,
+    HedgeResult, LoadReportResult, ProxyHeader, QueueResult, Refusal, RetryReason, SessionEnd, ShadowResult,
+    TlsHandshake, TrapKind, TunnelEnd,
 };
 
 /// One cell for each value of a label.
@@ -300,6 +300,20 @@ impl PluginShard {
     #[inline]
     pub fn repeat(&self) {
         self.repeats.add_by(self.writers, 1);
+    }
+}
+
+/// What one worker counts about a candidate beside a plugin in one role.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct ShadowShard {
+    pub(super) decisions: Cells<{ ShadowResult::ALL.len() }>,
+}
+
+impl ShadowShard {
+    /// Counts a decision that a candidate took beside the live version.
+    pub fn decided(&self, result: ShadowResult) {
+        self.decisions[result as usize].increment();
     }
 }
 

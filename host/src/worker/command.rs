@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use crate::config::{self, SocketKey};
 use crate::listener::ConnectionCount;
 use crate::net::SocketGroup;
-use crate::plugin::Instance;
+use crate::plugin::{Differences, Instance};
 use crate::snapshot::{EndpointCounters, EndpointSet, UnderWay, Waiting};
 use crate::tls::{ServerTls, UpstreamTls};
 
@@ -18,12 +18,24 @@ pub enum Command {
     Install(Box<Install>, oneshot::Sender<()>),
     /// Another generation of a cluster's endpoints.
     Endpoints { cluster: Arc<str>, set: Arc<EndpointSet> },
+    /// Have a candidate of a plugin decide beside instances of it.
+    Shadow(Box<BeginShadow>, oneshot::Sender<()>),
+    /// The candidate whose differences these are decides no more.
+    EndShadow(Arc<Differences>),
     /// End what is under way at the endpoint with these counters: it has been out of service for as long as that may go on.
     Deregister(Arc<EndpointCounters>),
     /// Close a socket that gives way to others, now that it has accepted all that came to it before.
     Close(SocketKey),
     /// Accept nothing more, finish what is under way, and end after `grace` at the latest.
     Drain { grace: Duration },
+}
+
+/// A candidate's instances for one worker.
+#[derive(Debug)]
+pub struct BeginShadow {
+    /// Each under the number of the one that it stands beside.
+    pub instances: Vec<(InstanceNumber, Instance)>,
+    pub differences: Arc<Differences>,
 }
 
 /// A configuration as one worker needs it, with the plugin instances that were made for it.

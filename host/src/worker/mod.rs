@@ -7,6 +7,6 @@ mod state;
 mod thread;
 
 pub use command::{
-    ClusterInstall, Command, Destined, GroupSocket, Install, InstanceNumber, ListenerInstall, PolicyRef,
+    BeginShadow, ClusterInstall, Command, Destined, GroupSocket, Install, InstanceNumber, ListenerInstall, PolicyRef,
 };
 pub use thread::{Spawn, Worker};

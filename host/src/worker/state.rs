@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::command::{ClusterInstall, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
+use super::command::{BeginShadow, ClusterInstall, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
 use super::sockets::{Accepting, QuicBy, Sockets};
 use crate::config::{Protocol, SocketKey};
 use crate::listener::{Acceptor, OpenConnections, Steering, quic_config};
-use crate::plugin::{Affinity, Balancer, Instance, Partitioner, Router};
+use crate::plugin::{Affinity, Balancer, Differences, Instance, Partitioner, Router, ShadowPlace};
 use crate::proxy::{Balancing, Cluster, ClusterParts, Context, Destination, Listener};
 use crate::snapshot::EndpointSet;
 
@@ -19,9 +19,15 @@ pub(super) struct State {
     workers: usize,
     context: Rc<Context>,
     open: Rc<OpenConnections>,
-    instances: HashMap<InstanceNumber, Rc<RefCell<Instance>>>,
+    instances: HashMap<InstanceNumber, Placed>,
     clusters: Vec<Installed>,
     sockets: Sockets,
+}
+
+/// An instance, and the place of a candidate beside it.
+struct Placed {
+    instance: Rc<RefCell<Instance>>,
+    shadow: Rc<ShadowPlace>,
 }
 
 /// A cluster with the policies that choose its endpoints: the balancer first.
@@ -49,7 +55,8 @@ impl State {
         let used = instances_of(&install);
         for (number, mut instance) in install.instances {
             self.hand_over_to(&mut instance);
-            self.instances.insert(number, Rc::new(RefCell::new(instance)));
+            let placed = Placed { instance: Rc::new(RefCell::new(instance)), shadow: Rc::default() };
+            self.instances.insert(number, placed);
         }
         let clusters: Vec<Installed> =
             install.clusters.into_iter().filter_map(|cluster| self.cluster(cluster)).collect();
@@ -69,8 +76,9 @@ impl State {
     /// Gives an instance what those before it want to hand on.
     fn hand_over_to(&self, instance: &mut Instance) {
         for before in self.instances.values() {
-            if before.borrow().plugin().name == instance.plugin().name {
-                instance.restore(&before.borrow_mut().save());
+            let mut before = before.instance.borrow_mut();
+            if before.plugin().name == instance.plugin().name {
+                instance.restore(&before.save());
             }
         }
     }
@@ -81,6 +89,26 @@ impl State {
         {
             cluster.set_endpoints(set);
         }
+    }
+
+    /// Has a candidate decide beside instances that are there.
+    pub(super) fn begin_shadow(&self, shadow: BeginShadow) {
+        for (number, candidate) in shadow.instances {
+            if let Some(Placed { instance, shadow: place }) = self.instances.get(&number) {
+                place.begin(&mut instance.borrow_mut(), candidate, shadow.differences.clone());
+            }
+        }
+        self.hear_policies();
+    }
+
+    pub(super) fn end_shadow(&self, differences: &Arc<Differences>) {
+        self.instances.values().for_each(|placed| placed.shadow.end(differences));
+        self.hear_policies();
+    }
+
+    /// What clusters tell their policies may be something else than before.
+    fn hear_policies(&self) {
+        self.clusters.iter().for_each(|known| known.cluster.hear_policies());
     }
 
     pub(super) fn stop_accepting(&mut self) {
@@ -138,7 +166,8 @@ impl State {
 
     fn balancing(&self, choosing: &[PolicyRef]) -> Option<Balancing> {
         let (balancer, partitioners) = choosing.split_first()?;
-        let balancer = Balancer::new(self.instance(*balancer)?, balancer.policy);
+        let Placed { instance, shadow } = self.instances.get(&balancer.instance)?;
+        let balancer = Balancer::new(instance.clone(), balancer.policy).beside(shadow);
         let partitioners: Option<Vec<Partitioner>> =
             partitioners.iter().map(|policy| Some(Partitioner::new(self.instance(*policy)?, policy.policy))).collect();
         Some(Balancing::new(balancer, partitioners?))
@@ -155,7 +184,10 @@ impl State {
         let destination = match install.destination {
             Destined::Cluster(index) => Destination::Cluster(index),
             Destined::Nowhere => Destination::Nowhere,
-            Destined::Router(policy) => Destination::Router(Router::new(self.instance(policy)?, policy.policy)),
+            Destined::Router(policy) => {
+                let Placed { instance, shadow } = self.instances.get(&policy.instance)?;
+                Destination::Router(Router::new(instance.clone(), policy.policy).beside(shadow))
+            }
         };
         let (address, key) = (install.bind, install.config.socket(install.bind));
         let quic_key = install.config.quic_socket(address);
@@ -203,7 +235,7 @@ impl State {
     }
 
     fn instance(&self, policy: PolicyRef) -> Option<Rc<RefCell<Instance>>> {
-        self.instances.get(&policy.instance).cloned()
+        self.instances.get(&policy.instance).map(|placed| placed.instance.clone())
     }
 }
 

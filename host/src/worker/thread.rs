@@ -95,6 +95,11 @@ async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
                     let _ = done.send(());
                 }
                 Some(Command::Endpoints { cluster, set }) => state.set_endpoints(&cluster, &set),
+                Some(Command::Shadow(shadow, done)) => {
+                    state.begin_shadow(*shadow);
+                    let _ = done.send(());
+                }
+                Some(Command::EndShadow(differences)) => state.end_shadow(&differences),
                 Some(Command::Deregister(counters)) => context.timers.call_off(subject(&counters), CallOff::End),
                 Some(Command::Close(socket)) => state.close(&socket),
                 Some(Command::Drain { grace }) => break grace,

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use crate::in_front_of;
 
 /// What the API has. A route that comes or goes is entered here as well, so that nobody changes the API by accident.
-const OPERATIONS: [&str; 26] = [
+const OPERATIONS: [&str; 29] = [
     "DELETE /v1/certificates/{name}",
     "DELETE /v1/clusters/{cluster}/endpoints/{endpoint}",
     "DELETE /v1/plugins/{name}",
+    "DELETE /v1/plugins/{name}/shadow",
     "GET /healthz",
     "GET /metrics",
     "GET /readyz",
@@ -30,11 +31,13 @@ const OPERATIONS: [&str; 26] = [
     "POST /v1/certificates/{name}/renew",
     "POST /v1/clusters/{cluster}/endpoints",
     "POST /v1/config/rollback",
+    "POST /v1/plugins/{name}/promote",
     "POST /v1/plugins/{name}/release",
     "POST /v1/plugins/{name}/rollback",
     "PUT /v1/certificates/{name}",
     "PUT /v1/config",
     "PUT /v1/plugins/{name}",
+    "PUT /v1/plugins/{name}/shadow",
 ];
 
 /// The document, with its schemas made strict: a field of an answer that they do not name is a mistake.
@@ -165,6 +168,10 @@ fn answers_to_what_is_not_there_are_as_it_says() {
         ("POST /v1/plugins/{name}/rollback", "/v1/plugins/least-request/rollback", None, 409),
         ("POST /v1/plugins/{name}/release", "/v1/plugins/none/release", None, 404),
         ("PUT /v1/plugins/{name}", "/v1/plugins/least-request", Some("no component"), 422),
+        ("PUT /v1/plugins/{name}/shadow", "/v1/plugins/least-request/shadow", Some("no component"), 422),
+        ("PUT /v1/plugins/{name}/shadow", "/v1/plugins/none/shadow", Some("no component"), 404),
+        ("DELETE /v1/plugins/{name}/shadow", "/v1/plugins/least-request/shadow", None, 404),
+        ("POST /v1/plugins/{name}/promote", "/v1/plugins/least-request/promote", None, 404),
         ("PUT /v1/plugins/{name}", "/v1/plugins/least-request?conformance=perhaps", Some("no component"), 400),
         ("PUT /v1/plugins/{name}", "/v1/plugins/Not-A-Name", Some("no component"), 400),
     ] {

@@ -32,6 +32,12 @@ pub enum PluginError {
     InUse { name: String, uses: String },
     #[error("nothing was uploaded as plugin `{name}`, which comes {from}")]
     NothingUploaded { name: String, from: &'static str },
+    #[error("plugin `{0}` is used as router or balancer by nothing, and a candidate decides as these only")]
+    NothingToShadow(String),
+    #[error("this version of plugin `{0}` is the live one")]
+    IsLive(String),
+    #[error("plugin `{0}` has no candidate in shadow")]
+    NoShadow(String),
     #[error("no configuration is live yet")]
     NotStarted,
     #[error("plugin `{name}` has no version `{version}` to go back to")]
@@ -71,6 +77,9 @@ impl PluginError {
             Self::NothingEarlier(_) => "nothing_earlier",
             Self::InUse { .. } => "in_use",
             Self::NothingUploaded { .. } => "nothing_uploaded",
+            Self::NothingToShadow(_) => "nothing_to_shadow",
+            Self::IsLive(_) => "is_live",
+            Self::NoShadow(_) => "no_shadow",
             Self::NotStarted => "not_started",
             Self::NoSuchVersion { .. } => "no_such_version",
             Self::WorkerGone => "worker_gone",

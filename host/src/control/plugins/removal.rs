@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::error::PluginError;
+use super::shadows::ShadowState;
 use crate::control::state::Control;
 use crate::plugin::Role;
 
@@ -33,6 +34,7 @@ impl Control {
                 state.plugins.remove(name);
             }
         }
+        self.end_shadow(name, ShadowState::Deleted, None);
         tracing::info!(target: "audit", plugin = name, "plugin removed");
         Ok(())
     }

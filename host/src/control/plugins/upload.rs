@@ -5,7 +5,7 @@ use super::entry::PluginEntry;
 use super::error::PluginError;
 use super::gate::Judgement;
 use super::store::KeptVersion;
-use super::version::is_version;
+use super::version::{Upload, is_version};
 use crate::config::Conformance;
 use crate::control::beside::beside;
 use crate::control::report::PluginReport;
@@ -14,16 +14,6 @@ use crate::plugin::{Plugin, PolicyConfig, Source};
 
 /// How often an upload is looked at anew when the configuration changes meanwhile.
 const TRIES: usize = 3;
-
-/// A version that is to become live.
-#[derive(Clone, Debug)]
-pub struct Upload {
-    pub name: String,
-    pub bytes: Arc<[u8]>,
-    pub conformance: Conformance,
-    /// Who sent it, for the store.
-    pub by: String,
-}
 
 impl Control {
     /// Makes a version of a plugin live wherever its name is used: on all workers, or on none. Looking at it takes as long
@@ -58,6 +48,20 @@ impl Control {
         entry.put(plugin.clone());
         entry.judgement = Some(Arc::new(judgement));
         Ok(self.plugin_report(&plugin.name, &entry))
+    }
+
+    /// Looks at a version as [`Self::load_plugin`] does, for its shadow. Should the configuration change meanwhile, it shows when
+    /// its policies are created.
+    pub(super) async fn look_at_shadow(self: &Arc<Self>, upload: &Upload) -> Result<Arc<Plugin>, PluginError> {
+        if !Plugin::is_name(&upload.name) {
+            return Err(PluginError::BadName);
+        }
+        if !self.lock().plugins.contains_key(&*upload.name) {
+            return Err(PluginError::Unknown(upload.name.clone()));
+        }
+        let (control, upload) = (self.clone(), upload.clone());
+        let looked_at = beside("looking at the plugin", move || control.look_at_upload(&upload)).await??;
+        Ok(looked_at.plugin)
     }
 
     /// Everything that takes long about an upload. Nothing is changed.

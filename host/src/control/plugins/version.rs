@@ -4,7 +4,18 @@ use std::sync::Arc;
 use super::error::PluginError;
 use super::loader::Loader;
 use super::store::{KeptVersion, Store};
+use crate::config::Conformance;
 use crate::plugin::{Grants, Limits, Plugin, Source, digest_of};
+
+/// A version that is to become live.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    pub name: String,
+    pub bytes: Arc<[u8]>,
+    pub conformance: Conformance,
+    /// Who sent it, for the store.
+    pub by: String,
+}
 
 /// A version in the store that was not loaded yet.
 #[derive(Clone, Debug)]

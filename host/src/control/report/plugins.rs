@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::control::beside::beside;
-use crate::control::plugins::{Earlier, Judgement, PluginEntry, PluginError};
+use crate::control::plugins::{Earlier, Judgement, PluginEntry, PluginError, ShadowReport};
 use crate::control::state::Control;
 use crate::plugin::{BreakerState, FaultReport, Plugin};
 
@@ -45,6 +45,8 @@ pub struct PluginDetail {
     pub faults: BTreeMap<String, u64>,
     /// The last ones of the live version in words, the oldest first.
     pub recent_faults: Vec<FaultReport>,
+    /// The candidate beside the live version, or how the last one did.
+    pub shadow: Option<ShadowReport>,
 }
 
 /// A version of a plugin that can be gone back to, or is live.
@@ -118,6 +120,7 @@ impl Control {
             uses: self.plugin_uses(name),
             recent_faults: entry.live.as_ref().map_or_else(Vec::new, |live| live.faults.to_vec()),
             faults: faults.map(|(kind, count)| (kind.to_owned(), count)).collect(),
+            shadow: self.shadow_report(name),
             plugin: self.plugin_report(name, &shown),
         })
     }

@@ -63,6 +63,7 @@ impl Control {
         self.tell_prepared().await;
         self.renew_tasks();
         self.settle_amendments(&prepared.wanted.config).await;
+        self.renew_shadows().await;
         self.forget_metrics(&prepared.wanted.config);
         Ok(number)
     }
@@ -143,7 +144,8 @@ impl Control {
         let clusters: Vec<&str> = config.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
         let listeners: Vec<&str> = config.listeners.iter().map(|listener| listener.name.as_str()).collect();
         let state = self.lock();
-        let plugins: Vec<&str> = state.plugins.keys().map(|name| &**name).collect();
+        let plugins: Vec<&str> =
+            state.plugins.keys().map(|name| &**name).chain(state.shadows.candidate_names()).collect();
         self.registry.retain(&clusters, &listeners, &plugins);
     }
 }

@@ -6,6 +6,7 @@ mod commit;
 mod dry_run;
 mod placement;
 mod prepare;
+mod shadow;
 mod sockets;
 mod tables;
 mod try_probe;

@@ -80,6 +80,16 @@ impl Placement {
         (next, new)
     }
 
+    /// The instances that have policies of a plugin in one of these roles, each with those.
+    pub(super) fn instances(&self, plugin: &str, roles: &[Role]) -> BTreeMap<InstanceNumber, Vec<PolicyConfig>> {
+        let mut instances: BTreeMap<InstanceNumber, Vec<PolicyConfig>> = BTreeMap::new();
+        let placed = self.0.get(plugin).into_iter().flat_map(|placed| &placed.policies);
+        for (policy, place) in placed.filter(|(policy, _)| roles.contains(&policy.role)) {
+            instances.entry(place.instance).or_default().push(policy.clone());
+        }
+        instances
+    }
+
     pub(super) fn of(&self, used: &Use) -> Option<PolicyRef> {
         self.0.get(&used.plugin)?.policies.get(used.position).map(|(_, place)| *place)
     }

@@ -229,7 +229,7 @@ fn instance(instances: &[(InstanceNumber, Instance)], place: PolicyRef) -> Optio
     instances.iter().find(|(number, _)| *number == place.instance).map(|(_, instance)| instance)
 }
 
-fn sets(clusters: &BTreeMap<Arc<str>, ClusterState>) -> HashMap<Arc<str>, Arc<EndpointSet>> {
+pub(super) fn sets(clusters: &BTreeMap<Arc<str>, ClusterState>) -> HashMap<Arc<str>, Arc<EndpointSet>> {
     clusters.iter().map(|(name, cluster)| (name.clone(), cluster.set.clone())).collect()
 }
 

@@ -1,10 +1,12 @@
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use wasmtime::Store;
 
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::balancer as wit;
+use crate::plugin::candidate::is_candidate;
 use crate::plugin::convert;
 use crate::plugin::create_error::CreateError;
 use crate::plugin::deadline::Call;
@@ -14,6 +16,7 @@ use crate::plugin::handle::Handle;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{PolicyConfig, Role};
 use crate::plugin::role::{GuestRole, from_bindings};
+use crate::plugin::shadow::{Shadow, ShadowPlace, Words};
 use crate::snapshot::{Change, Endpoint, EndpointSet, Outcome};
 
 /// What a balancer policy said when it was created.
@@ -55,6 +58,11 @@ impl Balancer {
         Self { handle: Handle::new(instance, policy) }
     }
 
+    /// With the place of a candidate beside it.
+    pub fn beside(self, shadow: &Rc<ShadowPlace>) -> Self {
+        Self { handle: self.handle.beside(shadow) }
+    }
+
     /// Another policy of the same configuration, for a part of the cluster. It ends when it is dropped.
     pub fn another(&self, part: &str, endpoints: &Arc<EndpointSet>) -> Result<Self, CreateError> {
         Ok(Self { handle: self.handle.another(part, endpoints)? })
@@ -62,7 +70,31 @@ impl Balancer {
 
     /// Asks for an endpoint. `Ok(None)` is the plugin's word that none can take the request.
     pub fn pick(&self, request: Request<'_>) -> Result<Option<Choice>, Fault> {
-        self.handle.ask(Call::on_request_path("pick"), |balancer, store, policy| balancer.pick(store, policy, request))
+        let pick = |balancer: &BalancerGuest, store: &mut Store<Guest>, policy| balancer.pick(store, policy, request);
+        let picked = self.handle.ask(Call::on_request_path("pick"), pick);
+        self.handle.with_shadow(|shadow, policy| {
+            let live = picked.map(|choice| choice.map(|choice| choice.slot));
+            let decide = |candidate: &mut Instance, own, _: &mut _| {
+                let choice = candidate.ask(own, Call::on_request_path("pick"), pick)?;
+                choice.map(|choice| usable(candidate, own, choice.slot, request.tried)).transpose()
+            };
+            shadow.decide(policy, live.as_ref().map_err(|fault| *fault), decide, |live, candidate| Words {
+                asked: request.to_string(),
+                live: self.shown(*live),
+                candidate: self.shown(*candidate),
+            });
+        });
+        picked
+    }
+
+    /// An endpoint for people.
+    fn shown(&self, slot: Option<u32>) -> String {
+        let Some(slot) = slot else { return "none".to_owned() };
+        let (instance, policy) = self.handle.parts();
+        match instance.borrow().endpoint(policy, slot) {
+            Some(endpoint) => convert::text(&endpoint.id),
+            None => format!("slot {slot}, where there is no endpoint"),
+        }
     }
 
     /// Brings the policy to another generation of the endpoints.
@@ -73,13 +105,16 @@ impl Balancer {
     /// Tells what became of attempts, if the policy asked for it.
     pub fn outcomes(&self, batch: &[Outcome]) {
         // A fault is counted and changes nothing for any request.
-        let _ = self
-            .handle
-            .ask(Call::off_request_path("outcomes"), |balancer, store, policy| balancer.outcomes(store, policy, batch));
+        let (instance, policy) = self.handle.parts();
+        hear(&mut instance.borrow_mut(), policy, batch);
+        self.handle.with_shadow(|shadow, policy| shadow.tell(policy, |candidate, own| hear(candidate, own, batch)));
     }
 
+    /// Whether it wants to hear what became of attempts, or its candidate does.
     pub fn wants_outcomes(&self) -> bool {
-        self.handle.plan(|plan| plan.outcomes).unwrap_or(false)
+        let candidate = |shadow: &mut Shadow, policy| shadow.tell(policy, |candidate, own| hears(candidate, own));
+        let (instance, policy) = self.handle.parts();
+        hears(&instance.borrow(), policy) || self.handle.with_shadow(candidate).flatten().unwrap_or(false)
     }
 
     /// The plugin's word for a choice.
@@ -96,6 +131,43 @@ impl Balancer {
     pub fn count_fallback(&self, fault: Fault) {
         self.handle.count_fallback(fault);
     }
+}
+
+impl fmt::Display for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.key {
+            Some(key) => write!(f, "key {key:016x}")?,
+            None => f.write_str("no key")?,
+        }
+        if !self.tried.is_empty() {
+            write!(f, ", tried slots {:?}", self.tried)?;
+        }
+        Ok(())
+    }
+}
+
+fn hears(instance: &Instance, policy: u32) -> bool {
+    instance.plan::<BalancerGuest>(policy).is_some_and(|plan| plan.outcomes)
+}
+
+fn hear(instance: &mut Instance, policy: u32, batch: &[Outcome]) {
+    if hears(instance, policy) {
+        let call = Call::off_request_path("outcomes");
+        let _ = instance
+            .ask(policy, call, |balancer: &BalancerGuest, store, policy| balancer.outcomes(store, policy, batch));
+    }
+}
+
+/// What a candidate picked, held to what the host holds the live version to.
+fn usable(candidate: &mut Instance, policy: u32, slot: u32, tried: &[u32]) -> Result<u32, Fault> {
+    let is_open = candidate.endpoint(policy, slot).is_some_and(|endpoint| endpoint.takes_new());
+    if !is_open {
+        return Err(candidate.invalid_answer(policy, format_args!("picked slot {slot}, which may not be chosen")));
+    }
+    if tried.contains(&slot) {
+        return Err(candidate.invalid_answer(policy, format_args!("picked slot {slot}, which this request has tried")));
+    }
+    Ok(slot)
 }
 
 /// The functions of a balancer.
@@ -135,7 +207,9 @@ impl GuestRole for BalancerGuest {
         after: &EndpointSet,
     ) -> wasmtime::Result<()> {
         let generation = after.generation();
-        if let Some(prepared) = after.prepared() {
+        // What the live version has prepared is nothing for another.
+        let prepared = after.prepared().filter(|_| !is_candidate(&store.data().plugin));
+        if let Some(prepared) = prepared {
             self.adopt(store, policy, prepared)?;
         }
         if before.generation() > 0 {

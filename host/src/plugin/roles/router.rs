@@ -16,7 +16,9 @@ use crate::plugin::instance::Instance;
 use crate::plugin::policy::{ConfigMistake, PolicyConfig, Role};
 use crate::plugin::role::{GuestRole, from_bindings};
 use crate::plugin::route::RouteSettings;
+use crate::plugin::shadow::{ShadowPlace, Words};
 use crate::plugin::values::AttributeValues;
+use crate::telemetry::printable_within;
 
 /// What a router policy said when it was created.
 #[derive(Clone, Debug)]
@@ -26,7 +28,7 @@ pub struct RouterPlan {
 }
 
 /// Where a request goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Position of a cluster in the configuration.
     Forward(u32),
@@ -35,20 +37,20 @@ pub enum Action {
     NoRoute,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Redirect {
     pub status: http::StatusCode,
     pub location: http::HeaderValue,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Response {
     pub status: http::StatusCode,
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     pub body: bytes::Bytes,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     pub action: Action,
     /// The route that took part.
@@ -79,6 +81,11 @@ impl Router {
         Self { handle: Handle::new(instance, policy) }
     }
 
+    /// With the place of a candidate beside it.
+    pub fn beside(self, shadow: &Rc<ShadowPlace>) -> Self {
+        Self { handle: self.handle.beside(shadow) }
+    }
+
     /// The plan of the version that is live now.
     pub fn plan(&self) -> Option<RouterPlan> {
         self.handle.plan(|state| state.plan.clone())
@@ -88,32 +95,56 @@ impl Router {
     pub fn route(
         &self,
         values: &mut AttributeValues,
-        fill: impl FnOnce(&[Attribute], &mut AttributeValues),
+        fill: impl Fn(&[Attribute], &mut AttributeValues),
     ) -> Result<Decision, Fault> {
         let (instance, policy) = self.handle.parts();
-        let mut instance = instance.borrow_mut();
-        let Some(state) = instance.plan::<RouterGuest>(policy) else { return Err(Fault::Rebuilding) };
-        fill(&state.plan.attributes, values);
-        let hash = state.memo.hash(values.as_bytes());
-        if let Some(decision) = state.memo.get(hash, values.as_bytes()) {
-            let decision = decision.clone();
-            if let Some(shard) = instance.shard(policy) {
-                shard.repeat();
+        let decision = route(&mut instance.borrow_mut(), policy, values, &fill);
+        self.handle.with_shadow(|shadow, policy| {
+            let live = decision.as_ref().map_err(|fault| *fault);
+            let decide = |candidate: &mut Instance, own, values: &mut _| route(candidate, own, values, &fill);
+            shadow.decide(policy, live, decide, |live, candidate| Words {
+                asked: self.asked(values),
+                live: self.shown(live),
+                candidate: self.shown(candidate),
+            });
+        });
+        decision
+    }
+
+    /// What the live version was shown, for people. What may be a secret is left out.
+    fn asked(&self, values: &AttributeValues) -> String {
+        let attributes = self.handle.plan(|state| state.plan.attributes.clone()).unwrap_or_default();
+        let shown = attributes.iter().zip(values.iter()).map(|(attribute, value)| match value {
+            None => format!("no {attribute}"),
+            Some(_) if attribute.may_be_secret() => format!("{attribute} (not shown)"),
+            Some(value) => {
+                format!("{attribute} `{}`", printable_within(&String::from_utf8_lossy(value), MOST_SHOWN_BYTES))
             }
-            return Ok(decision);
-        }
-        let answer = instance.ask(policy, Call::on_request_path("route"), |router: &RouterGuest, store, policy| {
-            router.route(store, policy, &values.to_owned_values())
-        })?;
-        let Some(state) = instance.plan_mut::<RouterGuest>(policy) else { return Err(Fault::Rebuilding) };
-        let decision = match state.translate(&answer) {
-            Ok(decision) => decision,
-            Err(reason) => return Err(instance.invalid_answer(policy, reason)),
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    }
+
+    /// A decision for people.
+    fn shown(&self, decision: &Decision) -> String {
+        let (instance, policy) = self.handle.parts();
+        let action = match &decision.action {
+            Action::Forward(position) => {
+                let name = instance.borrow().cluster_name(policy, *position);
+                format!("forward to `{}`", name.as_deref().unwrap_or_default())
+            }
+            Action::Redirect(redirect) => {
+                let to = String::from_utf8_lossy(redirect.location.as_bytes());
+                format!("redirect with {} to `{}`", redirect.status.as_u16(), printable_within(&to, MOST_SHOWN_BYTES))
+            }
+            Action::Respond(response) => {
+                format!("answer {} with {} bytes", response.status.as_u16(), response.body.len())
+            }
+            Action::NoRoute => "no route".to_owned(),
         };
-        if answer.repeatable {
-            state.memo.put(hash, values.as_bytes(), decision.clone());
+        match &decision.route {
+            Some(route) => format!("{action}, route `{}`", route.label),
+            None => action,
         }
-        Ok(decision)
     }
 
     /// What the policy has said is to hold while it gives no answer.
@@ -125,6 +156,40 @@ impl Router {
     pub fn count_fallback(&self, fault: Fault) {
         self.handle.count_fallback(fault);
     }
+}
+
+/// Of an attribute, or of a location.
+const MOST_SHOWN_BYTES: usize = 256;
+
+/// Asks a router, unless it has said that the same is to be repeated.
+fn route(
+    instance: &mut Instance,
+    policy: u32,
+    values: &mut AttributeValues,
+    fill: impl Fn(&[Attribute], &mut AttributeValues),
+) -> Result<Decision, Fault> {
+    let Some(state) = instance.plan::<RouterGuest>(policy) else { return Err(Fault::Rebuilding) };
+    fill(&state.plan.attributes, values);
+    let hash = state.memo.hash(values.as_bytes());
+    if let Some(decision) = state.memo.get(hash, values.as_bytes()) {
+        let decision = decision.clone();
+        if let Some(shard) = instance.shard(policy) {
+            shard.repeat();
+        }
+        return Ok(decision);
+    }
+    let answer = instance.ask(policy, Call::on_request_path("route"), |router: &RouterGuest, store, policy| {
+        router.route(store, policy, &values.to_owned_values())
+    })?;
+    let Some(state) = instance.plan_mut::<RouterGuest>(policy) else { return Err(Fault::Rebuilding) };
+    let decision = match state.translate(&answer) {
+        Ok(decision) => decision,
+        Err(reason) => return Err(instance.invalid_answer(policy, reason)),
+    };
+    if answer.repeatable {
+        state.memo.put(hash, values.as_bytes(), decision.clone());
+    }
+    Ok(decision)
 }
 
 impl RouterGuest {

@@ -1,13 +1,13 @@
 //! Of plugins, whatever they decide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use super::Scrape;
 use super::exposition::Exposition;
 use crate::telemetry::histogram::{CALL, HistogramTotal};
-use crate::telemetry::label::{FallbackReason, TrapKind};
+use crate::telemetry::label::{FallbackReason, ShadowResult, TrapKind};
 use crate::telemetry::shard::PluginShard;
 use crate::telemetry::shards::PluginKey;
 
@@ -69,6 +69,21 @@ impl Scrape {
         for (plugin, role, shards) in &roles {
             let count = sum(shards, &|shard| shard.repeats.get());
             family.sample([("plugin", plugin), ("role", role)], count)?;
+        }
+
+        let mut family = out.counter(
+            "plimsoll_plugin_shadow_decisions_total",
+            "Decisions of a candidate beside the live version of a plugin, by how they stand to that one's.",
+        )?;
+        for (plugin, shards) in &self.shards.shadows {
+            let roles: BTreeSet<&str> = shards.keys().map(|(role, _)| *role).collect();
+            for role in roles {
+                let of_role = || shards.iter().filter(|((of, _), _)| *of == role);
+                for result in ShadowResult::ALL {
+                    let count: u64 = of_role().map(|(_, shard)| shard.decisions[result as usize].get()).sum();
+                    family.sample([("plugin", plugin), ("role", role), ("result", result.as_str())], count)?;
+                }
+            }
         }
 
         let mut family =
