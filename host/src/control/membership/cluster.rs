@@ -6,9 +6,9 @@ use std::time::Instant;
 use plimsoll_resilience::EjectionBounds;
 
 use super::adaptation::Adaptation;
-use super::effects::Untold;
 use super::heard::Heard;
 use super::remembered::RememberedEndpoint;
+use super::untold::Untold;
 use super::warmth::{Circumstances, Warmth};
 use super::{Found, FoundEndpoint, Membership, Origin};
 use crate::config;

@@ -18,6 +18,7 @@ mod probing;
 mod recalling;
 mod remembered;
 mod tasks;
+mod untold;
 mod warmth;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
