@@ -4,6 +4,7 @@ mod idle;
 mod load;
 mod machine;
 mod peers;
+mod probing;
 mod report;
 mod side_by_side;
 mod training;
@@ -21,6 +22,8 @@ use crate::{cargo, run};
 pub(crate) enum Bench {
     /// Processor time per request of Plimsoll, nginx, HAProxy and Envoy, in interleaved rounds.
     Proxy(ProxyBench),
+    /// What the probes of thousands of endpoints cost the control plane and the workers.
+    Probing(probing::ProbingBench),
     /// Nanoseconds of each call into the built-in plugins.
     Plugins,
     /// What different shapes of the same call cost.
@@ -50,6 +53,7 @@ impl Bench {
     pub(crate) fn run(self) -> Result<()> {
         match self {
             Self::Proxy(bench) => side_by_side::measure(&bench),
+            Self::Probing(bench) => probing::measure(&bench),
             Self::Plugins => micro("plugins"),
             Self::Shapes => micro("shapes"),
         }
