@@ -97,6 +97,28 @@ fn a_verdict_comes_at_the_fast_interval_however_long_the_interval_is() {
 }
 
 #[test]
+fn who_has_had_no_request_since_its_last_probe_is_probed_less_often() {
+    let patients = [Patient::new("one"), Patient::new("two")];
+    let proxy = in_front_of(
+        &patients,
+        "probe: { plugin: http, config: { path: /health }, interval: 10ms, no_traffic_interval: 1s }",
+    );
+    let probed = || patients.each_ref().map(|patient| patient.probes.load(Ordering::Relaxed));
+    wait_for("a probe of each", || probed().iter().all(|probes| *probes > 0).then_some(()));
+    let since = Instant::now();
+    wait_for("some time", || (since.elapsed() > Duration::from_millis(500)).then_some(()));
+    let idle = probed();
+    assert!(idle.iter().all(|probes| *probes <= 2), "{idle:?}");
+    // Ten of those apart would be ten seconds.
+    let since = Instant::now();
+    wait_for("probes of those who are asked", || {
+        assert_eq!(get(proxy.address("web"), "/").status, 200);
+        probed().iter().zip(idle).all(|(probes, before)| *probes >= before + 10).then_some(())
+    });
+    assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
+}
+
+#[test]
 fn a_new_endpoint_is_left_alone_for_its_first_time() {
     let patients = [Patient::new("one")];
     let proxy =

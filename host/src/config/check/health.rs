@@ -110,9 +110,13 @@ impl Checker<'_> {
     }
 
     fn pace(&mut self, path: &str, probe: &schema::Probe) -> Pace {
-        let (fast, unhealthy) = (probe.fast_interval, probe.unhealthy_interval);
-        let intervals: [(&str, Option<Span>); 3] =
-            [("interval", Some(probe.interval)), ("fast_interval", fast), ("unhealthy_interval", unhealthy)];
+        let (fast, unhealthy, no_traffic) = (probe.fast_interval, probe.unhealthy_interval, probe.no_traffic_interval);
+        let intervals: [(&str, Option<Span>); 4] = [
+            ("interval", Some(probe.interval)),
+            ("fast_interval", fast),
+            ("unhealthy_interval", unhealthy),
+            ("no_traffic_interval", no_traffic),
+        ];
         for (name, interval) in intervals {
             if let Some(interval) = interval {
                 self.positive(&format!("{path}/{name}"), interval);
@@ -123,6 +127,7 @@ impl Checker<'_> {
             interval: probe.interval.0,
             fast_interval: fast.unwrap_or(probe.interval).0,
             unhealthy_interval: unhealthy.unwrap_or(probe.interval).0,
+            no_traffic_interval: no_traffic.unwrap_or(probe.interval).0,
             jitter_percent: probe.jitter_percent,
         }
     }

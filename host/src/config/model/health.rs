@@ -79,6 +79,8 @@ pub struct Pace {
     pub fast_interval: Duration,
     /// While the endpoint is out, and its probes fail.
     pub unhealthy_interval: Duration,
+    /// While the endpoint is in service, and has had no request since its last probe.
+    pub no_traffic_interval: Duration,
     /// Up to so much longer or shorter.
     pub jitter_percent: u32,
 }

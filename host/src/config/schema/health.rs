@@ -83,6 +83,9 @@ pub(in crate::config) struct Probe {
     pub(in crate::config) fast_interval: Option<Span>,
     /// The same while the endpoint is out of service and its probes fail. Default: as `interval`.
     pub(in crate::config) unhealthy_interval: Option<Span>,
+    /// The same while the endpoint is in service and has had no request since its last probe, as of a cluster that nobody asks for
+    /// anything, or endpoints that stand by. Default: as `interval`.
+    pub(in crate::config) no_traffic_interval: Option<Span>,
     /// How long a new endpoint is left alone before its first probe. Default: 0s.
     #[serde(default = "no_time")]
     pub(in crate::config) initial_delay: Span,

@@ -84,19 +84,20 @@ impl Control {
 }
 
 impl Control {
-    /// What came of a probe of an endpoint of the cluster.
-    fn take_in(&self, cluster: &str, probed: &Probed) {
-        let Some(result) = &probed.result else { return };
+    /// What came of a probe of an endpoint of the cluster. Answers whether the endpoint has had requests since the one before.
+    fn take_in(&self, cluster: &str, probed: &Probed) -> bool {
+        let Some(result) = &probed.result else { return true };
         self.grant(cluster, result.slot, probed.wishes);
         if let Some(report) = &probed.report {
             self.note_load(cluster, result.slot, report.clone());
         }
-        self.note_probe(cluster, result);
+        let had_requests = self.note_probe(cluster, result);
         let transitions = self.evaluation.probed(cluster, result);
         self.judge(cluster, transitions);
         if result.passed {
             self.release_recalled(cluster, result.slot);
         }
+        had_requests
     }
 }
 
@@ -109,10 +110,11 @@ impl Prober for Control {
         for (other, slot) in self.trackers(cluster, slot) {
             self.take_in(&other, &probed.of(slot));
         }
-        self.take_in(cluster, &probed);
+        let had_requests = self.take_in(cluster, &probed);
         let Some(result) = probed.result else { return Standing::Healthy };
         match (self.is_healthy(cluster, slot), result.passed) {
-            (true, true) => Standing::Healthy,
+            (true, true) if had_requests => Standing::Healthy,
+            (true, true) => Standing::Idle,
             (false, false) => Standing::Unhealthy,
             (true, false) | (false, true) => Standing::InTransition,
         }

@@ -159,12 +159,14 @@ impl Control {
         self.put_health_into_effect(cluster, &[slot]);
     }
 
-    /// Remembers what came of a probe.
-    pub(in crate::control) fn note_probe(&self, cluster: &str, result: &ProbeResult) {
+    /// Remembers what came of a probe. Answers whether the endpoint has had requests since the one before.
+    pub(in crate::control) fn note_probe(&self, cluster: &str, result: &ProbeResult) -> bool {
         let mut state = self.lock();
-        if let Some(member) = state.clusters.get_mut(cluster).and_then(|cluster| cluster.member_mut(result.slot)) {
-            member.heard.note(result);
-        }
+        let member = state.clusters.get_mut(cluster).and_then(|cluster| cluster.member_mut(result.slot));
+        member.is_none_or(|member| {
+            let requests = member.counters.requests();
+            member.heard.note(result, requests)
+        })
     }
 
     /// Tells everyone of members that have warmed up.

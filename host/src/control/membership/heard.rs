@@ -8,7 +8,11 @@ const MOST: usize = 5;
 
 /// What came of the last probes of an endpoint, for the people who look after it.
 #[derive(Clone, Debug, Default)]
-pub(in crate::control) struct Heard(VecDeque<HeardProbe>);
+pub(in crate::control) struct Heard {
+    probes: VecDeque<HeardProbe>,
+    /// That the endpoint had had by then.
+    requests: u64,
+}
 
 #[derive(Clone, Debug)]
 pub(in crate::control) struct HeardProbe {
@@ -20,18 +24,20 @@ pub(in crate::control) struct HeardProbe {
 }
 
 impl Heard {
-    pub(super) fn note(&mut self, result: &ProbeResult) {
-        self.0.truncate(MOST - 1);
-        self.0.push_front(HeardProbe {
+    /// `requests` have gone to the endpoint by now. Answers whether some have since the probe before.
+    pub(super) fn note(&mut self, result: &ProbeResult, requests: u64) -> bool {
+        self.probes.truncate(MOST - 1);
+        self.probes.push_front(HeardProbe {
             passed: result.passed,
             detail: result.detail.clone(),
             took: result.took,
             ended: Instant::now(),
         });
+        std::mem::replace(&mut self.requests, requests) != requests
     }
 
     /// The newest first.
     pub(in crate::control) fn iter(&self) -> impl Iterator<Item = &HeardProbe> {
-        self.0.iter()
+        self.probes.iter()
     }
 }

@@ -29,6 +29,8 @@ pub(super) trait Prober: Send + Sync + 'static {
 pub(super) enum Standing {
     /// As the probe says, in service; also an endpoint of which the probe said nothing.
     Healthy,
+    /// The same, and it has had no request since the probe before.
+    Idle,
     /// As the probe says, out of service.
     Unhealthy,
     /// The probe speaks against what it is held to be.
@@ -104,6 +106,7 @@ fn spread(probe: &config::Probe, position: usize, members: usize) -> Duration {
 fn until_next(pace: &config::Pace, standing: Standing) -> Duration {
     let interval = match standing {
         Standing::Healthy => pace.interval,
+        Standing::Idle => pace.no_traffic_interval,
         Standing::Unhealthy => pace.unhealthy_interval,
         Standing::InTransition => pace.fast_interval,
     };
@@ -234,10 +237,12 @@ mod tests {
             interval: seconds(10),
             fast_interval: seconds(1),
             unhealthy_interval: seconds(60),
+            no_traffic_interval: seconds(30),
             jitter_percent: 0,
         };
-        let waits = [Standing::Healthy, Standing::InTransition, Standing::Unhealthy].map(|of| until_next(&pace, of));
-        assert_eq!(waits, [seconds(10), seconds(1), seconds(60)]);
+        let waits = [Standing::Healthy, Standing::Idle, Standing::InTransition, Standing::Unhealthy];
+        let waits = waits.map(|of| until_next(&pace, of));
+        assert_eq!(waits, [seconds(10), seconds(30), seconds(1), seconds(60)]);
         let jittering = config::Pace { jitter_percent: 20, ..pace };
         let waits: Vec<Duration> = (0..1000).map(|_| until_next(&jittering, Standing::Healthy)).collect();
         assert!(waits.iter().all(|wait| (seconds(8)..=seconds(12)).contains(wait)));
