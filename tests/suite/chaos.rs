@@ -118,7 +118,15 @@ clusters: [ {{ name: app, endpoints: [ {addresses} ], {cluster} }} ]"
         let began = Instant::now();
         wait_for("the endpoint to be used again", || self.is_healthy().then_some(()));
         self.back = Some(began.elapsed());
+        // It gets its share, and not what it has missed.
+        let before = self.proxy.requests_by_endpoint("app");
         self.clients.wait_for(200);
+        let now = self.proxy.requests_by_endpoint("app");
+        let since = |endpoint: &String| now[endpoint] - before.get(endpoint).copied().unwrap_or(0);
+        let all: u64 = now.keys().map(since).sum();
+        for endpoint in now.keys() {
+            assert!(since(endpoint) * 10 <= all * 6, "{endpoint} got {} of {all} requests", since(endpoint));
+        }
     }
 
     /// The clients end. What is promised is held against what they got.
