@@ -80,11 +80,12 @@ fn iperf3_measures_both_ways() {
     server.start("iperf3", &["--server", "--bind", "127.0.0.1", "--port", &port]);
     let proxy = in_front_of(server.address());
     // Four streams beside the one that controls them.
-    let measured = ["--json", "--client", "127.0.0.1", "--port", PORT, "--bytes", "64M", "--parallel", "4"];
+    let measured = ["--json", "--client", "127.0.0.1", "--port", PORT, "--bytes", "512M", "--parallel", "4"];
     for way in [&[][..], &["--reverse"]] {
         let told: Value = serde_json::from_str(&said(&proxy, "iperf3", &[&measured, way].concat())).expect("a report");
-        // It ends when as much was sent; some may be on the way then.
+        // It ends when as much was sent, and does not wait for what is on the way then: some tens of MiB are, in the buffers of
+        // three programs and their sockets.
         let received = told["end"]["sum_received"]["bytes"].as_f64().expect("bytes");
-        assert!(received >= 48.0 * 1024.0 * 1024.0, "{told:#}");
+        assert!(received >= 256.0 * 1024.0 * 1024.0, "{told:#}");
     }
 }
