@@ -74,6 +74,37 @@ clusters: [ {{ name: app, {probe} endpoints: [ \"{}\" ] }} ]",
 }
 
 #[test]
+fn what_an_endpoint_wants_outlives_reloads_that_ask_it_the_same() {
+    let app = Endpoint::named("app");
+    let (agent, says) = agent("drain");
+    let config = |before: &str, interval: &str| {
+        format!(
+            "workers: 1
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+{before}- name: app
+  health: {{ probe: {{ plugin: agent, port: {}, interval: {interval} }} }}
+  endpoints: [ \"{}\" ]",
+            agent.address().port(),
+            app.address()
+        )
+    };
+    let proxy = Proxy::start(PLIMSOLL, &config("", "50ms"));
+    becomes(&proxy, "draining");
+    *says.lock().expect("nobody panics with it") = "up";
+    wait_for("a word that says nothing of it", || {
+        let report = becomes(&proxy, "draining");
+        (report["probes"][0]["detail"] == "the agent says that it is up").then_some(())
+    });
+    // It stands elsewhere in the file then, and is asked at another pace.
+    let other = format!("- {{ name: other, endpoints: [ \"{}\" ] }}\n", app.address());
+    let answer = proxy.admin("PUT", "/v1/config", Some(config(&other, "40ms").as_bytes()));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let report = proxy.admin_json("GET", "/v1/clusters/app", None)["endpoints"][0].clone();
+    assert_eq!((&report["availability"], &report["wishes"]), (&json!("draining"), &json!({ "mode": "draining" })));
+}
+
+#[test]
 fn a_status_says_that_an_endpoint_drains_and_those_bound_to_it_stay() {
     let is_leaving = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let told = is_leaving.clone();

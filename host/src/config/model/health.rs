@@ -19,10 +19,13 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether endpoints are asked the same, however often.
+    /// Whether endpoints are asked the same, however often, and wherever in the file that stands.
     pub fn asks_like(&self, other: &Self) -> bool {
-        let checks = |health: &Self| health.probe.as_ref().map(|probe| probe.checks.clone());
-        self.track == other.track && checks(self) == checks(other)
+        let is_asked = match (&self.probe, &other.probe) {
+            (Some(one), Some(other)) => one.asks_like(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        self.track == other.track && is_asked
     }
 }
 
@@ -89,10 +92,12 @@ impl Probe {
     /// Whether it is the same probe, wherever in the file each is.
     pub fn is_same(&self, other: &Self) -> bool {
         let when = |probe: &Self| (probe.pace, probe.timeout, probe.passes);
-        let pairs = || self.checks.iter().zip(&other.checks);
-        when(self) == when(other)
-            && self.checks.len() == other.checks.len()
-            && pairs().all(|(one, other)| one.is_same(other))
+        when(self) == when(other) && self.asks_like(other)
+    }
+
+    fn asks_like(&self, other: &Self) -> bool {
+        let mut pairs = self.checks.iter().zip(&other.checks);
+        self.checks.len() == other.checks.len() && pairs.all(|(one, other)| one.is_same(other))
     }
 }
 
