@@ -40,6 +40,11 @@ impl Wishes {
         *self == Self::default()
     }
 
+    /// Share of its weight that it is to have, in thousandths: 1000 at the most, whoever has written what it wants.
+    pub fn share(&self) -> u32 {
+        self.weight.unwrap_or(1000).min(1000)
+    }
+
     /// What holds when it says this after what it said before.
     #[must_use]
     pub fn then(self, later: Self) -> Self {
@@ -78,6 +83,12 @@ mod tests {
         assert_eq!(before.then(wishes(None, Some(250), Some(7))), wishes(Some(Mode::Draining), Some(250), Some(7)));
         assert_eq!(before.then(wishes(Some(Mode::Ready), None, None)), wishes(Some(Mode::Ready), Some(500), None));
         assert!(Wishes::default().then(Wishes::default()).is_empty());
+    }
+
+    #[test]
+    fn nobody_gets_more_than_all_of_the_weight() {
+        let share = |weight| wishes(None, weight, None).share();
+        assert_eq!([None, Some(0), Some(250), Some(u32::MAX)].map(share), [1000, 0, 250, 1000]);
     }
 
     #[test]

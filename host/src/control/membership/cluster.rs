@@ -198,7 +198,7 @@ impl Member {
     }
 
     pub fn effective_weight(&self) -> u32 {
-        if self.wishes.weight == Some(0) { 0 } else { self.weight.unwrap_or(self.config.weight) }
+        if self.wishes.share() == 0 { 0 } else { self.weight.unwrap_or(self.config.weight) }
     }
 
     /// Attempts that may be under way; 0 is no bound. What it wants itself makes that less, and never more.
@@ -209,7 +209,7 @@ impl Member {
 
     /// Share of the weight in force, in thousandths.
     pub fn ramp(&self) -> u32 {
-        (self.warmth.ramp() * self.wishes.weight.unwrap_or(1000) / 1000).max(1)
+        (self.warmth.ramp() * self.wishes.share() / 1000).max(1)
     }
 
     fn endpoint(&self) -> Endpoint {
