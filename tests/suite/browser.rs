@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use plimsoll_tests::{Authority, Endpoint, Issued, Process, Proxy, read_request, wait_for};
 use serde_json::Value;
@@ -12,6 +13,11 @@ use serde_json::Value;
 use crate::PLIMSOLL;
 
 const HOST: &str = "app.test";
+/// How long a browser may take to ask for its page. One whose handshake of QUIC took too long, as on a machine that is busy, shows an
+/// error and asks no more.
+const LOAD: Duration = Duration::from_secs(30);
+/// So often a page is opened for which nobody has asked in that time.
+const LOADS: u32 = 4;
 
 /// Sends a word by a WebSocket, uploads to `/said/` and what came back, and then says that it is done.
 const PAGE: &str = r#"<!doctype html><title>Plimsoll</title><script>
@@ -113,12 +119,20 @@ clusters:
             chat.address()
         ),
     );
-    let _browser = Browser::open(&proxy, version, &issued);
-    wait_for("the page to be done", || {
-        let log = proxy.stdout();
-        assert!(!log.contains("/failed"), "{log}");
-        log.contains("\"/done\"").then_some(())
-    });
+    let asked = format!("\"/?{version}\"");
+    for _ in 0..LOADS {
+        let _browser = Browser::open(&proxy, version, &issued);
+        let opened = Instant::now();
+        let is_done = wait_for("the page to be done", || {
+            let log = proxy.stdout();
+            assert!(!log.contains("/failed"), "{log}");
+            let given_up = opened.elapsed() > LOAD && !log.contains(&asked);
+            (log.contains("\"/done\"") || given_up).then_some(!given_up)
+        });
+        if is_done {
+            break;
+        }
+    }
     proxy.stdout().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
