@@ -47,8 +47,8 @@ pub struct Policies {
     pub probers: Vec<(u64, Prober)>,
 }
 
-/// Checks that may be under way at once. Each has a file descriptor, for as long as its endpoint is silent: three quarters of
-/// them are left to clients and their requests, which are refused when there are none.
+/// Checks that may be under way at once. Each has a file descriptor, for as long as its endpoint is silent: a quarter of them
+/// at most, since clients and their requests are refused when there are none.
 fn most_checks() -> usize {
     let quarter = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |most| most / 4);
     usize::try_from(quarter).unwrap_or(usize::MAX).clamp(LEAST_CHECKS, Semaphore::MAX_PERMITS)

@@ -1,4 +1,4 @@
-//! One request to an endpoint and its answer, on a connection of their own.
+//! One request to an endpoint and its answer.
 
 use std::net::SocketAddr;
 
@@ -6,17 +6,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{PathAndQuery, Scheme, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 
+use super::http1::{Connection, Keep};
 use crate::config::UpstreamProtocol;
 use crate::io::Stream;
 
 /// The most of an answer's body that a prober sees.
 pub(super) const BODY_BYTES: usize = 64 * 1024;
-/// The most that is read of it.
-const MAX_BYTES: usize = 1 << 20;
 /// As HPACK counts the fields of an answer (RFC 7541 section 4.1).
 pub(super) const HEAD_BYTES: u32 = 64 * 1024;
 
@@ -40,12 +36,14 @@ pub(super) struct Answer {
     pub(super) trailers: Vec<(String, Vec<u8>)>,
 }
 
-/// Sends a request over a connection to `stream`'s other end, which is `address`. The error says what failed.
+/// Sends a request over a new connection to `stream`'s other end, which is `address`; one of HTTP/1.1 may be kept. The error says
+/// what failed.
 pub(super) async fn exchange(
     stream: Stream,
     address: SocketAddr,
     protocol: UpstreamProtocol,
     request: Request,
+    keep: &Keep,
 ) -> Result<Answer, String> {
     match protocol {
         UpstreamProtocol::Http2 | UpstreamProtocol::Http3 if stream.is_encrypted() && !stream.speaks_http2() => {
@@ -53,37 +51,10 @@ pub(super) async fn exchange(
         }
         UpstreamProtocol::Http2 | UpstreamProtocol::Http3 => over_http2(stream, address, request).await,
         UpstreamProtocol::Auto if stream.speaks_http2() => over_http2(stream, address, request).await,
-        UpstreamProtocol::Auto | UpstreamProtocol::Http1 => over_http1(stream, address, request).await,
-    }
-}
-
-async fn over_http1(stream: Stream, address: SocketAddr, request: Request) -> Result<Answer, String> {
-    let body = Full::new(request.body.clone());
-    let mut head = request.head(&request.path, |_| true)?;
-    if !head.headers().contains_key(HOST) {
-        head.headers_mut().insert(HOST, authority(address)?);
-    }
-    head.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    let handshake = http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| failed("speaking HTTP", &error))?;
-    let driver = AbortOnDrop(tokio::spawn(async move {
-        // Its errors reach the request.
-        let _ = connection.await;
-    }));
-    let response = sender.send_request(head.map(|()| body)).await.map_err(|error| failed("the exchange", &error))?;
-    let (head, body) = response.into_parts();
-    let mut body = Limited::new(body, MAX_BYTES);
-    let (mut bytes, mut trailers) = (Vec::new(), HeaderMap::new());
-    while bytes.len() < BODY_BYTES {
-        let Some(frame) = body.frame().await else { break };
-        let frame = frame.map_err(|error| format!("reading the answer failed: {error}"))?;
-        match frame.into_data() {
-            Ok(data) => bytes.extend_from_slice(&data),
-            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+        UpstreamProtocol::Auto | UpstreamProtocol::Http1 => {
+            Connection::over(stream).await?.exchange(address, &request, keep).await
         }
     }
-    drop(driver);
-    Ok(Answer::new(&head, bytes, &trailers))
 }
 
 /// In the clear with prior knowledge (RFC 9113 section 3.3).
@@ -124,7 +95,7 @@ async fn over_http2(stream: Stream, address: SocketAddr, request: Request) -> Re
 }
 
 impl Request {
-    fn head(&self, target: &str, takes: impl Fn(&HeaderName) -> bool) -> Result<http::Request<()>, String> {
+    pub(super) fn head(&self, target: &str, takes: impl Fn(&HeaderName) -> bool) -> Result<http::Request<()>, String> {
         let invalid = |error: &dyn std::error::Error| format!("the prober's request is not valid: {error}");
         let head = http::Request::builder().method(self.method.as_str()).uri(target).body(());
         let mut head = head.map_err(|error| invalid(&error))?;
@@ -168,10 +139,6 @@ impl Answer {
         };
         Self { status: head.status.as_u16(), headers: fields(&head.headers), body, trailers: fields(trailers) }
     }
-}
-
-fn authority(address: SocketAddr) -> Result<HeaderValue, String> {
-    HeaderValue::try_from(address.to_string()).map_err(|error| error.to_string())
 }
 
 fn failed(doing: &str, error: &dyn std::error::Error) -> String {

@@ -5,6 +5,7 @@ mod datagrams;
 mod evaluation;
 mod exchange;
 mod grpc;
+mod http1;
 mod http3;
 mod probe;
 mod round;
@@ -14,6 +15,7 @@ mod tls;
 mod wire;
 
 pub use evaluation::{Evaluation, Policies};
+pub use http1::Keep;
 pub use probe::{Place, Probed};
 pub use round::probe;
 pub use steps::{Step, Watcher};

@@ -10,6 +10,7 @@ use super::datagrams::Datagrams;
 use super::evaluation::{Evaluation, Session};
 use super::exchange::{Answer, Request, exchange};
 use super::grpc;
+use super::http1::Keep;
 use super::http3::over_http3;
 use super::steps::{Step, Watcher};
 use super::wire::Wire;
@@ -56,6 +57,8 @@ pub struct Place<'a> {
     pub tls: Option<&'a EndpointTls>,
     /// Whether it is spoken from the first byte on, or when the prober asks for it.
     pub encrypts: bool,
+    /// Where a connection of HTTP/1.1 is kept from one exchange to the next.
+    pub keep: &'a Keep,
     /// How long the endpoint's certificate has to be valid yet.
     pub min_validity: Option<Duration>,
     /// The version of the PROXY protocol in which we say that we speak for ourselves.
@@ -70,7 +73,7 @@ pub struct Place<'a> {
 pub(super) async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration) -> Option<Probed> {
     let _room = evaluation.room().await?;
     let started = Instant::now();
-    let slot = place.slot;
+    let (slot, keep) = (place.slot, place.keep);
     let (session, transport, actions) = evaluation.open(place.cluster, place.check, &place.target)?;
     let open = Open { evaluation, session };
     let (pending, patience) = (actions.into(), timeout / 2);
@@ -98,6 +101,9 @@ pub(super) async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Du
         Ok(Err(End::Failed(detail))) => Some((false, detail)),
         Err(_elapsed) => Some((false, format!("no verdict within {timeout:?}"))),
     };
+    if !matches!(verdict, Some((true, _))) {
+        keep.clear();
+    }
     let took = started.elapsed();
     let result = verdict.map(|(passed, detail)| ProbeResult { slot, passed, took, detail });
     Some(Probed { result, report: run.report, wishes: run.wishes })
@@ -244,8 +250,14 @@ impl Run<'_> {
         {
             return over_http3(quic, self.place.address, request).await.map_err(End::Failed);
         }
+        let (address, keep) = (self.place.address, self.place.keep);
+        if let Some(connection) = keep.take(&request)
+            && let Some(answered) = connection.exchange_again(address, &request, keep).await
+        {
+            return answered.map_err(End::Failed);
+        }
         let (stream, _) = self.connect(Carries::Http).await?;
-        exchange(stream, self.place.address, self.place.protocol, request).await.map_err(End::Failed)
+        exchange(stream, address, self.place.protocol, request, keep).await.map_err(End::Failed)
     }
 
     async fn call(&self, request: Request) -> Result<Answer, End> {
@@ -254,7 +266,7 @@ impl Run<'_> {
             self.exchange(request).await?
         } else {
             let (stream, _) = self.connect(Carries::Http).await?;
-            let answer = exchange(stream, self.place.address, UpstreamProtocol::Http2, request).await;
+            let answer = exchange(stream, self.place.address, UpstreamProtocol::Http2, request, self.place.keep).await;
             answer.map_err(End::Failed)?
         };
         grpc::answered(answer).map_err(End::Failed)

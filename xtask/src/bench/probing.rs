@@ -1,6 +1,7 @@
+use std::collections::HashMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
 use serde_json::{Value, json};
 
 use super::machine;
@@ -21,6 +24,9 @@ pub(crate) struct ProbingBench {
     /// Seconds between two probes of an endpoint.
     #[arg(long, default_value_t = 5)]
     interval: u64,
+    /// Probe each endpoint on one connection, as `reuse_connection` does.
+    #[arg(long)]
+    reuse_connection: bool,
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -71,7 +77,8 @@ fn config(wanted: &ProbingBench, origin: SocketAddr) -> String {
             "name": "app",
             "health": {
                 "evaluator": { "plugin": "thresholds", "config": { "rise": 2, "fall": 2 } },
-                "probe": { "plugin": "http", "interval": seconds(wanted.interval), "timeout": "2s", "config": { "path": "/health" } },
+                "probe": { "plugin": "http", "interval": seconds(wanted.interval), "timeout": "2s",
+                    "reuse_connection": wanted.reuse_connection, "config": { "path": "/health" } },
             },
             "endpoints": (0..wanted.endpoints).map(endpoint).collect::<Vec<_>>(),
         }],
@@ -79,7 +86,7 @@ fn config(wanted: &ProbingBench, origin: SocketAddr) -> String {
     .to_string()
 }
 
-/// Answers each connection once.
+/// Answers whatever comes, in a thread for all connections: there may be as many as endpoints.
 #[derive(Debug)]
 struct Origin {
     address: SocketAddr,
@@ -91,32 +98,56 @@ struct Origin {
 impl Origin {
     fn start(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).context("the origin cannot listen")?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (answered, is_over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
         let (count, over) = (answered.clone(), is_over.clone());
         let thread = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if over.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Ok(mut stream) = stream else { continue };
-                let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
-                let mut head = [0; 1024];
-                if stream.read(&mut head).is_ok_and(|read| read > 0) {
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
+            if let Err(error) = answer(&listener, &count, &over) {
+                eprintln!("the origin ended: {error:#}");
             }
         });
         Ok(Self { address, answered, is_over, thread: Some(thread) })
     }
 }
 
+fn answer(listener: &TcpListener, count: &AtomicU64, is_over: &AtomicBool) -> Result<()> {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    epoll::add(&epoll, listener, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+    let mut connections: HashMap<u64, TcpStream> = HashMap::new();
+    let mut events = Vec::with_capacity(256);
+    let mut next = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        events.clear();
+        epoll::wait(&epoll, spare_capacity(&mut events), None)?;
+        for event in &events {
+            let number = event.data.u64();
+            if number == 0 {
+                while let Ok((stream, _)) = listener.accept() {
+                    next += 1;
+                    stream.set_nodelay(true)?;
+                    epoll::add(&epoll, &stream, epoll::EventData::new_u64(next), epoll::EventFlags::IN)?;
+                    connections.insert(next, stream);
+                }
+            } else if let Some(stream) = connections.get_mut(&number) {
+                let mut head = [0; 1024];
+                let is_asked = stream.read(&mut head).is_ok_and(|read| read > 0);
+                if is_asked && stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").is_ok() {
+                    count.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    connections.remove(&number);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Drop for Origin {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         // Wakes it, so that it sees that.
-        let _ = std::net::TcpStream::connect(self.address);
+        let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -196,7 +227,7 @@ impl std::fmt::Display for Phase {
 fn save(wanted: &ProbingBench, phases: &[Value]) -> Result<PathBuf> {
     let directory = root().join(machine::directory_of_results());
     fs::create_dir_all(&directory)?;
-    let file = directory.join("probing.json");
+    let file = directory.join(if wanted.reuse_connection { "probing-reused.json" } else { "probing.json" });
     let text = json!({
         "machine": machine::describe(),
         "endpoints": wanted.endpoints,

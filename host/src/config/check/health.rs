@@ -82,6 +82,16 @@ impl Checker<'_> {
         if let Some(validity) = check.min_validity {
             self.positive(&format!("{path}/min_validity"), validity);
         }
+        let reuses_connection = check.reuse_connection == Some(true);
+        if reuses_connection && check.min_validity.is_some() {
+            let message = "a connection that is reused shows no certificate, which `min_validity` wants to see";
+            self.mistake(&format!("{path}/reuse_connection"), message);
+        }
+        if reuses_connection
+            && matches!(check.protocol, Some(schema::UpstreamProtocol::Http2 | schema::UpstreamProtocol::Http3))
+        {
+            self.mistake(&format!("{path}/reuse_connection"), "only connections of HTTP/1.1 are reused by probes");
+        }
         let is_elsewhere = check.port.is_some() || check.address.is_some();
         let announces = check.proxy_protocol.unwrap_or(!is_elsewhere);
         let as_cluster = check.tls.unwrap_or(spoken.tls && !is_elsewhere);
@@ -106,6 +116,7 @@ impl Checker<'_> {
             tls,
             min_validity: check.min_validity.map(|validity| validity.0),
             proxy_protocol: spoken.proxy_protocol.filter(|_| announces).map(|told| told.version),
+            reuses_connection,
         }
     }
 
@@ -144,12 +155,26 @@ impl schema::Probe {
             || self.own_tls.is_some()
             || self.min_validity.is_some()
             || self.proxy_protocol.is_some()
+            || self.reuse_connection.is_some()
     }
 
     /// What it has of one prober.
     fn check(self, plugin: String) -> schema::Check {
-        let Self { config, address, port, protocol, tls, own_tls, min_validity, proxy_protocol, .. } = self;
-        schema::Check { plugin, config, address, port, protocol, tls, own_tls, min_validity, proxy_protocol }
+        let Self {
+            config, address, port, protocol, tls, own_tls, min_validity, proxy_protocol, reuse_connection, ..
+        } = self;
+        schema::Check {
+            plugin,
+            config,
+            address,
+            port,
+            protocol,
+            tls,
+            own_tls,
+            min_validity,
+            proxy_protocol,
+            reuse_connection,
+        }
     }
 }
 

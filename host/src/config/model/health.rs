@@ -62,6 +62,8 @@ pub struct Check {
     pub min_validity: Option<Duration>,
     /// The version of the PROXY protocol in which they say that they are our own.
     pub proxy_protocol: Option<Version>,
+    /// Whether exchanges of HTTP/1.1 follow one another on a connection.
+    pub reuses_connection: bool,
 }
 
 /// How a check speaks TLS.
@@ -104,7 +106,7 @@ impl Probe {
 impl Check {
     fn is_same(&self, other: &Self) -> bool {
         let whom = |check: &Self| (check.plugin.plugin.clone(), check.address, check.port, check.protocol);
-        let how = |check: &Self| (check.min_validity, check.proxy_protocol);
+        let how = |check: &Self| (check.min_validity, check.proxy_protocol, check.reuses_connection);
         whom(self) == whom(other)
             && how(self) == how(other)
             && self.tls == other.tls

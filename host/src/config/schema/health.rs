@@ -67,6 +67,9 @@ pub(in crate::config) struct Probe {
     /// Whether probes begin with a header of the PROXY protocol that says that they are our own. Default: true with `proxy_protocol`
     /// of the cluster, but not at a `port` of its own.
     pub(in crate::config) proxy_protocol: Option<bool>,
+    /// Whether probes by HTTP/1.1 follow one another on a connection, as long as they pass, instead of each on a new one. That costs
+    /// both sides less, and finds out later when an endpoint takes no connections any more. Default: false.
+    pub(in crate::config) reuse_connection: Option<bool>,
     /// Probers that all have to pass. Default: none.
     #[serde(default)]
     #[schemars(length(max = 8))]
@@ -122,6 +125,8 @@ pub(in crate::config) struct Check {
     pub(in crate::config) min_validity: Option<Span>,
     /// Whether it begins with a header of the PROXY protocol.
     pub(in crate::config) proxy_protocol: Option<bool>,
+    /// Whether its exchanges by HTTP/1.1 follow one another on a connection.
+    pub(in crate::config) reuse_connection: Option<bool>,
 }
 
 fn no_time() -> Span {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::cluster::{ClusterState, Member};
 use crate::config;
 use crate::control::task::Task;
-use crate::health::{self, Evaluation, ProbeTls, Probed, Watcher, probe};
+use crate::health::{self, Evaluation, Keep, ProbeTls, Probed, Watcher, probe};
 use crate::plugin::Target;
 use crate::tls::EndpointTls;
 
@@ -67,11 +67,24 @@ pub(in crate::control) struct Asked {
 }
 
 impl Asked {
-    /// How each check speaks TLS with one endpoint, of the name or address that the configuration has for it.
-    pub(in crate::control) fn towards(&self, host: &str) -> Vec<Option<EndpointTls>> {
+    /// The way of each check to one endpoint, of the name or address that the configuration has for it.
+    pub(in crate::control) fn towards(&self, host: &str) -> Vec<Way> {
         let checks = self.probe.checks.iter().zip(&*self.tls);
-        checks.map(|(check, tls)| Some(tls.as_ref()?.towards(host, check.protocol))).collect()
+        checks
+            .map(|(check, tls)| Way {
+                tls: tls.as_ref().map(|tls| tls.towards(host, check.protocol)),
+                keep: Keep::new(check.reuses_connection),
+            })
+            .collect()
     }
+}
+
+/// The way of a check to an endpoint.
+#[derive(Debug)]
+pub(in crate::control) struct Way {
+    /// How it speaks TLS, if it does.
+    tls: Option<EndpointTls>,
+    keep: Keep,
 }
 
 /// New probes are spread over one interval, though no longer than this.
@@ -125,17 +138,17 @@ impl Place {
         }
     }
 
-    /// What is asked of it, with the TLS of each check, and for whom.
+    /// What is asked of it, by which ways, and for whom.
     pub(in crate::control) fn checks<'a>(
         &'a self,
         asked: &'a Asked,
-        tls: &'a [Option<EndpointTls>],
+        ways: &'a [Way],
         watcher: &'a dyn Watcher,
     ) -> Vec<(&'a str, health::Place<'a>)> {
-        let numbered = asked.probe.checks.iter().zip(tls).enumerate();
+        let numbered = asked.probe.checks.iter().zip(ways).enumerate();
         numbered
-            .map(|(number, (check, tls))| {
-                (check.plugin.plugin.as_str(), self.check(number, check, asked, tls, watcher))
+            .map(|(number, (check, way))| {
+                (check.plugin.plugin.as_str(), self.check(number, check, asked, way, watcher))
             })
             .collect()
     }
@@ -145,7 +158,7 @@ impl Place {
         number: usize,
         check: &config::Check,
         asked: &Asked,
-        tls: &'a Option<EndpointTls>,
+        way: &'a Way,
         watcher: &'a dyn Watcher,
     ) -> health::Place<'a> {
         health::Place {
@@ -157,8 +170,9 @@ impl Place {
                 check.port.unwrap_or_else(|| self.address.port()),
             ),
             protocol: check.protocol,
-            tls: tls.as_ref(),
+            tls: way.tls.as_ref(),
             encrypts: asked.tls.get(number).is_some_and(|tls| tls.as_ref().is_some_and(ProbeTls::encrypts)),
+            keep: &way.keep,
             min_validity: check.min_validity,
             proxy_protocol: check.proxy_protocol,
             target: Target {
@@ -189,7 +203,7 @@ impl Probing {
 /// Probes one endpoint, one probe after the other.
 async fn run(control: Weak<impl Prober>, place: Place, mut asked: watch::Receiver<Arc<Asked>>, spread: Duration) {
     let mut due = Instant::now() + asked.borrow().probe.pace.initial_delay + spread;
-    let mut tls = asked.borrow().towards(&place.host);
+    let mut ways = asked.borrow().towards(&place.host);
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
@@ -200,13 +214,13 @@ async fn run(control: Weak<impl Prober>, place: Place, mut asked: watch::Receive
                 // What another probe says is wanted soon. Never later than before, or changes that come fast would
                 // leave an endpoint without any probe.
                 due = due.min(Instant::now() + spread);
-                tls = asked.borrow_and_update().towards(&place.host);
+                ways = asked.borrow_and_update().towards(&place.host);
                 continue;
             }
         }
         let now = asked.borrow().clone();
         let began = Instant::now();
-        let checks = place.checks(&now, &tls, &());
+        let checks = place.checks(&now, &ways, &());
         let Some(standing) = probe_once(&control, &place, &now.probe, checks).await else { return };
         due = began + until_next(&now.probe.pace, standing);
     }

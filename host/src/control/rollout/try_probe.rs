@@ -71,8 +71,8 @@ pub async fn try_probe(
     for (endpoint, named) in chosen(&state.config.endpoints, only)? {
         let address = resolve(&named).await?;
         let place = Place { cluster: cluster.into(), endpoint, slot: 0, address, host: named.host };
-        let tls = asked.towards(&place.host);
-        let checks = place.checks(&asked, &tls, watcher);
+        let ways = asked.towards(&place.host);
+        let checks = place.checks(&asked, &ways, watcher);
         let probed = health::probe(&control.evaluation, probe.passes, checks, probe.timeout).await;
         tried.push(TriedProbe { endpoint: place.endpoint, result: probed.and_then(|probed| probed.result) });
     }

@@ -26,7 +26,7 @@ pub struct Config {
     /// The body of the request.
     body: String,
     expect: Expect,
-    /// Exchanges that follow one another, each on a connection of its own, once the ones before went well.
+    /// Exchanges that follow one another once the ones before went well, each on a connection of its own unless the probe reuses it.
     then: Vec<Exchange>,
     /// Redirects that are followed in all, at the same endpoint, whomever they lead to; what is expected is expected of the last
     /// answer.
