@@ -12,8 +12,8 @@ use crate::control::{Control, Event};
 
 /// What happens, as it happens, as server-sent events, until the client ends: opinions of health (`health`), what operators do
 /// (`administration`), when requests begin and end to go to endpoints that are not healthy (`panic`), what plugins say in the log
-/// (`message`) and how they fail (`fault`). A client that
-/// does not keep up hears how many it has missed (`missed`). After ten minutes the connection may end, as any of this API.
+/// (`message`) and how they fail (`fault`), candidates that begin or end to decide beside a plugin
+/// (`shadow`). A client that does not keep up hears how many it has missed (`missed`). After ten minutes the connection may end, as any of this API.
 #[utoipa::path(get, path = "/v1/events", responses((status = 200, body = Event, content_type = "text/event-stream")))]
 pub(super) async fn events(
     State(control): State<Arc<Control>>,

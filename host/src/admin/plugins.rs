@@ -1,14 +1,16 @@
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 
 use super::body::BoundedBytes;
 use super::error::{ApiError, ErrorBody};
 use super::peer::Peer;
 use super::query::Asked;
-use crate::config::Conformance;
-use crate::control::{Control, PluginDetail, PluginReport, ShadowReport, Upload};
+use crate::config::{Conformance, Span};
+use crate::control::{Conditions, Control, PluginDetail, PluginReport, ShadowReport, Upload};
 
 type Shared = State<Arc<Control>>;
 
@@ -137,10 +139,21 @@ pub(super) struct PutShadow {
     #[serde(default)]
     #[param(inline)]
     conformance: Conformance,
+    /// Decisions that it takes in each of its roles before it is judged: then it is made live, as by `promote`, or given up.
+    #[param(value_type = Option<u64>, minimum = 1)]
+    promote_after: Option<NonZeroU64>,
+    /// How many in a hundred decisions have to be those of the live version then; 100 if not given.
+    min_agreement: Option<f64>,
+    /// Faults that it may have; with one more it is given up. 0 if not given, where it is to be made live.
+    failure_limit: Option<u64>,
+    /// Time after which it is given up, such as `10m`; none if not given.
+    #[param(value_type = Option<String>)]
+    progress_deadline: Option<Span>,
 }
 
 /// Puts a version of a plugin in shadow: it decides beside the live version on live traffic, without effect. The body is the
-/// component, which passes the checks of an upload before. It takes the place of a candidate that was there.
+/// component, which passes the checks of an upload before. It takes the place of a candidate that was there. By conditions it
+/// becomes the live version, or is given up, by itself.
 #[utoipa::path(put, path = "/v1/plugins/{name}/shadow", params(("name" = String, Path), PutShadow),
     request_body(content = inline(ComponentBytes), content_type = "application/wasm"),
     responses((status = 200, body = ShadowReport), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -154,7 +167,10 @@ pub(super) async fn put_shadow(
     Extension(peer): Extension<Peer>,
     body: BoundedBytes<PLUGIN_BYTES>,
 ) -> Result<Json<ShadowReport>, ApiError> {
-    Ok(Json(control.shadow_plugin(upload(&name, body, how.conformance, peer)).await?))
+    let deadline = how.progress_deadline.map(|span| span.0);
+    let conditions = Conditions::new(how.promote_after, how.min_agreement, how.failure_limit, deadline);
+    let conditions = conditions.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_query", error))?;
+    Ok(Json(control.shadow_plugin(upload(&name, body, how.conformance, peer), conditions).await?))
 }
 
 /// Ends the shadow of a plugin. Answers how its candidate did.

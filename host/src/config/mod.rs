@@ -41,7 +41,7 @@ pub use model::{
 };
 pub use network::{Network, Networks};
 pub use probe_target::{PROBED, ProbeTarget};
-pub(crate) use quantity::{FineSpan, parse_size};
+pub(crate) use quantity::{FineSpan, Span, parse_size};
 pub use redact::REDACTED;
 pub use reference::reference_markdown;
 #[cfg(test)]

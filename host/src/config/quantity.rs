@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 /// A time span as text with units: `500ms`, `10s`, `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(pub(super) Duration);
+pub(crate) struct Span(pub(crate) Duration);
 
 /// A time span that may be far below a millisecond: `250us`, `2ms500us`, `10s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

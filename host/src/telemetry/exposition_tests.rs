@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     AttemptOutcome, BadRequest, CertificateSample, ClusterSample, ConnectResult, Direction, EndpointSample, Flag,
-    QueueResult, Refusal, Registry, ReloadResult, ShadowResult,
+    QueueResult, Refusal, Registry, ReloadResult, ShadowEnd, ShadowResult,
 };
 
 fn small_registry() -> Registry {
@@ -45,6 +45,7 @@ fn small_registry() -> Registry {
     registry.plugin(None, "least-request", "balancer").call(None);
     registry.plugin(None, "least-request", "filter").call(None);
     registry.plugin_rebuilt("least-request");
+    registry.shadow_ended("least-request", ShadowEnd::Aborted);
     registry.add_plugin_counter("least-request", "ties", 7);
     registry.set_plugin_gauge("least-request", "level", 0.25);
     registry.set_config_version(4);

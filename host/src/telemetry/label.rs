@@ -405,6 +405,18 @@ labels! {
     }
 }
 
+labels! {
+    /// How the shadow of a candidate ended.
+    ShadowEnd {
+        Promoted = "promoted",
+        Deleted = "deleted",
+        Faulty = "faulty",
+        Aborted = "aborted",
+        Superseded = "superseded",
+        Unfit = "unfit",
+    }
+}
+
 impl TrapKind {
     pub(super) fn from_label(label: &str) -> Self {
         Self::ALL.into_iter().find(|kind| kind.as_str() == label).unwrap_or(Self::Other)

@@ -36,7 +36,7 @@ pub use histogram::Histogram;
 pub use label::{
     AcmeOrder, AdminRefusal, AttemptOutcome, BadRequest, Class, ConnectResult, DatagramDrop, Direction, FallbackReason,
     Flag, GrpcStatus, HedgeResult, LoadReportResult, ProxyHeader, QueueResult, Refusal, ReloadResult, RetryReason,
-    SessionEnd, ShadowResult, TlsHandshake, TrapKind, TunnelEnd,
+    SessionEnd, ShadowEnd, ShadowResult, TlsHandshake, TrapKind, TunnelEnd,
 };
 pub use line_writer::{LineSender, LineWriter, LineWriterError, Output};
 pub use printable::{is_unprintable, printable, printable_lines, printable_within};

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use super::cell::{SharedCounter, SharedGauge, Writers};
 use super::families::Scrape;
 use super::histogram::{CALL, HistogramTotal};
-use super::label::{AcmeOrder, AdminRefusal, ReloadResult, ShadowResult, TrapKind};
+use super::label::{AcmeOrder, AdminRefusal, ReloadResult, ShadowEnd, ShadowResult, TrapKind};
 use super::sample::{CertificateSample, ClusterSample};
 use super::shard::{ClusterShard, ListenerShard, PluginShard, PluginTotals, ShadowShard, WorkerShard};
 use super::shards::{ShardMap, Shards};
@@ -98,6 +98,11 @@ impl Registry {
         let shards = lock(&self.shards);
         let of_role = || shards.shadows.get(plugin).into_iter().flatten().filter(|((of, _), _)| *of == role);
         ShadowResult::ALL.map(|result| of_role().map(|(_, shard)| shard.decisions[result as usize].get()).sum())
+    }
+
+    /// Counts a shadow that is over.
+    pub fn shadow_ended(&self, plugin: &str, end: ShadowEnd) {
+        self.with_plugin(plugin, |totals| totals.shadows_ended[end as usize].increment());
     }
 
     /// Forgets a candidate: its counts beside the plugin, and those under its own name.

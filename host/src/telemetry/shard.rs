@@ -358,5 +358,6 @@ pub(super) struct PluginTotals {
     pub(super) table_bytes: super::cell::SharedGauge,
     pub(super) table_evicted: SharedCounter,
     pub(super) table_refused: SharedCounter,
+    pub(super) shadows_ended: [SharedCounter; super::label::ShadowEnd::ALL.len()],
     pub(super) own: super::plugin_numbers::PluginNumbers,
 }

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::PLIMSOLL;
 
 /// A listener to the events of a proxy.
-struct Events(BufReader<TcpStream>);
+pub(super) struct Events(BufReader<TcpStream>);
 
 impl Events {
-    fn of(proxy: &Proxy) -> Self {
+    pub(super) fn of(proxy: &Proxy) -> Self {
         let mut stream = TcpStream::connect(proxy.admin_address()).expect("the API listens");
         stream.set_read_timeout(Some(plimsoll_tests::PATIENCE)).expect("a socket");
         write!(stream, "GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("it reads");
@@ -37,7 +37,7 @@ impl Events {
     }
 
     /// The next event of a kind: what is said of it.
-    fn next(&mut self, kind: &str) -> Value {
+    pub(super) fn next(&mut self, kind: &str) -> Value {
         let wanted = format!("event: {kind}");
         while self.line() != wanted {}
         let line = self.line();

@@ -1,13 +1,29 @@
 //! A candidate decides beside the live version of a plugin, and nothing comes of it but counts.
 
+use std::time::{Duration, Instant};
+
 use plimsoll_tests::{Endpoint, Proxy, Response, get, guest, guest_path, request, wait_for};
 use serde_json::{Value, json};
 
+use super::events::Events;
 use super::json;
 use crate::{PLIMSOLL, in_front_of};
 
 fn put(proxy: &Proxy, name: &str, component: &[u8]) -> Response {
-    proxy.admin("PUT", &format!("/v1/plugins/{name}/shadow?conformance=off"), Some(component))
+    put_by(proxy, name, component, "")
+}
+
+fn put_by(proxy: &Proxy, name: &str, component: &[u8], conditions: &str) -> Response {
+    proxy.admin("PUT", &format!("/v1/plugins/{name}/shadow?conformance=off{conditions}"), Some(component))
+}
+
+/// The shadow of the plugin, once it has ended.
+fn ended(proxy: &Proxy, name: &str) -> Value {
+    wait_for("the shadow to end", || Some(shadow(proxy, name)).filter(|report| report["state"] != "running"))
+}
+
+fn ended_as(proxy: &Proxy, name: &str, state: &str) -> f64 {
+    proxy.metric(&format!(r#"plimsoll_plugin_shadows_ended_total{{plugin="{name}",state="{state}"}}"#))
 }
 
 fn shadow(proxy: &Proxy, name: &str) -> Value {
@@ -237,4 +253,120 @@ fn what_cannot_be_a_candidate_is_refused() {
     let response = proxy.admin("PUT", "/v1/plugins/round-robin/shadow", Some(&unsound));
     assert_eq!(refused(&response), (422, "unsound".into()));
     assert_eq!(shadow(&proxy, "round-robin"), Value::Null);
+}
+
+#[test]
+fn a_candidate_begins_with_what_the_live_version_knows() {
+    let endpoints = ["one", "two", "three"].map(Endpoint::named);
+    let proxy = with_subject("turns", &endpoints.each_ref(), "{}", "");
+    assert_eq!(answers(&proxy, 4), ["one", "two", "three", "one"]);
+    assert_eq!(put(&proxy, "subject", &same_but_for_its_digest(guest("turns"))).status, 200);
+    assert_eq!(answers(&proxy, 3), ["two", "three", "one"]);
+    assert_eq!(decisions(&proxy, "subject", "balancer"), counted(3, 0, 0, 0));
+}
+
+#[test]
+fn a_slow_candidate_costs_its_deadline_and_not_more() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = with_subject("first", &[&one, &two], "{ fault: loop }", "");
+    assert_eq!(put(&proxy, "subject", guest("faulty")).status, 200);
+    // It has 2 ms of processor time for a call, and fails five times before it is left alone; the rest is the machine's.
+    let began = Instant::now();
+    assert_eq!(answers(&proxy, 200), vec!["one"; 200]);
+    let took = began.elapsed();
+    let report = ended(&proxy, "subject");
+    let deadlines = report["faults"]["deadline"].as_u64();
+    assert_eq!((&report["state"], deadlines), (&json!("faulty"), Some(5)), "{report:#}");
+    assert!(took < Duration::from_secs(4), "200 requests took {took:?}");
+}
+
+#[test]
+fn a_candidate_that_meets_its_conditions_is_promoted_by_itself() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = with_subject("first", &[&one, &two], "{}", "");
+    let mut events = Events::of(&proxy);
+    let candidate = same_but_for_its_digest(guest("first"));
+    let begun = json(&put_by(&proxy, "subject", &candidate, "&promote_after=20&progress_deadline=10m"));
+    let conditions =
+        json!({ "promote_after": 20, "min_agreement": 100.0, "failure_limit": 0, "progress_deadline_seconds": 600 });
+    assert_eq!((&begun["state"], &begun["conditions"]), (&json!("running"), &conditions));
+    let begins = events.next("shadow");
+    assert_eq!((&begins["plugin"], &begins["state"]), (&json!("subject"), &json!("running")));
+    answers(&proxy, 20);
+    let report = ended(&proxy, "subject");
+    assert_eq!(report["state"], "promoted", "{report:#}");
+    let reason = "100.00 % of 20 decisions were those of the live version, with 0 faults";
+    assert_eq!((&report["reason"], &report["conditions"]), (&json!(reason), &conditions));
+    let ends = events.next("shadow");
+    assert_eq!((&ends["state"], &ends["reason"]), (&json!("promoted"), &json!(reason)));
+    assert_eq!(ended_as(&proxy, "subject", "promoted"), 1.0);
+    let live = proxy.admin_json("GET", "/v1/plugins/subject", None);
+    assert_eq!((&live["plugin"]["digest"], &live["plugin"]["source"]), (&begun["digest"], &json!("upload")));
+    assert_eq!(answers(&proxy, 4), ["one"; 4]);
+}
+
+#[test]
+fn a_candidate_that_differs_too_often_is_given_up_and_its_report_stays() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = with_subject("first", &[&one, &two], "{}", "");
+    let mut events = Events::of(&proxy);
+    let by = "&promote_after=10&min_agreement=95.5&failure_limit=3";
+    assert_eq!(put_by(&proxy, "subject", guest("last"), by).status, 200);
+    answers(&proxy, 10);
+    let report = ended(&proxy, "subject");
+    assert_eq!(report["state"], "aborted", "{report:#}");
+    let reason = "0.00 % of 10 decisions were those of the live version, and the least is 95.5 % after 10";
+    assert_eq!(report["reason"], reason);
+    assert_eq!(report["roles"]["balancer"]["decisions"], counted(0, 10, 0, 0));
+    assert!(report["differences"][0]["candidate"].is_string(), "{report:#}");
+    events.next("shadow");
+    assert_eq!(events.next("shadow")["state"], "aborted");
+    assert_eq!(ended_as(&proxy, "subject", "aborted"), 1.0);
+    assert_eq!(answers(&proxy, 4), ["one"; 4]);
+    proxy.wait_for_log("candidate is no longer in shadow", "least is 95.5 %");
+    // Another one may be sent.
+    assert_eq!(put_by(&proxy, "subject", guest("last"), "&promote_after=1&min_agreement=0").status, 200);
+    answers(&proxy, 1);
+    assert_eq!(ended(&proxy, "subject")["state"], "promoted");
+    assert_eq!(answers(&proxy, 4), ["two"; 4]);
+}
+
+#[test]
+fn a_candidate_with_more_faults_than_it_may_have_is_given_up() {
+    let (one, two) = (Endpoint::named("one"), Endpoint::named("two"));
+    let proxy = with_subject("first", &[&one, &two], "{ fault: trap, times: 2 }", "");
+    assert_eq!(put_by(&proxy, "subject", guest("faulty"), "&failure_limit=0").status, 200);
+    answers(&proxy, 1);
+    let report = ended(&proxy, "subject");
+    assert_eq!((&report["state"], &report["reason"]), (&json!("aborted"), &json!("1 faults, and the limit is 0")));
+    assert_eq!(report["recent_faults"][0]["kind"], "trap");
+}
+
+#[test]
+fn a_candidate_that_has_not_decided_enough_in_time_is_given_up() {
+    let one = Endpoint::named("one");
+    let proxy = with_subject("first", &[&one], "{}", "");
+    assert_eq!(put_by(&proxy, "subject", guest("last"), "&promote_after=1000&progress_deadline=1s").status, 200);
+    let report = ended(&proxy, "subject");
+    let reason = "1 s have passed, with 0 of 1000 decisions and 0 faults";
+    assert_eq!((&report["state"], &report["reason"]), (&json!("aborted"), &json!(reason)));
+}
+
+#[test]
+fn conditions_that_make_no_sense_are_refused_and_change_nothing() {
+    let one = Endpoint::named("one");
+    let proxy = with_subject("first", &[&one], "{}", "");
+    for wrong in [
+        "&promote_after=0",
+        "&min_agreement=99",
+        "&promote_after=9&min_agreement=101",
+        "&failure_limit=-1",
+        "&progress_deadline=soon",
+        "&progress_deadline=10ms",
+        "&max_faults=3",
+    ] {
+        let response = put_by(&proxy, "subject", guest("last"), wrong);
+        assert_eq!(refused(&response), (400, "bad_query".into()), "{wrong}: {}", response.text());
+    }
+    assert_eq!(shadow(&proxy, "subject"), Value::Null);
 }

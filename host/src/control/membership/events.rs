@@ -30,6 +30,16 @@ pub enum Event {
         #[serde(flatten)]
         fault: FaultReport,
     },
+    /// A version of a plugin decides beside the live one without effect (`running`), or does so no more: why, is its state.
+    Shadow {
+        at_unix_ms: u64,
+        plugin: String,
+        state: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        version: String,
+        digest: String,
+    },
 }
 
 impl From<PluginEvent> for Event {
@@ -89,6 +99,7 @@ impl Event {
             Self::Panic { .. } => "panic",
             Self::Message { .. } => "message",
             Self::Fault { .. } => "fault",
+            Self::Shadow { .. } => "shadow",
         }
     }
 

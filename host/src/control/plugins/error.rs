@@ -63,6 +63,16 @@ pub struct Refusal {
 }
 
 impl PluginError {
+    /// With each of the uses that do not work with it.
+    pub(super) fn told_whole(&self) -> String {
+        match self {
+            Self::Refused(refusals) => {
+                refusals.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join("; ")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Short name for the admin API.
     pub fn code(&self) -> &'static str {
         match self {

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::conditions::{Conditions, ShadowDecisions, Verdict};
 use super::error::PluginError;
-use super::shadows::{Running, Shadow, ShadowDecisions, ShadowReport, ShadowRole, ShadowState};
+use super::shadows::{Running, Shadow, ShadowReport, ShadowRole, ShadowState};
 use super::version::Upload;
 use crate::control::beside::beside;
+use crate::control::membership::Event;
 use crate::control::state::Control;
 use crate::plugin::{BreakerState, Plugin, Role, SHADOWED};
 use crate::worker::Command;
@@ -18,7 +20,11 @@ const LOOK: Duration = Duration::from_secs(1);
 impl Control {
     /// Puts a version of a plugin beside the live one, once it has passed the gate that every upload passes. It takes the place
     /// of a candidate that was there.
-    pub async fn shadow_plugin(self: &Arc<Self>, upload: Upload) -> Result<ShadowReport, PluginError> {
+    pub async fn shadow_plugin(
+        self: &Arc<Self>,
+        upload: Upload,
+        conditions: Conditions,
+    ) -> Result<ShadowReport, PluginError> {
         let name = upload.name.clone();
         let looked_at = self.look_at_shadow(&upload).await?;
         let _one_at_a_time = self.changing.lock().await;
@@ -39,6 +45,9 @@ impl Control {
             live: live.digest.clone(),
             differences: Arc::default(),
             beside: BTreeSet::new(),
+            conditions,
+            promotion: None,
+            since: Instant::now(),
             since_unix_seconds: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
             live_before,
         };
@@ -52,14 +61,20 @@ impl Control {
             "candidate is in shadow"
         );
         tokio::spawn(watch(Arc::downgrade(self), name.clone(), Arc::downgrade(&candidate)));
-        Ok(self.running_report(&name, &running))
+        let report = self.running_report(&name, &running);
+        self.events.tell(event(&name, &report));
+        Ok(report)
     }
 
     /// Makes the candidate of a plugin live, as an upload does.
     pub async fn promote_plugin(self: &Arc<Self>, name: &str) -> Result<(), PluginError> {
-        let upload = self.lock().shadows.running(name).map(|running| running.upload.clone());
-        let upload = upload.ok_or_else(|| PluginError::NoShadow(name.to_owned()))?;
-        self.load_plugin(upload).await
+        let running = self.lock().shadows.running(name).map(|now| (now.upload.clone(), now.candidate.clone()));
+        let (upload, candidate) = running.ok_or_else(|| PluginError::NoShadow(name.to_owned()))?;
+        self.load_plugin_if(upload, |control| {
+            let is_there = control.is_in_shadow(name, &candidate);
+            if is_there { Ok(()) } else { Err(PluginError::NoShadow(name.to_owned())) }
+        })
+        .await
     }
 
     /// Ends the shadow of a plugin. Answers how its candidate did.
@@ -80,17 +95,13 @@ impl Control {
             };
             let Some(running) = running else { continue };
             if live == running.candidate.digest {
-                self.end_shadow(&name, ShadowState::Promoted, None);
+                self.end_shadow(&name, ShadowState::Promoted, running.promotion);
             } else if live != running.live {
                 self.end_shadow(&name, ShadowState::Superseded, None);
             } else if self.call_times(&name).is_empty() {
                 self.end_shadow(&name, ShadowState::Unfit, Some("it is not used any more".into()));
             } else if let Err(error) = self.extend_shadow(&name, &running).await {
-                let errors: Vec<String> = match &error {
-                    PluginError::Refused(refusals) => refusals.iter().map(|refusal| refusal.message.clone()).collect(),
-                    other => vec![other.to_string()],
-                };
-                self.end_shadow(&name, ShadowState::Unfit, Some(errors.join("; ")));
+                self.end_shadow(&name, ShadowState::Unfit, Some(error.told_whole()));
             }
         }
     }
@@ -121,27 +132,62 @@ impl Control {
         self.lock().shadows.put(name, Shadow::Ended(Box::new(report.clone())));
         self.send_to_workers(|| Command::EndShadow(running.differences.clone()));
         self.registry.forget_shadow(name, &running.candidate.name);
+        if let Some(end) = state.end() {
+            self.registry.shadow_ended(name, end);
+        }
+        self.events.tell(event(name, &report));
         tracing::info!(
             target: "audit",
             plugin = name,
             version = report.version,
             digest = report.digest,
-            state = ?report.state,
+            state = report.state.as_str(),
             reason = report.reason.as_deref().unwrap_or_default(),
             "candidate is no longer in shadow"
         );
         Some(report)
     }
 
-    /// Ends a shadow that is to end by itself. Answers whether there is anything left to look at.
+    /// Ends a shadow that is to end by itself, or promotes its candidate. Answers whether there is anything left to look at.
     async fn look_at_candidate(self: &Arc<Self>, name: &str, candidate: &Arc<Plugin>) -> bool {
-        let _one_at_a_time = self.changing.lock().await;
-        let is_there = self.lock().shadows.running(name).is_some_and(|now| Arc::ptr_eq(&now.candidate, candidate));
-        if is_there && candidate.breaker.state(self.services.now_ms()) == BreakerState::Quarantined {
-            self.end_shadow(name, ShadowState::Faulty, None);
-            return false;
+        {
+            let _one_at_a_time = self.changing.lock().await;
+            if !self.is_in_shadow(name, candidate) {
+                return false;
+            }
+            if candidate.breaker.state(self.services.now_ms()) == BreakerState::Quarantined {
+                self.end_shadow(name, ShadowState::Faulty, None);
+                return false;
+            }
+            let Some(running) = self.lock().shadows.running(name).cloned() else { return false };
+            let report = self.running_report(name, &running);
+            let decisions: Vec<ShadowDecisions> = report.roles.values().map(|role| role.decisions).collect();
+            match running.conditions.verdict(&decisions, report.faults.values().sum(), running.since.elapsed()) {
+                None => return true,
+                Some(Verdict::Abort(reason)) => {
+                    self.end_shadow(name, ShadowState::Aborted, Some(reason));
+                    return false;
+                }
+                Some(Verdict::Promote(reason)) => self.lock().shadows.is_to_be_promoted(name, reason),
+            }
         }
-        is_there
+        match self.promote_plugin(name).await {
+            // Tried again at the next look.
+            Err(PluginError::Busy) => true,
+            Err(error) => {
+                let _one_at_a_time = self.changing.lock().await;
+                if self.is_in_shadow(name, candidate) {
+                    let reason = format!("it was to be promoted and could not be: {}", error.told_whole());
+                    self.end_shadow(name, ShadowState::Aborted, Some(reason));
+                }
+                false
+            }
+            Ok(()) => false,
+        }
+    }
+
+    fn is_in_shadow(&self, name: &str, candidate: &Arc<Plugin>) -> bool {
+        self.lock().shadows.running(name).is_some_and(|now| Arc::ptr_eq(&now.candidate, candidate))
     }
 
     /// How the candidate of a plugin does, or how the last one did.
@@ -171,6 +217,7 @@ impl Control {
         ShadowReport {
             state: ShadowState::Running,
             reason: None,
+            conditions: running.conditions,
             version: candidate.version.clone(),
             digest: candidate.digest.clone(),
             live_digest: running.live.clone(),
@@ -199,6 +246,18 @@ async fn watch(control: Weak<Control>, name: String, candidate: Weak<Plugin>) {
         if !control.look_at_candidate(&name, &candidate).await {
             return;
         }
+    }
+}
+
+fn event(plugin: &str, report: &ShadowReport) -> Event {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Event::Shadow {
+        at_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+        plugin: plugin.to_owned(),
+        state: report.state.as_str().to_owned(),
+        reason: report.reason.clone(),
+        version: report.version.clone(),
+        digest: report.digest.clone(),
     }
 }
 

@@ -1,8 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::conditions::{Conditions, ShadowDecisions};
 use super::version::Upload;
 use crate::plugin::{Difference, Differences, FaultReport, Plugin, Role};
+use crate::telemetry::ShadowEnd;
 use crate::worker::InstanceNumber;
 
 /// Candidates by the names of their plugins, one each, and what came of those that are over.
@@ -25,7 +28,12 @@ pub(super) struct Running {
     pub(super) live: String,
     pub(super) differences: Arc<Differences>,
     pub(super) beside: BTreeSet<InstanceNumber>,
+    pub(super) conditions: Conditions,
+    /// Why it is to be promoted, when its conditions say so.
+    pub(super) promotion: Option<String>,
     pub(super) since_unix_seconds: u64,
+    /// The same, for spans of time.
+    pub(super) since: Instant,
     /// Calls of the live version that were timed, and their seconds, when it began.
     pub(super) live_before: BTreeMap<Role, (u64, f64)>,
 }
@@ -37,6 +45,7 @@ pub struct ShadowReport {
     /// In words, where there is more to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    pub conditions: Conditions,
     pub version: String,
     /// SHA-256 of the candidate's component.
     pub digest: String,
@@ -64,10 +73,31 @@ pub enum ShadowState {
     Deleted,
     /// It has failed too often.
     Faulty,
+    /// Its conditions were not met.
+    Aborted,
     /// Another version became live.
     Superseded,
     /// The configuration that is live now does not work with it, or does not use the plugin any more.
     Unfit,
+}
+
+impl ShadowState {
+    /// What it is counted as when it is over.
+    pub(super) fn end(self) -> Option<ShadowEnd> {
+        match self {
+            Self::Running => None,
+            Self::Promoted => Some(ShadowEnd::Promoted),
+            Self::Deleted => Some(ShadowEnd::Deleted),
+            Self::Faulty => Some(ShadowEnd::Faulty),
+            Self::Aborted => Some(ShadowEnd::Aborted),
+            Self::Superseded => Some(ShadowEnd::Superseded),
+            Self::Unfit => Some(ShadowEnd::Unfit),
+        }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        self.end().map_or("running", ShadowEnd::as_str)
+    }
 }
 
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -76,17 +106,6 @@ pub struct ShadowRole {
     /// Mean time of a call in microseconds since the shadow began; none while none was timed.
     pub live_call_us: Option<f64>,
     pub candidate_call_us: Option<f64>,
-}
-
-/// How the candidate's decisions stand to those of the live version.
-#[derive(Clone, Copy, Debug, Default, serde::Serialize, utoipa::ToSchema)]
-pub struct ShadowDecisions {
-    pub same: u64,
-    pub different: u64,
-    /// The candidate gave no usable answer.
-    pub candidate_faults: u64,
-    /// The live version gave none, so that there was nothing to compare.
-    pub live_faults: u64,
 }
 
 impl Shadows {
@@ -116,6 +135,13 @@ impl Shadows {
 
     pub(super) fn put(&mut self, plugin: &str, shadow: Shadow) {
         self.0.insert(plugin.into(), shadow);
+    }
+
+    /// Notes that the conditions of a candidate say that it is to be promoted, and why.
+    pub(super) fn is_to_be_promoted(&mut self, plugin: &str, reason: String) {
+        if let Some(Shadow::Running(running)) = self.0.get_mut(plugin) {
+            running.promotion = Some(reason);
+        }
     }
 
     /// Notes the instances that a candidate stands beside now.

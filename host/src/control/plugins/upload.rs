@@ -19,6 +19,15 @@ impl Control {
     /// Makes a version of a plugin live wherever its name is used: on all workers, or on none. Looking at it takes as long
     /// as it takes, and holds nobody up.
     pub async fn load_plugin(self: &Arc<Self>, upload: Upload) -> Result<(), PluginError> {
+        self.load_plugin_if(upload, |_| Ok(())).await
+    }
+
+    /// The same, unless `is_wanted` says at the last moment that it is not wanted any more.
+    pub(super) async fn load_plugin_if(
+        self: &Arc<Self>,
+        upload: Upload,
+        is_wanted: impl Fn(&Self) -> Result<(), PluginError>,
+    ) -> Result<(), PluginError> {
         if !Plugin::is_name(&upload.name) {
             return Err(PluginError::BadName);
         }
@@ -29,6 +38,7 @@ impl Control {
             };
             let looked_at = looking.await??;
             let _one_at_a_time = self.changing.lock().await;
+            is_wanted(self)?;
             if self.is_outdated(&looked_at) {
                 continue;
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Scrape;
 use super::exposition::Exposition;
 use crate::telemetry::histogram::{CALL, HistogramTotal};
-use crate::telemetry::label::{FallbackReason, ShadowResult, TrapKind};
+use crate::telemetry::label::{FallbackReason, ShadowEnd, ShadowResult, TrapKind};
 use crate::telemetry::shard::PluginShard;
 use crate::telemetry::shards::PluginKey;
 
@@ -83,6 +83,17 @@ impl Scrape {
                     let count: u64 = of_role().map(|(_, shard)| shard.decisions[result as usize].get()).sum();
                     family.sample([("plugin", plugin), ("role", role), ("result", result.as_str())], count)?;
                 }
+            }
+        }
+
+        let mut family = out.counter(
+            "plimsoll_plugin_shadows_ended_total",
+            "Candidates that are no longer beside the live version of a plugin, by why.",
+        )?;
+        for (plugin, totals) in &*self.plugins {
+            for end in ShadowEnd::ALL {
+                let count = totals.shadows_ended[end as usize].get();
+                family.sample([("plugin", plugin.as_ref()), ("state", end.as_str())], count)?;
             }
         }
 
