@@ -94,6 +94,7 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
         tickets: Tickets::new(&secret),
         challenges,
         overload,
+        plugin_keys: config.plugin_keys.clone(),
         config_file: file.clone(),
     });
     if let Some((directory, is_asked_for)) = config.plugins_dir.of(file.as_deref(), "plugins") {

@@ -44,6 +44,7 @@ mod queue;
 mod quic;
 mod retries;
 mod routes;
+mod signatures;
 mod silence;
 mod slow_start;
 mod store;

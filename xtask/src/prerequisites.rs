@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 26] = [
+const PROGRAMS: [(&str, &str); 27] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("curl", "curl"),
@@ -32,6 +32,7 @@ const PROGRAMS: [(&str, &str); 26] = [
     ("mariadbd", "mariadb-server-core"),
     ("my_print_defaults", "mariadb-client-core"),
     ("postgres", "postgresql-15"),
+    ("minisign", "minisign"),
 ];
 /// Packages of PyPI that programs of the tests import, into a Python of their own.
 const PYTHON_PACKAGES: [&str; 8] = [

@@ -70,9 +70,11 @@ impl From<ApplyError> for ApiError {
 impl From<PluginError> for ApiError {
     fn from(error: PluginError) -> Self {
         let status = match &error {
-            PluginError::Load(_) | PluginError::Refused(_) | PluginError::Unsound(_) | PluginError::OutOfTime(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            PluginError::Load(_)
+            | PluginError::Signature(_)
+            | PluginError::Refused(_)
+            | PluginError::Unsound(_)
+            | PluginError::OutOfTime(_) => StatusCode::UNPROCESSABLE_ENTITY,
             PluginError::BadName => StatusCode::BAD_REQUEST,
             PluginError::Unknown(_) | PluginError::NoSuchVersion { .. } | PluginError::NoShadow(_) => {
                 StatusCode::NOT_FOUND

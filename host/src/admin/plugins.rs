@@ -10,7 +10,7 @@ use super::error::{ApiError, ErrorBody};
 use super::peer::Peer;
 use super::query::Asked;
 use crate::config::{Conformance, Span};
-use crate::control::{Conditions, Control, PluginDetail, PluginReport, ShadowReport, Upload};
+use crate::control::{Component, Conditions, Control, PluginDetail, PluginReport, ShadowReport, Upload};
 
 type Shared = State<Arc<Control>>;
 
@@ -30,6 +30,8 @@ pub(super) struct PutPlugin {
     #[serde(default)]
     #[param(inline)]
     conformance: Conformance,
+    /// What minisign has written about the component (all four lines of the file), where the proxy asks for signatures.
+    signature: Option<String>,
     /// Only say whether it could become live, and how the plugin would be.
     #[serde(default)]
     dry_run: bool,
@@ -85,7 +87,7 @@ pub(super) async fn put_plugin(
     Extension(peer): Extension<Peer>,
     body: BoundedBytes<PLUGIN_BYTES>,
 ) -> Result<Json<PluginReport>, ApiError> {
-    let upload = upload(&name, body, how.conformance, peer);
+    let upload = upload(&name, component(body, how.signature), how.conformance, peer);
     if how.dry_run {
         return Ok(Json(control.dry_run_plugin(upload).await?));
     }
@@ -139,6 +141,8 @@ pub(super) struct PutShadow {
     #[serde(default)]
     #[param(inline)]
     conformance: Conformance,
+    /// What minisign has written about the component (all four lines of the file), where the proxy asks for signatures.
+    signature: Option<String>,
     /// Decisions that it takes in each of its roles before it is judged: then it is made live, as by `promote`, or given up.
     #[param(value_type = Option<u64>, minimum = 1)]
     promote_after: Option<NonZeroU64>,
@@ -170,7 +174,9 @@ pub(super) async fn put_shadow(
     let deadline = how.progress_deadline.map(|span| span.0);
     let conditions = Conditions::new(how.promote_after, how.min_agreement, how.failure_limit, deadline);
     let conditions = conditions.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_query", error))?;
-    Ok(Json(control.shadow_plugin(upload(&name, body, how.conformance, peer), conditions).await?))
+    Ok(Json(
+        control.shadow_plugin(upload(&name, component(body, how.signature), how.conformance, peer), conditions).await?,
+    ))
 }
 
 /// Ends the shadow of a plugin. Answers how its candidate did.
@@ -197,7 +203,11 @@ pub(super) async fn promote_plugin(
     plugin_report(&control, &name)
 }
 
-fn upload(name: &str, body: BoundedBytes<PLUGIN_BYTES>, conformance: Conformance, peer: Peer) -> Upload {
+fn component(body: BoundedBytes<PLUGIN_BYTES>, signature: Option<String>) -> Component {
+    Component { bytes: body.0.into(), signature: signature.map(Into::into) }
+}
+
+fn upload(name: &str, component: Component, conformance: Conformance, peer: Peer) -> Upload {
     let by = peer.0.map_or_else(|| "unix socket".to_owned(), |peer| peer.to_string());
-    Upload { name: name.to_owned(), bytes: body.0.into(), conformance, by }
+    Upload { name: name.to_owned(), component, conformance, by }
 }

@@ -3,13 +3,15 @@ use std::sync::Arc;
 use super::certificates::watch_certificates;
 use super::membership::{end_departed, hear_outcomes, tell_untold};
 use super::overload::watch_overload;
+use super::plugins::TrustedKeys;
 use super::rollout::prepare_endpoints;
 use super::state::{Control, Settings};
 
 impl Control {
     /// Starts the control plane's tasks. Nothing is served before a configuration is applied.
     pub fn start(settings: Settings) -> Arc<Self> {
-        let mut control = Self::for_checking(settings.engine, settings.services);
+        let mut control =
+            Self::for_checking(settings.engine, settings.services, TrustedKeys::new(&settings.plugin_keys));
         control.workers = settings.workers;
         control.config_file = settings.config_file;
         control.tickets = settings.tickets;

@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use minisign_verify::PublicKey;
 use tokio::sync::{Notify, broadcast, mpsc};
 
 use super::certificates::{ListenerTls, Ordered, Uploads};
 use super::desired::Versions;
 use super::membership::{ClusterState, Departures, Event, Events, KeptAmendments, Membership, Remembering, Tasks};
-use super::plugins::{Gate, Loader, PluginEntries, Shadows, Store, built_in};
+use super::plugins::{Gate, Loader, PluginEntries, Shadows, Store, TrustedKeys, built_in};
 use super::rollout::{Placements, Sockets, Uses};
 use crate::config::Config;
 use crate::health::Evaluation;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub challenges: Arc<Challenges>,
     /// Where workers find what they are to refuse.
     pub overload: Arc<Overload>,
+    /// Keys of which one must have signed a plugin, if there are any.
+    pub plugin_keys: Vec<PublicKey>,
     /// The file that the configuration came from, which a reload reads again.
     pub config_file: Option<PathBuf>,
 }
@@ -98,9 +101,9 @@ pub(super) struct State {
 
 impl Control {
     /// A control plane that serves nothing, to judge configurations.
-    pub(super) fn for_checking(engine: Engine, services: Arc<Services>) -> Self {
+    pub(super) fn for_checking(engine: Engine, services: Arc<Services>, keys: TrustedKeys) -> Self {
         Self {
-            loader: Loader::new(engine.clone(), services.clone()),
+            loader: Loader::new(engine.clone(), services.clone(), keys),
             gate: Arc::default(),
             store: Mutex::default(),
             engine,

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use minisign_verify::PublicKey;
 use serde_json::Value;
 
 use super::errors::ConfigErrors;
@@ -51,6 +52,7 @@ pub(super) fn check(
     let overload = checker.overload(&file.overload);
     let resolver = checker.resolver(file.resolver);
     let plugins = checker.plugins(file.plugins);
+    let plugin_keys = checker.plugin_keys(&file.plugin_keys);
     let plugin_table_bytes = checker.table_bytes(&file.plugin_tables);
     let plugins_dir = checker.state_path("/plugins_dir", file.plugins_dir.as_deref());
     let endpoints_file = checker.state_path("/endpoints_file", file.endpoints_file.as_deref());
@@ -79,6 +81,7 @@ pub(super) fn check(
         overload,
         resolver,
         plugins,
+        plugin_keys,
         plugin_table_bytes,
         plugins_dir,
         endpoints_file,
@@ -282,6 +285,20 @@ impl Checker<'_> {
                 memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
                 conformance: plugin.conformance,
             });
+        }
+        checked
+    }
+
+    fn plugin_keys(&mut self, keys: &[String]) -> Vec<PublicKey> {
+        let mut checked = Vec::new();
+        for (index, key) in keys.iter().enumerate() {
+            match PublicKey::from_base64(key.trim()) {
+                Ok(key) => checked.push(key),
+                Err(_) => self.mistake(
+                    &format!("/plugin_keys/{index}"),
+                    "expected a public key of minisign, which is the second line of a `minisign.pub` and begins with RW",
+                ),
+            }
         }
         checked
     }

@@ -2,6 +2,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use minisign_verify::PublicKey;
+
 use super::acme::Acme;
 use super::cluster::Cluster;
 use super::listener::Listener;
@@ -21,6 +23,8 @@ pub struct Config {
     pub overload: Overload,
     pub resolver: Resolver,
     pub plugins: Vec<Plugin>,
+    /// Of which one must have signed a plugin that is not built in; empty: none need be signed.
+    pub plugin_keys: Vec<PublicKey>,
     /// Of all tables of plugins.
     pub plugin_table_bytes: usize,
     /// Where uploaded plugins are kept.

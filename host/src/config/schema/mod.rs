@@ -65,6 +65,11 @@ pub(super) struct File {
     /// The directory that uploaded plugins are kept in, so that they are there after a restart; relative to this file. `off`
     /// keeps none. Default: beside this file, with its name and the ending `plugins`, as in `config.plugins`.
     pub(super) plugins_dir: Option<String>,
+    /// Public keys of minisign, each the second line of a `minisign.pub`. Where there are any, a component that does not ship with
+    /// the proxy is loaded only with a signature by one of them: of a file, the one beside it, with its name and the ending
+    /// `.minisig`; of an upload, what it brings as `signature`. Taken at the start: a configuration with others is refused. Default: none.
+    #[serde(default)]
+    pub(super) plugin_keys: Vec<String>,
     /// What all plugins together may have the proxy remember (`host::table`); each has its own `limits.memory` besides. Who finds
     /// no room loses what it has used least recently. From 1MiB to 64GiB. Default: 256MiB.
     #[serde(default = "tables")]

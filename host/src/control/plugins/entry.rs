@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::gate::Judgement;
 use super::loader::Loader;
+use super::signature::Component;
 use super::store::{Kept, KeptVersion};
 use super::version::{Earlier, Stored, terms};
 use crate::builtin;
@@ -55,9 +56,11 @@ impl PluginEntry {
         if is_unchanged && has_same_terms {
             return Ok(());
         }
+        let component = Component::beside(&declared.path, bytes)
+            .map_err(|error| format!("reading the signature of {} failed: {error}", declared.path.display()))?;
         let source = Source::File(declared.path.clone());
         let plugin = loader
-            .load(&declared.name, &bytes, source, grants, limits)
+            .load(&declared.name, &component, source, grants, limits)
             .map_err(|error| format!("plugin `{}` ({}): {error}", declared.name, declared.path.display()))?;
         self.file_digest = Some(digest);
         self.put(plugin);

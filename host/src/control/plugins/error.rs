@@ -1,4 +1,5 @@
 use super::gate::Broken;
+use super::signature::SignatureError;
 use super::store::StoreError;
 use crate::control::beside::Panicked;
 use crate::control::mistake::Mistake;
@@ -9,6 +10,8 @@ use crate::plugin::LoadError;
 pub enum PluginError {
     #[error("{0}")]
     Load(#[from] LoadError),
+    #[error("{0}")]
+    Signature(#[from] SignatureError),
     #[error("plugin name must be of the form [a-z][a-z0-9-]{{0,63}}")]
     BadName,
     #[error("{} of its uses in the configuration do not work with it", .0.len())]
@@ -77,6 +80,8 @@ impl PluginError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Load(error) => error.code(),
+            Self::Signature(SignatureError::Missing) => "unsigned",
+            Self::Signature(_) => "bad_signature",
             Self::BadName => "bad_name",
             Self::Refused(_) => "refused",
             Self::Unsound(_) => "unsound",

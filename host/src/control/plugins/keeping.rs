@@ -3,6 +3,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::entry::PluginEntry;
 use super::error::PluginError;
+use super::signature::Component;
 use super::store::Store;
 use crate::config::Conformance;
 use crate::control::beside::beside;
@@ -15,15 +16,15 @@ impl Control {
         self: &Arc<Self>,
         name: &str,
         entry: &PluginEntry,
-        bytes: Option<Arc<[u8]>>,
+        component: Option<Component>,
     ) -> Result<(), PluginError> {
         let (control, name, kept) = (self.clone(), name.to_owned(), entry.kept());
         let keeping = beside("keeping the plugin", move || {
             let mut store = control.store.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(store) = &mut *store else { return Ok(()) };
             let sound = control.gate.sound();
-            let done = match (kept.live.clone(), &bytes) {
-                (Some(digest), Some(bytes)) => store.add((&digest, bytes), &name, kept, sound),
+            let done = match (kept.live.clone(), &component) {
+                (Some(digest), Some(component)) => store.add((&digest, component), &name, kept, sound),
                 _ => store.keep(&name, Some(kept), sound),
             };
             match done {
@@ -60,8 +61,13 @@ impl Control {
         }
         for (name, kept) in store.plugins() {
             for version in &kept.versions {
-                if let Err(error) = Store::read(directory, &version.digest) {
-                    tracing::error!(plugin = name, "{error}");
+                let read = Store::read(directory, &version.digest).map_err(PluginError::from);
+                if let Err(error) = read.and_then(|component| Ok(self.loader.keys.check(&component)?)) {
+                    tracing::error!(
+                        plugin = name,
+                        digest = version.digest,
+                        "an uploaded version cannot be loaded: {error}"
+                    );
                 }
             }
         }

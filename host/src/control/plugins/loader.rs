@@ -3,33 +3,40 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
 
-use crate::plugin::{Engine, Grants, Limits, LoadError, Plugin, Services, Source, digest_of};
+use super::error::PluginError;
+use super::signature::{Component, TrustedKeys};
+use crate::plugin::{Engine, Grants, Limits, Plugin, Services, Source, digest_of};
 
 /// Plugins that were compiled lately, for whoever needs the same again: looking at a configuration is done before anybody
 /// waits, and preparing it finds here what that has compiled.
 const RECENT: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
-/// Compiles plugins, and has those at hand that were compiled lately.
+/// Compiles plugins that may be loaded, and has those at hand that were compiled lately.
 #[derive(Clone, Debug)]
 pub(in crate::control) struct Loader {
     engine: Engine,
     services: Arc<Services>,
+    pub(in crate::control) keys: TrustedKeys,
     recent: Arc<Mutex<LruCache<String, Arc<Plugin>>>>,
 }
 
 impl Loader {
-    pub(in crate::control) fn new(engine: Engine, services: Arc<Services>) -> Self {
-        Self { engine, services, recent: Arc::new(Mutex::new(LruCache::new(RECENT))) }
+    pub(in crate::control) fn new(engine: Engine, services: Arc<Services>, keys: TrustedKeys) -> Self {
+        Self { engine, services, keys, recent: Arc::new(Mutex::new(LruCache::new(RECENT))) }
     }
 
     pub(super) fn load(
         &self,
         name: &str,
-        bytes: &[u8],
+        component: &Component,
         source: Source,
         grants: Grants,
         limits: Limits,
-    ) -> Result<Arc<Plugin>, LoadError> {
+    ) -> Result<Arc<Plugin>, PluginError> {
+        if source != Source::BuiltIn {
+            self.keys.check(component)?;
+        }
+        let bytes = &component.bytes;
         let key = format!("{name} {} {source} {grants:?} {limits:?}", digest_of(bytes));
         let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plugin) = recent().get(&key) {
@@ -40,7 +47,7 @@ impl Loader {
         Ok(plugin)
     }
 
-    pub(super) fn built_in(&self, name: &str, bytes: &[u8]) -> Result<Arc<Plugin>, LoadError> {
-        self.load(name, bytes, Source::BuiltIn, Grants::default(), Limits::default())
+    pub(super) fn built_in(&self, name: &str, bytes: &[u8]) -> Result<Arc<Plugin>, PluginError> {
+        self.load(name, &Component::unsigned(bytes), Source::BuiltIn, Grants::default(), Limits::default())
     }
 }

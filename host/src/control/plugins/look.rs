@@ -14,6 +14,11 @@ impl Control {
     pub(in crate::control) fn look_at(&self, config: &Config, origin: &str) -> Vec<Mistake> {
         let uses = Uses::of(config);
         let mut mistakes = Vec::new();
+        // Else whoever may send configurations could let in whatever they like.
+        if !self.loader.keys.are(&config.plugin_keys) {
+            let message = "the keys that plugins are to be signed with are taken at the start: end the proxy, and start it with them";
+            mistakes.push(Mistake { pointer: "/plugin_keys".to_owned(), message: message.to_owned() });
+        }
         let (_, live) = self.plugins_for(config, &uses, &mut Vec::new());
         for (name, plugin) in live {
             let declared = config.plugins.iter().find(|declared| *declared.name == *name);

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::entry::PluginEntry;
 use super::error::PluginError;
+use super::signature::Component;
 use crate::control::beside::beside;
 use crate::control::rollout::{Prepared, Wanted, check_schemas, missing_roles};
 use crate::control::state::Control;
@@ -13,14 +14,14 @@ impl Control {
         self: &Arc<Self>,
         plugin: &Arc<Plugin>,
         entry: PluginEntry,
-        bytes: Option<Arc<[u8]>>,
+        component: Option<Component>,
     ) -> Result<(), PluginError> {
         let making = {
             let (control, plugin, entry) = (self.clone(), plugin.clone(), entry.clone());
             beside("preparing the plugin", move || control.prepare_plugin(&plugin, entry))
         };
         let prepared = making.await??;
-        self.keep(&plugin.name, &entry, bytes).await?;
+        self.keep(&plugin.name, &entry, component).await?;
         self.commit(prepared, None).await.map_err(|_| PluginError::WorkerGone)?;
         Ok(())
     }

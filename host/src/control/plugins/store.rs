@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::signature::{Component, signature_path};
 use crate::io::{put_aside, read_bounded, replace_file};
 use crate::plugin::{Limits, Plugin, digest_of};
 
@@ -134,8 +135,9 @@ impl Store {
     fn orphans(&self) -> Vec<PathBuf> {
         let named = self.manifest.digests();
         let is_orphan = |path: &PathBuf| {
-            let digest = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            path.extension().is_some_and(|ending| ending == "wasm") && is_digest(digest) && !named.contains(digest)
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let digest = name.strip_suffix(".minisig").unwrap_or(name).strip_suffix(".wasm");
+            digest.is_some_and(|digest| is_digest(digest) && !named.contains(digest))
         };
         // There is no directory before the first upload.
         let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
@@ -155,44 +157,55 @@ impl Store {
         self.manifest.plugins.get(name).is_some_and(|kept| kept.live.as_deref() == Some(digest))
     }
 
-    /// A component, if its bytes are what they were.
-    pub(super) fn read(directory: &Path, digest: &str) -> Result<Vec<u8>, StoreError> {
-        let path = directory.join(format!("{digest}.wasm"));
+    /// A component, if its bytes are what they were, with its signature.
+    pub(super) fn read(directory: &Path, digest: &str) -> Result<Component, StoreError> {
+        let path = component_path(directory, digest);
         let shown = path.display().to_string();
         let bytes = read_bounded(&path, Limits::default().component_bytes as u64)
             .map_err(|error| StoreError::Io { path: shown.clone(), error })?;
         if digest_of(&bytes) != digest {
             return Err(StoreError::Damaged { path: shown, why: "its bytes are not those of its digest".into() });
         }
-        Ok(bytes)
+        Component::beside(&path, bytes).map_err(|error| StoreError::Io { path: shown, error })
     }
 
     /// Writes a component, and says what is kept under a name from now on. Nothing has changed when it fails.
     pub(super) fn add(
         &mut self,
-        component: (&str, &[u8]),
+        component: (&str, &Component),
         name: &str,
         kept: Kept,
         judged: Vec<String>,
     ) -> Result<(), StoreError> {
-        let (digest, bytes) = component;
-        let is_new = Self::write(&self.directory, digest, bytes)?;
+        let (digest, component) = component;
+        let is_new = Self::write(&self.directory, digest, component)?;
         let done = self.keep(name, Some(kept), judged);
         if done.is_err() && is_new {
             // Should that fail, too, the next start removes it.
-            let _ = fs::remove_file(self.directory.join(format!("{digest}.wasm")));
+            self.remove(digest);
         }
         done
     }
 
-    /// Writes a component. False when it is there already.
-    fn write(directory: &Path, digest: &str, bytes: &[u8]) -> Result<bool, StoreError> {
-        if Self::read(directory, digest).is_ok() {
-            return Ok(false);
+    /// Writes a component and its signature. False when the component is there already; the signature may be another one then.
+    fn write(directory: &Path, digest: &str, component: &Component) -> Result<bool, StoreError> {
+        let is_new = Self::read(directory, digest).is_err();
+        let path = component_path(directory, digest);
+        let io = |error| StoreError::Io { path: path.display().to_string(), error };
+        fs::create_dir_all(directory).map_err(io)?;
+        if let Some(signature) = &component.signature {
+            replace_file(&signature_path(&path), signature.as_bytes()).map_err(io)?;
         }
-        let path = directory.join(format!("{digest}.wasm"));
-        let written = fs::create_dir_all(directory).and_then(|()| replace_file(&path, bytes));
-        written.map(|()| true).map_err(|error| StoreError::Io { path: path.display().to_string(), error })
+        if is_new {
+            replace_file(&path, &component.bytes).map_err(io)?;
+        }
+        Ok(is_new)
+    }
+
+    fn remove(&self, digest: &str) {
+        let path = component_path(&self.directory, digest);
+        // What is left over does no harm.
+        let _ = (fs::remove_file(signature_path(&path)), fs::remove_file(path));
     }
 
     /// The copy is written last, so that there is always one that is whole.
@@ -225,8 +238,7 @@ impl Store {
             before.difference(&digests).map(|digest| (*digest).to_owned()).collect()
         };
         for digest in gone {
-            // What is left over does no harm.
-            let _ = fs::remove_file(self.directory.join(format!("{digest}.wasm")));
+            self.remove(&digest);
         }
         self.manifest = manifest;
         Ok(())
@@ -267,6 +279,10 @@ impl Manifest {
     }
 }
 
+fn component_path(directory: &Path, digest: &str) -> PathBuf {
+    directory.join(format!("{digest}.wasm"))
+}
+
 fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
@@ -292,6 +308,10 @@ mod tests {
         std::env::temp_dir().join(format!("plimsoll-store-{name}-{}", std::process::id()))
     }
 
+    fn signed(bytes: &[u8]) -> Component {
+        Component { signature: Some("by somebody".into()), ..Component::unsigned(bytes) }
+    }
+
     #[test]
     fn what_was_kept_is_there_again_and_what_nobody_names_is_not() {
         let directory = directory("kept");
@@ -299,7 +319,7 @@ mod tests {
         assert!(!directory.exists(), "nothing is written before there is something to keep");
         let (a, b) = (version(b"a"), version(b"b"));
         for (version, bytes) in [(&a, b"a"), (&b, b"b")] {
-            Store::write(&directory, &version.digest, bytes).expect("written");
+            Store::write(&directory, &version.digest, &Component::unsigned(*bytes)).expect("written");
         }
         let judged = vec![format!("1 quick {} x", a.digest), "1 quick of-another x".to_owned()];
         let kept = Kept { live: Some(b.digest.clone()), over_file: None, versions: vec![a.clone(), b.clone()] };
@@ -312,7 +332,7 @@ mod tests {
         let kept = Kept { live: Some(b.digest.clone()), over_file: None, versions: vec![b.clone()] };
         store.keep("mine", Some(kept), Vec::new()).expect("kept");
         assert!(Store::read(&directory, &a.digest).is_err());
-        assert_eq!(Store::read(&directory, &b.digest).expect("still there"), b"b");
+        assert_eq!(*Store::read(&directory, &b.digest).expect("still there").bytes, *b"b");
         store.keep("mine", None, Vec::new()).expect("kept");
         assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 2, "only the manifest and its copy");
         fs::remove_dir_all(&directory).expect("cleaned up");
@@ -322,12 +342,12 @@ mod tests {
     fn what_is_damaged_is_told() {
         let directory = directory("damaged");
         let version = version(b"a");
-        Store::write(&directory, &version.digest, b"a").expect("written");
+        Store::write(&directory, &version.digest, &Component::unsigned(*b"a")).expect("written");
         fs::write(directory.join(format!("{}.wasm", version.digest)), b"b").expect("damaged");
         assert!(matches!(Store::read(&directory, &version.digest), Err(StoreError::Damaged { .. })));
         // Writing it again mends it.
-        Store::write(&directory, &version.digest, b"a").expect("written");
-        assert_eq!(Store::read(&directory, &version.digest).expect("whole"), b"a");
+        Store::write(&directory, &version.digest, &Component::unsigned(*b"a")).expect("written");
+        assert_eq!(*Store::read(&directory, &version.digest).expect("whole").bytes, *b"a");
         for manifest in [
             "",
             "{",
@@ -351,13 +371,14 @@ mod tests {
         let (a, orphan) = (version(b"a"), version(b"orphan"));
         let mut store = Store::open(&directory, false).expect("a new one");
         let kept = Kept { live: Some(a.digest.clone()), over_file: None, versions: vec![a.clone()] };
-        store.add((&a.digest, b"a"), "mine", kept, Vec::new()).expect("kept");
-        Store::write(&directory, &orphan.digest, b"orphan").expect("written");
+        store.add((&a.digest, &signed(b"a")), "mine", kept, Vec::new()).expect("kept");
+        Store::write(&directory, &orphan.digest, &signed(b"orphan")).expect("written");
         fs::write(directory.join("notes.wasm"), "not ours").expect("written");
         fs::write(directory.join(MANIFEST), "{").expect("damaged");
         let mut store = Store::open(&directory, false).expect("a store all the same");
         assert!(store.keeps_live("mine", &a.digest) && store.trouble().is_some());
-        assert_eq!(store.tidy().len(), 2);
+        assert_eq!(store.tidy().len(), 3);
+        assert_eq!(Store::read(&directory, &a.digest).expect("kept").signature.as_deref(), Some("by somebody"));
         let store = Store::open(&directory, false).expect("the same");
         assert!(store.keeps_live("mine", &a.digest) && store.trouble().is_none());
         assert!(Store::read(&directory, &orphan.digest).is_err() && directory.join("notes.wasm").exists());
@@ -372,7 +393,7 @@ mod tests {
         fs::create_dir_all(directory.join(MANIFEST)).expect("a directory");
         let a = version(b"a");
         let kept = Kept { live: Some(a.digest.clone()), over_file: None, versions: vec![a.clone()] };
-        assert!(store.add((&a.digest, b"a"), "mine", kept, Vec::new()).is_err());
+        assert!(store.add((&a.digest, &signed(b"a")), "mine", kept, Vec::new()).is_err());
         assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 1);
         assert!(!store.keeps_live("mine", &a.digest));
         fs::remove_dir_all(&directory).expect("cleaned up");

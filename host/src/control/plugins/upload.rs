@@ -77,8 +77,8 @@ impl Control {
     /// Everything that takes long about an upload. Nothing is changed.
     fn look_at_upload(&self, upload: &Upload) -> Result<LookedAt, PluginError> {
         let entry = self.lock().plugins.get(&*upload.name).cloned().unwrap_or_default();
-        let Upload { name, bytes, conformance, .. } = upload;
-        let plugin = self.loader.load(name, bytes, Source::Upload, entry.grants.clone(), entry.limits.clone())?;
+        let Upload { name, component, conformance, .. } = upload;
+        let plugin = self.loader.load(name, component, Source::Upload, entry.grants.clone(), entry.limits.clone())?;
         let uses = self.uses_of(&plugin.name);
         // Whether it can be created as it is used; what is made here is not kept, since much may change meanwhile.
         let mut tried = entry.clone();
@@ -123,10 +123,10 @@ impl Control {
         entry.judgement = Some(Arc::new(judgement));
         entry.uploads.insert(plugin.digest.clone(), kept_version(&plugin, upload));
         if is_live {
-            self.keep(&plugin.name, &entry, Some(upload.bytes.clone())).await?;
+            self.keep(&plugin.name, &entry, Some(upload.component.clone())).await?;
             self.lock().plugins.insert(plugin.name.clone(), entry);
         } else {
-            self.roll_out(&plugin, entry, Some(upload.bytes.clone())).await?;
+            self.roll_out(&plugin, entry, Some(upload.component.clone())).await?;
         }
         tracing::info!(
             target: "audit",

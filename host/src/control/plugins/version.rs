@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::error::PluginError;
 use super::loader::Loader;
+use super::signature::Component;
 use super::store::{KeptVersion, Store};
 use crate::config::Conformance;
 use crate::plugin::{Grants, Limits, Plugin, Source, digest_of};
@@ -11,7 +12,7 @@ use crate::plugin::{Grants, Limits, Plugin, Source, digest_of};
 #[derive(Clone, Debug)]
 pub struct Upload {
     pub name: String,
-    pub bytes: Arc<[u8]>,
+    pub component: Component,
     pub conformance: Conformance,
     /// Who sent it, for the store.
     pub by: String,
@@ -77,7 +78,7 @@ impl Earlier {
 
     pub(in crate::control) fn load(self, loader: &Loader, name: &str) -> Result<Arc<Plugin>, PluginError> {
         match self {
-            Self::BuiltIn(bytes) => Ok(loader.built_in(name, bytes)?),
+            Self::BuiltIn(bytes) => loader.built_in(name, bytes),
             Self::Loaded(plugin) => Ok(plugin),
             Self::Stored(stored) => stored.load(loader, name),
         }
@@ -90,9 +91,9 @@ pub(super) fn is_version(plugin: &Plugin, wanted: &str) -> bool {
 
 impl Stored {
     pub(super) fn load(&self, loader: &Loader, name: &str) -> Result<Arc<Plugin>, PluginError> {
-        let bytes = Store::read(&self.directory, &self.version.digest)?;
+        let component = Store::read(&self.directory, &self.version.digest)?;
         let (grants, limits) = terms(&self.version);
-        Ok(loader.load(name, &bytes, Source::Upload, grants, limits)?)
+        loader.load(name, &component, Source::Upload, grants, limits)
     }
 }
 

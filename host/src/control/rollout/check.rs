@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::control::desired::ApplyError;
+use crate::control::plugins::TrustedKeys;
 use crate::control::state::Control;
 use crate::plugin::{Engine, Services};
 
@@ -14,7 +15,7 @@ pub fn check(
     config: Config,
     store: Option<(&Path, bool)>,
 ) -> Result<(), ApplyError> {
-    let control = Control::for_checking(engine.clone(), services.clone());
+    let control = Control::for_checking(engine.clone(), services.clone(), TrustedKeys::new(&config.plugin_keys));
     if let Some((directory, is_asked_for)) = store {
         control.open_store(directory, is_asked_for);
     }

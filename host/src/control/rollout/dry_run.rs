@@ -61,7 +61,8 @@ impl Control {
     }
 
     fn would_change(&self, config: Config) -> Result<ConfigChanges, ApplyError> {
-        let mut aside = Self::for_checking(self.engine.clone(), Arc::new(self.services.apart()));
+        let mut aside =
+            Self::for_checking(self.engine.clone(), Arc::new(self.services.apart()), self.loader.keys.clone());
         (aside.loader, aside.gate) = (self.loader.clone(), self.gate.clone());
         let (before, uses, plugins) = {
             let (mut aside, live) = (aside.lock(), self.lock());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::config::{self, Address, Config};
 use crate::control::desired::ApplyError;
 use crate::control::membership::{Asked, Place};
+use crate::control::plugins::TrustedKeys;
 use crate::control::state::Control;
 use crate::health::{self, Watcher};
 use crate::plugin::{Engine, ProbeResult, Services};
@@ -49,7 +50,7 @@ pub async fn try_probe(
     (cluster, only): (&str, Option<&str>),
     watcher: &dyn Watcher,
 ) -> Result<Vec<TriedProbe>, TryProbeError> {
-    let control = Control::for_checking(engine.clone(), services.clone());
+    let control = Control::for_checking(engine.clone(), services.clone(), TrustedKeys::new(&config.plugin_keys));
     if let Some((directory, is_asked_for)) = store {
         control.open_store(directory, is_asked_for);
     }
