@@ -32,7 +32,7 @@ static KEPT: LazyLock<Semaphore> = LazyLock::new(|| {
 #[derive(Debug)]
 pub struct Keep {
     reuses: bool,
-    connection: Mutex<Option<(Connection, SemaphorePermit<'static>)>>,
+    connection: Mutex<Option<(Box<Connection>, SemaphorePermit<'static>)>>,
 }
 
 impl Keep {
@@ -42,12 +42,12 @@ impl Keep {
     }
 
     /// A connection for a request; none for one that may not be sent twice, since the endpoint may be about to close it.
-    pub(super) fn take(&self, request: &Request) -> Option<Connection> {
+    pub(super) fn take(&self, request: &Request) -> Option<Box<Connection>> {
         let method = Method::try_from(request.method.as_str()).ok()?;
         self.lock().take().filter(|_| method.is_idempotent()).map(|(connection, _)| connection)
     }
 
-    fn put(&self, connection: Connection) {
+    fn put(&self, connection: Box<Connection>) {
         *self.lock() = KEPT.try_acquire().ok().map(|room| (connection, room));
     }
 
@@ -56,7 +56,7 @@ impl Keep {
         *self.lock() = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<(Connection, SemaphorePermit<'static>)>> {
+    fn lock(&self) -> MutexGuard<'_, Option<(Box<Connection>, SemaphorePermit<'static>)>> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -72,15 +72,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn over(stream: Stream) -> Result<Self, String> {
+    pub(super) async fn over(stream: Stream) -> Result<Box<Self>, String> {
         let (sender, driver) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed("speaking HTTP", &error))?;
-        Ok(Self { sender, driver: Some(driver) })
+        Ok(Box::new(Self { sender, driver: Some(driver) }))
     }
 
     /// Asks on a connection that was kept. None when the endpoint has closed it meanwhile.
     pub(super) async fn exchange_again(
-        mut self,
+        mut self: Box<Self>,
         address: SocketAddr,
         request: &Request,
         keep: &Keep,
@@ -98,7 +98,7 @@ impl Connection {
     }
 
     pub(super) async fn exchange(
-        mut self,
+        mut self: Box<Self>,
         address: SocketAddr,
         request: &Request,
         keep: &Keep,
@@ -112,7 +112,7 @@ impl Connection {
         drive(&mut self.driver, answered).await
     }
 
-    async fn read(mut self, response: http::Response<Incoming>, keep: &Keep) -> Result<Answer, String> {
+    async fn read(mut self: Box<Self>, response: http::Response<Incoming>, keep: &Keep) -> Result<Answer, String> {
         let (head, body) = response.into_parts();
         let mut body = Limited::new(body, MAX_BYTES);
         let (mut bytes, mut trailers) = (Vec::new(), HeaderMap::new());

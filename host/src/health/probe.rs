@@ -89,9 +89,9 @@ pub(super) async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Du
         patience,
     };
     let finished = match transport {
-        Transport::Tcp => tokio::time::timeout(timeout, run.over_tcp(false)).await,
-        Transport::Tls => tokio::time::timeout(timeout, run.over_tcp(true)).await,
-        Transport::Udp => tokio::time::timeout(timeout, run.over_udp()).await,
+        Transport::Tcp => tokio::time::timeout(timeout, Box::pin(run.over_tcp(false))).await,
+        Transport::Tls => tokio::time::timeout(timeout, Box::pin(run.over_tcp(true))).await,
+        Transport::Udp => tokio::time::timeout(timeout, Box::pin(run.over_udp())).await,
         Transport::Http => tokio::time::timeout(timeout, run.over_http(false)).await,
         Transport::Grpc => tokio::time::timeout(timeout, run.over_http(true)).await,
     };
@@ -246,9 +246,9 @@ impl Run<'_> {
 
     async fn exchange(&self, request: Request) -> Result<Answer, End> {
         if self.place.protocol == UpstreamProtocol::Http3
-            && let Some(quic) = self.connect_quic().await?
+            && let Some(quic) = Box::pin(self.connect_quic()).await?
         {
-            return over_http3(quic, self.place.address, request).await.map_err(End::Failed);
+            return Box::pin(over_http3(quic, self.place.address, request)).await.map_err(End::Failed);
         }
         let (address, keep) = (self.place.address, self.place.keep);
         if let Some(connection) = keep.take(&request)
@@ -256,8 +256,9 @@ impl Run<'_> {
         {
             return answered.map_err(End::Failed);
         }
-        let (stream, _) = self.connect(Carries::Http).await?;
-        exchange(stream, address, self.place.protocol, request, keep).await.map_err(End::Failed)
+        // In boxes, as what is seldom needed is large: probes are moved about until they are first polled.
+        let (stream, _) = Box::pin(self.connect(Carries::Http)).await?;
+        Box::pin(exchange(stream, address, self.place.protocol, request, keep)).await.map_err(End::Failed)
     }
 
     async fn call(&self, request: Request) -> Result<Answer, End> {
@@ -265,8 +266,9 @@ impl Run<'_> {
         let answer = if self.place.protocol == UpstreamProtocol::Http3 {
             self.exchange(request).await?
         } else {
-            let (stream, _) = self.connect(Carries::Http).await?;
-            let answer = exchange(stream, self.place.address, UpstreamProtocol::Http2, request, self.place.keep).await;
+            let (stream, _) = Box::pin(self.connect(Carries::Http)).await?;
+            let answer =
+                Box::pin(exchange(stream, self.place.address, UpstreamProtocol::Http2, request, self.place.keep)).await;
             answer.map_err(End::Failed)?
         };
         grpc::answered(answer).map_err(End::Failed)
