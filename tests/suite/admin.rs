@@ -9,6 +9,7 @@ mod events;
 mod health;
 mod metrics;
 mod plugins;
+mod recording;
 mod remembered;
 mod shadow;
 

@@ -19,6 +19,7 @@ use super::events;
 use super::origin::{self, Hosts};
 use super::plugins;
 use super::query::{self, Asked, Known};
+use super::recordings;
 use crate::config;
 use crate::control::{
     ClusterReport, ConfigChanges, ConfigVersion, Control, EndpointChange, EndpointPatch, EndpointReport, Status,
@@ -57,6 +58,8 @@ pub(super) fn router(control: Arc<Control>, token: Token, hosts: Option<Hosts>) 
         .routes(routes!(plugins::release_plugin))
         .routes(routes!(plugins::put_shadow, plugins::delete_shadow))
         .routes(routes!(plugins::promote_plugin))
+        .routes(routes!(recordings::recording, recordings::put_recording, recordings::delete_recording))
+        .routes(routes!(recordings::end_recording))
         .routes(routes!(certificates::list))
         .routes(routes!(certificates::put, certificates::remove))
         .routes(routes!(certificates::renew))

@@ -76,14 +76,17 @@ impl From<PluginError> for ApiError {
             | PluginError::Unsound(_)
             | PluginError::OutOfTime(_) => StatusCode::UNPROCESSABLE_ENTITY,
             PluginError::BadName => StatusCode::BAD_REQUEST,
-            PluginError::Unknown(_) | PluginError::NoSuchVersion { .. } | PluginError::NoShadow(_) => {
-                StatusCode::NOT_FOUND
-            }
+            PluginError::Unknown(_)
+            | PluginError::NoSuchVersion { .. }
+            | PluginError::NoShadow(_)
+            | PluginError::NoRecording(_) => StatusCode::NOT_FOUND,
             PluginError::NothingEarlier(_)
             | PluginError::InUse { .. }
             | PluginError::NothingUploaded { .. }
             | PluginError::NothingToShadow(_)
             | PluginError::IsLive(_)
+            | PluginError::IsAccompanied(_)
+            | PluginError::IsRecorded(_)
             | PluginError::Busy
             | PluginError::NotStarted => StatusCode::CONFLICT,
             PluginError::WorkerGone | PluginError::Panicked(_) | PluginError::NotKept(_) => {

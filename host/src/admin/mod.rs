@@ -12,6 +12,7 @@ mod patient;
 mod peer;
 mod plugins;
 mod query;
+mod recordings;
 mod server;
 
 pub(crate) use server::start;

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, broadcast, mpsc};
 use super::certificates::{ListenerTls, Ordered, Uploads};
 use super::desired::Versions;
 use super::membership::{ClusterState, Departures, Event, Events, KeptAmendments, Membership, Remembering, Tasks};
-use super::plugins::{Gate, Loader, PluginEntries, Shadows, Store, TrustedKeys, built_in};
+use super::plugins::{Gate, Loader, PluginEntries, Recordings, Shadows, Store, TrustedKeys, built_in};
 use super::rollout::{Placements, Sockets, Uses};
 use crate::config::Config;
 use crate::health::Evaluation;
@@ -91,6 +91,7 @@ pub(super) struct State {
     pub(super) membership: Membership,
     pub(super) plugins: PluginEntries,
     pub(super) shadows: Shadows,
+    pub(super) recordings: Recordings,
     pub(super) sockets: Sockets,
     /// Of the listeners that speak it, by their names.
     pub(super) tls: BTreeMap<String, ListenerTls>,

@@ -83,9 +83,7 @@ impl<R: GuestRole> Handle<R> {
     /// Brings the policy to another generation of the endpoints.
     pub(super) fn set_endpoints(&self, endpoints: &Arc<EndpointSet>) {
         self.instance.borrow_mut().set_endpoints(self.policy, endpoints);
-        self.with_shadow(|shadow, policy| {
-            shadow.tell(policy, |candidate, own| candidate.set_endpoints(own, endpoints))
-        });
+        self.with_shadow(|shadow, policy| shadow.set_endpoints(policy, endpoints));
     }
 
     /// Notes endpoints that the policy is told in another way.

@@ -173,6 +173,28 @@ impl Instance {
         let _ = self.call(policy, Call::at_change("endpoints"), |live, _| live.tell(role, policy, &before, endpoints));
     }
 
+    /// The same where they may be of the generation that it knows: then they take the place of those without being told.
+    pub(super) fn put_endpoints(&mut self, policy: u32, endpoints: &Arc<EndpointSet>) {
+        let known = self.policy(policy).map(|record| record.endpoints.generation());
+        if known == Some(endpoints.generation()) {
+            self.replace_endpoints(policy, endpoints);
+        } else {
+            self.set_endpoints(policy, endpoints);
+        }
+    }
+
+    /// The worker that it is for; of its services for trials the seed, and what the clock says.
+    pub(super) fn trial_terms(&self) -> (u32, u64, u64) {
+        (self.worker, self.services.trial_seed(), self.services.now_ms())
+    }
+
+    /// Sets the clock of its services for trials to that of the machine, and not back. Answers what it says.
+    pub(super) fn set_trial_clock(&self, at_least_ms: u64) -> u64 {
+        let now_ms = Services::trial_now_ms().max(at_least_ms);
+        self.services.set_now_ms(now_ms);
+        now_ms
+    }
+
     /// Notes the endpoints of a policy without telling it. Answers those before.
     pub(super) fn replace_endpoints(&mut self, policy: u32, endpoints: &Arc<EndpointSet>) -> Option<Arc<EndpointSet>> {
         let record = self.policies.get_mut(policy as usize)?.as_mut()?;

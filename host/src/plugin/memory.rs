@@ -139,6 +139,16 @@ impl Services {
         }
     }
 
+    /// What the clock of a trial says at this moment, when it is to be that of the machine.
+    pub fn trial_now_ms() -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX).saturating_sub(BEGINNING_OF_TRIALS_MS)
+    }
+
+    pub(super) fn trial_seed(&self) -> u64 {
+        self.seed
+    }
+
     pub(super) fn seed(&self, worker: u32, policy: u32) -> u64 {
         splitmix(self.seed ^ splitmix((u64::from(worker) << 32) | u64::from(policy)))
     }

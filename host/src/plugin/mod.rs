@@ -4,7 +4,7 @@
 //!
 //! From the ground up: `engine` compiles and limits; `guest` is what a store holds, `imports` what guests may call;
 //! `role` says what a role is, `live` is a guest that runs, `instance` keeps its policies and rebuilds it, `shadow` has a
-//! candidate decide beside one, `handle` is a policy of a role; `roles` has a file for each; `loader` turns bytes into a [`Plugin`]. None of them uses what comes after
+//! candidate decide beside one, `tape` writes down what happens to one and `replay` plays it, `handle` is a policy of a role; `roles` has a file for each; `loader` turns bytes into a [`Plugin`]. None of them uses what comes after
 //! it.
 
 mod api;
@@ -36,12 +36,15 @@ mod memory;
 mod messages;
 mod node;
 mod policy;
+mod recording;
+mod replay;
 mod role;
 mod roles;
 mod route;
 mod shadow;
 mod shared_table;
 mod table;
+mod tape;
 mod trial;
 mod values;
 mod wasi;
@@ -65,6 +68,8 @@ pub use loader::LoadError;
 pub use memory::Services;
 pub use node::Node;
 pub use policy::{ConfigMistake, KnownClusters, PolicyConfig, Role};
+pub use recording::{Event as RecordingEvent, RECORDING_FORMAT};
+pub use replay::Player;
 pub use roles::{
     Action, Affinity, AffinityPlan, Balancer, BalancerPlan, Binding, Choice, Decision, Edits, Evaluator, Evidence,
     Group, HeaderEdit, HealthPlan, Partitioner, PartitionerPlan, ProbeAction, ProbeEvent, ProbeResult, Prober,
@@ -73,6 +78,7 @@ pub use roles::{
 };
 pub use route::{Limit, RouteRetry, RouteSettings};
 pub use shadow::{SHADOWED, ShadowPlace};
+pub use tape::Recorded;
 pub use trial::{
     ActionOnTrial, AffinityOnTrial, BalancerOnTrial, DecisionOnTrial, EvaluatorOnTrial, PolicyOnTrial, named_clusters,
 };

@@ -2,20 +2,25 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::candidate::own_name;
+use super::create_error::CreateError;
 use super::differences::{Difference, Differences};
 use super::fault::Fault;
 use super::instance::Instance;
-use super::policy::Role;
+use super::policy::{PolicyConfig, Role};
+use super::recording::{Asked, Event, RecordedConfig, RecordedEndpoints, RecordedOutcome, to_text};
+use super::tape::{Recorded, Tape};
 use super::values::AttributeValues;
-use crate::snapshot::EndpointSet;
+use crate::snapshot::{EndpointSet, Outcome};
 use crate::telemetry::{ShadowResult, ShadowShard};
 
 /// Roles in which a candidate decides: each of their decisions is one call, and has no effect but what the host makes of it.
 pub const SHADOWED: [Role; 2] = [Role::Router, Role::Balancer];
 
-/// A candidate's instance beside a live one of the same worker.
+/// A candidate's instance beside a live one of the same worker, or one of the same version that is recorded.
 pub(super) struct Shadow {
     candidate: Instance,
+    /// Where what happens to it is written down.
+    tape: Option<Tape>,
     /// By the numbers that the policies have in the live instance.
     pairs: Vec<Option<Pair>>,
     differences: Arc<Differences>,
@@ -38,12 +43,33 @@ pub(super) struct Words {
     pub(super) candidate: String,
 }
 
+/// How a decision is told.
+pub(super) struct Told<W, A, E> {
+    /// To people, where both differ.
+    pub(super) words: W,
+    /// What a recording has of the question, and of the answer.
+    pub(super) asked: A,
+    pub(super) exactly: E,
+}
+
 impl Shadow {
     /// The policies of the candidate are those that the live instance has; those of groups, which only a worker knows, are
     /// created here. They begin with what the live ones hand on.
-    fn begin(live: &mut Instance, candidate: Instance, differences: Arc<Differences>) -> Self {
+    fn begin(
+        live: &mut Instance,
+        candidate: Instance,
+        differences: Arc<Differences>,
+        recorded: Option<Arc<Recorded>>,
+    ) -> Self {
         let mut made = candidate.policies();
-        let mut shadow = Self { candidate, pairs: Vec::new(), differences, values: AttributeValues::default() };
+        let tape = recorded.map(|recorded| Tape::begin(recorded, &candidate));
+        let mut shadow = Self { candidate, tape, pairs: Vec::new(), differences, values: AttributeValues::default() };
+        if let Some(tape) = &mut shadow.tape {
+            for (number, config, endpoints) in &made {
+                let config = RecordedConfig::of(config, shadow.candidate.attributes(*number));
+                tape.created(&mut shadow.candidate, *number, config, endpoints);
+            }
+        }
         for (number, config, endpoints) in live.policies() {
             if !SHADOWED.contains(&config.role) {
                 continue;
@@ -52,10 +78,10 @@ impl Shadow {
             let at = made.iter().position(|(_, own, _)| own.role == config.role && is_same(&own.scope, &own.config));
             let own = match at.map(|at| made.swap_remove(at).0) {
                 Some(own) => {
-                    shadow.candidate.set_endpoints(own, &endpoints);
+                    shadow.put_endpoints(own, &endpoints);
                     Ok(own)
                 }
-                None => shadow.candidate.add_policy(config.clone(), endpoints),
+                None => shadow.add(&config, endpoints),
             };
             match own {
                 Ok(own) => shadow.pair(number, own, config.role, &config.scope),
@@ -63,10 +89,69 @@ impl Shadow {
             }
         }
         for (left, ..) in made {
-            shadow.candidate.destroy_policy(left);
+            shadow.destroy(left);
         }
-        shadow.candidate.restore(&live.save());
+        let saved = live.save();
+        if let Some(tape) = &mut shadow.tape {
+            for (role, scope, state) in &saved {
+                let (role, scope) = (role.to_string(), scope.to_string());
+                tape.write(&Event::Restore { role, scope, state: to_text(state) });
+            }
+        }
+        shadow.candidate.restore(&saved);
         shadow
+    }
+
+    /// A policy of the candidate that the live instance has beyond those of the configuration.
+    fn add(&mut self, config: &PolicyConfig, endpoints: Arc<EndpointSet>) -> Result<u32, CreateError> {
+        let Some(tape) = &mut self.tape else { return self.candidate.add_policy(config.clone(), endpoints) };
+        let recorded = RecordedEndpoints::of(&endpoints);
+        let own = Arc::new(recorded.to_set());
+        let policy = self.candidate.add_policy(config.clone(), own.clone())?;
+        tape.track(policy, &own, &endpoints);
+        let config = RecordedConfig::of(config, self.candidate.attributes(policy));
+        tape.write(&Event::Policy { policy, config, endpoints: recorded });
+        Ok(policy)
+    }
+
+    fn destroy(&mut self, policy: u32) {
+        self.candidate.destroy_policy(policy);
+        if let Some(tape) = &mut self.tape {
+            tape.forget(policy);
+        }
+    }
+
+    fn put_endpoints(&mut self, policy: u32, endpoints: &Arc<EndpointSet>) {
+        let Some(tape) = &mut self.tape else { return self.candidate.set_endpoints(policy, endpoints) };
+        let at_ms = tape.tick(&self.candidate);
+        let recorded = RecordedEndpoints::of(endpoints);
+        let own = Arc::new(recorded.to_set());
+        tape.track(policy, &own, endpoints);
+        tape.write(&Event::Endpoints { policy, at_ms, endpoints: recorded });
+        self.candidate.put_endpoints(policy, &own);
+    }
+
+    /// Brings the candidate of a policy to another generation of the endpoints.
+    pub(super) fn set_endpoints(&mut self, policy: u32, endpoints: &Arc<EndpointSet>) {
+        if let Some(number) = self.of(policy).map(|pair| pair.number) {
+            self.put_endpoints(number, endpoints);
+        }
+    }
+
+    /// Tells the candidate of a policy what became of attempts.
+    pub(super) fn hear(&mut self, policy: u32, batch: &[Outcome], hear: impl FnOnce(&mut Instance, u32, &[Outcome])) {
+        let Some(number) = self.of(policy).map(|pair| pair.number) else { return };
+        if let Some(tape) = &mut self.tape {
+            let at_ms = tape.tick(&self.candidate);
+            tape.count(number);
+            let outcomes = batch.iter().map(RecordedOutcome::of).collect();
+            tape.write(&Event::Outcomes { policy: number, at_ms, outcomes });
+        }
+        hear(&mut self.candidate, number, batch);
+    }
+
+    fn is_over(&self) -> bool {
+        self.candidate.is_quarantined() || self.tape.as_ref().is_some_and(Tape::is_full)
     }
 
     fn pair(&mut self, live: u32, number: u32, role: Role, scope: &Arc<str>) {
@@ -88,10 +173,24 @@ impl Shadow {
         policy: u32,
         live: Result<&T, Fault>,
         decide: impl FnOnce(&mut Instance, u32, &mut AttributeValues) -> Result<T, Fault>,
-        words: impl FnOnce(&T, &T) -> Words,
+        told: Told<
+            impl FnOnce(&T, &T) -> Words,
+            impl FnOnce(&AttributeValues) -> Asked,
+            impl Fn(&Instance, u32, Result<&T, Fault>) -> String,
+        >,
     ) {
         let Some(Some(pair)) = self.pairs.get(policy as usize) else { return };
+        let at_ms = self.tape.as_mut().map(|tape| {
+            tape.count(pair.number);
+            tape.tick(&self.candidate)
+        });
         let candidate = decide(&mut self.candidate, pair.number, &mut self.values);
+        if let (Some(tape), Some(at_ms)) = (&mut self.tape, at_ms) {
+            let answer = (told.exactly)(&self.candidate, pair.number, candidate.as_ref().map_err(|fault| *fault));
+            let live = (told.exactly)(&self.candidate, pair.number, live);
+            let asked = (told.asked)(&self.values);
+            return tape.write(&Event::Decision { policy: pair.number, at_ms, asked, answer, live });
+        }
         let (live, candidate) = match (live, candidate) {
             (_, Err(_)) => return pair.shard.decided(ShadowResult::CandidateFault),
             (Err(_), Ok(_)) => return pair.shard.decided(ShadowResult::LiveFault),
@@ -103,7 +202,7 @@ impl Shadow {
         pair.shard.decided(ShadowResult::Different);
         let (now_ms, at_unix_ms) = self.candidate.times_ms();
         self.differences.note(now_ms, || {
-            let Words { asked, live, candidate } = words(live, &candidate);
+            let Words { asked, live, candidate } = (told.words)(live, &candidate);
             let scope = pair.scope.to_string();
             Difference { at_unix_ms, role: pair.role.to_string(), scope, asked, live, candidate }
         });
@@ -119,16 +218,26 @@ impl Shadow {
     pub(super) fn add_like(&mut self, policy: u32, part: &str, endpoints: &Arc<EndpointSet>, added: u32) {
         let Some((number, role)) = self.of(policy).map(|pair| (pair.number, pair.role)) else { return };
         // The fault, if any, is counted.
-        if let Ok(number) = self.candidate.add_policy_like(number, part, endpoints)
+        if let Ok(number) = self.add_part(number, part, endpoints)
             && let Some(scope) = self.candidate.scope(number)
         {
             self.pair(added, number, role, &scope);
         }
     }
 
+    fn add_part(&mut self, of: u32, part: &str, endpoints: &Arc<EndpointSet>) -> Result<u32, CreateError> {
+        let Some(tape) = &mut self.tape else { return self.candidate.add_policy_like(of, part, endpoints) };
+        let recorded = RecordedEndpoints::of(endpoints);
+        let own = Arc::new(recorded.to_set());
+        let policy = self.candidate.add_policy_like(of, part, &own)?;
+        tape.track(policy, &own, endpoints);
+        tape.write(&Event::Part { of, policy, part: part.to_owned(), endpoints: recorded });
+        Ok(policy)
+    }
+
     pub(super) fn remove(&mut self, policy: u32) {
         if let Some(pair) = self.pairs.get_mut(policy as usize).and_then(Option::take) {
-            self.candidate.destroy_policy(pair.number);
+            self.destroy(pair.number);
         }
     }
 }
@@ -148,9 +257,15 @@ impl std::fmt::Debug for ShadowPlace {
 }
 
 impl ShadowPlace {
-    /// From now on the candidate decides beside the live instance.
-    pub fn begin(&self, live: &mut Instance, candidate: Instance, differences: Arc<Differences>) {
-        *self.shadow.borrow_mut() = Some(Shadow::begin(live, candidate, differences));
+    /// From now on the candidate decides beside the live instance, and what happens to it is `recorded` if that is wanted.
+    pub fn begin(
+        &self,
+        live: &mut Instance,
+        candidate: Instance,
+        differences: Arc<Differences>,
+        recorded: Option<Arc<Recorded>>,
+    ) {
+        *self.shadow.borrow_mut() = Some(Shadow::begin(live, candidate, differences, recorded));
         self.is_taken.set(true);
     }
 
@@ -167,7 +282,7 @@ impl ShadowPlace {
         self.shadow.take();
     }
 
-    /// Does something with the candidate, if there is one. One that is quarantined gives up its place.
+    /// Does something with the candidate, if there is one. One that is quarantined, or whose recording is full, gives up its place.
     #[inline]
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Shadow) -> T) -> Option<T> {
         if self.is_taken.get() { self.with_candidate(act) } else { None }
@@ -179,7 +294,7 @@ impl ShadowPlace {
             let mut place = self.shadow.borrow_mut();
             let shadow = place.as_mut()?;
             let done = act(shadow);
-            (done, shadow.candidate.is_quarantined())
+            (done, shadow.is_over())
         };
         if is_over {
             self.clear();

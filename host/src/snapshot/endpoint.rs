@@ -10,7 +10,7 @@ use super::load::{LastReport, LoadReport, NamedMetrics, Reported};
 use super::waiting::Waiting;
 
 /// Whether an endpoint may get traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Availability {
     /// Takes new requests.
@@ -182,6 +182,19 @@ impl EndpointCounters {
         if self.trouble.load().is_some() {
             self.trouble.store(None);
         }
+    }
+
+    /// In flight, microseconds to the first byte, requests, failures.
+    pub(crate) fn numbers(&self) -> (u32, u32, u64, u64) {
+        (self.in_flight(), self.first_byte_us(), self.requests(), self.failures())
+    }
+
+    /// The same, for trials.
+    pub(crate) fn set_numbers(&self, (in_flight, first_byte_us, requests, failures): (u32, u32, u64, u64)) {
+        self.in_flight.store(in_flight, Ordering::Relaxed);
+        self.first_byte_us.store(first_byte_us, Ordering::Relaxed);
+        self.requests.store(requests, Ordering::Relaxed);
+        self.failures.store(failures, Ordering::Relaxed);
     }
 
     /// Has so many attempts under way, for trials.

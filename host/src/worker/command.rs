@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use crate::config::{self, SocketKey};
 use crate::listener::ConnectionCount;
 use crate::net::SocketGroup;
-use crate::plugin::{Differences, Instance};
+use crate::plugin::{Differences, Instance, Recorded};
 use crate::snapshot::{EndpointCounters, EndpointSet, UnderWay, Waiting};
 use crate::tls::{ServerTls, UpstreamTls};
 
@@ -36,6 +36,8 @@ pub struct BeginShadow {
     /// Each under the number of the one that it stands beside.
     pub instances: Vec<(InstanceNumber, Instance)>,
     pub differences: Arc<Differences>,
+    /// Where what happens to it is written down, if it is to be recorded.
+    pub recorded: Option<Arc<Recorded>>,
 }
 
 /// A configuration as one worker needs it, with the plugin instances that were made for it.

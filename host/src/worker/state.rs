@@ -95,7 +95,7 @@ impl State {
     pub(super) fn begin_shadow(&self, shadow: BeginShadow) {
         for (number, candidate) in shadow.instances {
             if let Some(Placed { instance, shadow: place }) = self.instances.get(&number) {
-                place.begin(&mut instance.borrow_mut(), candidate, shadow.differences.clone());
+                place.begin(&mut instance.borrow_mut(), candidate, shadow.differences.clone(), shadow.recorded.clone());
             }
         }
         self.hear_policies();

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use crate::in_front_of;
 
 /// What the API has. A route that comes or goes is entered here as well, so that nobody changes the API by accident.
-const OPERATIONS: [&str; 29] = [
+const OPERATIONS: [&str; 33] = [
     "DELETE /v1/certificates/{name}",
     "DELETE /v1/clusters/{cluster}/endpoints/{endpoint}",
     "DELETE /v1/plugins/{name}",
+    "DELETE /v1/plugins/{name}/recording",
     "DELETE /v1/plugins/{name}/shadow",
     "GET /healthz",
     "GET /metrics",
@@ -26,17 +27,20 @@ const OPERATIONS: [&str; 29] = [
     "GET /v1/openapi.json",
     "GET /v1/plugins",
     "GET /v1/plugins/{name}",
+    "GET /v1/plugins/{name}/recording",
     "GET /v1/status",
     "PATCH /v1/clusters/{cluster}/endpoints/{endpoint}",
     "POST /v1/certificates/{name}/renew",
     "POST /v1/clusters/{cluster}/endpoints",
     "POST /v1/config/rollback",
     "POST /v1/plugins/{name}/promote",
+    "POST /v1/plugins/{name}/recording/end",
     "POST /v1/plugins/{name}/release",
     "POST /v1/plugins/{name}/rollback",
     "PUT /v1/certificates/{name}",
     "PUT /v1/config",
     "PUT /v1/plugins/{name}",
+    "PUT /v1/plugins/{name}/recording",
     "PUT /v1/plugins/{name}/shadow",
 ];
 
@@ -123,6 +127,12 @@ fn every_operation_that_it_names_answers_as_it_says() {
         if template == "/v1/events" {
             // It does not end; see `events`.
             continue;
+        }
+        if template.ends_with("/recording") {
+            // One that has ended, whatever came before.
+            let recording = filled(template, &one);
+            proxy.admin("PUT", &recording, None);
+            proxy.admin("POST", &format!("{recording}/end"), None);
         }
         let response = proxy.admin(method, &filled(template, &one), body);
         document.foresees(&name, operation, &response);

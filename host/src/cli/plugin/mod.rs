@@ -9,6 +9,7 @@ mod inspect;
 mod new;
 mod print;
 mod progress;
+mod replay;
 mod test;
 
 use clap::Subcommand;
@@ -32,6 +33,8 @@ pub(super) enum PluginCommand {
     Dev(dev::Dev),
     /// Hold a component against the conformance suite: what must be true of every plugin of its roles.
     Test(test::Test),
+    /// Play a recording of live traffic to a version of a plugin, and tell how it decides otherwise.
+    Replay(replay::Replay),
 }
 
 impl PluginCommand {
@@ -44,6 +47,7 @@ impl PluginCommand {
             Self::Wit(wit) => Ok(wit.execute()?),
             Self::Dev(dev) => dev.execute(),
             Self::Test(test) => test.execute(),
+            Self::Replay(replay) => replay.execute(),
         }
     }
 }

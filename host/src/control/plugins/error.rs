@@ -41,6 +41,14 @@ pub enum PluginError {
     IsLive(String),
     #[error("plugin `{0}` has no candidate in shadow")]
     NoShadow(String),
+    #[error(
+        "plugin `{0}` has a candidate in shadow or is being recorded, and there is room for one of both: end that first"
+    )]
+    IsAccompanied(String),
+    #[error("plugin `{0}` is still being recorded: end that, or wait")]
+    IsRecorded(String),
+    #[error("plugin `{0}` has no recording")]
+    NoRecording(String),
     #[error("no configuration is live yet")]
     NotStarted,
     #[error("plugin `{name}` has no version `{version}` to go back to")]
@@ -95,6 +103,9 @@ impl PluginError {
             Self::NothingToShadow(_) => "nothing_to_shadow",
             Self::IsLive(_) => "is_live",
             Self::NoShadow(_) => "no_shadow",
+            Self::IsAccompanied(_) => "is_accompanied",
+            Self::IsRecorded(_) => "is_recorded",
+            Self::NoRecording(_) => "no_recording",
             Self::NotStarted => "not_started",
             Self::NoSuchVersion { .. } => "no_such_version",
             Self::WorkerGone => "worker_gone",

@@ -33,6 +33,9 @@ impl Control {
         if live.digest == looked_at.digest {
             return Err(PluginError::IsLive(name));
         }
+        if self.lock().recordings.is_running(&name) {
+            return Err(PluginError::IsAccompanied(name));
+        }
         let live_before = self.call_times(&name);
         if live_before.is_empty() {
             return Err(PluginError::NothingToShadow(name));
@@ -228,6 +231,11 @@ impl Control {
             recent_faults: candidate.faults.to_vec(),
             differences: running.differences.to_vec(),
         }
+    }
+
+    /// Whether a plugin is used in a role that a candidate can have.
+    pub(super) fn is_shadowed(&self, plugin: &str) -> bool {
+        !self.call_times(plugin).is_empty()
     }
 
     /// What the live version of a plugin has taken so far, in the roles that it is used in and a candidate can have.

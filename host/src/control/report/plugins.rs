@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::control::beside::beside;
-use crate::control::plugins::{Earlier, Judgement, PluginEntry, PluginError, ShadowReport};
+use crate::control::plugins::{Earlier, Judgement, PluginEntry, PluginError, RecordingReport, ShadowReport};
 use crate::control::state::Control;
 use crate::plugin::{BreakerState, FaultReport, Plugin};
 
@@ -47,6 +47,8 @@ pub struct PluginDetail {
     pub recent_faults: Vec<FaultReport>,
     /// The candidate beside the live version, or how the last one did.
     pub shadow: Option<ShadowReport>,
+    /// The recording of it that there is.
+    pub recording: Option<RecordingReport>,
 }
 
 /// A version of a plugin that can be gone back to, or is live.
@@ -121,6 +123,7 @@ impl Control {
             recent_faults: entry.live.as_ref().map_or_else(Vec::new, |live| live.faults.to_vec()),
             faults: faults.map(|(kind, count)| (kind.to_owned(), count)).collect(),
             shadow: self.shadow_report(name),
+            recording: self.recording_report(name),
             plugin: self.plugin_report(name, &shown),
         })
     }

@@ -15,8 +15,9 @@ use crate::plugin::guest::{Guest, HOSTCALL_BYTES};
 use crate::plugin::handle::Handle;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{PolicyConfig, Role};
+use crate::plugin::recording::{Asked, fault_in_words};
 use crate::plugin::role::{GuestRole, from_bindings};
-use crate::plugin::shadow::{Shadow, ShadowPlace, Words};
+use crate::plugin::shadow::{Shadow, ShadowPlace, Told, Words};
 use crate::snapshot::{Change, Endpoint, EndpointSet, Outcome};
 
 /// What a balancer policy said when it was created.
@@ -74,15 +75,17 @@ impl Balancer {
         let picked = self.handle.ask(Call::on_request_path("pick"), pick);
         self.handle.with_shadow(|shadow, policy| {
             let live = picked.map(|choice| choice.map(|choice| choice.slot));
-            let decide = |candidate: &mut Instance, own, _: &mut _| {
-                let choice = candidate.ask(own, Call::on_request_path("pick"), pick)?;
-                choice.map(|choice| usable(candidate, own, choice.slot, request.tried)).transpose()
+            let decide = |candidate: &mut Instance, own, _: &mut _| pick_usable(candidate, own, request);
+            let told = Told {
+                words: |live: &_, candidate: &_| Words {
+                    asked: request.to_string(),
+                    live: self.shown(*live),
+                    candidate: self.shown(*candidate),
+                },
+                asked: |_: &_| Asked::Pick { key: request.key, tried: request.tried.to_vec() },
+                exactly: in_words,
             };
-            shadow.decide(policy, live.as_ref().map_err(|fault| *fault), decide, |live, candidate| Words {
-                asked: request.to_string(),
-                live: self.shown(*live),
-                candidate: self.shown(*candidate),
-            });
+            shadow.decide(policy, live.as_ref().map_err(|fault| *fault), decide, told);
         });
         picked
     }
@@ -107,7 +110,7 @@ impl Balancer {
         // A fault is counted and changes nothing for any request.
         let (instance, policy) = self.handle.parts();
         hear(&mut instance.borrow_mut(), policy, batch);
-        self.handle.with_shadow(|shadow, policy| shadow.tell(policy, |candidate, own| hear(candidate, own, batch)));
+        self.handle.with_shadow(|shadow, policy| shadow.hear(policy, batch, hear));
     }
 
     /// Whether it wants to hear what became of attempts, or its candidate does.
@@ -150,11 +153,35 @@ fn hears(instance: &Instance, policy: u32) -> bool {
     instance.plan::<BalancerGuest>(policy).is_some_and(|plan| plan.outcomes)
 }
 
-fn hear(instance: &mut Instance, policy: u32, batch: &[Outcome]) {
+pub(in crate::plugin) fn hear(instance: &mut Instance, policy: u32, batch: &[Outcome]) {
     if hears(instance, policy) {
         let call = Call::off_request_path("outcomes");
         let _ = instance
             .ask(policy, call, |balancer: &BalancerGuest, store, policy| balancer.outcomes(store, policy, batch));
+    }
+}
+
+/// A pick that is held to what the host holds the live version to.
+fn pick_usable(instance: &mut Instance, policy: u32, request: Request<'_>) -> Result<Option<u32>, Fault> {
+    let pick = |balancer: &BalancerGuest, store: &mut Store<Guest>, policy| balancer.pick(store, policy, request);
+    let choice = instance.ask(policy, Call::on_request_path("pick"), pick)?;
+    choice.map(|choice| usable(instance, policy, choice.slot, request.tried)).transpose()
+}
+
+/// The same, as recordings have it.
+pub(in crate::plugin) fn pick_in_words(instance: &mut Instance, policy: u32, request: Request<'_>) -> String {
+    let picked = pick_usable(instance, policy, request);
+    in_words(instance, policy, picked.as_ref().map_err(|fault| *fault))
+}
+
+fn in_words(instance: &Instance, policy: u32, picked: Result<&Option<u32>, Fault>) -> String {
+    match picked {
+        Ok(Some(slot)) => match instance.endpoint(policy, *slot) {
+            Some(endpoint) => format!("`{}` in slot {slot}", endpoint.id),
+            None => format!("slot {slot}"),
+        },
+        Ok(None) => "none".to_owned(),
+        Err(fault) => fault_in_words(fault),
     }
 }
 

@@ -11,16 +11,16 @@ mod router;
 
 pub(super) use affinity::AffinityGuest;
 pub use affinity::{Affinity, AffinityPlan, Binding, Edits, HeaderEdit};
-pub(super) use balancer::BalancerGuest;
 pub use balancer::{Balancer, BalancerPlan, Choice, Request, prepare};
+pub(super) use balancer::{BalancerGuest, hear, pick_in_words};
 pub(super) use health::HealthGuest;
 pub use health::{Evaluator, Evidence, HealthPlan, ProbeResult, Transition, Verdict};
 pub(super) use partitioner::PartitionerGuest;
 pub use partitioner::{Group, Partitioner, PartitionerPlan};
 pub(super) use prober::ProberGuest;
 pub use prober::{ProbeAction, ProbeEvent, Prober, ProberPlan, ProberTls, Target, Transport};
-pub(super) use router::RouterGuest;
 pub use router::{Action, Decision, Redirect, Response, Router, RouterPlan};
+pub(super) use router::{RouterGuest, route_in_words};
 
 use wasmtime::component::InstancePre;
 

@@ -14,9 +14,10 @@ use crate::plugin::guest::Guest;
 use crate::plugin::handle::Handle;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::{ConfigMistake, PolicyConfig, Role};
+use crate::plugin::recording::{Asked, fault_in_words};
 use crate::plugin::role::{GuestRole, from_bindings};
 use crate::plugin::route::RouteSettings;
-use crate::plugin::shadow::{ShadowPlace, Words};
+use crate::plugin::shadow::{ShadowPlace, Told, Words};
 use crate::plugin::values::AttributeValues;
 use crate::telemetry::printable_within;
 
@@ -102,11 +103,16 @@ impl Router {
         self.handle.with_shadow(|shadow, policy| {
             let live = decision.as_ref().map_err(|fault| *fault);
             let decide = |candidate: &mut Instance, own, values: &mut _| route(candidate, own, values, &fill);
-            shadow.decide(policy, live, decide, |live, candidate| Words {
-                asked: self.asked(values),
-                live: self.shown(live),
-                candidate: self.shown(candidate),
-            });
+            let told = Told {
+                words: |live: &_, candidate: &_| Words {
+                    asked: self.asked(values),
+                    live: self.shown(live),
+                    candidate: self.shown(candidate),
+                },
+                asked: Asked::route,
+                exactly: in_words,
+            };
+            shadow.decide(policy, live, decide, told);
         });
         decision
     }
@@ -127,24 +133,7 @@ impl Router {
     /// A decision for people.
     fn shown(&self, decision: &Decision) -> String {
         let (instance, policy) = self.handle.parts();
-        let action = match &decision.action {
-            Action::Forward(position) => {
-                let name = instance.borrow().cluster_name(policy, *position);
-                format!("forward to `{}`", name.as_deref().unwrap_or_default())
-            }
-            Action::Redirect(redirect) => {
-                let to = String::from_utf8_lossy(redirect.location.as_bytes());
-                format!("redirect with {} to `{}`", redirect.status.as_u16(), printable_within(&to, MOST_SHOWN_BYTES))
-            }
-            Action::Respond(response) => {
-                format!("answer {} with {} bytes", response.status.as_u16(), response.body.len())
-            }
-            Action::NoRoute => "no route".to_owned(),
-        };
-        match &decision.route {
-            Some(route) => format!("{action}, route `{}`", route.label),
-            None => action,
-        }
+        shown(&instance.borrow(), policy, decision)
     }
 
     /// What the policy has said is to hold while it gives no answer.
@@ -160,6 +149,60 @@ impl Router {
 
 /// Of an attribute, or of a location.
 const MOST_SHOWN_BYTES: usize = 256;
+
+/// A decision for people.
+fn shown(instance: &Instance, policy: u32, decision: &Decision) -> String {
+    let action = match &decision.action {
+        Action::Forward(position) => {
+            let name = instance.cluster_name(policy, *position);
+            format!("forward to `{}`", name.as_deref().unwrap_or_default())
+        }
+        Action::Redirect(redirect) => {
+            let to = String::from_utf8_lossy(redirect.location.as_bytes());
+            format!("redirect with {} to `{}`", redirect.status.as_u16(), printable_within(&to, MOST_SHOWN_BYTES))
+        }
+        Action::Respond(response) => {
+            format!("answer {} with {} bytes", response.status.as_u16(), response.body.len())
+        }
+        Action::NoRoute => "no route".to_owned(),
+    };
+    match &decision.route {
+        Some(route) => format!("{action}, route `{}`", route.label),
+        None => action,
+    }
+}
+
+/// A decision as recordings have it: with a hash of all that there is to it.
+fn in_words(instance: &Instance, policy: u32, decision: Result<&Decision, Fault>) -> String {
+    match decision {
+        Ok(decision) => {
+            let all = xxhash_rust::xxh64::xxh64(format!("{decision:?}").as_bytes(), 0);
+            format!("{} ({all:016x})", shown(instance, policy, decision))
+        }
+        Err(fault) => fault_in_words(fault),
+    }
+}
+
+/// What a router decides about values that are known by the names of attributes, as recordings have it.
+pub(in crate::plugin) fn route_in_words(
+    instance: &mut Instance,
+    policy: u32,
+    value: impl Fn(&str) -> Option<Vec<u8>>,
+) -> String {
+    let decision = route(instance, policy, &mut AttributeValues::default(), |attributes, values| {
+        values.clear();
+        attributes.iter().for_each(|attribute| values.push(value(&attribute.to_string()).as_deref()));
+    });
+    in_words(instance, policy, decision.as_ref().map_err(|fault| *fault))
+}
+
+impl Instance {
+    /// Names of the attributes that a policy wants to see, if it is a router.
+    pub(in crate::plugin) fn attributes(&self, policy: u32) -> Vec<String> {
+        let state = self.plan::<RouterGuest>(policy);
+        state.into_iter().flat_map(|state| state.plan.attributes.iter()).map(ToString::to_string).collect()
+    }
+}
 
 /// Asks a router, unless it has said that the same is to be repeated.
 fn route(
