@@ -1,6 +1,7 @@
 //! Every folder under examples is started.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use plimsoll_tests::{Endpoint, Proxy, example_plugin, get, request, wait_for};
 
@@ -49,6 +50,55 @@ fn quickstart_balances_two_to_one_and_answers_by_itself() {
         (report["endpoints"][1]["availability"] == "unavailable").then_some(())
     });
     assert!((0..10).all(|_| get(web, "/").text() == "one"));
+}
+
+#[test]
+fn guarded_rules_wraps_a_built_in_router_and_goes_live_over_it() {
+    let directory = std::env::temp_dir().join(format!("plimsoll-compose-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let file = |name: &str| directory.join(name);
+    std::fs::write(file("outer.wasm"), example_plugin("guarded-rules")).expect("a file");
+    let compose = |outer: &str, inner: &str| {
+        let mut command = Command::new(PLIMSOLL);
+        command.args(["plugin", "compose"]).arg(file(outer)).arg(inner).arg("--output").arg(file("composed.wasm"));
+        command.output().expect("the program runs")
+    };
+    let done = compose("outer.wasm", "rules");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && said.contains("router"), "{said}{}", String::from_utf8_lossy(&done.stderr));
+
+    let one = Endpoint::named("one");
+    let config = format!(
+        "listeners:
+  - name: web
+    bind: 127.0.0.1:0
+    router:
+      plugin: rules
+      config:
+        routes:
+          - {{ match: {{ path_prefix: /ping }}, respond: {{ status: 200, body: pong }} }}
+          - {{ cluster: app }}
+clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
+        one.address()
+    );
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    let status = |path: &str| get(proxy.address("web"), path).status;
+    assert_eq!((status("/.git/config"), status("/a/%2eenv")), (200, 200));
+    // The gate holds for what both become, with the routes that are live.
+    let composed = std::fs::read(file("composed.wasm")).expect("a file");
+    let live = proxy.admin_json("PUT", "/v1/plugins/rules", Some(&composed));
+    assert_eq!((&live["roles"][0], live["imports"].to_string().contains("router")), (&"router".into(), false));
+    assert_eq!((status("/.git/config"), status("/a/%2eenv"), status("/.well-known/x")), (404, 404, 200));
+    let pong = get(proxy.address("web"), "/ping");
+    assert_eq!((pong.text(), get(proxy.address("web"), "/a").text()), ("pong".into(), "one".into()));
+
+    // Two that have nothing in common.
+    let refused = compose("composed.wasm", "rules");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("imports nothing that the one inside exports"), "{said}");
+    let refused = compose("outer.wasm", "ruels");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`ruels` is no built-in plugin"));
+    std::fs::remove_dir_all(directory).expect("cleaned up");
 }
 
 #[test]

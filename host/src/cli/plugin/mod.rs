@@ -3,6 +3,7 @@
 mod admin;
 mod build;
 mod claims;
+mod compose;
 mod dev;
 mod export;
 mod inspect;
@@ -27,6 +28,8 @@ pub(super) enum PluginCommand {
     Inspect(inspect::Inspect),
     /// Write the component of a plugin that ships with the proxy to a file, to look into it or to build upon it.
     Export(export::Export),
+    /// Make one component of two: one that wraps a role, and the plugin that it wraps, a built-in one or another.
+    Compose(compose::Compose),
     /// Print the contract between the proxy and plugins, as WIT, for plugins in other languages.
     Wit(export::Wit),
     /// Build, test and upload a plugin whenever its sources change, and show what it says and how it fails.
@@ -44,6 +47,7 @@ impl PluginCommand {
             Self::Build(build) => Ok(build.execute()?),
             Self::Inspect(inspect) => Ok(inspect.execute()?),
             Self::Export(export) => export.execute(),
+            Self::Compose(compose) => Ok(compose.execute()?),
             Self::Wit(wit) => Ok(wit.execute()?),
             Self::Dev(dev) => dev.execute(),
             Self::Test(test) => test.execute(),
