@@ -3,7 +3,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::exchange::{Answer, Request};
+use super::message::{Answer, Request};
 
 /// In front of a message: whether it is compressed, and how long it is.
 const PREFIX_BYTES: usize = 5;

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::exchange::{Answer, BODY_BYTES, Request};
+use super::message::{Answer, BODY_BYTES, Request};
 use crate::io::Stream;
 
 /// The most that is read of a body.

@@ -7,7 +7,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, Method};
 use plimsoll_http3::{Code, Settings, encode_request, put_data_header, put_section, put_settings, read_response};
 
-use super::exchange::{Answer, BODY_BYTES, HEAD_BYTES, Request};
+use super::message::{Answer, BODY_BYTES, HEAD_BYTES, Request};
 use crate::io::{Http3Message, IntoQuic, Unread};
 
 /// Answers in advance that a probe passes over.

@@ -8,10 +8,11 @@ use tokio::net::TcpStream;
 
 use super::datagrams::Datagrams;
 use super::evaluation::{Evaluation, Session};
-use super::exchange::{Answer, Request, exchange};
+use super::exchange::exchange;
 use super::grpc;
 use super::http1::Keep;
 use super::http3::over_http3;
+use super::message::{Answer, Request};
 use super::steps::{Step, Watcher};
 use super::wire::Wire;
 use crate::config::UpstreamProtocol;
