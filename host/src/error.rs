@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use plimsoll_resilience::{Failure, OutcomeClass};
+use plimsoll_model::OutcomeClass;
+use plimsoll_resilience::Failure;
 
 /// What went wrong with a request, and on whose side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,16 +47,16 @@ mod subject;
 mod trial;
 
 pub use affinity::{Affinity, AffinityPlan, Binding, Edit};
-pub use health::{Evidence, Health, HealthPlan, ProbeResult, Transition};
+pub use health::Health;
 pub use partitioner::{Group, Partitioner};
+pub use plimsoll_model::Verdict as HealthVerdict;
+pub use plimsoll_model::{Availability, Evidence, HealthPlan, Outcome, OutcomeClass, ProbeResult, Transition};
 pub use prober::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, Prober, Target, Transport};
 pub use profile::{Choice, Profile, Selection};
 pub use report::{Finding, Report, Verdict};
 pub use request::{Attribute, Values};
 pub use router::{Action, Decision, Router, RouterPlan};
-pub use subject::{
-    Availability, Balancer, CreateFailure, Description, Endpoint, Outcome, OutcomeClass, Policy, Subject,
-};
+pub use subject::{Balancer, CreateFailure, Description, Endpoint, Policy, Subject};
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::LazyLock;

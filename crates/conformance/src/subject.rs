@@ -1,7 +1,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::{Affinity, Health, Partitioner, Prober, Router};
+use crate::{Affinity, Availability, Health, Outcome, Partitioner, Prober, Router};
 
 /// A plugin under test.
 pub trait Subject {
@@ -184,35 +184,6 @@ pub struct Endpoint {
     /// Where it runs; empty when nobody said.
     pub zone: String,
     pub metadata: Vec<(String, String)>,
-}
-
-/// Whether an endpoint may get traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Availability {
-    Ready,
-    Draining,
-    Unavailable,
-}
-
-/// What became of one attempt, as in the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    pub slot: u32,
-    pub class: OutcomeClass,
-    pub status: u16,
-    pub first_byte_us: u32,
-    pub total_us: u32,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutcomeClass {
-    Success,
-    ServerError,
-    ConnectFailure,
-    Timeout,
-    Reset,
-    ClientAbort,
 }
 
 /// Why a policy was not created.

@@ -1,9 +1,9 @@
 //! What becomes of attempts: how they end, how others follow or begin beside them, and how many may be under way. What is decided
 //! is decided by the proxy's own core.
 
-use plimsoll_resilience::{Failed, Failure as Failing, OutcomeClass};
+use plimsoll_model::{Outcome, OutcomeClass};
+use plimsoll_resilience::{Failed, Failure as Failing};
 
-use crate::balancer::Outcome;
 use crate::proxy::ADAPTED_EVERY_US;
 use crate::requests::{Pause, UnderWay};
 use crate::results::Failure;
@@ -41,7 +41,10 @@ impl Simulation<'_> {
         let proxy = self.proxy(job.worker);
         self.servers[slot as usize].leave(now_us, proxy);
         self.proxies[proxy].end(ended, class, total_us);
-        let outcome = Outcome { slot, class, total_us };
+        // Answers are heads without bodies here: the first byte is the last.
+        let status = status(class);
+        let first_byte_us = if status == 0 { 0 } else { total_us };
+        let outcome = Outcome { slot, class, status, first_byte_us, total_us };
         self.balancer.set_now_ms(self.now_ms());
         if matches!(class, OutcomeClass::Success | OutcomeClass::ServerError) {
             let report = self.servers[slot as usize].report(now_us, class);
@@ -199,3 +202,12 @@ impl Simulation<'_> {
 
 /// What an endpoint that answers errors answers.
 pub const ERROR: u16 = 503;
+
+/// 0 where there was no answer.
+fn status(class: OutcomeClass) -> u16 {
+    match class {
+        OutcomeClass::Success => 200,
+        OutcomeClass::ServerError => ERROR,
+        _ => 0,
+    }
+}

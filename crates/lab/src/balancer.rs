@@ -1,4 +1,4 @@
-use plimsoll_resilience::OutcomeClass;
+use plimsoll_model::{LoadReport, Outcome};
 
 /// A balancer under simulation: one policy on every worker of every proxy. Workers are numbered through all proxies; those
 /// of one proxy share their counts of attempts under way, and each hears only of its own attempts.
@@ -51,21 +51,4 @@ impl Member {
     pub(crate) fn takes_new(&self) -> bool {
         self.ready && self.weight > 0
     }
-}
-
-/// What became of one attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    pub slot: u32,
-    pub class: OutcomeClass,
-    /// From its beginning to its end.
-    pub total_us: u32,
-}
-
-/// What an endpoint says of its load, in thousandths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoadReport {
-    pub utilization: u32,
-    pub requests_per_second: u32,
-    pub errors_per_second: u32,
 }

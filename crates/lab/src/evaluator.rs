@@ -1,4 +1,6 @@
-use crate::balancer::{Member, Outcome};
+use plimsoll_model::Outcome;
+
+use crate::balancer::Member;
 
 /// Who ejects endpoints by how attempts end: the evaluator of a proxy.
 pub trait Evaluator {

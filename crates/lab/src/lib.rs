@@ -32,11 +32,12 @@ mod words;
 mod workload;
 
 pub use attempts::ERROR;
-pub use balancer::{Balancer, Fault, LoadReport, Member, Outcome};
+pub use balancer::{Balancer, Fault, Member};
 pub use evaluator::{Evaluator, Opinion};
 pub use keys::KeysMoved;
 pub use measure::SLICES;
-pub use plimsoll_resilience::{EjectionBounds, OutcomeClass, Policy, Terms};
+pub use plimsoll_model::{LoadReport, Outcome, OutcomeClass};
+pub use plimsoll_resilience::{EjectionBounds, Policy, Terms};
 pub use report::{Entry, Mark, Report, SHAPE, Setting};
 pub use results::{
     CURVE_NINES, CURVE_STEPS_PER_NINE, EndpointMeasured, Failed, Latency, Measured, OverTime, curve_shares,

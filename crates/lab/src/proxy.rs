@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use plimsoll_resilience::{Budget, Concurrency, Heard, Latencies, OutcomeClass, Terms};
+use plimsoll_model::OutcomeClass;
+use plimsoll_resilience::{Budget, Concurrency, Heard, Latencies, Terms};
 
 use crate::requests::UnderWay;
 

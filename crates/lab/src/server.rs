@@ -1,8 +1,7 @@
 use std::collections::VecDeque;
 
-use plimsoll_resilience::OutcomeClass;
+use plimsoll_model::{LoadReport, OutcomeClass};
 
-use crate::balancer::LoadReport;
 use crate::measure::{Level, Span};
 use crate::numbers::exp;
 use crate::scenario::{Endpoint, What};
@@ -191,8 +190,11 @@ impl LoadOfLate {
             self.errors += 1.0;
         }
         let per_second = |count: f64| (count * 1e6 / OF_LATE_US * 1000.0).round() as u32;
+        let utilization = ((self.utilization * 1000.0).round() as u32).max(1);
         LoadReport {
-            utilization: ((self.utilization * 1000.0).round() as u32).max(1),
+            cpu: utilization,
+            memory: 0,
+            utilization,
             requests_per_second: per_second(self.answers),
             errors_per_second: per_second(self.errors),
         }

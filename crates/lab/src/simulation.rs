@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use plimsoll_resilience::{Attempts, OutcomeClass};
+use plimsoll_model::{Outcome, OutcomeClass};
+use plimsoll_resilience::Attempts;
 
-use crate::balancer::{Balancer, Outcome};
+use crate::balancer::Balancer;
 use crate::cluster::Cluster;
 use crate::evaluator::{Evaluator, Opinion};
 use crate::keys::{KeyProbe, Revisits};

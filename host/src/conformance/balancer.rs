@@ -7,7 +7,7 @@ use plimsoll_conformance as suite;
 
 use super::endpoints::{self, set, text};
 use crate::plugin::{Balancer, BalancerOnTrial, Instance, PickRequest, Services};
-use crate::snapshot::{Change, Endpoint, EndpointCounters, EndpointSet, Outcome, OutcomeClass};
+use crate::snapshot::{Change, Endpoint, EndpointCounters, EndpointSet, OutcomeClass};
 
 /// A balancer of a component, with the loads and the clock that the suite sets.
 pub(super) struct UnderTest {
@@ -89,8 +89,7 @@ impl suite::Balancer for UnderTest {
     }
 
     fn outcomes(&mut self, batch: &[suite::Outcome]) -> Result<(), String> {
-        let batch: Vec<Outcome> = batch.iter().map(outcome).collect();
-        for outcome in &batch {
+        for outcome in batch {
             if let Some(counters) = self.counters.get(&outcome.slot) {
                 match outcome.class {
                     OutcomeClass::Success => counters.sample_first_byte(outcome.first_byte_us),
@@ -100,7 +99,7 @@ impl suite::Balancer for UnderTest {
             }
         }
         // Who did not ask is not told.
-        if self.balancer.wants_outcomes() { self.trial.outcomes(&batch).map_err(text) } else { Ok(()) }
+        if self.balancer.wants_outcomes() { self.trial.outcomes(batch).map_err(text) } else { Ok(()) }
     }
 
     fn save(&mut self) -> Result<Vec<u8>, String> {
@@ -137,22 +136,5 @@ impl suite::Balancer for UnderTest {
 
     fn table_bytes(&self) -> Option<u64> {
         self.trial.table_bytes()
-    }
-}
-
-pub(super) fn outcome(outcome: &suite::Outcome) -> Outcome {
-    Outcome {
-        slot: outcome.slot,
-        class: match outcome.class {
-            suite::OutcomeClass::Success => OutcomeClass::Success,
-            suite::OutcomeClass::ServerError => OutcomeClass::ServerError,
-            suite::OutcomeClass::ConnectFailure => OutcomeClass::ConnectFailure,
-            suite::OutcomeClass::Timeout => OutcomeClass::Timeout,
-            suite::OutcomeClass::Reset => OutcomeClass::Reset,
-            suite::OutcomeClass::ClientAbort => OutcomeClass::ClientAbort,
-        },
-        status: outcome.status,
-        first_byte_us: outcome.first_byte_us,
-        total_us: outcome.total_us,
     }
 }

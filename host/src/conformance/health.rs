@@ -1,14 +1,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use plimsoll_conformance::{self as suite, CreateFailure};
 
 use super::OnTrial;
-use super::balancer::outcome;
 use super::endpoints::{set, text, uncounted};
-use crate::plugin::{EvaluatorOnTrial, Evidence, ProbeResult, Role, Transition, Verdict};
-use crate::snapshot::Outcome;
+use crate::plugin::{EvaluatorOnTrial, Role};
 
 /// An evaluator of a component.
 struct UnderTest {
@@ -37,12 +34,7 @@ pub(super) fn several(
 
 impl suite::Health for UnderTest {
     fn plan(&self) -> suite::HealthPlan {
-        let Some(plan) = self.evaluator.plan() else { return suite::HealthPlan::default() };
-        suite::HealthPlan {
-            outcomes: plan.outcomes,
-            tick_ms: plan.tick.map(|tick| u32::try_from(tick.as_millis()).unwrap_or(u32::MAX)),
-            initial_probes: plan.initial_probes,
-        }
+        self.evaluator.plan().unwrap_or_default()
     }
 
     fn set_endpoints(&mut self, endpoints: &[suite::Endpoint]) -> Result<(), String> {
@@ -56,22 +48,15 @@ impl suite::Health for UnderTest {
     }
 
     fn probed(&mut self, now_ms: u64, probe: &suite::ProbeResult) -> Result<Vec<suite::Transition>, String> {
-        let probe = ProbeResult {
-            slot: probe.slot,
-            passed: probe.passed,
-            took: Duration::from_micros(probe.took_us.into()),
-            detail: probe.detail.clone(),
-        };
-        self.evaluator.probed(now_ms, &probe).map(transitions).map_err(text)
+        self.evaluator.probed(now_ms, probe).map_err(text)
     }
 
     fn outcomes(&mut self, now_ms: u64, batch: &[suite::Outcome]) -> Result<Vec<suite::Transition>, String> {
-        let batch: Vec<Outcome> = batch.iter().map(outcome).collect();
-        self.evaluator.outcomes(now_ms, &batch).map(transitions).map_err(text)
+        self.evaluator.outcomes(now_ms, batch).map_err(text)
     }
 
     fn tick(&mut self, now_ms: u64) -> Result<Vec<suite::Transition>, String> {
-        self.evaluator.tick(now_ms).map(transitions).map_err(text)
+        self.evaluator.tick(now_ms).map_err(text)
     }
 
     fn save(&mut self) -> Result<Vec<u8>, String> {
@@ -90,17 +75,4 @@ impl suite::Health for UnderTest {
     fn memory_bytes(&self) -> Option<u64> {
         self.evaluator.memory_bytes()
     }
-}
-
-fn transitions(transitions: Vec<Transition>) -> Vec<suite::Transition> {
-    let transition = |transition: Transition| suite::Transition {
-        slot: transition.slot,
-        is_healthy: transition.verdict == Verdict::Healthy,
-        evidence: match transition.evidence {
-            Evidence::Probe => suite::Evidence::Probe,
-            Evidence::Traffic => suite::Evidence::Traffic,
-        },
-        reason: transition.reason,
-    };
-    transitions.into_iter().map(transition).collect()
 }

@@ -67,14 +67,14 @@ pub use live::describe;
 pub use loader::LoadError;
 pub use memory::Services;
 pub use node::Node;
+pub use plimsoll_model::{Evidence, HealthPlan, ProbeResult, Transition, Verdict};
 pub use policy::{ConfigMistake, KnownClusters, PolicyConfig, Role};
 pub use recording::{Event as RecordingEvent, RECORDING_FORMAT};
 pub use replay::Player;
 pub use roles::{
-    Action, Affinity, AffinityPlan, Balancer, BalancerPlan, Binding, Choice, Decision, Edits, Evaluator, Evidence,
-    Group, HeaderEdit, HealthPlan, Partitioner, PartitionerPlan, ProbeAction, ProbeEvent, ProbeResult, Prober,
-    ProberPlan, ProberTls, Redirect, Request as PickRequest, Response, Router, RouterPlan, Target, Transition,
-    Transport, Verdict, prepare,
+    Action, Affinity, AffinityPlan, Balancer, BalancerPlan, Binding, Choice, Decision, Edits, Evaluator, Group,
+    HeaderEdit, Partitioner, PartitionerPlan, ProbeAction, ProbeEvent, Prober, ProberPlan, ProberTls, Redirect,
+    Request as PickRequest, Response, Router, RouterPlan, Target, Transport, prepare,
 };
 pub use route::{Limit, RouteRetry, RouteSettings};
 pub use shadow::{SHADOWED, ShadowPlace};

@@ -8,7 +8,7 @@ use plimsoll_lab as lab;
 use crate::plugin::{
     self, Balancer, BalancerOnTrial, CreateError, Instance, PickRequest, Plugin, PolicyConfig, Role, Services,
 };
-use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, LoadReport, Outcome, OutcomeClass};
+use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet};
 
 /// A component as the balancer of some proxies of some workers: an instance of its own on each worker, counters that all
 /// workers of a proxy share.
@@ -154,8 +154,8 @@ impl lab::Balancer for Fleet {
         if outcome.class.is_failure() {
             counters.count_failure();
         }
-        if status(outcome.class) > 0 {
-            counters.sample_first_byte(outcome.total_us);
+        if outcome.status > 0 {
+            counters.sample_first_byte(outcome.first_byte_us);
         }
     }
 
@@ -164,37 +164,13 @@ impl lab::Balancer for Fleet {
     }
 
     fn outcomes(&mut self, worker: u32, batch: &[lab::Outcome]) {
-        let batch: Vec<Outcome> = batch.iter().map(outcome).collect();
         // A fault is counted, and changes nothing for any request.
-        let _ = self.balancer(worker).outcomes(&batch);
+        let _ = self.balancer(worker).outcomes(batch);
     }
 
     fn report_load(&mut self, worker: u32, slot: u32, report: lab::LoadReport) {
-        let report = LoadReport {
-            cpu: report.utilization,
-            utilization: report.utilization,
-            requests_per_second: report.requests_per_second,
-            errors_per_second: report.errors_per_second,
-            ..LoadReport::default()
-        };
         if let Some(counters) = self.counters(worker, slot) {
             counters.report_load(report, self.proxy(worker).services.now_ms());
         }
-    }
-}
-
-pub(super) fn outcome(outcome: &lab::Outcome) -> Outcome {
-    let status = status(outcome.class);
-    // Answers are heads without bodies here: the first byte is the last.
-    let first_byte_us = if status == 0 { 0 } else { outcome.total_us };
-    Outcome { slot: outcome.slot, class: outcome.class, status, first_byte_us, total_us: outcome.total_us }
-}
-
-/// 0 where there was no answer.
-fn status(class: OutcomeClass) -> u16 {
-    match class {
-        OutcomeClass::Success => 200,
-        OutcomeClass::ServerError => lab::ERROR,
-        _ => 0,
     }
 }

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use plimsoll_lab as lab;
 
-use super::fleet::{endpoint, outcome};
-use crate::plugin::{
-    CreateError, EvaluatorOnTrial, Instance, Plugin, PolicyConfig, Role, Services, Transition, Verdict,
-};
-use crate::snapshot::{EndpointSet, Outcome};
+use super::fleet::endpoint;
+use crate::plugin::{CreateError, EvaluatorOnTrial, Instance, Plugin, PolicyConfig, Role, Services, Transition};
+use crate::snapshot::EndpointSet;
 
 /// A component as the evaluator of a proxy.
 pub(super) struct Referee {
@@ -60,8 +58,7 @@ impl lab::Evaluator for Referee {
 
     fn outcomes(&mut self, now_ms: u64, batch: &[lab::Outcome]) -> Vec<lab::Opinion> {
         self.services.set_now_ms(now_ms);
-        let batch: Vec<Outcome> = batch.iter().map(outcome).collect();
-        opinions(self.evaluator.outcomes(now_ms, &batch))
+        opinions(self.evaluator.outcomes(now_ms, batch))
     }
 
     fn tick_ms(&self) -> Option<u64> {
@@ -75,9 +72,6 @@ impl lab::Evaluator for Referee {
 }
 
 fn opinions(told: Result<Vec<Transition>, String>) -> Vec<lab::Opinion> {
-    let opinion = |transition: Transition| lab::Opinion {
-        slot: transition.slot,
-        is_healthy: transition.verdict == Verdict::Healthy,
-    };
+    let opinion = |transition: Transition| lab::Opinion { slot: transition.slot, is_healthy: transition.is_healthy() };
     told.unwrap_or_default().into_iter().map(opinion).collect()
 }

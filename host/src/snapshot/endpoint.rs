@@ -4,32 +4,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
+use plimsoll_model::{Availability, LoadReport};
 
 use super::detour::Detour;
-use super::load::{LastReport, LoadReport, NamedMetrics, Reported};
+use super::load::{LastReport, NamedMetrics, Reported};
 use super::waiting::Waiting;
-
-/// Whether an endpoint may get traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Availability {
-    /// Takes new requests.
-    Ready,
-    /// Keeps the clients bound to it, takes nothing new.
-    Draining,
-    /// Takes nothing: unhealthy, or disabled by the operator or by itself.
-    Unavailable,
-}
-
-impl Availability {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Draining => "draining",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
 
 /// One address that a cluster can send to, as of one generation of its [`EndpointSet`](super::EndpointSet). The counters
 /// are shared by all generations.

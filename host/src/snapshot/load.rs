@@ -2,18 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
-
-/// What an endpoint says of its load, in thousandths; 0 for what it does not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-pub struct LoadReport {
-    /// Use of the processor; may be above 1000.
-    pub cpu: u32,
-    pub memory: u32,
-    /// What the application considers its load; may be above 1000.
-    pub utilization: u32,
-    pub requests_per_second: u32,
-    pub errors_per_second: u32,
-}
+use plimsoll_model::LoadReport;
 
 /// The last report of an endpoint. Its parts are stored one by one: a reader may see parts of two reports, which were
 /// true within moments of each other.

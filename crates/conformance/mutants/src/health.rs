@@ -3,9 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use plimsoll_conformance::{
-    CreateFailure, Endpoint, Evidence, Health, HealthPlan, Outcome, OutcomeClass, ProbeResult, Subject, Transition,
+    CreateFailure, Endpoint, Evidence, Health, HealthPlan, HealthVerdict, Outcome, OutcomeClass, ProbeResult, Subject,
+    Transition,
 };
 
 use crate::Role;
@@ -176,7 +178,7 @@ const VOLUME: u32 = 20;
 
 impl Health for Policy {
     fn plan(&self) -> HealthPlan {
-        HealthPlan { outcomes: true, tick_ms: Some(500), initial_probes: 0 }
+        HealthPlan { outcomes: true, tick: Some(Duration::from_millis(500)), initial_probes: 0 }
     }
 
     fn set_endpoints(&mut self, endpoints: &[Endpoint]) -> Result<(), String> {
@@ -202,7 +204,7 @@ impl Health for Policy {
         self.leaked += 100;
         let said = |is_healthy| {
             let reason = String::new();
-            Ok(vec![Transition { slot: probe.slot, is_healthy, evidence: Evidence::Probe, reason }])
+            Ok(vec![Transition { slot: probe.slot, verdict: verdict(is_healthy), evidence: Evidence::Probe, reason }])
         };
         if self.fault == Fault::JudgesStrangers && !self.is_told {
             return said(false);
@@ -308,7 +310,11 @@ impl Health for Policy {
 }
 
 fn by_traffic(slot: u32, is_healthy: bool) -> Transition {
-    Transition { slot, is_healthy, evidence: Evidence::Traffic, reason: String::new() }
+    Transition { slot, verdict: verdict(is_healthy), evidence: Evidence::Traffic, reason: String::new() }
+}
+
+fn verdict(is_healthy: bool) -> HealthVerdict {
+    if is_healthy { HealthVerdict::Healthy } else { HealthVerdict::Unhealthy }
 }
 
 impl Policy {

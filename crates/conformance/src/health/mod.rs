@@ -13,7 +13,7 @@ pub(crate) use kinds::shows;
 use ward::Ward;
 
 use crate::trial::{Property, Trial, Use};
-use crate::{CreateFailure, Endpoint, Outcome, Subject};
+use crate::{CreateFailure, Endpoint, HealthPlan, Outcome, ProbeResult, Subject, Transition};
 
 pub(crate) fn properties() -> [&'static [Property]; 4] {
     [probes::PROPERTIES, traffic::PROPERTIES, independent::PROPERTIES, sound::PROPERTIES]
@@ -46,38 +46,6 @@ pub trait Health {
 
     /// Memory of the instance; none where that is not known.
     fn memory_bytes(&self) -> Option<u64>;
-}
-
-/// What an evaluator says about itself, as in the contract.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HealthPlan {
-    pub outcomes: bool,
-    pub tick_ms: Option<u32>,
-    pub initial_probes: u32,
-}
-
-/// How a probe ended, as in the contract.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeResult {
-    pub slot: u32,
-    pub passed: bool,
-    pub took_us: u32,
-    pub detail: String,
-}
-
-/// A changed opinion about an endpoint, as in the contract.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transition {
-    pub slot: u32,
-    pub is_healthy: bool,
-    pub evidence: Evidence,
-    pub reason: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
-    Probe,
-    Traffic,
 }
 
 /// A plugin with its configuration.

@@ -117,10 +117,10 @@ fn changes_its_mind_or_is_silent(trial: &mut Trial<'_>) -> Checked {
             }
             for transition in &transitions {
                 let Some(last) = last.get_mut(transition.slot as usize) else { continue };
-                if *last == Some(transition.is_healthy) {
+                if *last == Some(transition.is_healthy()) {
                     return Err(format!("{event:?} led to {transition:?}, which it was by the verdict before"));
                 }
-                *last = Some(transition.is_healthy);
+                *last = Some(transition.is_healthy());
             }
         }
         Ok(())

@@ -1,8 +1,9 @@
+use std::time::Duration;
+
 use super::Ground;
 use super::ward::{Event, FAILED, Ward, random_events, random_probes, verdicts};
-use super::{ProbeResult, Transition};
 use crate::trial::{Checked, Property, Stop, Trial};
-use crate::{Endpoint, Outcome, OutcomeClass, Profile};
+use crate::{Endpoint, Outcome, OutcomeClass, ProbeResult, Profile, Transition};
 
 const ALL: &[Profile] = &[Profile::Health];
 
@@ -222,8 +223,8 @@ fn extreme(random: &mut fastrand::Rng) -> Extreme {
         }
         _ => {
             let detail = ["", "\u{0}", "a\r\nb", "ä"][random.usize(..4)].repeat(random.usize(..600));
-            let took_us = [0, u32::MAX][random.usize(..2)];
-            Extreme::Probe { now_ms, probe: ProbeResult { slot, passed: random.bool(), took_us, detail } }
+            let took = Duration::from_micros([0, u32::MAX.into()][random.usize(..2)]);
+            Extreme::Probe { now_ms, probe: ProbeResult { slot, passed: random.bool(), took, detail } }
         }
     }
 }

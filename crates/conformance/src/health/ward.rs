@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::{Evidence, Health, HealthPlan, ProbeResult, Transition};
-use crate::{Endpoint, Outcome, OutcomeClass};
+use super::Health;
+use crate::{Endpoint, Evidence, HealthPlan, Outcome, OutcomeClass, ProbeResult, Transition};
 
 /// Endpoints under the eye of an evaluator, and the clock.
 pub(super) struct Ward {
@@ -67,7 +68,7 @@ impl Ward {
 
     pub(super) fn probe(&mut self, slot: u32, passed: bool) -> Result<Vec<Transition>, String> {
         let detail = if passed { "" } else { "status 503" };
-        let probe = ProbeResult { slot, passed, took_us: 1000, detail: detail.into() };
+        let probe = ProbeResult { slot, passed, took: Duration::from_millis(1), detail: detail.into() };
         let transitions = self.health.probed(self.now_ms, &probe)?;
         Ok(self.heed(transitions))
     }
@@ -102,7 +103,7 @@ impl Ward {
     pub(super) fn fail_until_out(&mut self, slot: u32, most: u32) -> Result<Option<u32>, String> {
         for number in 1..=most {
             let transitions = self.traffic(slot, FAILED, 1)?;
-            if transitions.iter().any(|t| t.slot == slot && !t.is_healthy && t.evidence == Evidence::Traffic) {
+            if transitions.iter().any(|t| t.slot == slot && !t.is_healthy() && t.evidence == Evidence::Traffic) {
                 return Ok(Some(number));
             }
         }
@@ -110,7 +111,7 @@ impl Ward {
     }
 
     pub(super) fn step_ms(&self) -> u64 {
-        self.plan.tick_ms.map_or(STEP_MS, |ms| u64::from(ms).max(100))
+        self.plan.tick.map_or(STEP_MS, |tick| (tick.as_millis() as u64).max(100))
     }
 
     /// Lets time pass, with the ticks that were asked for.
@@ -125,7 +126,7 @@ impl Ward {
     }
 
     pub(super) fn tick(&mut self) -> Result<Vec<Transition>, String> {
-        if self.plan.tick_ms.is_none() {
+        if self.plan.tick.is_none() {
             return Ok(Vec::new());
         }
         let transitions = self.health.tick(self.now_ms)?;
@@ -147,7 +148,7 @@ impl Ward {
 
     fn heed(&mut self, transitions: Vec<Transition>) -> Vec<Transition> {
         for transition in &transitions {
-            if transition.is_healthy {
+            if transition.is_healthy() {
                 self.out.remove(&transition.slot);
             } else {
                 self.out.insert(transition.slot);
@@ -192,5 +193,5 @@ pub(super) fn random_probes(random: &mut fastrand::Rng, endpoints: u32, count: u
 
 /// Slot and verdict of transitions.
 pub(super) fn verdicts(transitions: &[Transition]) -> Vec<(u32, bool)> {
-    transitions.iter().map(|transition| (transition.slot, transition.is_healthy)).collect()
+    transitions.iter().map(|transition| (transition.slot, transition.is_healthy())).collect()
 }

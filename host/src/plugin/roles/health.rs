@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use plimsoll_model::{Evidence, HealthPlan, ProbeResult, Transition, Verdict};
 use wasmtime::Store;
 
 use crate::plugin::api::v0_2::exports::plimsoll::plugin::health as wit;
@@ -13,49 +14,6 @@ use crate::plugin::instance::Instance;
 use crate::plugin::policy::{PolicyConfig, Role};
 use crate::plugin::role::{GuestRole, from_bindings};
 use crate::snapshot::{Endpoint, EndpointSet, Outcome};
-
-/// What a health policy said when it was created.
-#[derive(Clone, Copy, Debug)]
-pub struct HealthPlan {
-    /// Whether it wants to hear what became of attempts.
-    pub outcomes: bool,
-    pub tick: Option<Duration>,
-    /// Good probes that an endpoint needs before its first request.
-    pub initial_probes: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    Healthy,
-    Unhealthy,
-}
-
-/// What led to a verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Evidence {
-    Probe,
-    Traffic,
-}
-
-/// A changed opinion about an endpoint, not yet checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transition {
-    pub slot: u32,
-    pub verdict: Verdict,
-    pub evidence: Evidence,
-    pub reason: String,
-}
-
-/// How a probe ended.
-#[derive(Clone, Debug)]
-pub struct ProbeResult {
-    pub slot: u32,
-    pub passed: bool,
-    pub took: Duration,
-    pub detail: String,
-}
 
 /// A health policy in the control plane. A fault leaves all states as they are.
 #[derive(Debug)]

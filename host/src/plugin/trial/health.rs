@@ -2,10 +2,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use plimsoll_model::{HealthPlan, ProbeResult, Transition};
+
 use super::policy::{PolicyOnTrial, show};
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::Role;
-use crate::plugin::roles::{HealthGuest, HealthPlan, ProbeResult, Transition};
+use crate::plugin::roles::HealthGuest;
 use crate::snapshot::{Endpoint, EndpointSet, Outcome};
 
 /// A health policy.
