@@ -12,6 +12,7 @@ mod prerequisites;
 mod release;
 mod steps;
 mod test;
+mod unsteady;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

@@ -4,7 +4,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::steps::Steps;
-use crate::{cargo, contract, dependencies, layers, prerequisites, root, run};
+use crate::{cargo, contract, dependencies, layers, prerequisites, root, run, unsteady};
 
 /// Everything that is checked before a change lands, or the steps whose names contain one of `wanted`. All in the dev
 /// profile: a release build would take longer than the rest together.
@@ -20,7 +20,7 @@ pub(crate) fn check(wanted: &[String]) -> Result<()> {
     steps.step("plugins: clippy", || {
         in_guests(&["clippy", "--quiet", "--locked", "--all-targets", "--", "-D", "warnings"])
     })?;
-    steps.step("workspace: tests", || run(&mut cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])))?;
+    steps.step("workspace: tests", unsteady::workspace_tests)?;
     steps.step("workspace: clippy", || {
         run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
     })?;
