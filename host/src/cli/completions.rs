@@ -1,7 +1,6 @@
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::Cli;
 use super::failure::Failure;
 
 #[derive(Debug, Args)]
@@ -11,8 +10,9 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn execute(self) -> Result<(), Failure> {
-        clap_complete::generate(self.shell, &mut Cli::command(), "plimsoll", &mut std::io::stdout());
+    /// For this program.
+    pub(super) fn execute(self, mut program: Command) -> Result<(), Failure> {
+        clap_complete::generate(self.shell, &mut program, "plimsoll", &mut std::io::stdout());
         Ok(())
     }
 }

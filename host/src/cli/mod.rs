@@ -10,7 +10,7 @@ mod simulate;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::failure::Failure;
 use crate::telemetry::printable_lines;
@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
         Command::Probe(probe) => probe.execute(),
         Command::Simulate(simulate) => simulate.execute(),
         Command::Schema => print_schema(),
-        Command::Completions(completions) => completions.execute(),
+        Command::Completions(completions) => completions.execute(Cli::command()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use plimsoll_conformance::{self as suite, CreateFailure};
 
-use super::OnTrial;
 use super::attributes::attributes;
 use super::endpoints::{set, text, uncounted};
+use super::on_trial::{OnTrial, add_policy};
 use crate::plugin::{AffinityOnTrial, Binding, Edits, HeaderEdit, Instance, Plugin, PolicyConfig, Role, Services};
 use crate::snapshot::EndpointSet;
 
@@ -32,7 +32,7 @@ pub(super) fn several(
     let mut policies = Vec::new();
     for number in 0..count {
         let config = trial.policy_config(Role::Affinity, config, number)?;
-        policies.push((super::add_policy(&mut instance, config.clone())?, config));
+        policies.push((add_policy(&mut instance, config.clone())?, config));
     }
     let instance = Rc::new(RefCell::new(instance));
     let plugin = &trial.component.plugin;
@@ -115,7 +115,7 @@ impl suite::Affinity for UnderTest {
 
     fn another(&self) -> Result<Box<dyn suite::Affinity>, String> {
         let mut instance = Instance::start(self.plugin.clone(), self.services.clone(), 1)?;
-        let policy = super::add_policy(&mut instance, self.config.clone()).map_err(text)?;
+        let policy = add_policy(&mut instance, self.config.clone()).map_err(text)?;
         let instance = Rc::new(RefCell::new(instance));
         let mut another = Self::new(&instance, policy, &self.plugin, &self.services, self.config.clone());
         another.affinity.tell(&another.told, &self.told).map_err(text)?;

@@ -3,8 +3,8 @@ use std::rc::Rc;
 
 use plimsoll_conformance::{self as suite, CreateFailure};
 
-use super::OnTrial;
 use super::endpoints::{set, text, uncounted};
+use super::on_trial::{OnTrial, add_policy};
 use crate::plugin::{EvaluatorOnTrial, Role};
 
 /// An evaluator of a component.
@@ -22,7 +22,7 @@ pub(super) fn several(
     let (mut instance, _) = trial.start(u32::MAX)?;
     let mut policies = Vec::new();
     for number in 0..count {
-        policies.push(super::add_policy(&mut instance, trial.policy_config(Role::Health, config, number)?)?);
+        policies.push(add_policy(&mut instance, trial.policy_config(Role::Health, config, number)?)?);
     }
     let instance = Rc::new(RefCell::new(instance));
     let under_test = |policy| {

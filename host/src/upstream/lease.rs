@@ -69,7 +69,7 @@ impl Lease {
     ) -> Result<(response::Parts, AnswerBody), Failure> {
         match self {
             Self::Exclusive { connection, pool, reused } => match connection.exchange(head, body, interim).await {
-                Ok((head, body)) => Ok((head, AnswerBody::http1(body, pool))),
+                Ok((head, rest)) => Ok((head, AnswerBody::http1(http1::AnswerBody::new(rest), pool))),
                 Err(http1::Failure { error, unsent }) => Err(Failure { error, unacted: unsent, stale: reused }),
             },
             // In boxes: they are the rarer protocols, and would make the future of every request larger.

@@ -5,7 +5,7 @@ use http_body::{Frame, SizeHint};
 
 use plimsoll_http1::{BodyDecoder, Framing};
 
-use super::connection::{AtEnd, Connection, broken};
+use super::connection::{AtEnd, Connection, Rest, broken};
 use super::upload::Upload;
 use crate::error::{Error, ErrorKind};
 use crate::upstream::RequestBody;
@@ -20,7 +20,7 @@ pub(in crate::upstream) struct AnswerBody {
 }
 
 impl AnswerBody {
-    pub(super) fn new(connection: Box<Connection>, framing: Framing, keeps: bool) -> Self {
+    pub(in crate::upstream) fn new(Rest { connection, framing, keeps }: Rest) -> Self {
         Self { connection, decoder: BodyDecoder::new(framing), keeps }
     }
 

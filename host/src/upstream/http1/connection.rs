@@ -9,11 +9,10 @@ use bytes::BytesMut;
 use http::header::UPGRADE;
 use http::response::Parts;
 use http::{Method, StatusCode, request};
-use plimsoll_http1::{self as http1, HeadLimits, ResponseHead};
+use plimsoll_http1::{self as http1, Framing, HeadLimits, ResponseHead};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::task::JoinHandle;
 
-use super::answer_body::AnswerBody;
 use super::upload::{Upload, UploadError};
 use crate::error::{Error, ErrorKind};
 use crate::io::Stream;
@@ -65,6 +64,15 @@ pub(super) enum AtEnd {
     CloseSide,
 }
 
+/// What follows the head of an answer: its body comes on a connection.
+#[derive(Debug)]
+pub(in crate::upstream) struct Rest {
+    pub(super) connection: Box<Connection>,
+    pub(super) framing: Framing,
+    /// The endpoint keeps the connection.
+    pub(super) keeps: bool,
+}
+
 /// A request without an answer.
 #[derive(Debug)]
 pub(in crate::upstream) struct Failure {
@@ -92,14 +100,13 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the head of its answer; heads of answers in advance go to `interim`. The body that comes with it owns the connection, and gives
-    /// it back at its end.
+    /// Sends a request and waits for the head of its answer; heads of answers in advance go to `interim`.
     pub(in crate::upstream) async fn exchange(
         mut self: Box<Self>,
         head: &request::Parts,
         body: RequestBody,
         interim: &dyn Fn(Parts),
-    ) -> Result<(Parts, AnswerBody), Failure> {
+    ) -> Result<(Parts, Rest), Failure> {
         let mut upload = Upload::new(head, body, std::mem::take(&mut self.out));
         let to_head_request = head.method == Method::HEAD;
         let mut sending = Sending::UnderWay;
@@ -154,7 +161,7 @@ impl Connection {
                 self
             }
         };
-        Ok((parts, AnswerBody::new(connection, framing, keeps)))
+        Ok((parts, Rest { connection, framing, keeps }))
     }
 
     /// True when another request can follow: the last one was sent whole, and nothing is left of its answer.
