@@ -13,9 +13,8 @@ use super::context::Context;
 use super::grpc;
 use super::grpc_web::GrpcWeb;
 use super::listener::Listener;
-use super::reply::{bad_request, status_and_flag};
-use super::response_body::ResponseBody;
 use super::source::Source;
+use super::status::{bad_request, status_and_flag};
 use crate::error::ErrorKind;
 use crate::plugin::RouteSettings;
 use crate::telemetry::{Direction, Entry, Flag, GrpcStatus};
@@ -232,7 +231,7 @@ impl Exchange {
     }
 
     /// The answer is ours: to a call of gRPC it is made one that its client understands.
-    pub(super) fn answers_ourselves(&mut self, answer: &mut Response<ResponseBody>, failure: Option<ErrorKind>) {
+    pub(super) fn answers_ourselves<B: Default>(&mut self, answer: &mut Response<B>, failure: Option<ErrorKind>) {
         if self.is_call {
             self.grpc_status = Some(grpc::translate(answer.status(), answer.headers_mut(), failure));
             if let Some(web) = self.web {
@@ -240,7 +239,7 @@ impl Exchange {
             }
             self.status = StatusCode::OK;
             *answer.status_mut() = self.status;
-            *answer.body_mut() = ResponseBody::default();
+            *answer.body_mut() = B::default();
         }
     }
 

@@ -44,6 +44,7 @@ mod request;
 mod response_body;
 mod sent;
 mod source;
+mod status;
 mod tunnel;
 mod tunnel_record;
 mod udp;

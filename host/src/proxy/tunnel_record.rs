@@ -5,7 +5,7 @@ use super::context::Context;
 use super::flow::{Flow, Told};
 use super::listener::Listener;
 use super::relay::{Moved, Side};
-use super::reply::status_and_flag;
+use super::status::status_and_flag;
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::{Carried, TunnelEnd};
 

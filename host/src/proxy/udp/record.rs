@@ -3,7 +3,7 @@ use crate::error::{Error, ErrorKind};
 use crate::proxy::context::Context;
 use crate::proxy::flow::{Flow, Told};
 use crate::proxy::listener::Listener;
-use crate::proxy::reply::status_and_flag;
+use crate::proxy::status::status_and_flag;
 use crate::telemetry::{Carried, SessionEnd};
 
 /// The account of one session: what is known of it so far. It is closed exactly once, whatever happens, when it is dropped:
