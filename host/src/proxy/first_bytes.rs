@@ -9,11 +9,11 @@ use std::time::Duration;
 use rustls::server::Acceptor;
 use tokio::io::AsyncReadExt;
 
-use super::context::Context;
 use super::greeting::{Greeted, Greeting};
 use super::rdp;
 use crate::io::Stream;
 use crate::plugin::Attribute;
+use crate::timer::Timers;
 
 /// How long a client may take for them.
 const WITHIN: Duration = Duration::from_secs(3);
@@ -105,7 +105,7 @@ impl FirstBytes {
     }
 
     /// Reads what is of interest. A client that sends something else, less, or too slowly, is taken as it is.
-    pub(super) async fn read(&mut self, context: &Context, stream: &mut Stream, interest: Interest) {
+    pub(super) async fn read(&mut self, timers: &Timers, stream: &mut Stream, interest: Interest) {
         if !self.wants_more(interest) {
             return;
         }
@@ -118,7 +118,7 @@ impl FirstBytes {
                 }
             }
         };
-        let _ = context.timers.bound(Some(WITHIN), reading).await;
+        let _ = timers.bound(Some(WITHIN), reading).await;
     }
 
     /// What is found in bytes that come in such pieces.

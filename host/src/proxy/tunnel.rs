@@ -78,7 +78,7 @@ async fn carry(
     let route = match passed {
         Some(Passed { cluster, .. }) => Route::to(cluster),
         None => {
-            first_bytes.read(context, &mut stream, listener.interest()).await;
+            first_bytes.read(&context.timers, &mut stream, listener.interest()).await;
             account.server_name = first_bytes.server_name().map(Into::into);
             let visible = Visible::of_connection(&listener.name, client, &first_bytes);
             listener.route(context, visible).map_err(|fault| Error::new(ErrorKind::Plugin, fault))?
@@ -87,7 +87,7 @@ async fn carry(
     account.flow.route = route.settings.as_ref().map(|settings| settings.label.clone());
     let Target::Cluster(cluster) = route.target else { return Err(ErrorKind::NoRoute.into()) };
     account.flow.cluster = Some(cluster.clone());
-    first_bytes.read(context, &mut stream, cluster.interest()).await;
+    first_bytes.read(&context.timers, &mut stream, cluster.interest()).await;
     account.server_name = first_bytes.server_name().map(Into::into);
     let settings = route.settings.as_deref();
     let visible = Visible::of_connection(&listener.name, client, &first_bytes);
