@@ -71,7 +71,8 @@ fn compile(_: &serde_json::Value) -> Result<(), String> {
 }
 
 /// Interfaces of `wit/imports.wit`, and the types that they have in common.
-const OFFERED: [&str; 8] = ["types", "log", "metrics", "clock", "random", "counters", "keys", "table"];
+const OFFERED: [&str; 10] =
+    ["types", "log", "metrics", "clock", "random", "counters", "keys", "table", "shared-table", "node"];
 /// Packages of WASI 0.2 that have nothing to do with files or networks that a plugin could use: they are there, and empty.
 const WASI: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
 
@@ -174,4 +175,18 @@ fn garbage(random: &mut fastrand::Rng) -> String {
         " ",
     ];
     (0..random.usize(..40)).filter_map(|_| random.choice(PIECES)).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_the_contract_offers_may_be_imported() {
+        let imports = include_str!("../../../wit/worlds.wit")
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("import ")?.strip_suffix(';'));
+        let missing: Vec<&str> = imports.filter(|name| !OFFERED.contains(name)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }
