@@ -6,6 +6,7 @@ mod check;
 mod compiled;
 mod conformance;
 mod drain;
+mod javascript_plugin;
 mod kept;
 mod new_plugin;
 mod rebind;

@@ -45,9 +45,15 @@ const PYTHON_PACKAGES: [&str; 8] = [
     "websockets==17.4",
     "wsproto==1.3.2",
 ];
-/// Packages of npm that programs of the tests import.
-const NODE_PACKAGES: [&str; 3] =
-    ["@bufbuild/protobuf@2.17.0", "@connectrpc/connect@2.0.4", "@connectrpc/connect-node@2.0.4"];
+/// Packages of npm that programs of the tests, and plugins in JavaScript, import.
+const NODE_PACKAGES: [&str; 5] = [
+    "@bufbuild/protobuf@2.17.0",
+    "@bytecodealliance/componentize-js@0.23.0",
+    // What that imports without naming it, and what it works with.
+    "@bytecodealliance/preview2-shim@0.25.0",
+    "@connectrpc/connect@2.0.4",
+    "@connectrpc/connect-node@2.0.4",
+];
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
 
 /// Sees to it that all that the tests need is there.

@@ -15,6 +15,9 @@ pub(crate) struct New {
     /// What the plugin decides.
     #[arg(long, value_enum)]
     role: RoleName,
+    /// What it is written in. There is a template in JavaScript for balancers only.
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    language: Language,
     /// Name of the plugin and of the directory to write, such as `my-lb`.
     name: String,
     /// Directory of the SDK's source; the one that this program carries unless given, which is written to `vendor`.
@@ -32,6 +35,13 @@ enum RoleName {
     Prober,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Language {
+    Rust,
+    #[value(name = "javascript")]
+    JavaScript,
+}
+
 impl New {
     pub(super) fn execute(self) -> Result<(), Failure> {
         if !Plugin::is_name(&self.name) {
@@ -41,6 +51,9 @@ impl New {
         let dir = Path::new(&self.name);
         if dir.exists() {
             return Err(anyhow!("{} exists already", dir.display()).into());
+        }
+        if self.language == Language::JavaScript {
+            return self.write_javascript(dir);
         }
         let sdk_path = match &self.sdk_path {
             Some(path) => {
@@ -75,6 +88,33 @@ impl New {
             }
         }
         println!("wrote {role} `{0}` to {0}/; next: cd {0}, cargo test, plimsoll plugin build", self.name);
+        Ok(())
+    }
+
+    fn write_javascript(&self, dir: &Path) -> Result<(), Failure> {
+        let Template { role, config, .. } = self.role.template();
+        if self.role != RoleName::Balancer {
+            let text = format!(
+                "error: there is no template of a {role} in JavaScript, only of a balancer; see docs/PLUGINS.md"
+            );
+            return Err(Failure::Usage(text));
+        }
+        let fill =
+            |text: &str| text.replace("{{name}}", &self.name).replace("{{role}}", role).replace("{{config}}", config);
+        for (file, text) in [
+            ("package.json", include_str!("../templates/javascript/package.json")),
+            ("plugin.js", include_str!("../templates/javascript/plugin.js")),
+            ("build.js", include_str!("../templates/javascript/build.js")),
+            ("README.md", include_str!("../templates/javascript/README.md")),
+            ("plugin.toml", include_str!("../templates/plugin.toml.in")),
+            (".gitignore", "node_modules/\n*.wasm\n"),
+        ] {
+            write(&dir.join(file), &fill(text))?;
+        }
+        for (file, text) in SDK.iter().filter(|(file, _)| file.starts_with("wit/")) {
+            write(&dir.join(file), text)?;
+        }
+        println!("wrote {role} `{0}` to {0}/; next: cd {0}, npm install, npm run build", self.name);
         Ok(())
     }
 }
