@@ -9,6 +9,10 @@ pub struct Namespace {
     name: String,
     here: Ipv4Addr,
     there: Ipv4Addr,
+    /// The interface here.
+    outer: String,
+    /// A table of routes of our own.
+    table: u32,
 }
 
 static NUMBER: AtomicU8 = AtomicU8::new(0);
@@ -20,9 +24,15 @@ impl Namespace {
         let process = std::process::id();
         let of_process = (process % 250) as u8;
         let address = |last| Ipv4Addr::new(198, 18, of_process, 4 * number + last);
-        let namespace = Self { name: format!("plimsoll-{process}-{number}"), here: address(1), there: address(2) };
-        let Self { name, here, there } = &namespace;
-        let (outer, inner) = (format!("plo{of_process}x{number}"), format!("pli{of_process}x{number}"));
+        let namespace = Self {
+            name: format!("plimsoll-{process}-{number}"),
+            here: address(1),
+            there: address(2),
+            outer: format!("plo{of_process}x{number}"),
+            table: 10_000 + 60 * u32::from(of_process) + u32::from(number),
+        };
+        let Self { name, here, there, outer, .. } = &namespace;
+        let inner = format!("pli{of_process}x{number}");
         let steps = [
             format!("netns add {name}"),
             format!("link add {outer} type veth peer name {inner} netns {name}"),
@@ -38,6 +48,22 @@ impl Namespace {
     /// The address there.
     pub fn address(&self) -> IpAddr {
         self.there.into()
+    }
+
+    /// The address here.
+    pub fn gateway(&self) -> IpAddr {
+        self.here.into()
+    }
+
+    /// All that is sent there to whomever comes here, and is taken as if it was for us: what a transparent proxy needs.
+    ///
+    /// # Panics
+    /// When the system does not do it.
+    pub fn give_us_all(&self) {
+        let Self { name, here, outer, table, .. } = self;
+        assert!(ip(&format!("-n {name} route add default via {here}")), "a route");
+        assert!(ip(&format!("rule add iif {outer} lookup {table}")), "a rule");
+        assert!(ip(&format!("route add local 0.0.0.0/0 dev lo table {table}")), "a table");
     }
 
     /// The words before a command that run it there.
@@ -66,6 +92,9 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         // Its end of the pair, and with it the one here, go with it.
         ip(&format!("netns delete {}", self.name));
+        let Self { outer, table, .. } = self;
+        while ip(&format!("rule del iif {outer} lookup {table}")) {}
+        ip(&format!("route flush table {table}"));
     }
 }
 

@@ -53,6 +53,7 @@ mod tcp_peers;
 mod timeouts;
 mod tls;
 mod tls_peers;
+mod transparent;
 mod udp;
 mod upgrades;
 mod upstream_tls;

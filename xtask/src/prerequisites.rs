@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 27] = [
+const PROGRAMS: [(&str, &str); 28] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("curl", "curl"),
@@ -24,6 +24,7 @@ const PROGRAMS: [(&str, &str); 27] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("iperf3", "iperf3"),
+    ("ip", "iproute2"),
     ("psql", "postgresql-client-15"),
     ("mariadb", "mariadb-client-core"),
     ("memcached", "memcached"),

@@ -2,9 +2,10 @@ use std::array;
 use std::cell::Cell;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
+use super::options::set;
+use super::transparent::bind_transparent;
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
@@ -60,11 +61,14 @@ impl DatagramSocket {
         Ok(Self { socket: UdpSocket::from_std(socket)?, abilities: Rc::new(abilities) })
     }
 
-    /// One of its own towards an address, which hears from that address alone. With `many`, the system may hand over
-    /// several datagrams as one.
-    pub fn towards(&self, address: SocketAddr, many: bool) -> io::Result<Self> {
+    /// One of its own towards an address, which hears from that address alone; `from` an address that need not be ours. With
+    /// `many`, the system may hand over several datagrams as one.
+    pub fn towards(&self, address: SocketAddr, from: Option<IpAddr>, many: bool) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
+        if let Some(from) = from {
+            bind_transparent(&socket, from, address)?;
+        }
         socket.connect(&address.into())?;
         if many && self.abilities.gro_segments() > 1 {
             set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1)?;
@@ -241,21 +245,6 @@ fn may_be_cut(socket: &std::net::UdpSocket, is_ipv4: bool) -> io::Result<()> {
     set(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 0)
 }
 
-fn set(socket: &impl AsRawFd, level: i32, name: i32, value: libc::c_int) -> io::Result<()> {
-    #[allow(unsafe_code, reason = "no library sets these options")]
-    // SAFETY: the kernel reads a `c_int` at the address, which outlives the call, and the size is that of it.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -289,7 +278,7 @@ mod tests {
             runtime.block_on(async {
                 let listening = bound();
                 let address = listening.socket.local_addr().expect("an address");
-                let towards = listening.towards(address, true).expect("a socket");
+                let towards = listening.towards(address, None, true).expect("a socket");
                 let length = if size == 0 { 0 } else { datagrams * size + last % size };
                 let bytes: Vec<u8> = (0..length).map(|number| (number % 251) as u8).collect();
                 let from = towards.socket.local_addr().expect("an address");
@@ -319,7 +308,7 @@ mod tests {
         let gone = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = gone.local_addr().expect("an address");
         drop(gone);
-        let towards = bound().towards(address, false).expect("a socket");
+        let towards = bound().towards(address, None, false).expect("a socket");
         assert_eq!(towards.send(address, None, &Datagrams::one(address, b"x")).datagrams, 1);
         towards.ready().await.expect("it has an address");
         let told = towards.receive(&mut Batch::default(), 1).expect_err("nobody is there");

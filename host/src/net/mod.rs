@@ -2,9 +2,10 @@
 
 mod datagrams;
 mod group;
+mod options;
 mod quic_socket;
+mod transparent;
 
-use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
@@ -13,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 pub use datagrams::{Batch, DatagramSocket, Datagrams, Sent};
 pub use group::{SocketGroup, Steering, can_bind};
 pub use quic_socket::QuicSocket;
+pub use transparent::bind_transparent;
 
 /// Connections that the kernel holds for us between two accepts.
 pub const BACKLOG: i32 = 4096;
@@ -56,19 +58,5 @@ impl BoundSocket {
     pub fn listen(self) -> io::Result<TcpListener> {
         self.0.listen(BACKLOG)?;
         Ok(self.0.into())
-    }
-}
-
-/// Runs hyper's tasks on the thread that asks for it.
-#[derive(Clone, Copy, Debug)]
-pub struct LocalExecutor;
-
-impl<F> hyper::rt::Executor<F> for LocalExecutor
-where
-    F: Future + 'static,
-{
-    fn execute(&self, task: F) {
-        // The handle: tasks end by themselves.
-        drop(tokio::task::spawn_local(task));
     }
 }

@@ -23,7 +23,7 @@ use crate::plugin::Values;
 use crate::snapshot::Retrying;
 use crate::telemetry::{ConnectResult, RetryReason};
 use crate::timer::Timer;
-use crate::upstream::{AttemptError, InFlight, Patience, UploadState};
+use crate::upstream::{AttemptError, InFlight, Introduction, Patience, UploadState};
 
 /// How a request goes on to a cluster.
 pub(super) struct Forwarding {
@@ -41,7 +41,7 @@ pub(super) struct Forwarding {
     pub(super) visible: Vec<Values>,
     pub(super) upgrade: Option<Rc<Upgrade>>,
     /// What a connection to an endpoint begins with.
-    pub(super) announcement: Vec<u8>,
+    pub(super) introduction: Introduction,
     pub(super) by_fallback: bool,
 }
 
@@ -94,7 +94,7 @@ impl<'a> Attempts<'a> {
                 repeatable: idempotent || policy.non_idempotent,
                 may_leave: attempts.may_leave(policy) && is_replayable(),
                 upgrades: self.wanted.upgrade.is_some(),
-                announcement: &self.wanted.announcement,
+                introduction: &self.wanted.introduction,
                 first_byte_timeout: self.wanted.first_byte_timeout,
                 interim: &pass_on,
             };

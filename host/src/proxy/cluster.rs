@@ -231,9 +231,10 @@ impl Cluster {
             protocol: self.config.protocol,
             tls: self.tls.clone(),
             // A connection that speaks for one client must not carry requests of another.
-            idle_connections: match self.config.proxy_protocol {
-                Some(_) => 0,
-                None => self.config.pool.idle_connections,
+            idle_connections: if self.config.proxy_protocol.is_some() || self.config.transparent {
+                0
+            } else {
+                self.config.pool.idle_connections
             },
             idle_timeout: self.config.pool.idle_timeout,
             connect_timeout: self.config.timeouts.connect,

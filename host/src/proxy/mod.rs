@@ -10,7 +10,6 @@
 //! it); `upgrade` is a request for another protocol, such as WebSocket; `relay` carries the rest, and `tunnel_record` keeps account. `udp` is the story of a session of UDP.
 
 mod affinity;
-mod announcement;
 mod answer;
 mod attempts;
 mod attributes;
@@ -33,6 +32,7 @@ mod hash_key;
 mod headers;
 mod hedging;
 mod hops;
+mod introduction;
 mod link;
 mod listener;
 mod load_report;

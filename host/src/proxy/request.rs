@@ -7,7 +7,6 @@ use http_body::Body;
 use plimsoll_resilience::Policy;
 
 use super::affinity::Affine;
-use super::announcement::announcement;
 use super::answer;
 use super::attempts::{Attempts, Forwarding};
 use super::attributes::Visible;
@@ -20,6 +19,7 @@ use super::exchange::{Exchange, Unread};
 use super::forwarding::certify;
 use super::grpc_web::GrpcWeb;
 use super::headers;
+use super::introduction::introduction;
 use super::link::Link;
 use super::listener::{Listener, Target};
 use super::reply;
@@ -221,7 +221,7 @@ fn decide(account: &mut Exchange, head: &mut Parts, has_no_body: bool, link: &dy
         deadline: deadline.map(Box::new),
         first_byte_timeout: limit(|settings| settings.first_byte_timeout).over(cluster.config.timeouts.first_byte),
         max_attempts: settings.and_then(|settings| settings.retry.max_attempts).unwrap_or(cluster.config.max_attempts),
-        announcement: announcement(&cluster, &client, &source, || link.local_address(), None),
+        introduction: introduction(&cluster, &client, &source, || link.local_address(), None),
         policy: settings.and_then(|settings| retry_policy(&settings.retry, &cluster)),
         cluster,
         affinity,

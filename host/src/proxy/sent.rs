@@ -13,7 +13,7 @@ use crate::error::ErrorKind;
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::telemetry::ConnectResult;
 use crate::timer::{Timer, Timers};
-use crate::upstream::{Answer, Attempt, AttemptError, InFlight, UploadState};
+use crate::upstream::{Answer, Attempt, AttemptError, InFlight, Introduction, UploadState};
 
 /// How the attempts of a request are made, wherever they go.
 #[derive(Clone, Copy)]
@@ -23,7 +23,7 @@ pub(super) struct Sending<'a> {
     pub(super) repeatable: bool,
     pub(super) may_leave: bool,
     pub(super) upgrades: bool,
-    pub(super) announcement: &'a [u8],
+    pub(super) introduction: &'a Introduction,
     pub(super) first_byte_timeout: Option<Duration>,
     pub(super) interim: &'a dyn Fn(response::Parts),
 }
@@ -40,7 +40,7 @@ impl<'a> Sending<'a> {
     where
         'a: 'b,
     {
-        let Self { timers, upload, repeatable, may_leave, upgrades, announcement, first_byte_timeout, .. } = self;
+        let Self { timers, upload, repeatable, may_leave, upgrades, introduction, first_byte_timeout, .. } = self;
         let endpoint = &picked.endpoint;
         Attempt {
             endpoint,
@@ -51,7 +51,7 @@ impl<'a> Sending<'a> {
             repeatable,
             may_leave,
             upgrades,
-            announcement,
+            introduction,
             first_byte_timeout,
             started,
         }

@@ -6,7 +6,6 @@ use http::HeaderMap;
 use plimsoll_resilience::Attempts;
 
 use super::affinity::Affine;
-use super::announcement::announcement;
 use super::attributes::Visible;
 use super::client::Client;
 use super::cluster::{Claim, Cluster, Picked, Wanted};
@@ -14,6 +13,7 @@ use super::context::Context;
 use super::first_bytes::FirstBytes;
 use super::flow::{may_go_on, note};
 use super::greeting::Greeted;
+use super::introduction::introduction;
 use super::listener::{Listener, Route, Target};
 use super::relay::{Relay, Side, Silence};
 use super::tunnel_record::TunnelRecord;
@@ -24,7 +24,7 @@ use crate::snapshot::OutcomeClass;
 use crate::telemetry::ConnectResult;
 use crate::timer::CallOff;
 use crate::tls::Carries;
-use crate::upstream::InFlight;
+use crate::upstream::{InFlight, Introduction};
 
 /// Where a connection goes by the name that its client asks for, in TLS that is not ours to end.
 #[derive(Debug)]
@@ -100,9 +100,9 @@ async fn carry(
         _ => Affine::find(context, &cluster, visible),
     };
     let local = || stream.local_address().ok();
-    let announced = announcement(&cluster, client, &client.source, local, first_bytes.server_name());
+    let introduction = introduction(&cluster, client, &client.source, local, first_bytes.server_name());
     let Connected { picked, flight, stream: upstream, started, after } =
-        connect(context, &cluster, (key, &grouping), settings, affinity.bound(), &announced, account).await?;
+        connect(context, &cluster, (key, &grouping), settings, affinity.bound(), &introduction, account).await?;
     account.connect = Some(after);
     // There is no head to give the client anything in.
     affinity.remember(&cluster, &picked, &mut HeaderMap::new());
@@ -139,7 +139,7 @@ async fn connect(
     (key, visible): (Option<u64>, &[Values]),
     settings: Option<&RouteSettings>,
     mut bound: Option<Picked>,
-    announced: &[u8],
+    introduction: &Introduction,
     account: &mut TunnelRecord<'_>,
 ) -> Result<Connected, Error> {
     // Nothing of a connection that failed to come about was sent.
@@ -154,7 +154,7 @@ async fn connect(
         };
         account.flow.attempted(&picked);
         let started = Instant::now();
-        match picked.endpoint.pool.dialer().connect(Carries::Bytes, announced, &context.timers).await {
+        match picked.endpoint.pool.dialer().connect(Carries::Bytes, introduction, &context.timers).await {
             Ok(stream) => {
                 cluster.shard.connect(ConnectResult::New);
                 return Ok(Connected { picked, flight, stream, started, after: started.elapsed() });

@@ -5,6 +5,7 @@ use http::request;
 use http::response;
 
 use super::answer_body::AnswerBody;
+use super::dial::Introduction;
 use super::endpoint::LocalEndpoint;
 use super::lease::{Failure, Lease};
 use super::request_body::RequestBody;
@@ -29,7 +30,7 @@ pub struct Attempt<'a> {
     /// It asks for another protocol.
     pub upgrades: bool,
     /// What a connection begins with that is made for it.
-    pub announcement: &'a [u8],
+    pub introduction: &'a Introduction,
     pub first_byte_timeout: Option<Duration>,
     pub started: Instant,
 }
@@ -90,7 +91,7 @@ impl Attempt<'_> {
 
     async fn connect(&self) -> Result<Lease, Error> {
         self.wait_for_endpoint(None);
-        let connecting = self.endpoint.pool.connect(self.upgrades, self.announcement, self.timers);
+        let connecting = self.endpoint.pool.connect(self.upgrades, self.introduction, self.timers);
         self.timer.bound(connecting).await.unwrap_or_else(|_called_off| {
             Err(match self.timer.fired() {
                 Some(Fired::CalledOff(call)) => called_off(call),

@@ -1,16 +1,16 @@
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plimsoll_http1::HeadLimits;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::config::UpstreamProtocol;
 use crate::error::{Error, ErrorKind};
 use crate::io::Stream;
-use crate::net::DatagramSocket;
+use crate::net::{DatagramSocket, bind_transparent};
 use crate::snapshot::{Detour, Endpoint, EndpointCounters, Trouble};
 use crate::telemetry::{ClusterShard, TlsHandshake};
 use crate::timer::{Timers, now_ms};
@@ -30,6 +30,20 @@ pub struct PoolSettings {
     pub head_limits: HeadLimits,
 }
 
+/// How an endpoint learns whom a connection is for.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    /// The address that it comes from: the client's own.
+    pub source: Option<IpAddr>,
+    /// What goes before all else: a header of the PROXY protocol.
+    pub header: Vec<u8>,
+}
+
+impl Introduction {
+    /// Of a connection that may be for anyone.
+    pub const NONE: Self = Self { source: None, header: Vec::new() };
+}
+
 /// Makes connections to an endpoint.
 #[derive(Debug)]
 pub struct Dialer {
@@ -47,15 +61,20 @@ impl Dialer {
         Self { address, timeout: settings.connect_timeout, tls, shard, counters }
     }
 
-    /// Connects, with TLS where it is spoken. `announcement` goes before all else.
-    pub async fn connect(&self, carries: Carries, announcement: &[u8], timers: &Timers) -> Result<Stream, Error> {
-        let connected = timers.bound(self.timeout, self.dial(carries, announcement)).await;
+    /// Connects, with TLS where it is spoken.
+    pub async fn connect(
+        &self,
+        carries: Carries,
+        introduction: &Introduction,
+        timers: &Timers,
+    ) -> Result<Stream, Error> {
+        let connected = timers.bound(self.timeout, self.dial(carries, introduction)).await;
         connected.unwrap_or_else(|_elapsed| Err(ErrorKind::ConnectTimeout.into()))
     }
 
     /// The same, for as long as the caller waits.
-    pub(super) async fn dial(&self, carries: Carries, announcement: &[u8]) -> Result<Stream, Error> {
-        let dialed = self.try_dial(carries, announcement).await;
+    pub(super) async fn dial(&self, carries: Carries, introduction: &Introduction) -> Result<Stream, Error> {
+        let dialed = self.try_dial(carries, introduction).await;
         match &dialed {
             Ok(_) => self.note_connected(),
             Err(error) => self.note_trouble(error),
@@ -107,9 +126,10 @@ impl Dialer {
         self.counters.detour()
     }
 
-    /// A socket of UDP towards the endpoint, of the kind of `like`. With `many`, the system may hand over several datagrams as one.
-    pub fn datagrams(&self, like: &DatagramSocket, many: bool) -> Result<DatagramSocket, Error> {
-        like.towards(self.address, many).map_err(not_connected).inspect_err(|error| self.note_trouble(error))
+    /// A socket of UDP towards the endpoint, of the kind of `like`, from an address of its own or another one. With `many`, the system
+    /// may hand over several datagrams as one.
+    pub fn datagrams(&self, like: &DatagramSocket, from: Option<IpAddr>, many: bool) -> Result<DatagramSocket, Error> {
+        like.towards(self.address, from, many).map_err(not_connected).inspect_err(|error| self.note_trouble(error))
     }
 
     /// Where it connects to.
@@ -131,12 +151,17 @@ impl Dialer {
         self.counters.note_connected();
     }
 
-    async fn try_dial(&self, carries: Carries, announcement: &[u8]) -> Result<Stream, Error> {
-        let mut stream = TcpStream::connect(self.address).await.map_err(not_connected)?;
+    async fn try_dial(&self, carries: Carries, introduction: &Introduction) -> Result<Stream, Error> {
+        let connecting = match introduction.source {
+            None => TcpStream::connect(self.address).await,
+            // In a box: it is rare.
+            Some(source) => Box::pin(connect_from(source, self.address)).await,
+        };
+        let mut stream = connecting.map_err(not_connected)?;
         // Small writes are whole messages here; waiting for more only adds latency.
         stream.set_nodelay(true).map_err(not_connected)?;
-        if !announcement.is_empty() {
-            stream.write_all(announcement).await.map_err(not_connected)?;
+        if !introduction.header.is_empty() {
+            stream.write_all(&introduction.header).await.map_err(not_connected)?;
         }
         match &self.tls {
             None => Ok(Stream::Tcp(stream)),
@@ -162,9 +187,17 @@ impl Dialer {
     }
 }
 
-/// No endpoint is to blame for what this process lacks.
+/// From an address that need not be ours.
+async fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    bind_transparent(&socket, source, address)?;
+    socket.connect(address).await
+}
+
+/// No endpoint is to blame for what this process lacks, or may not do.
 fn not_connected(error: io::Error) -> Error {
-    let is_ours = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM));
+    let errno = error.raw_os_error();
+    let is_ours = matches!(errno, Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EPERM));
     Error::new(if is_ours { ErrorKind::Exhausted } else { ErrorKind::ConnectFailure }, error)
 }
 

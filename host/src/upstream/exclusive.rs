@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_http1::HeadLimits;
 
-use super::dial::{Dialer, PoolSettings};
+use super::dial::{Dialer, Introduction, PoolSettings};
 use super::http1::Connection;
 use crate::error::Error;
 use crate::io::Stream;
@@ -53,8 +53,8 @@ impl ExclusivePool {
     }
 
     /// Makes a new connection.
-    pub(super) async fn connect(&self, announcement: &[u8], timers: &Timers) -> Result<Box<Connection>, Error> {
-        self.dialer.connect(Carries::Http, announcement, timers).await.map(|stream| self.begin(stream))
+    pub(super) async fn connect(&self, introduction: &Introduction, timers: &Timers) -> Result<Box<Connection>, Error> {
+        self.dialer.connect(Carries::Http, introduction, timers).await.map(|stream| self.begin(stream))
     }
 
     /// A connection that has been made.

@@ -22,7 +22,7 @@ mod upload_state;
 
 pub use answer_body::AnswerBody;
 pub use attempt::{Answer, Attempt, AttemptError};
-pub use dial::{Dialer, PoolSettings};
+pub use dial::{Dialer, Introduction, PoolSettings};
 pub use endpoint::{InFlight, LocalEndpoint, subject};
 pub use pool::Pool;
 pub use request_body::RequestBody;

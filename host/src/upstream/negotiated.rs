@@ -2,7 +2,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::dial::{Dialer, PoolSettings};
+use super::dial::{Dialer, Introduction, PoolSettings};
 use super::exclusive::ExclusivePool;
 use super::http2;
 use super::lease::Lease;
@@ -45,7 +45,7 @@ impl Negotiated {
 
     pub(super) async fn connect(&self, only_http1: bool, timers: &Timers) -> Result<Lease, Error> {
         if only_http1 {
-            return Ok(self.begin(self.dialer.connect(Carries::Http1, b"", timers).await?));
+            return Ok(self.begin(self.dialer.connect(Carries::Http1, &Introduction::NONE, timers).await?));
         }
         if !self.speaks_http1.get() {
             match self.shared.wait(timers).await? {
@@ -58,7 +58,7 @@ impl Negotiated {
                 }
             }
         }
-        let stream = self.dialer.connect(Carries::Http, b"", timers).await?;
+        let stream = self.dialer.connect(Carries::Http, &Introduction::NONE, timers).await?;
         if stream.speaks_http2() { self.go_over(stream, timers).await } else { Ok(self.begin(stream)) }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::detoured::Detoured;
-use super::dial::{Dialer, PoolSettings};
+use super::dial::{Dialer, Introduction, PoolSettings};
 use super::exclusive::ExclusivePool;
 use super::http2;
 use super::lease::Lease;
@@ -71,11 +71,16 @@ impl Pool {
         }
     }
 
-    /// A new connection, or a place on one as soon as there is one. One that begins with an `announcement` is for one client, and
+    /// A new connection, or a place on one as soon as there is one. One with an `introduction` is for one client, and
     /// of HTTP/1.1.
-    pub(super) async fn connect(&self, only_http1: bool, announcement: &[u8], timers: &Timers) -> Result<Lease, Error> {
+    pub(super) async fn connect(
+        &self,
+        only_http1: bool,
+        introduction: &Introduction,
+        timers: &Timers,
+    ) -> Result<Lease, Error> {
         match &self.connections {
-            Connections::Exclusive(pool) => Ok(Lease::of_new(pool.connect(announcement, timers).await?, pool)),
+            Connections::Exclusive(pool) => Ok(Lease::of_new(pool.connect(introduction, timers).await?, pool)),
             Connections::Http2(pool) => Lease::of_http2(pool, timers).await,
             Connections::Http3(pool) => pool.connect(timers).await,
             Connections::Negotiated(pool) => pool.connect(only_http1, timers).await,

@@ -53,9 +53,11 @@ impl Checker<'_> {
         let part = |part: &str| format!("{path}/{part}");
         let tls = cluster.tls.as_ref().map(|tls| self.upstream_tls(&part("tls"), tls));
         let proxy_protocol = cluster.proxy_protocol.as_ref().map(send_proxy_protocol);
-        let protocol = match (cluster.protocol, proxy_protocol) {
-            (schema::UpstreamProtocol::Http2 | schema::UpstreamProtocol::Http3, Some(_)) => {
-                self.mistake(&part("protocol"), "a connection that is for one client (`proxy_protocol`) is of `http1`");
+        let of_one_client = proxy_protocol.map(|_| "proxy_protocol").or(cluster.transparent.then_some("transparent"));
+        let protocol = match (cluster.protocol, of_one_client) {
+            (schema::UpstreamProtocol::Http2 | schema::UpstreamProtocol::Http3, Some(key)) => {
+                let message = format!("a connection that is for one client (`{key}`) is of `http1`");
+                self.mistake(&part("protocol"), message);
                 UpstreamProtocol::Http1
             }
             (_, Some(_)) => UpstreamProtocol::Http1,
@@ -119,6 +121,7 @@ impl Checker<'_> {
             protocol,
             tls,
             proxy_protocol,
+            transparent: cluster.transparent,
         };
         if let Some(tls) = &cluster.tls {
             self.names_for_tls(&part("tls"), tls, &cluster.endpoints);

@@ -16,6 +16,8 @@ pub struct Cluster {
     pub tls: Option<UpstreamTls>,
     /// How endpoints are told whom a connection is for.
     pub proxy_protocol: Option<SendProxyProtocol>,
+    /// Endpoints see the client's own address.
+    pub transparent: bool,
     pub balancer: PluginUse,
     /// The outermost first.
     pub partitioners: Vec<PluginUse>,

@@ -35,6 +35,13 @@ pub(in crate::config) struct Cluster {
     pub(in crate::config) protocol: UpstreamProtocol,
     /// Tells the endpoints whom a connection is for, by the PROXY protocol, before TLS and all else; see below. Default: none.
     pub(in crate::config) proxy_protocol: Option<SendProxyProtocol>,
+    /// Endpoints see the client's own address as the source of connections and datagrams, as with nginx's `proxy_bind $remote_addr
+    /// transparent`; a connection is for one client then, and of `http1`. It takes CAP_NET_ADMIN, endpoints that route their answers
+    /// through this machine, and a rule by which it keeps what comes from them for itself: for endpoints behind `eth1`,
+    /// `ip rule add iif eth1 lookup 100` and `ip route add local 0.0.0.0/0 dev lo table 100` (`ip -6` and `::/0`
+    /// likewise). A client reaches endpoints of its own family of addresses only. Probes come from our own address. Default: false.
+    #[serde(default)]
+    pub(in crate::config) transparent: bool,
     /// The plugin that picks an endpoint. Default: least-request, which takes the better of two random ones.
     pub(in crate::config) balancer: Option<PluginUse>,
     /// Plugins that divide the endpoints into groups and choose one; the balancer picks inside it. The first of several

@@ -243,6 +243,7 @@ impl Search {
     ) -> Result<Opened, Error> {
         // Where few answers are expected, looking for several at once would only cost.
         let many = session.terms().responses.is_none();
+        let shown = self.cluster.config.transparent.then_some(session.client().ip());
         loop {
             let (key, tried) = (self.key, self.attempts.tried());
             let wanted = Wanted { bound: self.bound.take(), key, visible: &self.visible, tried };
@@ -253,7 +254,7 @@ impl Search {
             };
             record.flow.attempted(&picked);
             let started = Instant::now();
-            match picked.endpoint.pool.dialer().datagrams(&session.socket(), many) {
+            match picked.endpoint.pool.dialer().datagrams(&session.socket(), shown, many) {
                 Ok(upstream) => {
                     self.cluster.shard.connect(ConnectResult::New);
                     self.affine.remember(&self.cluster, &picked, &mut HeaderMap::new());

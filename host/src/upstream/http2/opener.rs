@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::io::Stream;
 use crate::timer::Timers;
 use crate::tls::Carries;
-use crate::upstream::dial::{Dialer, PoolSettings};
+use crate::upstream::dial::{Dialer, Introduction, PoolSettings};
 use crate::upstream::shared::{self, Opened, Opener};
 
 pub(in crate::upstream) type Lease = shared::Lease<Http2>;
@@ -42,7 +42,7 @@ impl Opener for Http2 {
     type Other = Box<Stream>;
 
     async fn open(&self, _timers: &Timers, changed: impl Fn() + 'static) -> Result<Opened<Self>, Error> {
-        let stream = self.dialer.dial(Carries::Http, b"").await?;
+        let stream = self.dialer.dial(Carries::Http, &Introduction::NONE).await?;
         if stream.is_encrypted() && !stream.speaks_http2() {
             return Ok(Opened::Other(Some(Box::new(stream))));
         }

@@ -1,4 +1,4 @@
-//! What endpoints are told of a client before its first byte, where their cluster speaks the PROXY protocol to them.
+//! How endpoints learn of a client before its first byte, where their cluster speaks the PROXY protocol to them or is transparent.
 
 use std::net::SocketAddr;
 
@@ -7,17 +7,21 @@ use plimsoll_proxy_protocol::{Addresses, Ssl, write};
 use super::client::{Client, Encrypted};
 use super::cluster::Cluster;
 use super::source::Source;
+use crate::upstream::Introduction;
 
-/// The header for a connection on behalf of `source`; empty where the cluster speaks no such protocol. `local` tells where
+/// What a connection on behalf of `source` is introduced by; nothing where the cluster does without. `local` tells where
 /// the client has connected to, which costs a system call; `server_name` is what it has asked for as far as that was looked at.
-pub(super) fn announcement(
+pub(super) fn introduction(
     cluster: &Cluster,
     client: &Client,
     source: &Source,
     local: impl FnOnce() -> Option<SocketAddr>,
     server_name: Option<&str>,
-) -> Vec<u8> {
-    let Some(wanted) = cluster.config.proxy_protocol else { return Vec::new() };
+) -> Introduction {
+    let shown = cluster.config.transparent.then_some(source.address.ip());
+    let Some(wanted) = cluster.config.proxy_protocol else {
+        return Introduction { source: shown, header: Vec::new() };
+    };
     let destination = client.announced.as_ref().and_then(|announced| announced.destination).or_else(local);
     let addresses = destination.map(|destination| Addresses::new(source.address, destination));
     let mut details = client.announced.as_ref().map(|announced| announced.details.clone()).unwrap_or_default();
@@ -28,7 +32,7 @@ pub(super) fn announcement(
     } else if let Some(name) = server_name {
         details.authority = Some(name.into());
     }
-    write(wanted.version, addresses, &details, wanted.tlvs)
+    Introduction { source: shown, header: write(wanted.version, addresses, &details, wanted.tlvs) }
 }
 
 fn about_tls(tls: &Encrypted) -> Ssl {
