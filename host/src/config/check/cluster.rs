@@ -53,7 +53,8 @@ impl Checker<'_> {
         let part = |part: &str| format!("{path}/{part}");
         let tls = cluster.tls.as_ref().map(|tls| self.upstream_tls(&part("tls"), tls));
         let proxy_protocol = cluster.proxy_protocol.as_ref().map(send_proxy_protocol);
-        let of_one_client = proxy_protocol.map(|_| "proxy_protocol").or(cluster.transparent.then_some("transparent"));
+        let of_one_client =
+            proxy_protocol.map(|_| "proxy_protocol").or_else(|| cluster.transparent.then_some("transparent"));
         let protocol = match (cluster.protocol, of_one_client) {
             (schema::UpstreamProtocol::Http2 | schema::UpstreamProtocol::Http3, Some(key)) => {
                 let message = format!("a connection that is for one client (`{key}`) is of `http1`");
