@@ -1,6 +1,7 @@
 //! Evaluators of health of the conformance suite that are sound, or break one property.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use mutant::suite::{self, Health};
 use mutant::{Policies, mutants};
@@ -21,7 +22,8 @@ impl Guest for Component {
     fn create(policy: u32, config: String) -> Result<Plan, Vec<ConfigError>> {
         EVALUATORS.with_borrow_mut(|policies| {
             let health = policies.create(policy, &config, |instance| Ok(instance.health()))?;
-            let suite::HealthPlan { outcomes, tick_ms, initial_probes } = health.plan();
+            let suite::HealthPlan { outcomes, tick, initial_probes } = health.plan();
+            let tick_ms = tick.map(|tick| tick.as_millis() as u32);
             Ok(Plan { outcomes, tick_ms, initial_probes, more: Vec::new() })
         })
     }
@@ -37,7 +39,8 @@ impl Guest for Component {
 
     fn probed(policy: u32, now_ms: u64, probe: ProbeResult) -> Vec<Transition> {
         let ProbeResult { slot, passed, took_us, detail } = probe;
-        let probe = suite::ProbeResult { slot, passed, took_us, detail };
+        let took = Duration::from_micros(took_us.into());
+        let probe = suite::ProbeResult { slot, passed, took, detail };
         transitions(call(policy, |p| p.living.probed(now_ms, &probe)))
     }
 
@@ -54,7 +57,7 @@ impl Guest for Component {
 fn transitions(transitions: Vec<suite::Transition>) -> Vec<Transition> {
     let transition = |transition: suite::Transition| Transition {
         slot: transition.slot,
-        verdict: if transition.is_healthy { Verdict::Healthy } else { Verdict::Unhealthy },
+        verdict: if transition.is_healthy() { Verdict::Healthy } else { Verdict::Unhealthy },
         evidence: match transition.evidence {
             suite::Evidence::Probe => Evidence::Probe,
             suite::Evidence::Traffic => Evidence::Traffic,
