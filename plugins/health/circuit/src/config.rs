@@ -90,7 +90,7 @@ impl Config {
             }
         }
         errors.or(Rules {
-            probes: ProbeRules { rise: self.rise, fall: self.fall, initial: self.initial },
+            probes: ProbeRules { rise: self.rise, fall: self.fall, initial_fall: self.fall, initial: self.initial },
             window_ms: self.window.as_millis(),
             minimum_requests: self.minimum_requests.into(),
             error_percent: self.error_percent.into(),

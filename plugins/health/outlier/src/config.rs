@@ -163,7 +163,7 @@ impl Config {
         };
         let on = |count: u32| (count > 0).then_some(count);
         errors.or(Rules {
-            probes: ProbeRules { rise: self.rise, fall: self.fall, initial: self.initial },
+            probes: ProbeRules { rise: self.rise, fall: self.fall, initial_fall: self.fall, initial: self.initial },
             probe_ends_ejection: self.probe_ends_ejection,
             interval_ms: self.interval.as_millis(),
             ejection: EjectionRules {

@@ -17,6 +17,9 @@ pub struct Config {
     pub fall: u32,
     /// Good probes that a new endpoint needs before its first request; 0 lets it begin at once.
     pub initial: u32,
+    /// Bad probes in a row that take out an endpoint of which none has been good yet; as `fall` unless given.
+    #[schemars(range(min = 1))]
+    pub initial_fall: Option<u32>,
     /// What live traffic says: `off`, or how many failures eject an endpoint and for how long.
     pub passive: PassiveConfig,
 }
@@ -82,7 +85,8 @@ impl<'de> Deserialize<'de> for PassiveConfig {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { rise: 2, fall: 3, initial: 0, passive: PassiveConfig::Thresholds(PassiveThresholds::default()) }
+        let passive = PassiveConfig::Thresholds(PassiveThresholds::default());
+        Self { rise: 2, fall: 3, initial: 0, initial_fall: None, passive }
     }
 }
 
@@ -110,7 +114,8 @@ pub(crate) struct Passive {
 impl Config {
     pub(crate) fn check(&self) -> Result<Option<Passive>, ConfigErrors> {
         let mut errors = ConfigErrors::new();
-        for (path, count) in [("/rise", self.rise), ("/fall", self.fall)] {
+        let initial_fall = self.initial_fall.unwrap_or(1);
+        for (path, count) in [("/rise", self.rise), ("/fall", self.fall), ("/initial_fall", initial_fall)] {
             if count == 0 {
                 errors.push(path, "expected at least 1");
             }

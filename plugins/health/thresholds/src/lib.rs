@@ -24,7 +24,8 @@ impl Health for Thresholds {
 
     fn new(config: Config) -> Result<Self, ConfigErrors> {
         let passive = config.check()?;
-        let probes = ProbeRules { rise: config.rise, fall: config.fall, initial: config.initial };
+        let Config { rise, fall, initial, .. } = config;
+        let probes = ProbeRules { rise, fall, initial_fall: config.initial_fall.unwrap_or(fall), initial };
         Ok(Self { probes, passive, records: Sorted::new() })
     }
 

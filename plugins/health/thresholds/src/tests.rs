@@ -51,6 +51,15 @@ fn a_new_endpoint_may_have_to_prove_itself() {
 }
 
 #[test]
+fn a_new_endpoint_may_be_taken_out_sooner() {
+    let mut bench = bench(r#"{"initial_fall":1,"fall":2,"rise":1}"#);
+    let got: Vec<_> =
+        [false, true, false, true, false, false].iter().map(|passed| only(bench.probed(0, 0, *passed))).collect();
+    assert_eq!(got, [OUT, BACK, None, None, None, OUT], "as HAProxy's init-state `up`");
+    assert!(HealthBench::<Thresholds>::new(r#"{"initial_fall":0}"#).is_err());
+}
+
+#[test]
 fn the_reason_names_what_the_prober_said() {
     let mut bench = bench(r#"{"fall":1}"#);
     let reason = bench.probed(0, 0, false).remove(0).reason;

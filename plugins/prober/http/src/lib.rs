@@ -33,12 +33,31 @@ pub struct Config {
     follow_redirects: u8,
     /// Statuses by which an endpoint says that it drains: it is well, and wants nothing new. A good answer ends that.
     drain_statuses: Option<Statuses>,
+    /// Answers by which an endpoint says that it works, though not as well as it should.
+    degraded: Option<Degraded>,
+}
+
+/// An endpoint that is degraded gets less, until a good answer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Degraded {
+    /// Statuses by which it says so.
+    statuses: Statuses,
+    /// Share of its weight that it gets meanwhile.
+    #[serde(default = "ten")]
+    #[schemars(range(min = 1, max = 100))]
+    weight_percent: u32,
+}
+
+fn ten() -> u32 {
+    10
 }
 
 impl Default for Config {
     fn default() -> Self {
         let Exchange { path, method, host, headers, body, expect } = Exchange::default();
-        Self { path, method, host, headers, body, expect, then: Vec::new(), follow_redirects: 0, drain_statuses: None }
+        let (then, follow_redirects, drain_statuses, degraded) = (Vec::new(), 0, None, None);
+        Self { path, method, host, headers, body, expect, then, follow_redirects, drain_statuses, degraded }
     }
 }
 
@@ -52,6 +71,7 @@ pub struct Http {
     exchanges: Vec<Exchange>,
     follow_redirects: u8,
     drain_statuses: Option<Statuses>,
+    degraded: Option<Degraded>,
 }
 
 /// A probe under way.
@@ -77,14 +97,18 @@ impl Prober for Http {
         if config.follow_redirects > MOST_REDIRECTS {
             errors.push("/follow_redirects", format_args!("expected up to {MOST_REDIRECTS}"));
         }
-        let Config { path, method, host, headers, body, expect, then, follow_redirects, drain_statuses } = config;
+        if config.degraded.as_ref().is_some_and(|degraded| !(1..=100).contains(&degraded.weight_percent)) {
+            errors.push("/degraded/weight_percent", "expected 1 to 100");
+        }
+        let Config { path, method, host, headers, body, expect, then, follow_redirects, drain_statuses, degraded } =
+            config;
         let first = Exchange { path, method, host, headers, body, expect };
         first.check("", &mut errors);
         for (index, exchange) in then.iter().enumerate() {
             exchange.check(&plimsoll_sdk::pointer("/then", index), &mut errors);
         }
         let exchanges = [first].into_iter().chain(then).collect();
-        errors.or(Self { exchanges, follow_redirects, drain_statuses })
+        errors.or(Self { exchanges, follow_redirects, drain_statuses, degraded })
     }
 
     fn transport(&self) -> Transport {
@@ -99,22 +123,35 @@ impl Prober for Http {
 
     fn advance(&mut self, session: &mut Session, event: ProbeEvent) -> Vec<ProbeAction> {
         match event {
-            ProbeEvent::Answered(answer) => match &self.drain_statuses {
-                Some(statuses) if statuses.contains(answer.status) => {
-                    let detail = format!("status {}: it drains", answer.status);
-                    vec![ProbeAction::Enter(EndpointMode::Draining), ProbeAction::pass(detail)]
-                }
-                Some(_) => match self.go_on(session, &answer) {
+            ProbeEvent::Answered(answer) => {
+                let drains = self.drain_statuses.as_ref().map(|statuses| statuses.contains(answer.status));
+                let degraded = self.degraded.as_ref().map(|degraded| degraded.statuses.contains(answer.status));
+                let last = match (drains, degraded) {
+                    (Some(true), _) => ProbeAction::pass(format!("status {}: it drains", answer.status)),
+                    (_, Some(true)) => ProbeAction::pass(format!("status {}: it is degraded", answer.status)),
+                    _ => self.go_on(session, &answer),
+                };
+                match last {
+                    // What an endpoint that fails has wanted stays as it was.
                     ProbeAction::Finish(verdict) if verdict.passed => {
-                        vec![ProbeAction::Enter(EndpointMode::Ready), ProbeAction::Finish(verdict)]
+                        let mode = |drains| if drains { EndpointMode::Draining } else { EndpointMode::Ready };
+                        let enters = drains.map(|drains| ProbeAction::Enter(mode(drains)));
+                        let weighs = self.degraded.as_ref().map(|how| how.weighs(degraded == Some(true)));
+                        enters.into_iter().chain(weighs).chain([ProbeAction::Finish(verdict)]).collect()
                     }
                     other => vec![other],
-                },
-                None => vec![self.go_on(session, &answer)],
-            },
+                }
+            }
             // The rest belongs to TCP.
             _ => vec![ProbeAction::fail("no HTTP answer")],
         }
+    }
+}
+
+impl Degraded {
+    /// In thousandths of the weight.
+    fn weighs(&self, is_degraded: bool) -> ProbeAction {
+        ProbeAction::Weigh(if is_degraded { 10 * self.weight_percent } else { 1000 })
     }
 }
 

@@ -79,6 +79,7 @@ fn mistakes_are_told_with_their_places() {
     }
     assert_eq!(paths(r#"{"expect":{"status":[]}}"#), ["/expect/status"]);
     assert_eq!(paths(r#"{"drain_statuses":[404,99]}"#), ["/drain_statuses/1"]);
+    assert_eq!(paths(r#"{"degraded":{"statuses":[429],"weight_percent":0}}"#), ["/degraded/weight_percent"]);
 }
 
 /// What comes of these answers, one after the other: what was asked, and the verdict.
@@ -224,4 +225,29 @@ fn events_that_do_not_belong_are_no_trap() {
     assert!(bench.advance(7, ProbeEvent::Closed).is_empty());
     bench.open(7);
     assert!(matches!(bench.advance(7, ProbeEvent::Closed)[..], [ProbeAction::Finish(_)]));
+}
+
+#[test]
+fn some_statuses_say_that_it_is_degraded_and_a_good_answer_ends_that() {
+    let said = |config: &str, status| {
+        let mut bench = ProberBench::<Http>::new(config).unwrap();
+        bench.open(1);
+        let answer = ProbeResponse { status, headers: vec![], body: vec![], trailers: vec![] };
+        let actions = bench.advance(1, ProbeEvent::Answered(answer));
+        let share = actions.iter().find_map(|action| match action {
+            ProbeAction::Weigh(share) => Some(*share),
+            _ => None,
+        });
+        let verdict = actions.into_iter().find_map(|action| match action {
+            ProbeAction::Finish(verdict) => Some((verdict.passed, verdict.detail)),
+            _ => None,
+        });
+        (share, verdict.expect("a verdict"))
+    };
+    let config = r#"{"degraded":{"statuses":[429],"weight_percent":25}}"#;
+    assert_eq!(said(config, 429), (Some(250), (true, "status 429: it is degraded".into())));
+    assert_eq!(said(config, 200), (Some(1000), (true, "status 200".into())));
+    assert_eq!(said(config, 503).0, None, "it stays as it was");
+    assert_eq!(said(r#"{"degraded":{"statuses":[429]}}"#, 429).0, Some(100));
+    assert!(!said("{}", 429).1.0, "unless it is configured");
 }

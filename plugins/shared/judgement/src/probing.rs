@@ -9,6 +9,8 @@ pub struct ProbeRules {
     pub rise: u32,
     /// Bad ones that take it out.
     pub fall: u32,
+    /// The same as long as none has been good.
+    pub initial_fall: u32,
     /// Good ones that a new endpoint needs before its first request.
     pub initial: u32,
 }
@@ -38,10 +40,11 @@ impl Probing {
     /// What another probe changes. An endpoint that is otherwise kept out, as `held` says, is not called healthy.
     pub fn hear(&mut self, probe: &ProbeResult, rules: &ProbeRules, held: bool) -> Option<Transition> {
         let (verdict, reason) = if !probe.passed {
-            if !self.failed(rules.fall) {
+            let fall = if self.fresh { rules.initial_fall } else { rules.fall };
+            if !self.failed(fall) {
                 return None;
             }
-            let what = in_a_row(rules.fall, "probe", "failed");
+            let what = in_a_row(fall, "probe", "failed");
             let reason = if probe.detail.is_empty() { what } else { format!("{what}: {}", probe.detail) };
             (HealthVerdict::Unhealthy, reason)
         } else if self.passed(rules) && !held {
