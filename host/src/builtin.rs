@@ -16,7 +16,7 @@ mod tests {
         ("cookie-prefix", 76),
         ("cookie-rewrite", 74),
         ("header", 80),
-        ("http", 206),
+        ("http", 210),
         ("mysql", 80),
         ("postgres", 73),
         ("redis", 78),
