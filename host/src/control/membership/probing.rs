@@ -219,12 +219,12 @@ impl Probing {
 
 /// Probes one endpoint, one probe after the other.
 async fn run(control: Weak<impl Prober>, place: Place, mut asked: watch::Receiver<Arc<Asked>>, spread: Duration) {
-    let mut due = Instant::now() + asked.borrow().probe.pace.initial_delay + spread;
-    let mut ways = asked.borrow().towards(&place.host);
+    let mut current = asked.borrow_and_update().clone();
+    let mut ways = current.towards(&place.host);
+    let mut due = Instant::now() + current.probe.pace.initial_delay + spread;
     loop {
-        let interval = asked.borrow().probe.pace.interval;
         tokio::select! {
-            () = tokio::time::sleep_until(on_the_beat(due, interval)) => {}
+            () = tokio::time::sleep_until(on_the_beat(due, current.probe.pace.interval)) => {}
             changed = asked.changed() => {
                 if changed.is_err() {
                     return;
@@ -232,15 +232,15 @@ async fn run(control: Weak<impl Prober>, place: Place, mut asked: watch::Receive
                 // What another probe says is wanted soon. Never later than before, or changes that come fast would
                 // leave an endpoint without any probe.
                 due = due.min(Instant::now() + spread);
-                ways = asked.borrow_and_update().towards(&place.host);
+                current = asked.borrow_and_update().clone();
+                ways = current.towards(&place.host);
                 continue;
             }
         }
-        let now = asked.borrow().clone();
         let began = Instant::now();
-        let checks = place.checks(&now, &ways, &());
-        let Some(standing) = probe_once(&control, &place, &now.probe, checks).await else { return };
-        due = began + until_next(&now.probe.pace, standing);
+        let checks = place.checks(&current, &ways, &());
+        let Some(standing) = probe_once(&control, &place, &current.probe, checks).await else { return };
+        due = began + until_next(&current.probe.pace, standing);
     }
 }
 
