@@ -1,14 +1,16 @@
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A network of its own, with one address there and one here; gone when dropped. What is sent between them can be made to vanish, as
+/// A network of its own, with an address of each family there and here; gone when dropped. What is sent between them can be made to vanish, as
 /// if a cable were cut: nobody is told.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
     here: Ipv4Addr,
     there: Ipv4Addr,
+    here6: Ipv6Addr,
+    there6: Ipv6Addr,
     /// The interface here.
     outer: String,
     /// A table of routes of our own.
@@ -24,21 +26,26 @@ impl Namespace {
         let process = std::process::id();
         let of_process = (process % 250) as u8;
         let address = |last| Ipv4Addr::new(198, 18, of_process, 4 * number + last);
+        let address6 = |last| Ipv6Addr::new(0xfd98, 0, 0, of_process.into(), 0, 0, number.into(), last);
         let namespace = Self {
             name: format!("plimsoll-{process}-{number}"),
             here: address(1),
             there: address(2),
+            here6: address6(1),
+            there6: address6(2),
             outer: format!("plo{of_process}x{number}"),
             table: 10_000 + 60 * u32::from(of_process) + u32::from(number),
         };
-        let Self { name, here, there, outer, .. } = &namespace;
+        let Self { name, here, there, here6, there6, outer, .. } = &namespace;
         let inner = format!("pli{of_process}x{number}");
         let steps = [
             format!("netns add {name}"),
             format!("link add {outer} type veth peer name {inner} netns {name}"),
             format!("address add {here}/30 dev {outer}"),
+            format!("address add {here6}/112 dev {outer} nodad"),
             format!("link set {outer} up"),
             format!("-n {name} address add {there}/30 dev {inner}"),
+            format!("-n {name} address add {there6}/112 dev {inner} nodad"),
             format!("-n {name} link set {inner} up"),
             format!("-n {name} link set lo up"),
         ];
@@ -50,9 +57,14 @@ impl Namespace {
         self.there.into()
     }
 
-    /// The address here.
-    pub fn gateway(&self) -> IpAddr {
-        self.here.into()
+    /// The addresses there, of IPv4 and IPv6.
+    pub fn addresses(&self) -> [IpAddr; 2] {
+        [self.there.into(), self.there6.into()]
+    }
+
+    /// The addresses here, of IPv4 and IPv6.
+    pub fn gateways(&self) -> [IpAddr; 2] {
+        [self.here.into(), self.here6.into()]
     }
 
     /// All that is sent there to whomever comes here, and is taken as if it was for us: what a transparent proxy needs.
@@ -60,10 +72,12 @@ impl Namespace {
     /// # Panics
     /// When the system does not do it.
     pub fn give_us_all(&self) {
-        let Self { name, here, outer, table, .. } = self;
-        assert!(ip(&format!("-n {name} route add default via {here}")), "a route");
-        assert!(ip(&format!("rule add iif {outer} lookup {table}")), "a rule");
-        assert!(ip(&format!("route add local 0.0.0.0/0 dev lo table {table}")), "a table");
+        let Self { name, outer, table, .. } = self;
+        for (family, here, all) in [("-4", IpAddr::from(self.here), "0.0.0.0/0"), ("-6", self.here6.into(), "::/0")] {
+            assert!(ip(&format!("{family} -n {name} route add default via {here}")), "a route");
+            assert!(ip(&format!("{family} rule add iif {outer} lookup {table}")), "a rule");
+            assert!(ip(&format!("{family} route add local {all} dev lo table {table}")), "a table");
+        }
     }
 
     /// The words before a command that run it there.
@@ -93,8 +107,10 @@ impl Drop for Namespace {
         // Its end of the pair, and with it the one here, go with it.
         ip(&format!("netns delete {}", self.name));
         let Self { outer, table, .. } = self;
-        while ip(&format!("rule del iif {outer} lookup {table}")) {}
-        ip(&format!("route flush table {table}"));
+        for family in ["-4", "-6"] {
+            while ip(&format!("{family} rule del iif {outer} lookup {table}")) {}
+            ip(&format!("{family} route flush table {table}"));
+        }
     }
 }
 

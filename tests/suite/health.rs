@@ -97,6 +97,41 @@ fn a_verdict_comes_at_the_fast_interval_however_long_the_interval_is() {
 }
 
 #[test]
+fn a_new_endpoint_may_be_out_by_its_first_bad_probe() {
+    let patients = [Patient::new("one"), Patient::new("two")];
+    patients[0].answers_probes_with(500);
+    let proxy = in_front_of(
+        &patients,
+        "evaluator: { plugin: thresholds, config: { fall: 3, initial_fall: 1 } }, \
+         probe: { plugin: http, config: { path: /health }, interval: 1h }",
+    );
+    wait_for("the first to be out", || (availability(&proxy) == ["unavailable", "ready"]).then_some(()));
+    assert_eq!(patients[0].probes.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn an_endpoint_that_says_that_it_is_degraded_gets_less_until_it_is_well() {
+    let patients = [Patient::new("one"), Patient::new("two")];
+    patients[0].answers_probes_with(429);
+    let proxy = in_front_of(
+        &patients,
+        "probe: { plugin: http, interval: 20ms, config: { path: /health, degraded: { statuses: [ 429 ], weight_percent: 25 } } }",
+    );
+    let wants = |weight: u32| (report(&proxy)["endpoints"][0]["wishes"]["weight"] == weight).then_some(());
+    // Of a hundred requests.
+    let shares = || {
+        let answers = (0..100).map(|_| get(proxy.address("web"), "/").text());
+        answers.filter(|name| name == "one").count()
+    };
+    wait_for("the word that it is degraded", || wants(250));
+    wait_for("a fifth of the requests", || (18..=22).contains(&shares()).then_some(()));
+    assert_eq!(availability(&proxy), ["ready", "ready"]);
+    patients[0].answers_probes_with(200);
+    wait_for("the word that it is well", || wants(1000));
+    wait_for("half of the requests", || (48..=52).contains(&shares()).then_some(()));
+}
+
+#[test]
 fn who_has_had_no_request_since_its_last_probe_is_probed_less_often() {
     let patients = [Patient::new("one"), Patient::new("two")];
     let proxy = in_front_of(

@@ -11,17 +11,18 @@ use crate::PLIMSOLL;
 const ENDPOINT: &str = r#"
 import socket, sys, threading
 at = (sys.argv[1], int(sys.argv[2]))
+family = socket.AF_INET6 if ":" in at[0] else socket.AF_INET
 def told(peer, asked):
     head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(peer)
     return head + peer if asked.startswith(b"GET ") else peer
 def datagrams():
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp = socket.socket(family, socket.SOCK_DGRAM)
     udp.bind(at)
     while True:
         _, peer = udp.recvfrom(2000)
         udp.sendto(peer[0].encode(), peer)
 threading.Thread(target=datagrams, daemon=True).start()
-tcp = socket.create_server(at)
+tcp = socket.create_server(at, family=family)
 while True:
     stream, peer = tcp.accept()
     stream.sendall(told(peer[0].encode(), stream.recv(2000)))
@@ -31,11 +32,12 @@ while True:
 /// Asks, and prints the last word of what comes.
 const CLIENT: &str = r#"
 import socket, sys
-kind = socket.SOCK_DGRAM if sys.argv[1] == "udp" else socket.SOCK_STREAM
-asking = socket.socket(socket.AF_INET, kind)
+how, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+kind = socket.SOCK_DGRAM if how == "udp" else socket.SOCK_STREAM
+asking = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
 asking.settimeout(20)
-asking.connect((sys.argv[2], int(sys.argv[3])))
-asking.send(b"GET / HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n" if sys.argv[1] == "http" else b"hello")
+asking.connect((host, port))
+asking.send(b"GET / HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n" if how == "http" else b"hello")
 got = asking.recv(2000)
 while kind == socket.SOCK_STREAM and (more := asking.recv(2000)):
     got += more
@@ -67,35 +69,38 @@ fn endpoints_see_the_addresses_of_clients_by_tcp_http_and_udp() {
         return;
     };
     endpoints.give_us_all();
-    let endpoint = SocketAddr::new(endpoints.address(), 7000);
-    let (host, port) = (endpoint.ip().to_string(), endpoint.port().to_string());
-    let answering = within(&endpoints, ENDPOINT, &[&host, &port]).stdout(Stdio::null()).spawn();
-    let _answering = Answering(answering.expect("Python"));
-    wait_for("the endpoint to come up", || std::net::TcpStream::connect(endpoint).ok());
-    let here = clients.gateway();
-    let proxy = Proxy::start(
-        PLIMSOLL,
-        &format!(
-            "workers: 1
+    for family in [0, 1] {
+        let endpoint = SocketAddr::new(endpoints.addresses()[family], 7000);
+        let (host, port) = (endpoint.ip().to_string(), endpoint.port().to_string());
+        let answering = within(&endpoints, ENDPOINT, &[&host, &port]).stdout(Stdio::null()).spawn();
+        let _answering = Answering(answering.expect("Python"));
+        wait_for("the endpoint to come up", || std::net::TcpStream::connect(endpoint).ok());
+        let here = SocketAddr::new(clients.gateways()[family], 0);
+        let proxy = Proxy::start(
+            PLIMSOLL,
+            &format!(
+                "workers: 1
 listeners:
-  - {{ name: tcp, protocol: tcp, bind: \"{here}:0\", cluster: seen }}
-  - {{ name: http, bind: \"{here}:0\", cluster: seen }}
-  - {{ name: udp, protocol: udp, bind: \"{here}:0\", cluster: seen }}
-  - {{ name: plain, bind: \"{here}:0\", cluster: plain }}
+  - {{ name: tcp, protocol: tcp, bind: \"{here}\", cluster: seen }}
+  - {{ name: http, bind: \"{here}\", cluster: seen }}
+  - {{ name: udp, protocol: udp, bind: \"{here}\", cluster: seen }}
+  - {{ name: plain, bind: \"{here}\", cluster: plain }}
 clusters:
   - {{ name: seen, transparent: true, endpoints: [ \"{endpoint}\" ], health: {{ probe: {{ plugin: tcp }} }} }}
   - {{ name: plain, endpoints: [ \"{endpoint}\" ] }}"
-        ),
-    );
-    let seen = |how: &str, listener: &str| {
-        let address = proxy.address(listener);
-        let asked = within(&clients, CLIENT, &[how, &address.ip().to_string(), &address.port().to_string()]).output();
-        String::from_utf8_lossy(&asked.expect("Python").stdout).trim().to_owned()
-    };
-    let client = clients.address().to_string();
-    for how in ["tcp", "http", "udp"] {
-        assert_eq!(seen(how, how), client, "{how}: {}", proxy.log());
-        assert_eq!(seen(how, how), client, "{how}, once more");
+            ),
+        );
+        let seen = |how: &str, listener: &str| {
+            let address = proxy.address(listener);
+            let arguments = [how, &address.ip().to_string(), &address.port().to_string()];
+            let asked = within(&clients, CLIENT, &arguments).output().expect("Python");
+            String::from_utf8_lossy(&asked.stdout).trim().to_owned()
+        };
+        let client = clients.addresses()[family].to_string();
+        for how in ["tcp", "http", "udp"] {
+            assert_eq!(seen(how, how), client, "{how}: {}", proxy.log());
+            assert_eq!(seen(how, how), client, "{how}, once more");
+        }
+        assert_eq!(seen("http", "plain"), endpoints.gateways()[family].to_string(), "others see the proxy");
     }
-    assert_eq!(seen("http", "plain"), endpoints.gateway().to_string(), "others see the proxy");
 }

@@ -72,9 +72,10 @@ impl Control {
 
     /// Ends the recording of a plugin and forgets it.
     pub async fn forget_recording(&self, name: &str) -> Result<RecordingReport, PluginError> {
-        let report = self.end_recording(name).await?;
-        self.lock().recordings.forget(name);
-        Ok(report)
+        let recording = self.recording_of(name)?;
+        self.end(&recording, RecordingState::Ended).await;
+        self.lock().recordings.forget(name, &recording);
+        Ok(recording.report())
     }
 
     /// The recording of a plugin, once it has ended.

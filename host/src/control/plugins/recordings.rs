@@ -60,8 +60,11 @@ impl Recordings {
         self.0.insert(plugin.into(), recording);
     }
 
-    pub(super) fn forget(&mut self, plugin: &str) {
-        self.0.remove(plugin);
+    /// Unless another one has taken its place.
+    pub(super) fn forget(&mut self, plugin: &str, recording: &Arc<Recording>) {
+        if self.0.get(plugin).is_some_and(|now| Arc::ptr_eq(now, recording)) {
+            self.0.remove(plugin);
+        }
     }
 
     pub(super) fn is_running(&self, plugin: &str) -> bool {
