@@ -6,6 +6,7 @@ mod balancers;
 mod endpoints;
 mod partitioners;
 mod policies;
+mod policy;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

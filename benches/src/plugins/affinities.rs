@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Shelf;
 use super::endpoints::endpoints;
-use super::policies::{config, policy};
+use super::policy::{config, policy};
 use crate::measure::Case;
 
 /// Those that keep what binds a client at the proxy or at the endpoint, each with what a client sends.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Shelf;
 use super::endpoints::{endpoints, with_one_unavailable, with_other_weight};
-use super::policies::{config, policy};
+use super::policy::{config, policy};
 use crate::measure::{Case, timed};
 
 /// How a balancer finds its endpoint, which says what a pick may cost.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Shelf;
 use super::endpoints::endpoints;
-use super::policies::{config, policy};
+use super::policy::{config, policy};
 use crate::measure::Case;
 
 const PARTITIONERS: [&str; 3] = ["priority", "locality", "subset"];

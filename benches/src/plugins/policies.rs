@@ -2,13 +2,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use plimsoll::plugin::{AttributeValues, Evaluator, Instance, KnownClusters, PolicyConfig, Role, Router};
-use plimsoll::snapshot::{EndpointSet, Outcome, OutcomeClass};
+use anyhow::{Context as _, Result, ensure};
+use plimsoll::plugin::{AttributeValues, Evaluator, KnownClusters, PolicyConfig, Role, Router};
+use plimsoll::snapshot::{Outcome, OutcomeClass};
 use serde_json::{Value, json};
 
 use super::balancers::{balancer, picked};
 use super::endpoints::endpoints;
+use super::policy::{config, policy};
 use super::{ALLOWED_NS, Shelf};
 use crate::measure::Case;
 
@@ -113,27 +114,4 @@ fn outcomes(shelf: &Shelf, how: &str, failed: fn(u32) -> bool) -> Result<Case> {
         ensure!(transitions.is_empty(), "failures that are not in a row change nothing: {transitions:?}");
         Ok(())
     }))
-}
-
-/// A policy in an instance of its own.
-pub(super) fn policy(
-    shelf: &Shelf,
-    name: &str,
-    config: PolicyConfig,
-    endpoints: &Arc<EndpointSet>,
-) -> Result<(Instance, u32)> {
-    let mut instance = shelf.starter(name)?()?;
-    let policy = instance.add_policy(config, endpoints.clone()).map_err(|error| anyhow!("{error}"))?;
-    Ok((instance, policy))
-}
-
-pub(super) fn config(role: Role, config: &Value) -> PolicyConfig {
-    PolicyConfig {
-        role,
-        scope: "bench".into(),
-        config: config.to_string().into(),
-        pointer: String::new(),
-        known_clusters: KnownClusters::default(),
-        of_connections: false,
-    }
 }

@@ -1,6 +1,6 @@
 use super::Ground;
+use super::known::is_known_to;
 use super::lasting::{self, Ending};
-use super::site::Client;
 use crate::profile::Shown;
 use crate::{Endpoint, Profile, Subject};
 
@@ -34,14 +34,6 @@ pub(crate) fn shows(profile: Profile, subject: &dyn Subject, config: &str) -> Re
         other => return Ok((other.is_of_all(), "not of this role".to_owned())),
     };
     Ok((shown, if shown { yes } else { no }.to_owned()))
-}
-
-/// Whether a proxy of that number, which has only the secret in common with proxy 0 if any, knows its clients.
-pub(super) fn is_known_to(ground: &Ground<'_>, proxy: u32) -> Result<bool, String> {
-    let mut here = ground.site(Endpoint::several(4))?;
-    let client: Client = ground.bound(&mut here, &[2])?.remove(0);
-    let mut there = ground.site_of(proxy, Endpoint::several(4))?;
-    Ok(there.find(&client)?.slot() == Some(2))
 }
 
 fn is_known_to_another_worker(ground: &Ground<'_>) -> Result<bool, String> {

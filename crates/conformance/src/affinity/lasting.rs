@@ -1,5 +1,5 @@
 use super::Ground;
-use super::kinds::is_known_to;
+use super::known::is_known_to;
 use super::site::{Client, Site, texts};
 use crate::trial::{Checked, Property, Stop, Trial};
 use crate::{Endpoint, Profile};

@@ -4,6 +4,7 @@
 mod hostile;
 mod kept;
 mod kinds;
+mod known;
 mod lasting;
 mod site;
 mod sound;

@@ -3,7 +3,7 @@
 use xxhash_rust::xxh64::xxh64;
 
 use crate::crc32::Crc32;
-use crate::ring::{Member, Point, point};
+use crate::point::{Member, Point, point};
 
 /// For each unit of weight, in nginx's layout.
 const POINTS: f64 = 160.0;

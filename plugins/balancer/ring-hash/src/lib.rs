@@ -3,6 +3,7 @@
 
 mod crc32;
 mod layout;
+mod point;
 mod ring;
 
 use plimsoll_sdk::BoundedLoad;

@@ -5,6 +5,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::Layout;
 use crate::layout::{envoy_points, nginx_points};
+use crate::point::{Member, Point, point};
 
 /// Points in ascending order.
 #[derive(Debug, Default)]
@@ -18,25 +19,6 @@ pub(crate) struct Ring {
     /// Made elsewhere for endpoints that are yet to come: positions and owners in turn, and last the fingerprint of the
     /// members.
     prepared: Vec<u32>,
-}
-
-/// The position in the upper half, the owner in the lower: large rings are sorted and searched twice as fast as with a
-/// struct, and what is at the same position is in the order of its owners.
-pub(crate) type Point = u64;
-
-#[inline]
-pub(crate) fn point(position: u32, owner: u32) -> Point {
-    u64::from(position) << 32 | u64::from(owner)
-}
-
-/// An endpoint with its share.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Member {
-    pub(crate) slot: u32,
-    pub(crate) address: String,
-    pub(crate) weight: f64,
-    /// The part of its points that are in force: below 1 while it warms up, which leaves the others' as they are.
-    pub(crate) part: f64,
 }
 
 impl Ring {

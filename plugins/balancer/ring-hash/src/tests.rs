@@ -366,7 +366,7 @@ proptest! {
     fn points_are_in_order_however_many(weights in prop::collection::vec(1u32..60, 1..60)) {
         let members: Vec<_> = endpoints(&weights)
             .into_iter()
-            .map(|e| crate::ring::Member { slot: e.slot, address: e.address, weight: e.weight.into(), part: 1.0 })
+            .map(|e| crate::point::Member { slot: e.slot, address: e.address, weight: e.weight.into(), part: 1.0 })
             .collect();
         let mut points = Vec::new();
         crate::layout::nginx_points(&members, 1 << 20, &mut points);

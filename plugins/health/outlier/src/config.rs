@@ -1,7 +1,7 @@
 use judgement::{EjectionRules, ProbeRules};
 use plimsoll_sdk::prelude::*;
 
-use crate::record::Origin;
+use crate::origin::Origin;
 use crate::statistics::{FailurePercentage, SuccessRate};
 
 /// When an endpoint is out, and when it is back.

@@ -2,15 +2,17 @@
 //! Probes count as with `thresholds`; either opinion alone is enough to keep an endpoint out.
 
 mod config;
+mod origin;
 mod record;
 mod statistics;
 
 pub use config::Config;
 use config::{Rules, Sweep};
 use judgement::{TICK_MS, follow};
+use origin::Origin;
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::{Evidence, HealthPlan, HealthVerdict, ProbeResult, Sorted, Transition};
-use record::{Origin, Record};
+use record::Record;
 use statistics::Rate;
 
 /// Compares endpoints with each other.

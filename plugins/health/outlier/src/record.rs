@@ -2,16 +2,8 @@ use judgement::{Ejections, Probing, in_a_row};
 use plimsoll_sdk::{Outcome, OutcomeClass};
 
 use crate::config::Rules;
+use crate::origin::Origin;
 use crate::statistics::Tally;
-
-/// Which failures are meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// Answers; with them, unless the two are told apart, what fails on this side.
-    Any,
-    /// What fails on this side: connections that fail or break, answers that do not come in time.
-    Local,
-}
 
 /// What is known about one endpoint.
 #[derive(Clone, Debug)]

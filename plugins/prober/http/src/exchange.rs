@@ -2,6 +2,7 @@ use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::{ProbeRequest, Sorted};
 
 use crate::expect::Expect;
+use crate::token::{is_authority, is_token};
 
 /// A request, and what is expected of the answer.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -82,12 +83,4 @@ impl Exchange {
 
 fn field(name: &str, value: &str) -> Header {
     Header { name: name.to_ascii_lowercase(), value: value.as_bytes().to_vec() }
-}
-
-pub(crate) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-pub(crate) fn is_authority(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@".contains(&byte))
 }

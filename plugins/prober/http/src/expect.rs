@@ -4,7 +4,7 @@ use serde_json::Value;
 use talk::{Pattern, quoted};
 
 use crate::Statuses;
-use crate::exchange::is_token;
+use crate::token::is_token;
 
 /// What a good answer looks like.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -4,6 +4,7 @@ mod exchange;
 mod expect;
 mod redirect;
 mod statuses;
+mod token;
 
 pub use exchange::Exchange;
 use plimsoll_sdk::prelude::*;

@@ -1,6 +1,6 @@
 use plimsoll_sdk::{Header, ProbeRequest, ProbeResponse};
 
-use crate::exchange::is_authority;
+use crate::token::is_authority;
 
 /// Whether an answer leads elsewhere (RFC 9110 section 15.4).
 pub(crate) fn is_one(answer: &ProbeResponse) -> bool {
