@@ -104,3 +104,13 @@ clusters:
         assert_eq!(seen("http", "plain"), endpoints.gateways()[family].to_string(), "others see the proxy");
     }
 }
+
+#[test]
+fn who_may_not_send_from_the_addresses_of_others_is_told_so_at_the_start() {
+    let config = "listeners: [ { name: web, bind: 127.0.0.1:0, cluster: seen } ]
+clusters: [ { name: seen, transparent: true, endpoints: [ 127.0.0.1:1 ] } ]";
+    let without = ["--bounding-set=-all", "--inh-caps=-all", PLIMSOLL, "run", "--config", "config.yaml"];
+    let mut proxy = Proxy::run("setpriv", &without, Some(config));
+    assert_eq!(proxy.wait_for_end().code(), Some(2));
+    proxy.wait_for_log("give it CAP_NET_ADMIN", "");
+}

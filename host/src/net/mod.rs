@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 pub use datagrams::{Batch, DatagramSocket, Datagrams, Sent};
 pub use group::{SocketGroup, Steering, can_bind};
 pub use quic_socket::QuicSocket;
-pub use transparent::bind_transparent;
+pub use transparent::{bind_transparent, may_be_transparent};
 
 /// Connections that the kernel holds for us between two accepts.
 pub const BACKLOG: i32 = 4096;

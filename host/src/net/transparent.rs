@@ -2,7 +2,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::options::set;
 
@@ -23,4 +23,11 @@ pub fn bind_transparent(socket: &(impl AsFd + AsRawFd), source: IpAddr, address:
     // Of either family. Otherwise no port could be used towards two endpoints.
     set(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
     SockRef::from(socket).bind(&SocketAddr::new(source, 0).into())
+}
+
+/// Whether this process may do that, as far as rights go.
+pub fn may_be_transparent() -> bool {
+    let tried = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))
+        .and_then(|socket| set(&socket, libc::IPPROTO_IP, libc::IP_TRANSPARENT, 1));
+    !tried.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }

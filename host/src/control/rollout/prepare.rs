@@ -13,6 +13,7 @@ use crate::control::mistake::Mistake;
 use crate::control::plugins::PluginEntries;
 use crate::control::state::Control;
 use crate::health::ProbeTls;
+use crate::net;
 use crate::plugin::{Evaluator, Instance, Plugin, Prober, Role};
 use crate::snapshot::EndpointSet;
 use crate::tls::{SystemRoots, UpstreamTls};
@@ -61,6 +62,21 @@ impl Wanted {
     }
 }
 
+/// What a configuration wants that this process may not do.
+fn forbidden(config: &Config) -> Vec<Mistake> {
+    let transparent = || config.clusters.iter().enumerate().filter(|(_, cluster)| cluster.transparent);
+    if transparent().next().is_none() || net::may_be_transparent() {
+        return Vec::new();
+    }
+    let mistake = |index| Mistake {
+        pointer: format!("/clusters/{index}/transparent"),
+        message: "this process may not send from the addresses of others: give it CAP_NET_ADMIN, as with \
+                  `AmbientCapabilities=CAP_NET_ADMIN` of systemd"
+            .to_owned(),
+    };
+    transparent().map(|(index, _)| mistake(index)).collect()
+}
+
 impl Control {
     /// Makes everything that a configuration needs, but for its sockets. Nothing of it is live yet.
     pub(in crate::control) fn prepare(&self, config: Config) -> Result<Prepared, ApplyError> {
@@ -86,6 +102,7 @@ impl Control {
     /// The same with the sockets that it needs, so that nothing can fail any more.
     pub(in crate::control) fn prepare_with_sockets(&self, config: Config) -> Result<Prepared, ApplyError> {
         let mut prepared = self.prepare(config)?;
+        ApplyError::if_any(&prepared.wanted.config, forbidden(&prepared.wanted.config))?;
         prepared.sockets = self.sockets_for(&prepared.wanted.config)?;
         Ok(prepared)
     }
