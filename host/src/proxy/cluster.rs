@@ -9,11 +9,11 @@ use plimsoll_resilience::{By, Fleet, Open, Unusable, claim};
 
 use super::attributes::Visible;
 use super::balancing::{Balancing, Pick, Within};
-use super::context::{BATCH, Context, OutcomeBatch};
+use super::context::{BATCH, Context, Gathering, OutcomeBatch};
 use super::first_bytes::Interest;
 use super::hash_key::HashOn;
 use super::load_report;
-use super::queue::Queue;
+use super::queue::{Queue, Room};
 use crate::config;
 use crate::error::ErrorKind;
 use crate::plugin::{Affinity, AttributeValues, Choice, Fault, PickRequest, Values};
@@ -310,7 +310,7 @@ impl Cluster {
         mut wanted: Wanted<'_>,
     ) -> Result<(Picked, InFlight), ErrorKind> {
         let bound = wanted.bound.as_ref().map(|bound| bound.endpoint.endpoint.slot);
-        let mut place = self.queue.enter(self, bound)?;
+        let mut place = self.queue.enter(self.clone(), bound)?;
         let begun = async {
             loop {
                 place.turn().await;
@@ -351,19 +351,6 @@ impl Cluster {
         claim(&mut Seen { cluster: self, endpoints: &endpoints, wanted }, wanted.tried)
     }
 
-    /// Whether a request that waits should look for room again, or will never find any.
-    pub(super) fn may_have_room(&self, bound: Option<u32>) -> bool {
-        let endpoints = self.endpoints.borrow();
-        let bound = bound.and_then(|slot| endpoints.get(slot)).filter(|local| local.endpoint.keeps_bound());
-        match bound {
-            Some(bound) => bound.has_room(),
-            None => {
-                let mut choosable = endpoints.untried(&Within::Cluster, &[]).peekable();
-                choosable.peek().is_none() || choosable.any(|local| local.has_room())
-            }
-        }
-    }
-
     /// Whether there is an endpoint that may be chosen and has not failed the request.
     pub(super) fn has_other(&self, tried: &[u32]) -> bool {
         self.endpoints.borrow().untried(&Within::Cluster, tried).next().is_some()
@@ -381,18 +368,6 @@ impl Cluster {
                 .fold(0, u32::saturating_add)
         };
         self.under_way.begin_retry(self.config.retries.policy.budget.allows(active))
-    }
-
-    /// Whether partitioners divide it, so that not every request may go to every endpoint.
-    pub(super) fn is_divided(&self) -> bool {
-        self.balancing.is_divided()
-    }
-
-    /// Whether any endpoint could take a request of those that may be waiting.
-    pub(super) fn has_room(&self) -> bool {
-        let endpoints = self.endpoints.borrow();
-        let mut serving = endpoints.slots.iter().flatten().filter(|local| local.endpoint.keeps_bound());
-        serving.any(|local| local.has_room())
     }
 
     /// The balancer's word for its choice.
@@ -452,19 +427,6 @@ impl Cluster {
         }
     }
 
-    pub(super) fn tell_outcomes(&self, context: &Context) {
-        let outcomes = std::mem::take(&mut *self.outcomes.borrow_mut());
-        if outcomes.is_empty() {
-            return;
-        }
-        if self.tells_balancer.get() {
-            self.balancing.outcomes(&outcomes);
-        }
-        if self.tells_health {
-            context.tell(OutcomeBatch { cluster: self.name.clone(), outcomes });
-        }
-    }
-
     /// Closes upstream connections that nobody has used for too long.
     pub fn sweep_pools(&self, now: Instant) {
         for local in self.endpoints.borrow().slots.iter().flatten() {
@@ -480,6 +442,53 @@ impl Cluster {
         x ^= x << 17;
         self.random.set(x);
         x
+    }
+}
+
+impl Room for Cluster {
+    fn most_waiting(&self) -> u32 {
+        self.config.queue.max_requests
+    }
+
+    fn shard(&self) -> &ClusterShard {
+        &self.shard
+    }
+
+    fn has_room(&self) -> bool {
+        let endpoints = self.endpoints.borrow();
+        let mut serving = endpoints.slots.iter().flatten().filter(|local| local.endpoint.keeps_bound());
+        serving.any(|local| local.has_room())
+    }
+
+    fn may_have_room(&self, bound: Option<u32>) -> bool {
+        let endpoints = self.endpoints.borrow();
+        let bound = bound.and_then(|slot| endpoints.get(slot)).filter(|local| local.endpoint.keeps_bound());
+        match bound {
+            Some(bound) => bound.has_room(),
+            None => {
+                let mut choosable = endpoints.untried(&Within::Cluster, &[]).peekable();
+                choosable.peek().is_none() || choosable.any(|local| local.has_room())
+            }
+        }
+    }
+
+    fn is_divided(&self) -> bool {
+        self.balancing.is_divided()
+    }
+}
+
+impl Gathering for Cluster {
+    fn tell_outcomes(&self, context: &Context) {
+        let outcomes = std::mem::take(&mut *self.outcomes.borrow_mut());
+        if outcomes.is_empty() {
+            return;
+        }
+        if self.tells_balancer.get() {
+            self.balancing.outcomes(&outcomes);
+        }
+        if self.tells_health {
+            context.tell(OutcomeBatch { cluster: self.name.clone(), outcomes });
+        }
     }
 }
 

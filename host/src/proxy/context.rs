@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 use http::HeaderValue;
 use tokio::sync::{Notify, mpsc};
 
-use super::cluster::Cluster;
 use super::relay::Scratch;
 use crate::io::Buffers;
 use crate::net::Batch;
@@ -21,6 +20,12 @@ use crate::tls::Challenges;
 pub struct OutcomeBatch {
     pub cluster: Arc<str>,
     pub outcomes: Vec<Outcome>,
+}
+
+/// Who gathers outcomes: a cluster.
+pub(super) trait Gathering: std::fmt::Debug {
+    /// Tells what it has gathered to whoever wants to know.
+    fn tell_outcomes(&self, context: &Context);
 }
 
 /// Outcomes that a cluster gathers before it tells them.
@@ -41,7 +46,7 @@ pub struct Context {
     /// Scratch space for attribute values; borrowed only between awaits.
     pub(super) values: RefCell<AttributeValues>,
     pub(super) scratch: Scratch,
-    gathered: RefCell<Vec<Rc<Cluster>>>,
+    gathered: RefCell<Vec<Rc<dyn Gathering>>>,
     first_gathered: Notify,
     to_control: mpsc::Sender<OutcomeBatch>,
     /// What answers the challenges of orders for certificates.
@@ -101,7 +106,7 @@ impl Context {
     }
 
     /// Notes that a cluster has begun to gather outcomes.
-    pub(super) fn gathers(&self, cluster: Rc<Cluster>) {
+    pub(super) fn gathers(&self, cluster: Rc<dyn Gathering>) {
         let mut gathered = self.gathered.borrow_mut();
         if gathered.is_empty() {
             self.first_gathered.notify_one();

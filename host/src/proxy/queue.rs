@@ -7,10 +7,26 @@ use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
-use super::cluster::Cluster;
 use crate::error::ErrorKind;
 use crate::snapshot::Waiting;
-use crate::telemetry::QueueResult;
+use crate::telemetry::{ClusterShard, QueueResult};
+
+/// Where there is room, or none: a cluster as its queue sees it.
+pub(super) trait Room: std::fmt::Debug {
+    /// Requests that may wait on all workers.
+    fn most_waiting(&self) -> u32;
+
+    fn shard(&self) -> &ClusterShard;
+
+    /// Whether any endpoint could take a request of those that may be waiting.
+    fn has_room(&self) -> bool;
+
+    /// Whether a request that waits, for `bound` alone or anywhere, should look for room again, or will never find any.
+    fn may_have_room(&self, bound: Option<u32>) -> bool;
+
+    /// Whether not every request may go to every endpoint.
+    fn is_divided(&self) -> bool;
+}
 
 /// Requests of one worker that wait for room at the endpoints of a cluster, in the order in which they came.
 ///
@@ -31,7 +47,7 @@ pub(super) struct Queue {
     /// A round that was asked for while one was going: how many other workers are to hear of the room.
     again: Cell<Option<usize>>,
     /// The cluster as of the last request that waited.
-    cluster: RefCell<Weak<Cluster>>,
+    cluster: RefCell<Option<Weak<dyn Room>>>,
     /// The task that hears of room. There is none before the first request has waited.
     hearing: OnceCell<AbortHandle>,
 }
@@ -39,7 +55,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Entry {
     number: u64,
-    cluster: Rc<Cluster>,
+    cluster: Rc<dyn Room>,
     /// The only endpoint that will do.
     bound: Option<u32>,
     has_turn: bool,
@@ -79,25 +95,19 @@ impl Queue {
     }
 
     /// A place at the end, unless it is full.
-    pub(super) fn enter(self: &Rc<Self>, cluster: &Rc<Cluster>, bound: Option<u32>) -> Result<Place, ErrorKind> {
-        if !self.waiting.enter(self.worker, cluster.config.queue.max_requests) {
-            cluster.shard.queue_full();
+    pub(super) fn enter(self: &Rc<Self>, cluster: Rc<dyn Room>, bound: Option<u32>) -> Result<Place, ErrorKind> {
+        if !self.waiting.enter(self.worker, cluster.most_waiting()) {
+            cluster.shard().queue_full();
             return Err(ErrorKind::QueueFull);
         }
         self.hearing.get_or_init(|| tokio::task::spawn_local(hear(Rc::downgrade(self))).abort_handle());
-        *self.cluster.borrow_mut() = Rc::downgrade(cluster);
+        *self.cluster.borrow_mut() = Some(Rc::downgrade(&cluster));
         let number = self.entered.get() + 1;
         self.entered.set(number);
         let entry = Entry { number, cluster: cluster.clone(), bound, has_turn: false, waker: None };
         self.entries.borrow_mut().push_back(entry);
-        cluster.shard.queued();
-        let place = Place {
-            queue: self.clone(),
-            cluster: cluster.clone(),
-            number,
-            result: QueueResult::Other,
-            began: Instant::now(),
-        };
+        cluster.shard().queued();
+        let place = Place { queue: self.clone(), cluster, number, result: QueueResult::Other, began: Instant::now() };
         // An attempt may have ended between the look for room and the count of those who wait.
         self.go_round(0);
         Ok(place)
@@ -122,13 +132,18 @@ impl Queue {
                 waker.into_iter().for_each(Waker::wake);
                 return;
             }
-            if round.others > 0 && self.cluster.borrow().upgrade().is_some_and(|cluster| cluster.has_room()) {
+            if round.others > 0 && self.cluster_has_room() {
                 self.waiting.pass_on(self.worker, round.others);
             }
             // Room that came while the round went may be for somebody whom it had passed over already.
             let again = self.again.take();
             self.round.set(again.map(|others| Round { after: 0, full: false, others }));
         }
+    }
+
+    fn cluster_has_room(&self) -> bool {
+        let cluster = self.cluster.borrow().as_ref().and_then(Weak::upgrade);
+        cluster.is_some_and(|cluster| cluster.has_room())
     }
 
     fn give_turn(&self, round: Round) -> Option<(u64, Option<Waker>)> {
@@ -179,7 +194,7 @@ async fn hear(queue: Weak<Queue>) {
 #[derive(Debug)]
 pub(super) struct Place {
     queue: Rc<Queue>,
-    cluster: Rc<Cluster>,
+    cluster: Rc<dyn Room>,
     number: u64,
     result: QueueResult,
     began: Instant,
@@ -229,7 +244,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.cluster.shard.dequeued(self.result, self.began.elapsed());
+        self.cluster.shard().dequeued(self.result, self.began.elapsed());
         // As often as `enter`: a count that stays would make every attempt that ends offer room to nobody.
         self.queue.waiting.leave(self.queue.worker);
         let had_turn = {
