@@ -1,7 +1,8 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
 use crate::error::Error;
+use crate::name::field_name;
 
 /// Bounds of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl Fields {
 
     /// Adds one field as it was received.
     pub(crate) fn add(&mut self, name: &str, value: HeaderValue) -> Result<(), Error> {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Error::Malformed("field name"))?;
+        let name = field_name(name)?;
         if name == CONTENT_LENGTH {
             let announced = parse_length(value.as_bytes()).ok_or(Error::Malformed("content-length"))?;
             match self.length.replace(announced) {

@@ -6,10 +6,12 @@
 
 mod body_decoder;
 mod body_encoder;
+mod copied;
 mod error;
 mod fields;
 #[doc(hidden)]
 pub mod fuzzing;
+mod name;
 mod parsing;
 mod reason;
 mod request_head;

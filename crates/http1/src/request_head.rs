@@ -4,9 +4,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::header::EXPECT;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Uri, Version};
+use http::{Method, Request, Uri, Version};
 
 use crate::body_decoder::Framing;
+use crate::copied::Copied;
 use crate::error::Error;
 use crate::fields::{Coding, Fields, HeadLimits};
 use crate::parsing::{self, ON_STACK};
@@ -44,32 +45,15 @@ pub fn take_request(read: &mut BytesMut, limits: &HeadLimits) -> Result<Option<R
     Ok(Some(head))
 }
 
-/// The values of a head share one copy of it: the buffer that it was read into stays free for what comes next.
-struct Copied<'a> {
-    received: &'a [u8],
-    copy: Bytes,
-}
-
-impl Copied<'_> {
-    fn share(&self, part: &[u8]) -> Bytes {
-        let from = (part.as_ptr() as usize).wrapping_sub(self.received.as_ptr() as usize);
-        match from.checked_add(part.len()) {
-            Some(to) if to <= self.copy.len() => self.copy.slice(from..to),
-            _ => Bytes::copy_from_slice(part),
-        }
-    }
-}
-
 fn read_parsed(request: &httparse::Request<'_, '_>, received: &[u8]) -> Result<RequestHead, Error> {
     let (Some(method), Some(target)) = (request.method, request.path) else {
         return Err(Error::Malformed("request line"));
     };
-    let copied = Copied { received, copy: Bytes::copy_from_slice(received) };
+    let copied = Copied::of(received);
     let is_1_1 = request.version == Some(1);
     let mut fields = Fields::with_capacity(request.headers.len() + ADDED_BY_PROXIES);
     for field in &*request.headers {
-        let value = HeaderValue::from_maybe_shared(copied.share(field.value));
-        fields.add(field.name, value.map_err(|_| Error::Malformed("field value"))?)?;
+        fields.add(field.name, copied.value(field))?;
     }
     let Fields { headers, length, coding, keeps } = fields;
     let framing = match (coding, length) {

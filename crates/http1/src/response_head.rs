@@ -3,9 +3,10 @@ use std::mem::MaybeUninit;
 use bytes::{Buf, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
-use http::{HeaderValue, Response, StatusCode, Version};
+use http::{Response, StatusCode, Version};
 
 use crate::body_decoder::Framing;
+use crate::copied::Copied;
 use crate::error::Error;
 use crate::fields::{Coding, Fields, HeadLimits};
 use crate::parsing::{self, ON_STACK};
@@ -38,17 +39,22 @@ pub fn take_response(
     if length > limits.bytes {
         return Err(Error::HeadTooLarge);
     }
-    let head = read_parsed(&response, to_head_request)?;
+    let head = read_parsed(&response, &read[..length], to_head_request)?;
     read.advance(length);
     Ok(Some(head))
 }
 
-fn read_parsed(response: &httparse::Response<'_, '_>, to_head_request: bool) -> Result<ResponseHead, Error> {
+fn read_parsed(
+    response: &httparse::Response<'_, '_>,
+    received: &[u8],
+    to_head_request: bool,
+) -> Result<ResponseHead, Error> {
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Error::Malformed("no status"))?;
     let is_1_1 = response.version == Some(1);
+    let copied = Copied::of(received);
     let mut fields = Fields::with_capacity(response.headers.len() + 1);
     for field in &*response.headers {
-        fields.add(field.name, HeaderValue::from_bytes(field.value).map_err(|_| Error::Malformed("field value"))?)?;
+        fields.add(field.name, copied.value(field))?;
     }
     let Fields { mut headers, length, coding, keeps } = fields;
     let mut keeps = keeps.unwrap_or(is_1_1);
