@@ -1,6 +1,7 @@
 //! Builds the plugins that are shipped inside the proxy, and builds them again when their sources change; and lists the
-//! sources of the SDK, which travel in the proxy as well, and the files of the contract.
+//! sources of the SDK, which travel in the proxy as well, the files of the contract, and its bindings for C.
 
+mod bindings;
 mod sdk;
 
 use std::fmt::Write as _;
@@ -17,7 +18,10 @@ fn main() -> anyhow::Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let build = Build { locked: true, quiet: true };
     let built = build_workspace(&root.join("plugins"), &root.join("target/plugins"), build)?;
-    let tables = table(&built)? + &roles(&root.join("plugins"))? + &sdk::table(&root, &out)?;
+    let tables = table(&built)?
+        + &roles(&root.join("plugins"))?
+        + &sdk::table(&root, &out)?
+        + &bindings::table(&root.join("wit"), &out)?;
     fs::write(out.join("builtin.rs"), tables)?;
     Ok(())
 }

@@ -44,6 +44,15 @@ pub(crate) fn human(ns: f64) -> String {
     }
 }
 
+/// Whether a goal is met, for who looks over a table.
+pub(crate) const fn mark(met: Option<bool>) -> &'static str {
+    match met {
+        Some(true) => "✓",
+        Some(false) => "✗",
+        None => "",
+    }
+}
+
 /// Joins the lines of lists of numbers.
 fn with_lists_on_one_line(json: &str) -> String {
     let mut text = String::with_capacity(json.len());

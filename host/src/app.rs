@@ -86,9 +86,10 @@ async fn serve(config: Config, file: Option<ConfigFile>, live: impl FnOnce(&Addr
         .context("starting a worker failed")?;
     drop(outcomes);
     let secret = secret(&config);
+    let node = Node::of(config.node.id.clone(), config.node.zone.clone(), config.workers);
     let control = Control::start(Settings {
         engine: Engine::new()?,
-        services: Arc::new(Services::new(&secret, registry).with_node(Node::of_machine(config.workers))),
+        services: Arc::new(Services::new(&secret, registry).with_node(node)),
         workers: workers.iter().map(|worker| worker.commands.clone()).collect(),
         outcomes: heard,
         tickets: Tickets::new(&secret),

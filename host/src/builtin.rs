@@ -9,31 +9,28 @@ mod tests {
 
     use super::PLUGINS;
 
-    /// In KiB. All others have 72; what reads many settings and signs has more, and `http`, `rules` and `tcp` have an engine
-    /// for regular expressions.
-    const LARGER: [(&str, usize); 10] = [
-        ("cookie", 85),
-        ("cookie-prefix", 76),
-        ("cookie-rewrite", 74),
-        ("header", 80),
-        ("http", 210),
-        ("mysql", 80),
-        ("postgres", 73),
-        ("redis", 78),
-        ("rules", 224),
-        ("tcp", 147),
+    /// In KiB. All others have 84; what reads many settings and signs has more, and `http`, `rules` and `tcp` have an engine
+    /// for regular expressions. Each has some KiB to spare, since compilers differ: what this finds is a library that came
+    /// along, or code made once for each type.
+    const LARGER: [(&str, usize); 9] = [
+        ("cookie", 96),
+        ("cookie-prefix", 86),
+        ("header", 90),
+        ("http", 225),
+        ("mysql", 92),
+        ("postgres", 85),
+        ("redis", 90),
+        ("rules", 240),
+        ("tcp", 160),
     ];
-
-    /// Where the sources are decides in which order functions stand, and so how many bytes the numbers take that refer to them.
-    const TOLERANCE: usize = 1024;
 
     #[test]
     fn plugins_stay_small() {
         let larger = || LARGER.into_iter();
-        let allowed = |name: &str| larger().find(|(larger, _)| *larger == name).map_or(72, |(_, kib)| kib);
+        let allowed = |name: &str| larger().find(|(larger, _)| *larger == name).map_or(84, |(_, kib)| kib);
         let grown: Vec<String> = PLUGINS
             .iter()
-            .filter(|(name, component)| component.len() > allowed(name) * 1024 + TOLERANCE)
+            .filter(|(name, component)| component.len() > allowed(name) * 1024)
             .map(|(name, component)| format!("{name}: {} of {} bytes", component.len(), allowed(name) * 1024))
             .collect();
         assert!(grown.is_empty(), "grown beyond their bounds: {}", grown.join(", "));

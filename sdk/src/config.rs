@@ -4,7 +4,7 @@ use std::fmt::Display;
 use serde::de::DeserializeOwned;
 
 use crate::ConfigError;
-use crate::json::Reader;
+use crate::json::{Reader, push_step};
 
 /// Configuration of a policy that has nothing to configure.
 #[derive(Clone, Copy, Debug, Default, serde::Deserialize, crate::JsonSchema)]
@@ -85,17 +85,6 @@ fn with_step(base: &str, step: &dyn Display) -> String {
     pointer
 }
 
-pub(crate) fn push_step(pointer: &mut String, step: &str) {
-    pointer.push('/');
-    for c in step.chars() {
-        match c {
-            '~' => pointer.push_str("~0"),
-            '/' => pointer.push_str("~1"),
-            _ => pointer.push(c),
-        }
-    }
-}
-
 /// Reads a policy's configuration. Nothing at all and `null` stand for an empty object, so that every plugin whose
 /// fields have defaults works without a configuration.
 pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, ConfigErrors> {
@@ -106,6 +95,18 @@ pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, ConfigErrors> 
     let mut reader = Reader::new(json);
     let config = C::deserialize(&mut reader).and_then(|config| reader.end().map(|()| config));
     config.map_err(|error| ConfigErrors::at(reader.path(), error))
+}
+
+/// Reads JSON (RFC 8259) from outside, such as the answer to a call, by what is compiled into every plugin for its configuration. The error
+/// says what is wrong and where.
+pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let text = str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let mut reader = Reader::new(text);
+    let value = T::deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| match reader.path() {
+        "" => error.to_string(),
+        path => format!("{path}: {error}"),
+    })
 }
 
 #[cfg(test)]

@@ -93,6 +93,12 @@ pub fn gauge(name: &str, value: f64) {
     backend::metrics::set(name, value);
 }
 
+/// Counts a value in a histogram of the plugin's own, shown at `/metrics`. Its bounds are the powers of two from 2^-10 to 2^20,
+/// so choose a unit in which values lie there, such as seconds or KiB; what is negative or not finite is dropped.
+pub fn observe(name: &str, value: f64) {
+    backend::metrics::observe(name, value);
+}
+
 /// Which proxy this is, and which part of it.
 pub fn node() -> Node {
     backend::node::this()

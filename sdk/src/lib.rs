@@ -50,6 +50,7 @@ mod affinity;
 mod balancer;
 mod bounded_load;
 mod config;
+mod discovery;
 mod draw;
 mod duration;
 mod endpoints;
@@ -76,7 +77,10 @@ pub mod wit;
 pub use affinity::{Affinity, Answer, Binding, HeaderEdit};
 pub use balancer::{Balancer, Choice, Pick};
 pub use bounded_load::BoundedLoad;
-pub use config::{ConfigErrors, NoConfig, pointer};
+pub use config::{ConfigErrors, NoConfig, from_json, pointer};
+pub use discovery::{
+    Discovery, DiscoveryAction, DiscoveryPlan, FoundEndpoint, OutwardAnswer, OutwardCall, OutwardError,
+};
 pub use draw::Draw;
 pub use duration::Duration;
 pub use endpoints::{Endpoints, Ready};
@@ -110,8 +114,8 @@ pub use sorted::Sorted;
 pub mod prelude {
     pub use crate::{
         Action, Affinity, Answer, Attribute, Availability, Balancer, Binding, Change, Choice, ConfigErrors, Decision,
-        Duration, Endpoint, Endpoints, Filter, Header, HeaderEdit, Health, JsonSchema, NoConfig, Outcome, OutcomeClass,
-        Partitioner, Pick, Prober, Ready, Request, Route, Router, host,
+        Discovery, Duration, Endpoint, Endpoints, Filter, Header, HeaderEdit, Health, JsonSchema, NoConfig, Outcome,
+        OutcomeClass, Partitioner, Pick, Prober, Ready, Request, Route, Router, host,
     };
     pub use serde::Deserialize;
 }
@@ -121,6 +125,7 @@ pub mod prelude {
 pub mod __private {
     pub use crate::affinity::Exports as AffinityExports;
     pub use crate::balancer::Exports as BalancerExports;
+    pub use crate::discovery::Exports as DiscoveryExports;
     pub use crate::filter::Exports as FilterExports;
     pub use crate::health::Exports as HealthExports;
     pub use crate::lifecycle::{manifest, named, schema};

@@ -37,7 +37,7 @@ pub fn schema<C: JsonSchema>() -> String {
 /// }
 /// ```
 ///
-/// Roles are `router`, `balancer`, `partitioner`, `affinity`, `health`, `prober` and `filter`. The crate needs
+/// Roles are `router`, `balancer`, `partitioner`, `affinity`, `health`, `prober`, `discovery` and `filter`. The crate needs
 /// `crate-type = ["cdylib", "rlib"]`: the first for the component, the second for its tests.
 #[macro_export]
 macro_rules! plugin {
@@ -69,7 +69,7 @@ macro_rules! __plugin {
         $crate::__plugin! { @read {$($n)*} {$($v)*} {$($s)*} {$($p)*} {$($roles)* $role: $type,} $($($rest)*)? }
     };
     (@read {$($n:tt)*} {$($v:tt)*} {$($s:tt)*} {$($p:tt)*} {}) => {
-        ::std::compile_error!("a plugin has at least one role: router, balancer, partitioner, affinity, health, prober or filter");
+        ::std::compile_error!("a plugin has at least one role: router, balancer, partitioner, affinity, health, prober, discovery or filter");
     };
     (@read {$name:expr} {$version:expr} {$summary:expr} {$($profile:literal),*} {$($role:ident: $type:ty,)+}) => {
         const _: () = {
@@ -117,6 +117,7 @@ macro_rules! __plugin {
     (@static affinity) => { AFFINITY };
     (@static health) => { HEALTH };
     (@static prober) => { PROBER };
+    (@static discovery) => { DISCOVERY };
     (@static partitioner) => { PARTITIONER };
     (@static filter) => { FILTER };
 
@@ -134,6 +135,9 @@ macro_rules! __plugin {
     };
     (@schema prober $type:ty) => {
         ($crate::__private::named("prober"), $crate::__private::schema::<<$type as $crate::Prober>::Config>())
+    };
+    (@schema discovery $type:ty) => {
+        ($crate::__private::named("discovery"), $crate::__private::schema::<<$type as $crate::Discovery>::Config>())
     };
     (@schema partitioner $type:ty) => {
         ($crate::__private::named("partitioner"), $crate::__private::schema::<<$type as $crate::Partitioner>::Config>())
@@ -156,6 +160,9 @@ macro_rules! __plugin {
     };
     (@export prober) => {
         $crate::__private::wit::prober::export_prober!(Component with_types_in $crate::__private::wit::prober);
+    };
+    (@export discovery) => {
+        $crate::__private::wit::discovery::export_discovery!(Component with_types_in $crate::__private::wit::discovery);
     };
     (@export partitioner) => {
         $crate::__private::wit::partitioner::export_partitioner!(
@@ -283,6 +290,20 @@ macro_rules! __plugin {
             }
         }
     };
+    (@role discovery $type:ty) => {
+        $crate::__role! {
+            DISCOVERY: DiscoveryExports<$type>, discovery {
+                tick(policy: u32, now_ms: u64) -> Vec<discovery::Action> {
+                    |it| it.tick(policy, now_ms)
+                }
+                answered(
+                    policy: u32, now_ms: u64, number: u32, answer: Result<discovery::Answer, discovery::CallError>
+                ) -> Vec<discovery::Action> {
+                    |it| it.answered(policy, now_ms, number, answer)
+                }
+            }
+        }
+    };
     (@role filter $type:ty) => {
         $crate::__role! {
             FILTER: FilterExports<$type>, filter {
@@ -319,7 +340,7 @@ macro_rules! __plugin {
     };
     (@role $other:ident $type:ty) => {
         ::std::compile_error!(::std::concat!(
-            "`", ::std::stringify!($other), "` is no role: expected router, balancer, partitioner, affinity, health, prober or filter"
+            "`", ::std::stringify!($other), "` is no role: expected router, balancer, partitioner, affinity, health, prober, discovery or filter"
         ));
     };
 }

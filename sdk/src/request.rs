@@ -63,6 +63,11 @@ impl<'a> Request<'a> {
         self.find(|wanted| matches!(wanted, Attribute::QueryParameter(parameter) if parameter == name))
     }
 
+    /// The declared beginning of the body; none where there is no body.
+    pub fn body_prefix(&self) -> Option<&'a [u8]> {
+        self.find(|wanted| matches!(wanted, Attribute::BodyPrefix(_)))
+    }
+
     fn find(&self, is: impl Fn(&Attribute) -> bool) -> Option<&'a [u8]> {
         self.get(self.wanted.iter().position(is)?)
     }

@@ -127,6 +127,21 @@ pub mod prober {
     pub use exports::plimsoll::plugin::prober::*;
 }
 
+pub mod discovery {
+    wit_bindgen::generate!({
+        inline: "package plimsoll:sdk; world discovery { export plimsoll:plugin/discovery@0.2.0; }",
+        path: "wit",
+        world: "plimsoll:sdk/discovery",
+        with: { "plimsoll:plugin/types@0.2.0": crate::wit::imports::plimsoll::plugin::types },
+        generate_unused_types: true,
+        additional_derives: [PartialEq, Eq],
+        pub_export_macro: true,
+        export_macro_name: "export_discovery",
+        default_bindings_module: "plimsoll_sdk::__private::wit::discovery",
+    });
+    pub use exports::plimsoll::plugin::discovery::*;
+}
+
 pub mod filter {
     wit_bindgen::generate!({
         inline: "package plimsoll:sdk; world filter { export plimsoll:plugin/filter@0.2.0; }",

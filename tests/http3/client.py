@@ -22,6 +22,14 @@ def say(**what):
     print(json.dumps(what), flush=True)
 
 
+async def begins(client, stream, wanted):
+    """Waits until an answer has begun so."""
+    answer = client.answers[stream]
+    while not answer.body.startswith(wanted):
+        answer.changed.clear()
+        await asyncio.wait_for(answer.changed.wait(), 20)
+
+
 async def told():
     """Waits for a line of whoever has started this."""
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
@@ -218,21 +226,63 @@ async def hint():
         say(heads=[{name.decode(): value.decode() for name, value in head} for head in heads])
 
 
+async def expects():
+    """Waits for leave before it sends a body. aioquic takes that for the answer: what comes then is gathered as it is."""
+    async with connected() as client:
+        fields = ("content-length", "6"), ("expect", "100-continue")
+        stream = client.begin(client.head("POST", "/", *fields), ends=False)
+        answer = client.answers[stream]
+        while answer.head is None:
+            answer.changed.clear()
+            await asyncio.wait_for(answer.changed.wait(), 20)
+        answer.is_raw = True
+        client.send(stream, b"a body", ends=True)
+        await asyncio.wait_for(answer.ended.wait(), 20)
+        say(leave=answer.head[":status"], came_back=b"a body" in answer.body)
+
+
 async def moving():
     """Begins an upload, and goes on with it from another port and another address."""
     async with connected() as client:
-        loop = asyncio.get_running_loop()
         stream = client.begin(client.head("POST", "/echo"), ends=False)
         for address in ["::ffff:127.0.0.1", "::ffff:127.0.0.2", "::ffff:127.0.0.3"]:
             client.send(stream, address.encode())
             await client.ask("GET", "/between")
-            other = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-            other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            other.bind((address, 0, 0, 0))
-            client._transport, _ = await loop.create_datagram_endpoint(lambda: Redirected(client), sock=other)
+            await move(client, address)
         client.send(stream, b"end", ends=True)
         say(**await client.answer(stream))
         say(**await client.ask("GET", "/after"))
+
+
+async def move(client, address):
+    """Goes on from another port of an address."""
+    other = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    other.bind((address, 0, 0, 0))
+    loop = asyncio.get_running_loop()
+    client._transport, _ = await loop.create_datagram_endpoint(lambda: Redirected(client), sock=other)
+
+
+async def moving_late():
+    """Begins an upload, moves when told, and ends it from another address."""
+    async with connected() as client:
+        stream = client.begin(client.head("POST", "/echo"), ends=False)
+        client.send(stream, b"first ")
+        say(**await client.ask("GET", "/meanwhile"))
+        await told()
+        for address in ["::ffff:127.0.0.1", "::ffff:127.0.0.2"]:
+            await move(client, address)
+            # As those do that move on purpose (RFC 9000 section 9.5).
+            client._quic.change_connection_id()
+            client.send(stream, b"moved ")
+            answer = client.answers[stream]
+            while not answer.body.endswith(b"moved " * 2 if address.endswith("2") else b"moved "):
+                answer.changed.clear()
+                await asyncio.wait_for(answer.changed.wait(), 20)
+        client.send(stream, b"end", ends=True)
+        say(**await client.answer(stream))
+        await asyncio.wait_for(client.terminated.wait(), 20)
+        say(termination=client.termination)
 
 
 class Redirected(asyncio.DatagramProtocol):
@@ -258,6 +308,40 @@ async def waiting():
             pass
         await asyncio.wait_for(client.terminated.wait(), 20)
         say(termination=client.termination)
+
+
+async def steady():
+    """A WebSocket and downloads on one connection, until told that it is enough."""
+    async with connected() as client:
+        head = client.head("CONNECT", "/chat", ("sec-websocket-version", "13"), protocol="websocket")
+        stream = client.begin(head, ends=False)
+        await begins(client, stream, b"begun")
+        enough = asyncio.ensure_future(told())
+        say(begun=True)
+        downloads, said = 0, b"begun"
+        while not enough.done():
+            client.send(stream, b"echo")
+            said += b"echo"
+            download = client.begin(client.head("GET", "/large"))
+            answer = await client.answer(download)
+            assert (answer["status"], answer["bytes"], answer["code"]) == ("200", 50_000, None), answer
+            # It would be kept to the end.
+            del client.answers[download]
+            downloads += 1
+            await begins(client, stream, said)
+        say(downloads=downloads, echoes=(len(said) - 5) // 4, termination=client.termination)
+
+
+async def deregistered():
+    """A WebSocket and an answer, both without an end of their own, and whether the connection is there for others after it."""
+    async with connected() as client:
+        head = client.head("CONNECT", "/chat", ("sec-websocket-version", "13"), protocol="websocket")
+        streams = [client.begin(head, ends=False), client.begin(client.head("GET", "/never"))]
+        for stream in streams:
+            await begins(client, stream, b"begun")
+        say(begun=True)
+        codes = [(await client.answer(stream))["code"] for stream in streams]
+        say(codes=codes, beside=(await client.ask("GET", "/beside"))["status"])
 
 
 async def websocket():
@@ -377,6 +461,9 @@ async def giving_up():
         while client.termination is None and begun < 50_000:
             for _ in range(50):
                 stream = client._quic.get_next_available_stream_id()
+                if stream // 4 >= client._quic._remote_max_streams_bidi:
+                    # aioquic would give up before it has asked, which nobody hears.
+                    break
                 client.http.send_headers(stream, client.head("GET", "/"), end_stream=True)
                 client._quic.stop_stream(stream, 0x10C)
                 begun += 1

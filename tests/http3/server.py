@@ -131,6 +131,10 @@ class Server(QuicConnectionProtocol):
         elif path == "/short":
             self.head(stream, 200, content_length="9")
             self.http.send_data(stream, b"four", end_stream=True)
+        elif path == "/never":
+            # Never done.
+            self.head(stream, 200)
+            self.http.send_data(stream, b"begun", end_stream=False)
         elif path == "/cut":
             self.head(stream, 200)
             self.http.send_data(stream, b"begun", end_stream=False)

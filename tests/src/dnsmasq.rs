@@ -3,8 +3,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::nginx::free_address;
-use crate::wait_for;
+use crate::{free_address, wait_for};
 
 /// Debian's dnsmasq as a name server on loopback; ends when dropped.
 #[derive(Debug)]

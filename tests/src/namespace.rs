@@ -85,6 +85,52 @@ impl Namespace {
         ["netns", "exec", &self.name]
     }
 
+    /// A command that runs there.
+    pub fn within(&self, command: &Command) -> Command {
+        let mut entering = Command::new("ip");
+        entering.args(self.entering()).arg(command.get_program()).args(command.get_args());
+        entering
+    }
+
+    /// So many of a hundred datagrams get lost from now on, in both directions. False where that cannot be: it takes nftables.
+    ///
+    /// # Panics
+    /// When the system loses what goes one way alone.
+    pub fn lose(&self, percent: u64) -> bool {
+        let Self { name, outer, .. } = self;
+        let rules = |chain: &str, of: &str| {
+            let table = format!("inet {name}");
+            let loss = format!("{of} meta l4proto udp numgen random mod 100 < {percent} counter drop");
+            format!("add table {table}; flush table {table}; {chain}; add rule {table} lost {loss}")
+        };
+        // Who sends would be told, and what has arrived is nobody's business.
+        let chain = format!("add chain inet {name} lost {{ type filter hook prerouting priority raw; }}");
+        if !succeeds(Command::new("nft").arg(rules(&chain, &format!("iifname {outer}")))) {
+            return false;
+        }
+        let mut there = Command::new("nft");
+        there.arg(rules(&chain, ""));
+        assert!(succeeds(&mut self.within(&there)), "the same there");
+        true
+    }
+
+    /// How many packets got lost since [`Self::lose`], each of several datagrams where whoever sent them had the kernel cut them.
+    ///
+    /// # Panics
+    /// When nothing is to get lost.
+    pub fn lost(&self) -> u64 {
+        let mut list = Command::new("nft");
+        list.args(["list", "table", "inet", &self.name]);
+        let count = |mut command: Command| {
+            let said = command.output().expect("nft runs");
+            let text = String::from_utf8_lossy(&said.stdout).into_owned();
+            let count = text.split_once("counter packets ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+            count.unwrap_or_else(|| panic!("no counter in {text:?}"))
+        };
+        let there: u64 = count(self.within(&list));
+        there + count(list)
+    }
+
     /// Nothing comes from there any more.
     ///
     /// # Panics
@@ -106,7 +152,8 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         // Its end of the pair, and with it the one here, go with it.
         ip(&format!("netns delete {}", self.name));
-        let Self { outer, table, .. } = self;
+        let Self { name, outer, table, .. } = self;
+        succeeds(Command::new("nft").args(["delete", "table", "inet", name]));
         for family in ["-4", "-6"] {
             while ip(&format!("{family} rule del iif {outer} lookup {table}")) {}
             ip(&format!("{family} route flush table {table}"));
@@ -115,6 +162,9 @@ impl Drop for Namespace {
 }
 
 fn ip(arguments: &str) -> bool {
-    let status = Command::new("ip").args(arguments.split(' ')).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
+    succeeds(Command::new("ip").args(arguments.split(' ')))
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }

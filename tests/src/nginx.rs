@@ -1,9 +1,9 @@
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::wait_for;
+use crate::{free_address, wait_for};
 
 /// Debian's nginx, as an origin or to compare with; ends when dropped.
 #[derive(Debug)]
@@ -62,6 +62,11 @@ http {{
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
 }
 
 impl Drop for Nginx {
@@ -71,15 +76,6 @@ impl Drop for Nginx {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.directory);
     }
-}
-
-/// An address that nobody listens on, for programs that cannot choose a port themselves.
-///
-/// # Panics
-/// When there is no free port.
-pub fn free_address() -> SocketAddr {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    free.local_addr().expect("a bound socket")
 }
 
 /// A certificate for a name and its key, as PEM.

@@ -86,14 +86,21 @@ fn who_has_no_sound_certificate_is_refused_where_one_is_required() {
     let old = site.authority.issue_until("old", "DNS:client.test", "20200101000000Z");
     let other = Authority::new("other");
     let foreign = other.issue("foreign", "DNS:client.test");
+    // Which of the authorities in between it is from, a client has to show itself.
+    let between = site.authority.below("between");
+    let incomplete = between.issue("below", "DNS:client.test");
+    let complete = incomplete.chained_to(&between.certificate());
+    let own = Issued { certificate: other.certificate(), key: other.certificate().with_extension("key") };
     let proxy = site.proxy("mode: required", "");
     for version in [["--tls-max", "1.2"], ["--tlsv1.3", "--http2"]] {
-        assert_eq!(site.ask(&proxy, Some(&good), &version), "well", "{version:?}");
-        for shown in [None, Some(&old), Some(&foreign)] {
+        for shown in [&good, &complete] {
+            assert_eq!(site.ask(&proxy, Some(shown), &version), "well", "{version:?} {shown:?}");
+        }
+        for shown in [None, Some(&old), Some(&foreign), Some(&incomplete), Some(&own)] {
             assert_eq!(site.ask(&proxy, shown, &version), "", "{version:?} {shown:?}");
         }
     }
-    assert!(proxy.metric("plimsoll_tls_handshakes_total{listener=\"web\",result=\"failed\"}") >= 6.0);
+    assert!(proxy.metric("plimsoll_tls_handshakes_total{listener=\"web\",result=\"failed\"}") >= 10.0);
     assert_eq!(proxy.metric("plimsoll_tls_handshakes_total{listener=\"web\",result=\"resumed\"}"), 0.0);
 }
 

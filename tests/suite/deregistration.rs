@@ -173,7 +173,7 @@ fn an_endpoint_that_is_found_unhealthy_loses_its_connections_after_the_delay() {
     let since = Instant::now();
     probed.behave(Behaviour::Status(503));
     clients.into_iter().for_each(|mut client| is_closed_in_time(&mut client, since));
-    assert_eq!(ended(&proxy, "deregistered"), 2.0);
+    wait_for("both to be counted", || (ended(&proxy, "deregistered") == 2.0).then_some(()));
 }
 
 /// Sends the head of an answer and a first piece of it, and no more.

@@ -1,11 +1,15 @@
 //! Every folder under examples is started.
 
+use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use plimsoll_tests::{Endpoint, Proxy, example_plugin, get, request, wait_for};
+use plimsoll_tests::{Endpoint, Gate, Proxy, example_plugin, get, read_request, request, wait_for};
 
-use crate::PLIMSOLL;
+use crate::{PLIMSOLL, in_front_of};
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
@@ -50,6 +54,223 @@ fn quickstart_balances_two_to_one_and_answers_by_itself() {
         (report["endpoints"][1]["availability"] == "unavailable").then_some(())
     });
     assert!((0..10).all(|_| get(web, "/").text() == "one"));
+}
+
+/// A JSON Web Token that nobody has signed.
+fn token(payload: &str) -> String {
+    use base64::Engine as _;
+    format!("Bearer e30.{}.", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload))
+}
+
+#[test]
+fn tenants_are_told_by_their_tokens() {
+    let endpoints: Vec<Endpoint> = ["a", "b", "c", "d", "e", "f"].map(Endpoint::named).into();
+    let list: Vec<&Endpoint> = endpoints.iter().collect();
+    let proxy = in_front_of(&list, "", "hash_on: [ { claim: realm.tenant } ], balancer: { plugin: round-robin }");
+    proxy.admin_json("PUT", "/v1/plugins/round-robin", Some(&example_plugin("tenant-pin")));
+    let served_by = |tenant: &str, user: usize| {
+        let token = token(&format!("{{\"sub\":\"{user}\",\"realm\":{{\"tenant\":\"{tenant}\"}}}}"));
+        request(proxy.address("web"), "GET", "/", &[("authorization", &token)], None).text()
+    };
+    let of = |tenant: &str| (0..30).map(|user| served_by(tenant, user)).collect::<BTreeSet<String>>();
+    let shards: BTreeSet<BTreeSet<String>> = (0..12).map(|tenant| of(&format!("tenant-{tenant}"))).collect();
+    assert!(shards.iter().all(|shard| shard.len() <= 2) && shards.len() > 2, "{shards:?}");
+    // Who has none is led anywhere.
+    let all: BTreeSet<String> = (0..60).map(|_| get(proxy.address("web"), "/").text()).collect();
+    assert_eq!(all.len(), 6);
+}
+
+/// A server of a model: its metrics say how many requests wait, and all else is answered by its name.
+fn model(name: &'static str, waiting: &Arc<AtomicUsize>) -> Endpoint {
+    let waiting = waiting.clone();
+    Endpoint::scripted(Arc::new(move |mut stream| {
+        while let Some(request) = read_request(&mut stream) {
+            let body = if request.starts_with("GET /metrics ") {
+                let waiting = waiting.load(Ordering::Relaxed);
+                format!(
+                    "# TYPE vllm:num_requests_waiting gauge\nvllm:num_requests_waiting{{model_name=\"m\"}} {waiting}.0\n"
+                )
+            } else {
+                name.to_owned()
+            };
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    }))
+}
+
+#[test]
+fn prompts_go_where_their_beginning_is_in_the_cache_until_too_many_wait_there() {
+    let waiting: [Arc<AtomicUsize>; 3] = Default::default();
+    let models = [("a", &waiting[0]), ("b", &waiting[1]), ("c", &waiting[2])].map(|(name, at)| model(name, at));
+    let addresses: Vec<String> = models.iter().map(|model| format!("\"{}\"", model.address())).collect();
+    let component = std::env::temp_dir().join(format!("plimsoll-prefix-cache-{}.wasm", std::process::id()));
+    std::fs::write(&component, example_plugin("prefix-cache")).expect("a file");
+    let config = format!(
+        "workers: 1
+plugins: [ {{ name: prefix-cache, path: {component:?} }} ]
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: models }} ]
+clusters:
+  - name: models
+    hash_on: [ {{ header: x-conversation }}, {{ claim: tenant }} ]
+    balancer: {{ plugin: prefix-cache, config: {{ patience: 4 }} }}
+    health: {{ probe: {{ plugin: prefix-cache, interval: 100ms }} }}
+    endpoints: [ {} ]",
+        addresses.join(", ")
+    );
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    std::fs::remove_file(&component).expect("cleaned up");
+    let ask = |conversation: &str| {
+        request(proxy.address("web"), "GET", "/v1/completions", &[("x-conversation", conversation)], None).text()
+    };
+    let homes: Vec<String> = (0..12).map(|conversation| ask(&conversation.to_string())).collect();
+    assert!(homes.iter().collect::<BTreeSet<_>>().len() > 1, "{homes:?}");
+    for _ in 0..3 {
+        let again: Vec<String> = (0..12).map(|conversation| ask(&conversation.to_string())).collect();
+        assert_eq!(again, homes);
+    }
+    // The first one's home gets a queue, and the first one another home, where it stays.
+    let busy = ["a", "b", "c"].iter().position(|name| *name == homes[0]).expect("one of them");
+    waiting[busy].store(50, Ordering::Relaxed);
+    let next = wait_for("the prober to tell the balancer", || Some(ask("0")).filter(|home| *home != homes[0]));
+    waiting[busy].store(0, Ordering::Relaxed);
+    assert!((0..5).all(|_| ask("0") == next));
+    assert_eq!(proxy.metric("plimsoll_plugin_fallbacks_total"), 0.0);
+}
+
+#[test]
+fn a_tenant_has_two_endpoints_and_takes_nobody_elses_down() {
+    let endpoints = ["a", "b", "c", "d", "e", "f"].map(Endpoint::named);
+    let listed: Vec<String> = endpoints.iter().map(|endpoint| format!("\"{}\"", endpoint.address())).collect();
+    let component = std::env::temp_dir().join(format!("plimsoll-shuffle-sharding-{}.wasm", std::process::id()));
+    std::fs::write(&component, example_plugin("shuffle-sharding")).expect("a file");
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "plugins: [ {{ name: shuffle-sharding, path: {component:?} }} ]
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, balancer: {{ plugin: shuffle-sharding }}, endpoints: [ {} ] }} ]",
+            listed.join(", ")
+        ),
+    );
+    std::fs::remove_file(&component).expect("cleaned up");
+    let ask = |tenant: &str| request(proxy.address("web"), "GET", "/", &[("x-tenant", tenant)], None);
+    let shard = |tenant: &str| (0..40).map(|_| ask(tenant).text()).collect::<BTreeSet<_>>();
+    let first = shard("first");
+    assert_eq!(first.len(), 2, "{first:?}");
+    let others: Vec<String> = (0..20).map(|tenant| tenant.to_string()).collect();
+    let of_others: BTreeSet<BTreeSet<String>> = others.iter().map(|tenant| shard(tenant)).collect();
+    assert!(of_others.iter().all(|shard| shard.len() == 2) && of_others.len() > 4, "{of_others:?}");
+    let everybodys: BTreeSet<String> = (0..60).map(|_| get(proxy.address("web"), "/").text()).collect();
+    assert_eq!(everybodys.len(), 6);
+
+    endpoints.iter().filter(|endpoint| first.contains(&get(endpoint.address(), "/").text())).for_each(Endpoint::close);
+    assert!(others.iter().all(|tenant| ask(tenant).status == 200));
+    assert_eq!(proxy.metric("plimsoll_plugin_fallbacks_total"), 0.0);
+}
+
+#[test]
+fn a_canary_gets_its_share_of_clients_and_those_who_ask_for_it() {
+    let directory = std::env::temp_dir().join(format!("plimsoll-canary-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    std::fs::write(directory.join("outer.wasm"), example_plugin("canary")).expect("a file");
+    let done = Command::new(PLIMSOLL)
+        .args(["plugin", "compose", "outer.wasm", "rules", "--output", "canary.wasm"])
+        .current_dir(&directory)
+        .output()
+        .expect("the program runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let (old, new) = (Endpoint::named("old"), Endpoint::named("new"));
+    let config = |canary: &str| {
+        format!(
+            "plugins: [ {{ name: canary, path: {:?} }} ]
+listeners:
+  - name: web
+    bind: 127.0.0.1:0
+    trusted: [ 127.0.0.1 ]
+    router:
+      plugin: canary
+      config:
+        canary: {canary}
+        routes:
+          - {{ match: {{ path_prefix: /ping }}, respond: {{ status: 200, body: pong }} }}
+          - {{ cluster: app }}
+clusters:
+  - {{ name: app, endpoints: [ \"{}\" ] }}
+  - {{ name: next, endpoints: [ \"{}\" ] }}",
+            directory.join("canary.wasm"),
+            old.address(),
+            new.address()
+        )
+    };
+    let proxy = Proxy::start(PLIMSOLL, &config("{ of: app, cluster: next, percent: 20 }"));
+    let ask = |client: &str, wish: &str| {
+        let fields = [("x-forwarded-for", client), ("x-canary", wish)];
+        request(proxy.address("web"), "GET", "/", &fields, None).text()
+    };
+    let clients: Vec<String> = (0..200).map(|client| format!("192.0.2.{client}")).collect();
+    let first: Vec<String> = clients.iter().map(|client| ask(client, "")).collect();
+    let share = first.iter().filter(|version| *version == "new").count();
+    assert!((15..=70).contains(&share), "{share} of 200 where 40 are expected");
+    assert!(clients.iter().zip(&first).take(40).all(|(client, before)| ask(client, "") == *before));
+    assert!(clients.iter().take(20).all(|client| ask(client, "always") == "new" && ask(client, "never") == "old"));
+    assert_eq!(get(proxy.address("web"), "/ping").text(), "pong");
+
+    std::fs::write(directory.join("wrong.yaml"), config("{ of: nowhere, cluster: next, percent: 20 }"))
+        .expect("a file");
+    let refused = Command::new(PLIMSOLL).arg("check").arg(directory.join("wrong.yaml")).output().expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("expected a cluster that `routes` lead to"), "{said}");
+    std::fs::remove_dir_all(directory).expect("cleaned up");
+}
+
+#[test]
+fn requests_go_to_the_cheapest_zone_until_it_is_full() {
+    let gate = Gate::default();
+    let held = |name: &str| {
+        let (gate, answer) = (gate.clone(), format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{name}", name.len()));
+        Endpoint::scripted(Arc::new(move |mut stream| {
+            while let Some(request) = read_request(&mut stream) {
+                if request.starts_with("GET /held ") {
+                    gate.pass();
+                }
+                if stream.write_all(answer.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        }))
+    };
+    let (near, far) = (held("near"), held("far"));
+    let component = std::env::temp_dir().join(format!("plimsoll-zones-by-price-{}.wasm", std::process::id()));
+    std::fs::write(&component, example_plugin("zones-by-price")).expect("a file");
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "plugins: [ {{ name: zones-by-price, path: {component:?} }} ]
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+  - name: app
+    partitioners: [ {{ plugin: zones-by-price, config: {{ prices: {{ near: 1, far: 9 }}, attempts: 2 }} }} ]
+    endpoints: [ {{ address: \"{}\", zone: far }}, {{ address: \"{}\", zone: near }} ]",
+            far.address(),
+            near.address()
+        ),
+    );
+    std::fs::remove_file(&component).expect("cleaned up");
+    let web = proxy.address("web");
+    assert!((0..10).all(|_| get(web, "/").text() == "near"));
+    let waiting: Vec<_> = (0..2).map(|_| std::thread::spawn(move || get(web, "/held").text())).collect();
+    wait_for("two attempts to be under way", || {
+        let report = proxy.admin_json("GET", "/v1/clusters/app", None);
+        (report["endpoints"][1]["in_flight"] == 2).then_some(())
+    });
+    assert!((0..10).all(|_| get(web, "/").text() == "far"));
+    gate.open();
+    assert!(waiting.into_iter().all(|request| request.join().expect("it ends") == "near"));
+    wait_for("the near one to have room again", || (get(web, "/").text() == "near").then_some(()));
+    assert_eq!(proxy.metric("plimsoll_plugin_fallbacks_total"), 0.0);
 }
 
 #[test]

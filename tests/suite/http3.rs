@@ -70,19 +70,19 @@ clusters: [ {{ name: app, endpoints: [ \"{address}\" ] }} ]"
 }
 
 /// A client that tells what it sees in lines of JSON.
-struct Client {
+pub(crate) struct Client {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
 }
 
 impl Client {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python runs");
         let lines = BufReader::new(child.stdout.take().expect("a pipe"));
         Self { child, lines }
     }
 
-    fn line(&mut self) -> Value {
+    pub(crate) fn line(&mut self) -> Value {
         let mut line = String::new();
         self.lines.read_line(&mut line).expect("a line");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
@@ -94,7 +94,7 @@ impl Client {
         lines.map(|line| serde_json::from_str(&line.expect("a line")).expect("JSON")).collect()
     }
 
-    fn go_on(&mut self) {
+    pub(crate) fn go_on(&mut self) {
         self.child.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("it listens");
     }
 }
@@ -185,6 +185,8 @@ fn aioquic_gets_answers_trailers_hints_and_its_upload_back() {
     let hint = site.client(&proxy, "hint").line();
     let heads = [&hint["heads"][0][":status"], &hint["heads"][0]["link"], &hint["heads"][1][":status"]];
     assert_eq!(heads, [&json!("103"), &json!("</a.css>"), &json!("200")], "{hint}");
+    let leave = site.client(&proxy, "expects").line();
+    assert_eq!((&leave["leave"], &leave["came_back"]), (&json!("100"), &json!(true)), "{leave}");
     assert!(proxy.metric("plimsoll_tls_handshakes_total{listener=\"web\",result=\"full\"}") >= 1.0);
 }
 
@@ -281,14 +283,42 @@ fn at_the_end_what_is_under_way_is_finished_and_the_client_told() {
 }
 
 #[test]
+fn a_client_that_moves_is_served_while_its_listener_drains() {
+    let site = Site::new();
+    let moved = json!("first moved moved end".len());
+    // The listener goes: as many as it takes for one of them to be of each worker, but for one case in 32.
+    let proxy = site.start("");
+    let mut clients: Vec<Client> = (0..6).map(|_| site.client(&proxy, "moving_late")).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.line()["status"], json!("200")));
+    let gone = site.config("").replace("name: web", "name: other");
+    assert_eq!(proxy.admin("PUT", "/v1/config", Some(gone.as_bytes())).status, 200);
+    for mut client in clients {
+        client.go_on();
+        let lines = client.rest();
+        assert_eq!(lines[0]["bytes"], moved, "{lines:?}");
+        assert_eq!(lines[1]["termination"], json!(0x100), "{lines:?}");
+    }
+    // The proxy does.
+    let mut proxy = site.start("");
+    let mut clients: Vec<Client> = (0..6).map(|_| site.client(&proxy, "moving_late")).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.line()["status"], json!("200")));
+    proxy.signal(Signal::Term);
+    wait_for("the drain", || proxy.log().contains("nothing new is accepted").then_some(()));
+    for mut client in clients {
+        client.go_on();
+        let lines = client.rest();
+        assert_eq!(lines[0]["bytes"], moved, "{lines:?}");
+        assert_eq!(lines[1]["termination"], json!(0x100), "{lines:?}");
+    }
+    assert!(proxy.wait_for_end().success());
+}
+
+#[test]
 fn a_websocket_is_had_by_extended_connect() {
     let site = Site::with(Endpoint::scripted(Arc::new(|mut stream: TcpStream| {
         let Some(head) = plimsoll_tests::read_request(&mut stream) else { return };
         let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).expect("a key");
-        let proof = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
-        let proof = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, proof);
-        let agreed = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n";
-        let _ = write!(stream, "{agreed}sec-websocket-accept: {proof}\r\n\r\nhello ");
+        let _ = write!(stream, "{}hello ", agreed(key));
         let mut bytes = [0; 1024];
         while let Ok(read @ 1..) = stream.read(&mut bytes) {
             let _ = stream.write_all(&bytes[..read]);
@@ -300,6 +330,42 @@ fn a_websocket_is_had_by_extended_connect() {
     let said = lines.first().expect("an answer");
     assert_eq!((&said["status"], &said["body"]), (&json!("200"), &json!("hello there goodbye")), "{said}");
     assert_eq!(said["headers"]["sec-websocket-accept"], Value::Null);
+}
+
+#[test]
+fn what_is_under_way_at_an_endpoint_that_is_deregistered_is_reset_after_the_delay() {
+    let site = Site::with(Endpoint::scripted(Arc::new(|mut stream: TcpStream| {
+        let Some(head) = plimsoll_tests::read_request(&mut stream) else { return };
+        let _ = if head.contains("upgrade: websocket") {
+            let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).expect("a key");
+            write!(stream, "{}begun", agreed(key))
+        } else {
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun")
+        };
+        // Until it is cut off.
+        let _ = stream.read(&mut [0]);
+    })));
+    let config = site.config("").replace("name: app, endpoints", "name: app, deregistration_delay: 700ms, endpoints");
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    let mut client = site.client(&proxy, "deregistered");
+    assert_eq!(client.line()["begun"], json!(true));
+    let since = std::time::Instant::now();
+    let id =
+        proxy.admin_json("GET", "/v1/clusters/app", None)["endpoints"][0]["id"].as_str().expect("an id").to_owned();
+    proxy.admin_json("PATCH", &format!("/v1/clusters/app/endpoints/{id}"), Some(b"{\"drain\": true}"));
+    let said = client.line();
+    assert!(since.elapsed() >= std::time::Duration::from_millis(700), "{:?}", since.elapsed());
+    // An answer that breaks off must not look whole; nobody is left for others.
+    assert!(said["codes"][0].is_u64() && said["codes"][1].is_u64() && said["beside"] == json!("503"), "{said}");
+    wait_for("both lines in the log", || (proxy.stdout().matches("\"flag\":\"ED\"").count() == 2).then_some(()));
+}
+
+/// The head by which an endpoint agrees to a WebSocket.
+pub(crate) fn agreed(key: &str) -> String {
+    let proof = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    let proof = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, proof);
+    let agreed = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n";
+    format!("{agreed}sec-websocket-accept: {proof}\r\n\r\n")
 }
 
 #[test]

@@ -213,6 +213,42 @@ fn a_client_that_goes_and_an_endpoint_that_is_silent_cancel_the_request() {
 }
 
 #[test]
+fn what_is_under_way_at_an_endpoint_that_is_deregistered_is_cancelled_after_the_delay() {
+    let site = Site::new();
+    let server = site.aioquic(&[]);
+    let proxy = site.in_front_of(server.address(), "deregistration_delay: 700ms");
+    let mut clients = [(); 2].map(|()| Connection::open(proxy.address("web")));
+    clients[0].send("GET /never HTTP/1.1\r\nhost: a\r\n\r\n");
+    clients[1].send(
+        "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n",
+    );
+    for (client, (status, begun)) in clients.iter_mut().zip([(200, &b"5\r\nbegun\r\n"[..]), (101, b"hello ")]) {
+        assert_eq!(client.response_head().map(|head| head.status), Some(status));
+        assert_eq!(client.read(begun.len()), begun);
+    }
+    let drain = |drains: &str| {
+        proxy.admin_json("PATCH", "/v1/clusters/app/endpoints/one", Some(format!("{{\"drain\": {drains}}}").as_bytes()))
+    };
+    let since = std::time::Instant::now();
+    drain("true");
+    // They go on until then.
+    clients[1].send("there");
+    assert_eq!(clients[1].read(5), b"there");
+    for client in &mut clients {
+        client.read_to_end();
+        assert!(since.elapsed() >= std::time::Duration::from_millis(700), "{:?}", since.elapsed());
+    }
+    wait_for("both lines in the log", || (proxy.stdout().matches("\"flag\":\"ED\"").count() == 2).then_some(()));
+    drain("false");
+    // H3_REQUEST_CANCELLED, and their connection is there for others.
+    wait_for("the end of both", || {
+        let seen = seen(&proxy);
+        (seen["stops"] == json!([0x10c, 0x10c]) && seen["connections"] == json!(1)).then_some(())
+    });
+}
+
+#[test]
 fn certificates_are_verified_and_shown_as_over_tcp() {
     let site = Site::new();
     let client = site.authority.issue("client", "DNS:client.test");

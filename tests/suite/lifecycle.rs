@@ -2,14 +2,16 @@
 
 mod access_log;
 mod addresses;
+mod changes;
 mod check;
 mod compiled;
 mod conformance;
 mod drain;
-mod javascript_plugin;
 mod kept;
 mod new_plugin;
+mod other_languages;
 mod rebind;
+mod registry;
 mod reload;
 mod simulate;
 mod specimens;

@@ -101,6 +101,24 @@ fn partitioners_can_wrap_partitioners() {
 }
 
 #[test]
+fn the_zone_of_the_proxy_is_where_locality_keeps_requests() {
+    let (here, there) = (Endpoint::named("here"), Endpoint::named("there"));
+    let config = format!(
+        "workers: 1
+node: {{ zone: east }}
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+  - name: app
+    partitioners: [ {{ plugin: locality, config: {{ overprovisioning_percent: 200 }} }} ]
+    endpoints: [ {{ address: \"{}\", zone: east }}, {{ address: \"{}\", zone: west }} ]",
+        here.address(),
+        there.address()
+    );
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    assert_eq!(counts(&proxy, 20, &[]), of(&[("here", 20)]));
+}
+
+#[test]
 fn a_configuration_that_a_partitioner_refuses_is_told_with_its_line() {
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("partitions-check.yaml");
     let config = "listeners: [ { name: web, bind: 127.0.0.1:0, cluster: app } ]

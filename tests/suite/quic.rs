@@ -17,7 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::PLIMSOLL;
 
-fn start(authority: &Authority, endpoint: &Endpoint, bind: SocketAddr, http3: &str) -> Proxy {
+fn start(authority: &Authority, endpoint: &Endpoint, bind: SocketAddr, tls: &str) -> Proxy {
     let issued = authority.issue("localhost", "DNS:localhost");
     let (certificate, key) = (issued.certificate.display(), issued.key.display());
     Proxy::start(
@@ -25,7 +25,7 @@ fn start(authority: &Authority, endpoint: &Endpoint, bind: SocketAddr, http3: &s
         &format!(
             "workers: 2
 secret: 0123456789abcdef
-listeners: [ {{ name: web, bind: \"{bind}\", cluster: app, http3: {http3}, tls: {{ certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ] }} }} ]
+listeners: [ {{ name: web, bind: \"{bind}\", cluster: app, http3: true, tls: {{ {tls} certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ] }} }} ]
 clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
             endpoint.address()
         ),
@@ -65,13 +65,13 @@ fn rfc9000_10_3_a_client_learns_at_once_that_a_restart_has_cut_its_connection() 
     let authority = Authority::new("root");
     let endpoint = Endpoint::named("one");
     let bind = free_address();
-    let proxy = start(&authority, &endpoint, bind, "true");
+    let proxy = start(&authority, &endpoint, bind, "");
     in_time(async {
         let client = client(&authority);
         let connection = connect(&client, bind).await;
         // One that ends without a word.
         drop(proxy);
-        let _again = start(&authority, &endpoint, bind, "true");
+        let _again = start(&authority, &endpoint, bind, "");
         let mut stream = connection.open_uni().await.expect("a stream");
         stream.write_all(&[0x21; 200]).await.expect("room");
         assert_eq!(connection.closed().await, ConnectionError::Reset);
@@ -79,7 +79,7 @@ fn rfc9000_10_3_a_client_learns_at_once_that_a_restart_has_cut_its_connection() 
 }
 
 /// Asks, and answers with the status.
-async fn ask(connection: &Connection, method: Method, path: &str) -> u16 {
+pub(crate) async fn ask(connection: &Connection, method: Method, path: &str) -> u16 {
     let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
     let (mut section, mut bytes) = (Vec::new(), Vec::new());
     let target = format!("https://localhost{path}").parse().expect("a target");
@@ -95,13 +95,13 @@ async fn ask(connection: &Connection, method: Method, path: &str) -> u16 {
 }
 
 /// Between a client and a proxy; nothing of what the proxy sends arrives until it is let.
-struct Withholding {
-    address: SocketAddr,
+pub(crate) struct Withholding {
+    pub(crate) address: SocketAddr,
     lets: Arc<AtomicBool>,
 }
 
 impl Withholding {
-    fn start(proxy: SocketAddr) -> Self {
+    pub(crate) fn start(proxy: SocketAddr) -> Self {
         let front = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let back = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         back.connect(proxy).expect("an address");
@@ -129,7 +129,7 @@ impl Withholding {
         Self { address, lets }
     }
 
-    fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         self.lets.store(true, Ordering::Relaxed);
     }
 }
@@ -138,7 +138,7 @@ impl Withholding {
 fn rfc8470_what_does_no_harm_is_answered_before_the_handshake_is_over_and_the_rest_behind_it() {
     let authority = Authority::new("root");
     let endpoint = Endpoint::named("one");
-    let proxy = start(&authority, &endpoint, "127.0.0.1:0".parse().expect("an address"), "{ early_data: true }");
+    let proxy = start(&authority, &endpoint, "127.0.0.1:0".parse().expect("an address"), "early_data: true,");
     let address = proxy.address("web");
     let heads = || endpoint.requests();
     in_time(async {
@@ -173,12 +173,44 @@ fn rfc8470_what_does_no_harm_is_answered_before_the_handshake_is_over_and_the_re
 fn unless_it_is_asked_for_nothing_is_taken_before_the_handshake_is_over() {
     let authority = Authority::new("root");
     let endpoint = Endpoint::named("one");
-    let proxy = start(&authority, &endpoint, "127.0.0.1:0".parse().expect("an address"), "true");
+    let proxy = start(&authority, &endpoint, "127.0.0.1:0".parse().expect("an address"), "");
     in_time(async {
         let client = client(&authority);
         let connection = connect(&client, proxy.address("web")).await;
         assert_eq!(ask(&connection, Method::GET, "/").await, 200);
         let again = client.connect(proxy.address("web"), "localhost").expect("a connection");
         assert!(again.into_0rtt().is_err(), "the session says that it may not");
+    });
+}
+
+#[test]
+fn a_connection_goes_on_where_its_listener_comes_to_listen_at_fewer_addresses_or_more() {
+    let authority = Authority::new("root");
+    let endpoint = Endpoint::named("one");
+    let (port, issued) = (free_address().port(), authority.issue("localhost", "DNS:localhost"));
+    let (certificate, key) = (issued.certificate.display(), issued.key.display());
+    let config = |bind: &str| {
+        format!(
+            "workers: 2
+listeners: [ {{ name: web, bind: \"{bind}:{port}\", cluster: app, http3: true, tls: {{ certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ] }} }} ]
+clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
+            endpoint.address()
+        )
+    };
+    let proxy = Proxy::start(PLIMSOLL, &config("0.0.0.0"));
+    let to = SocketAddr::from(([127, 0, 0, 1], port));
+    in_time(async {
+        let clients: Vec<Client> = (0..4).map(|_| client(&authority)).collect();
+        let mut connections = Vec::new();
+        for client in &clients {
+            connections.push(connect(client, to).await);
+        }
+        for bind in ["127.0.0.1", "0.0.0.0", "127.0.0.1"] {
+            proxy.admin_json("PUT", "/v1/config", Some(config(bind).as_bytes()));
+            connections.push(connect(&clients[0], to).await);
+            for connection in &connections {
+                assert_eq!(ask(connection, Method::GET, "/").await, 200);
+            }
+        }
     });
 }

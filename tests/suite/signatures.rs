@@ -180,3 +180,26 @@ fn nobody_takes_the_keys_away_by_a_configuration() {
     proxy.admin_json("PUT", "/v1/config", Some(config.as_bytes()));
     assert_eq!(refused(&put(&proxy, "round-robin", guest("last"), None), "not signed"), (422, "unsigned".into()));
 }
+
+#[test]
+fn what_is_being_written_is_signed_and_goes_live() {
+    let signer = Signer::named("dev");
+    let endpoints = [Endpoint::named("one"), Endpoint::named("two")];
+    let proxy = Proxy::start(PLIMSOLL, &signer.config("", "round-robin", &endpoints));
+    let plugin = |arguments: &[&str]| {
+        let done = Command::new(PLIMSOLL).arg("plugin").args(arguments).current_dir(&signer.0).output();
+        let done = done.expect("the binary runs");
+        let said = [done.stdout, done.stderr].concat();
+        (done.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (begun, said) = plugin(&["new", "--role", "balancer", "--language", "c", "mine"]);
+    assert!(begun, "{said}");
+    let to = format!("http://{}", proxy.admin_address());
+    let dev = ["dev", "mine", "--once", "--to", &to, "--name", "round-robin"];
+    let (live, said) = plugin(&dev);
+    assert!(!live && said.contains("not signed"), "{said}");
+    let (live, said) = plugin(&[&dev[..], &["--secret-key", "key"]].concat());
+    assert!(live && said.contains("live as round-robin"), "{said}");
+    assert_eq!(proxy.admin_json("GET", "/v1/plugins/round-robin", None)["plugin"]["source"], "upload");
+    assert_eq!(get(proxy.address("web"), "/").status, 200);
+}

@@ -74,6 +74,50 @@ fn much_goes_through_unchanged() {
     assert_eq!(String::from_utf8_lossy(&client.read_to_end()), format!("{} {sum}", bytes.len()));
 }
 
+/// Descriptors that a proxy has of pipes.
+fn pipes(proxy: &Proxy) -> usize {
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", proxy.pid())).expect("it runs");
+    let is_pipe = |path: &std::path::PathBuf| path.to_string_lossy().starts_with("pipe:");
+    descriptors.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok()).filter(is_pipe).count()
+}
+
+#[test]
+fn much_goes_by_a_bounded_number_of_pipes_whoever_reads_how_slowly() {
+    const PIECE: usize = 1 << 20;
+    const PIECES: usize = 12;
+    let endpoint = Endpoint::scripted(Arc::new(|mut stream: TcpStream| {
+        let mut name = [0];
+        if stream.read_exact(&mut name).is_ok() {
+            // The client may have seen enough.
+            let _ = (0..PIECES).try_for_each(|piece| stream.write_all(&[name[0].wrapping_add(piece as u8); PIECE]));
+        }
+    }));
+    let proxy = tcp_proxy(&[&endpoint], "");
+    let before = pipes(&proxy);
+    let begin = |name: usize| {
+        let mut client = Connection::open(proxy.address("raw"));
+        client.send([name as u8]);
+        assert_eq!(client.read(1), [name as u8]);
+        client
+    };
+    let is_whole = |mut client: Connection, name: usize| {
+        let sent: Vec<u8> =
+            (0..PIECES).map(|piece| vec![(name as u8).wrapping_add(piece as u8); PIECE]).collect::<Vec<_>>().concat();
+        assert!(client.read_to_end() == sent[1..], "of {name}");
+    };
+    // More than there may be pipes for a worker, and none of them reads on; one that goes away has bytes left in its pipe.
+    let mut waiting: Vec<Connection> = (0..70).map(begin).collect();
+    drop(waiting.pop());
+    is_whole(begin(100), 100);
+    let most = pipes(&proxy) - before;
+    assert!(most > 0 && most <= 2 * (64 + 16), "{most} descriptors");
+    for (name, client) in waiting.into_iter().enumerate() {
+        is_whole(client, name);
+    }
+    let left = pipes(&proxy) - before;
+    assert!(left > 0 && left <= 2 * 16, "{left} descriptors");
+}
+
 #[test]
 fn connections_are_balanced_and_move_on_from_an_endpoint_that_is_gone() {
     let gone = Endpoint::named("gone");

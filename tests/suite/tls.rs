@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use plimsoll_tests::{Authority, Connection, Endpoint, Nginx, Proxy, Signal, curl, self_signed, wait_for};
+use rustls::{ClientConnection, NamedGroup};
 use serde_json::Value;
 
 use crate::PLIMSOLL;
+use crate::early_data::client;
 
 /// A directory with a certificate for each name, `0.pem` and `0.key` for the first.
 struct Certificates(PathBuf);
@@ -143,6 +145,24 @@ fn rfc6066_3_the_certificate_is_the_one_for_the_name() {
         let text = s_client(&proxy, arguments);
         assert!(text.contains("subject=CN = a.test"), "{arguments:?}: {text}");
     }
+}
+
+/// By what no quantum computer finds out later: X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem).
+#[test]
+fn keys_are_exchanged_for_good_with_clients_that_know_how() {
+    let (endpoint, authority) = (Endpoint::named("one"), Authority::new("root"));
+    let issued = authority.issue("localhost", "DNS:localhost");
+    let (certificate, key) = (issued.certificate.display(), issued.key.display());
+    let tls = format!("tls: {{ certificates: [ {{ cert_file: \"{certificate}\", key_file: \"{key}\" }} ] }}");
+    let proxy = start(&endpoint.address().to_string(), &tls);
+    let name = "localhost".try_into().expect("a name");
+    let mut client = ClientConnection::new(client(&authority, "http/1.1"), name).expect("a session");
+    let mut socket = TcpStream::connect(proxy.address("web")).expect("a connection");
+    while client.is_handshaking() {
+        client.complete_io(&mut socket).expect("a handshake");
+    }
+    let group = client.negotiated_key_exchange_group().expect("there is one");
+    assert_eq!(group.name(), NamedGroup::X25519MLKEM768);
 }
 
 #[test]

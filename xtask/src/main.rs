@@ -42,7 +42,7 @@ enum Task {
         /// Only these steps, by a part of their names.
         steps: Vec<String>,
     },
-    /// Check which module may use which.
+    /// Check which module of the host may use which, and every crate for circles of files.
     Layers,
     /// Feed what reads bytes from outside with what a fuzzer thinks of.
     Fuzz(fuzz::Fuzz),
@@ -60,11 +60,11 @@ fn main() -> ExitCode {
         Task::Demo { arguments } => demo::run(&arguments),
         Task::Release => release::build().map(drop),
         Task::Test { steps } => test::check(&steps),
-        Task::Layers => layers::check(&root().join("host/src")),
+        Task::Layers => layers::check(&root()),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Chaos(chaos) => chaos.run(),
         Task::Gallery => gallery::run(),
-        Task::Bench(bench) => bench.run(),
+        Task::Bench(bench) => bench.run(release::build),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{root, run};
 
 /// Programs that tests start, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 28] = [
+const PROGRAMS: [(&str, &str); 33] = [
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("curl", "curl"),
@@ -14,6 +14,8 @@ const PROGRAMS: [(&str, &str); 28] = [
     ("openssl", "openssl"),
     ("dnsmasq", "dnsmasq-base"),
     ("dig", "bind9-dnsutils"),
+    ("dnsperf", "dnsperf"),
+    ("nft", "nftables"),
     ("pdns_recursor", "pdns-recursor"),
     ("dnsdist", "dnsdist"),
     ("pebble", "pebble"),
@@ -34,10 +36,14 @@ const PROGRAMS: [(&str, &str); 28] = [
     ("my_print_defaults", "mariadb-client-core"),
     ("postgres", "postgresql-15"),
     ("minisign", "minisign"),
+    ("clang", "clang"),
+    ("wasm-ld", "lld"),
+    ("docker-registry", "docker-registry"),
 ];
-/// Packages of PyPI that programs of the tests import, into a Python of their own.
-const PYTHON_PACKAGES: [&str; 8] = [
+/// Packages of PyPI that programs of the tests import, and what makes plugins in Python, into a Python of their own.
+const PYTHON_PACKAGES: [&str; 9] = [
     "aioquic==1.7.2",
+    "componentize-py==0.25.1",
     "curl_cffi==0.17.0",
     "grpcio==1.85.3",
     "niquests==3.21.2",

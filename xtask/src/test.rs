@@ -13,7 +13,7 @@ pub(crate) fn check(wanted: &[String]) -> Result<()> {
     steps.step("prerequisites", prerequisites::ensure)?;
     steps.step("no built files are tracked", no_built_files)?;
     steps.step("dependencies: licences, sources, versions", || dependencies::check(&guest_workspaces()))?;
-    steps.step("layers", || layers::check(&root().join("host/src")))?;
+    steps.step("layers", || layers::check(&root()))?;
     steps.step("contract: fits what was built for it", || contract::check(&root().join("wit")))?;
     steps.step("format", format)?;
     steps.step("plugins: native tests", || in_guests(&["test", "--quiet", "--locked"]))?;

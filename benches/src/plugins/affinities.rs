@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use plimsoll::plugin::{Affinity, Binding, HeaderEdit, Role};
 use serde_json::{Value, json};
 
-use super::Shelf;
 use super::endpoints::endpoints;
 use super::policy::{config, policy};
+use super::shelf::Shelf;
 use crate::measure::Case;
 
 /// Those that keep what binds a client at the proxy or at the endpoint, each with what a client sends.

@@ -9,9 +9,9 @@ use plimsoll::plugin::{Balancer, Choice, PickRequest, Role};
 use plimsoll::snapshot::{EndpointSet, Outcome, OutcomeClass};
 use serde_json::{Value, json};
 
-use super::Shelf;
 use super::endpoints::{endpoints, with_one_unavailable, with_other_weight};
 use super::policy::{config, policy};
+use super::shelf::Shelf;
 use crate::measure::{Case, timed};
 
 /// How a balancer finds its endpoint, which says what a pick may cost.
@@ -105,7 +105,7 @@ fn pick(shelf: &Shelf, name: &str, count: u32) -> Result<Case> {
 }
 
 pub(super) fn picked(balancer: &Balancer, key: Option<u64>) -> Result<Choice> {
-    balancer.pick(PickRequest { key, tried: &[] })?.context("a balancer with endpoints chooses one")
+    balancer.pick(PickRequest { key, tried: &[], details: None })?.context("a balancer with endpoints chooses one")
 }
 
 pub(super) fn balancer(shelf: &Shelf, name: &str, options: &Value, endpoints: &Arc<EndpointSet>) -> Result<Balancer> {

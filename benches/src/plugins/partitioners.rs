@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 use plimsoll::plugin::{Partitioner, Role};
 use serde_json::json;
 
-use super::Shelf;
 use super::endpoints::endpoints;
 use super::policy::{config, policy};
+use super::shelf::Shelf;
 use crate::measure::Case;
 
 const PARTITIONERS: [&str; 3] = ["priority", "locality", "subset"];

@@ -10,8 +10,11 @@ use serde_json::{Value, json};
 use super::balancers::{balancer, picked};
 use super::endpoints::endpoints;
 use super::policy::{config, policy};
-use super::{ALLOWED_NS, Shelf};
+use super::shelf::Shelf;
 use crate::measure::Case;
+
+/// What the calls of a default request may take.
+const ALLOWED_NS: f64 = 1000.0;
 
 const PREFIXES: u32 = 20;
 /// As many outcomes as the host collects for one call.

@@ -5,7 +5,7 @@ use plimsoll::plugin::{Instance, KnownClusters, PolicyConfig, Role};
 use plimsoll::snapshot::EndpointSet;
 use serde_json::Value;
 
-use super::Shelf;
+use super::shelf::Shelf;
 
 /// A policy in an instance of its own.
 pub(super) fn policy(

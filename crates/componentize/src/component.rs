@@ -1,3 +1,6 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result, bail};
 use wit_component::ComponentEncoder;
 
@@ -8,6 +11,26 @@ const COMPONENT_TYPES: &[u8] = b"component-type";
 
 /// Names that the encoder gives to what it wraps a module in. No backtrace shows them.
 const WRAPPER_NAMES: &[u8] = b"component-name";
+
+/// A component that was built.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Name of the crate, or of the directory.
+    pub name: String,
+    pub path: PathBuf,
+    pub bytes: Vec<u8>,
+}
+
+impl Component {
+    pub(crate) fn write(name: &str, bytes: Vec<u8>, destination: &Path) -> Result<Self> {
+        let path = destination.join(format!("{name}.wasm"));
+        // Whoever watches the file must not see half of it.
+        let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
+        fs::write(&unfinished, &bytes).with_context(|| format!("write {}", unfinished.display()))?;
+        fs::rename(&unfinished, &path).with_context(|| format!("write {}", path.display()))?;
+        Ok(Self { name: name.to_owned(), path, bytes })
+    }
+}
 
 /// Turns a core module that carries component types, as the SDK leaves them, into a component. Debug information goes;
 /// the names of functions stay, for readable backtraces, unless the crate's profile has `strip = true`.

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::component_from_module;
+use crate::component::{Component, component_from_module};
+use crate::script::{SCRIPT, build_by_script};
 use crate::target::{TARGET, ensure_target, without_outer_cargo};
 
 /// The compiler's default of 1 MiB would make every instance begin with sixteen pages for a stack it never fills.
@@ -25,17 +27,11 @@ pub struct Build {
     pub quiet: bool,
 }
 
-/// A component that was built.
-#[derive(Clone, Debug)]
-pub struct Component {
-    /// Name of the crate.
-    pub name: String,
-    pub path: PathBuf,
-    pub bytes: Vec<u8>,
-}
-
-/// Builds the plugin crate in `dir`, and leaves the component in `target_dir/components`.
+/// Builds the plugin in `dir`, a crate or what has a `build.sh`, and leaves the component in `target_dir/components`.
 pub fn build_guest(dir: &Path, target_dir: &Path, build: Build) -> Result<Component> {
+    if !dir.join("Cargo.toml").exists() && dir.join(SCRIPT).exists() {
+        return build_by_script(dir, target_dir);
+    }
     let mut components = compile(dir, target_dir, build, &[])?;
     match components.len() {
         1 => Ok(components.remove(0)),
@@ -57,15 +53,14 @@ pub fn build_workspace(dir: &Path, target_dir: &Path, build: Build) -> Result<Ve
 
 fn compile(dir: &Path, target_dir: &Path, build: Build, arguments: &[&str]) -> Result<Vec<Component>> {
     ensure_target(dir)?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = without_outer_cargo(Command::new(cargo));
+    let mut command = cargo();
     command
         .args(["build", "--lib", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"])
         .args(arguments)
         .arg("--target-dir")
         .arg(target_dir)
         .arg("--config")
-        .arg(format!("target.{TARGET}.rustflags={:?}", flags(dir)?))
+        .arg(format!("target.{TARGET}.rustflags={:?}", flags(dir, build.locked)?))
         .current_dir(dir)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
@@ -85,26 +80,37 @@ fn compile(dir: &Path, target_dir: &Path, build: Build, arguments: &[&str]) -> R
 }
 
 /// For the compiler. Panics name files: by the same short paths on every machine, wherever the sources are.
-fn flags(dir: &Path) -> Result<Vec<String>> {
+fn flags(dir: &Path, locked: bool) -> Result<Vec<String>> {
     let dir = dir.canonicalize().with_context(|| format!("find {}", dir.display()))?;
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).unwrap_or_default();
-    // One directory for each registry.
-    let registries = fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten().map(|entry| entry.path());
-    let remap = registries.chain(dir.parent().map(Path::to_owned));
-    let remap = remap.map(|prefix| format!("--remap-path-prefix={}=", prefix.display()));
+    let sources = sources_of_dependencies(&dir, locked).into_iter().chain(dir.parent().map(Path::to_owned));
+    let remap = sources.map(|prefix| format!("--remap-path-prefix={}=", prefix.display()));
     Ok([STACK].into_iter().chain(SMALL).map(str::to_owned).chain(remap).collect())
+}
+
+/// The directories in which cargo has the sources of crates that come from elsewhere: one for each registry, or where they
+/// are vendored. cargo fetches what is not there yet. None where it cannot tell: what is wrong then it says when it builds.
+fn sources_of_dependencies(dir: &Path, locked: bool) -> BTreeSet<PathBuf> {
+    let mut command = cargo();
+    command.args(["metadata", "--format-version=1", "--filter-platform", TARGET]);
+    if locked {
+        command.arg("--locked");
+    }
+    let told = command.current_dir(dir).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let told = told.ok().and_then(|output| serde_json::from_slice::<Value>(&output.stdout).ok()).unwrap_or_default();
+    let packages = told["packages"].as_array().into_iter().flatten();
+    let manifests =
+        packages.filter(|package| package["source"].is_string()).filter_map(|p| p["manifest_path"].as_str());
+    manifests.filter_map(|manifest| Some(Path::new(manifest).parent()?.parent()?.to_owned())).collect()
+}
+
+fn cargo() -> Command {
+    without_outer_cargo(Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))))
 }
 
 fn componentize(name: &str, module: &Path, destination: &Path) -> Result<Component> {
     let core = fs::read(module).with_context(|| format!("read {}", module.display()))?;
     let bytes = component_from_module(&core).with_context(|| format!("plugin `{name}`"))?;
-    let path = destination.join(format!("{name}.wasm"));
-    // Whoever watches the file must not see half of it.
-    let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&unfinished, &bytes).with_context(|| format!("write {}", unfinished.display()))?;
-    fs::rename(&unfinished, &path).with_context(|| format!("write {}", path.display()))?;
-    Ok(Component { name: name.to_owned(), path, bytes })
+    Component::write(name, bytes, destination)
 }
 
 /// Crate names and files of the modules that cargo says it made.
@@ -139,6 +145,13 @@ fn crate_name(message: &Value) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_of_dependencies_are_where_cargo_says() {
+        let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+        let sources = sources_of_dependencies(&plugins, true);
+        assert!(!sources.is_empty() && sources.iter().all(|source| source.is_dir()), "{sources:?}");
+    }
 
     #[test]
     fn modules_are_read_from_what_cargo_says() {

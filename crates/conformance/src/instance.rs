@@ -1,5 +1,6 @@
 use crate::fleet::{Fleet, Step, play, random_steps};
 use crate::kinds;
+use crate::memory::PAGE;
 use crate::shares::{count, is_keyed, map};
 use crate::trial::{Checked, Property, Stop, Trial, one_balancer};
 use crate::{Availability, Balancer, Endpoint, Outcome, OutcomeClass, Profile};
@@ -38,8 +39,6 @@ pub(crate) const PROPERTIES: &[Property] = &[
     Property::quick("G12", ALL, "two policies of one instance know nothing of each other", policies_are_apart),
     Property::thorough("G13", ALL, "what it has the host remember does not grow with the number of calls", table_stays),
 ];
-
-const PAGE: u64 = 64 << 10;
 
 fn memory_stays(trial: &mut Trial<'_>) -> Checked {
     stays(trial, |balancer| balancer.memory_bytes(), "the size of its memory is not known")

@@ -26,12 +26,16 @@
 mod affinity;
 mod balancer;
 mod consistent;
+mod discovery;
+mod field;
 mod fleet;
+mod foreign;
 mod generic;
 mod health;
 mod instance;
 mod kinds;
 mod load;
+mod memory;
 mod partitioner;
 mod prober;
 mod profile;
@@ -40,13 +44,16 @@ mod report;
 mod request;
 mod router;
 mod shares;
+mod shown;
 mod shrink;
 mod statistics;
 mod sticky;
 mod subject;
+mod ticks;
 mod trial;
 
 pub use affinity::{Affinity, AffinityPlan, Binding, Edit};
+pub use discovery::{Discovery, DiscoveryAction, Reply};
 pub use health::Health;
 pub use partitioner::{Group, Partitioner};
 pub use plimsoll_model::Verdict as HealthVerdict;
@@ -135,11 +142,13 @@ fn all() -> impl Iterator<Item = &'static Property> {
         load::PROPERTIES,
         consistent::PROPERTIES,
         reach::PROPERTIES,
+        shown::PROPERTIES,
+        ticks::PROPERTIES,
         sticky::PROPERTIES,
     ];
     let sets = sets.into_iter().chain(affinity::properties()).chain(health::properties());
     let sets = sets.chain(router::properties()).chain(prober::properties());
-    sets.chain(partitioner::properties()).flatten()
+    sets.chain(partitioner::properties()).chain(discovery::properties()).flatten()
 }
 
 /// Holds a plugin against the properties of the profiles that are selected.
@@ -161,6 +170,7 @@ pub fn run(subject: &dyn Subject, settings: &Settings) -> Report {
         (Some(refusal), _) => Err(refusal),
         (None, Some("prober")) => prober::shows(profile, subject, Use::config(&uses, "prober")),
         (None, Some("partitioner")) => partitioner::shows(profile, subject, Use::config(&uses, "partitioner")),
+        (None, Some("discovery")) => Ok(discovery::shows(profile)),
         (None, Some("affinity")) => affinity::shows(profile, subject, Use::config(&uses, "affinity")),
         (None, Some("health")) => health::shows(profile, subject, Use::config(&uses, "health")),
         (None, _) => kinds::shows(profile, &claims, &|worker| trial::one_balancer(subject, &config, worker)),

@@ -69,6 +69,8 @@ pub enum Profile {
     Locality,
     /// Goes by the priority levels of endpoints.
     Priority,
+    /// Every discovery.
+    Discovery,
 }
 
 /// Which profiles a run takes.
@@ -93,7 +95,7 @@ pub struct Choice {
 }
 
 impl Profile {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Generic,
         Self::Balancer,
         Self::Weighted,
@@ -126,6 +128,7 @@ impl Profile {
         Self::Partitioner,
         Self::Locality,
         Self::Priority,
+        Self::Discovery,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -162,6 +165,7 @@ impl Profile {
             Self::Partitioner => "partitioner",
             Self::Locality => "partitioner/locality",
             Self::Priority => "partitioner/priority",
+            Self::Discovery => "discovery",
         }
     }
 
@@ -174,6 +178,7 @@ impl Profile {
             Self::Router | Self::Gateway => Some("router"),
             Self::Prober | Self::ServerFirst => Some("prober"),
             Self::Partitioner | Self::Locality | Self::Priority => Some("partitioner"),
+            Self::Discovery => Some("discovery"),
             _ => Some("balancer"),
         }
     }
@@ -193,6 +198,7 @@ impl Profile {
                 | Self::Router
                 | Self::Prober
                 | Self::Partitioner
+                | Self::Discovery
         )
     }
 }

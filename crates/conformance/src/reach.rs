@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use crate::memory::PAGE;
 use crate::trial::{Checked, Property, Stop, Trial};
 use crate::{Balancer, Endpoint, Outcome, OutcomeClass, Profile};
 
@@ -229,8 +230,6 @@ fn gives_another_chance(trial: &mut Trial<'_>) -> Checked {
     }
     Ok(())
 }
-
-const PAGE: u64 = 64 << 10;
 
 fn keys_leave_nothing_behind(trial: &mut Trial<'_>) -> Checked {
     let mut balancer = trial.balancer()?;

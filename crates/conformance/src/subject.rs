@@ -1,7 +1,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::{Affinity, Availability, Health, Outcome, Partitioner, Prober, Router};
+use crate::{Affinity, Attribute, Availability, Discovery, Health, Outcome, Partitioner, Prober, Router, Values};
 
 /// A plugin under test.
 pub trait Subject {
@@ -57,6 +57,11 @@ pub trait Subject {
         Ok(Vec::new())
     }
 
+    /// The same for discoveries. Every cluster that they name exists.
+    fn discoveries(&self, _config: &str, _worker: u32, _count: u32) -> Result<Vec<Box<dyn Discovery>>, CreateFailure> {
+        Ok(Vec::new())
+    }
+
     /// A balancer of which is known what it executes; none where that cannot be had.
     fn metered_balancer(&self, _config: &str) -> Result<Option<Box<dyn Balancer>>, CreateFailure> {
         Ok(None)
@@ -105,8 +110,35 @@ pub trait Balancer {
     /// Generation of the endpoints that it was told last; 0 before the first.
     fn generation(&self) -> u64;
 
-    /// Asks for the slot of an endpoint; `tried` have failed this request.
+    /// Asks for the slot of an endpoint; `tried` have failed this request. Whoever wants to see more of it sees nothing but the
+    /// key.
     fn pick(&mut self, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, String>;
+
+    /// What it wants to see of requests.
+    fn attributes(&self) -> Vec<Attribute> {
+        Vec::new()
+    }
+
+    /// Whether it wants all keys of a request.
+    fn wants_keys(&self) -> bool {
+        false
+    }
+
+    /// As [`Self::pick`], for a request of which it sees these values and keys.
+    fn pick_for(&mut self, _values: &Values, keys: &[Option<u64>], tried: &[u32]) -> Result<Option<u32>, String> {
+        self.pick(keys.iter().copied().flatten().next(), tried)
+    }
+
+    /// Whether it wants to hear that time passes. It does, too, whenever the clock is set.
+    fn ticks(&self) -> bool {
+        false
+    }
+
+    /// Sets the clock, and tells it so.
+    fn tick(&mut self, now_ms: u64) -> Result<(), String> {
+        self.set_now_ms(now_ms);
+        Ok(())
+    }
 
     /// Whether it prepares for endpoints, ahead of those that are told them.
     fn prepares(&self) -> bool {

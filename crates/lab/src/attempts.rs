@@ -21,7 +21,10 @@ impl Simulation<'_> {
         self.leave(job, &ended, class);
         let place = ticket.request;
         match class {
-            OutcomeClass::Success => self.answered(place),
+            OutcomeClass::Success => {
+                self.balancer.answered(job.worker, job.asked, ended.slot);
+                self.answered(place);
+            }
             OutcomeClass::ServerError => {
                 self.attempt_failed(place, ended.slot, Failing::Status(ERROR), Failure::Error);
             }

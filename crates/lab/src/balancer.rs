@@ -10,7 +10,15 @@ pub trait Balancer {
     fn set_endpoints(&mut self, members: &[Member]);
 
     /// Asks a worker for the slot of an endpoint; `tried` have failed this request, or are full.
-    fn pick(&mut self, worker: u32, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, Fault>;
+    fn pick(&mut self, worker: u32, asked: Asked, tried: &[u32]) -> Result<Option<u32>, Fault>;
+
+    /// The slot of the endpoint that a client is bound to, where clients are.
+    fn bound(&mut self, _worker: u32, _asked: Asked) -> Option<u32> {
+        None
+    }
+
+    /// An endpoint has answered a client.
+    fn answered(&mut self, _worker: u32, _asked: Asked, _slot: u32) {}
 
     /// Counts an attempt that begins.
     fn begin(&mut self, worker: u32, slot: u32);
@@ -26,6 +34,15 @@ pub trait Balancer {
 
     /// Notes what an endpoint said of its load with an answer to this worker.
     fn report_load(&mut self, worker: u32, slot: u32, report: LoadReport);
+}
+
+/// What is known of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Whose it is: the key of its client.
+    pub key: Option<u64>,
+    /// Its place among the scenario's kinds of requests.
+    pub kind: u32,
 }
 
 /// The balancer gave no answer that could be used, and the host has to decide.
@@ -45,6 +62,8 @@ pub struct Member {
     pub priority: u32,
     /// Attempts that may be under way from one proxy; 0 is no bound.
     pub max_connections: u32,
+    pub zone: String,
+    pub metadata: Vec<(String, String)>,
 }
 
 impl Member {

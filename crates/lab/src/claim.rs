@@ -3,7 +3,7 @@
 
 use plimsoll_resilience::{By, Claim, Fleet, Open, Pick, Unusable, claim};
 
-use crate::balancer::Fault;
+use crate::balancer::{Asked, Fault};
 use crate::results::Failure;
 use crate::server::Ticket;
 use crate::simulation::Simulation;
@@ -38,13 +38,18 @@ impl Simulation<'_> {
 
     fn claim(&mut self, place: u32) -> Claim<()> {
         let Some(request) = self.requests.get(place) else { return Claim::Nowhere };
-        let (worker, key) = (request.job.worker, request.job.key);
+        let (worker, asked) = (request.job.worker, request.job.asked);
+        let (tried, bound) = (request.attempts.tried().to_vec(), request.bound);
         let proxy = (worker / self.scenario.workers) as usize;
         if self.proxies[proxy].is_full() {
             return Claim::Full;
         }
-        let tried = request.attempts.tried().to_vec();
-        claim(&mut Seen { simulation: self, place, worker, key }, &tried)
+        let mut seen = Seen { simulation: self, place, worker, asked };
+        match bound.filter(|slot| seen.is_open(&(), *slot) && !tried.contains(slot)) {
+            // Who is bound waits for room there: what it has there is worth more than a moment.
+            Some(slot) => seen.begin(slot, By::Room).map_or(Claim::Full, Claim::Begun),
+            None => claim(&mut seen, &tried),
+        }
     }
 
     /// An attempt of a proxy has ended: who waits there looks for room again, one worker after the other.
@@ -99,7 +104,7 @@ struct Seen<'a, 'b> {
     simulation: &'a mut Simulation<'b>,
     place: u32,
     worker: u32,
-    key: Option<u64>,
+    asked: Asked,
 }
 
 impl Seen<'_, '_> {
@@ -116,7 +121,7 @@ impl Fleet for Seen<'_, '_> {
     type Fault = Fault;
 
     fn pick(&mut self, tried: &[u32]) -> Pick<(), u32, Fault> {
-        Pick { group: (), choice: self.simulation.balancer.pick(self.worker, self.key, tried) }
+        Pick { group: (), choice: self.simulation.balancer.pick(self.worker, self.asked, tried) }
     }
 
     fn slot(choice: u32) -> u32 {

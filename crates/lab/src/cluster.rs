@@ -14,6 +14,11 @@ pub(crate) struct Cluster {
     total_weight: f64,
 }
 
+/// The endpoints that a scenario begins with, as proxies know them.
+pub fn members(scenario: &Scenario) -> Vec<Member> {
+    Cluster::new(scenario).members()
+}
+
 #[derive(Debug)]
 struct Known {
     member: Member,
@@ -45,6 +50,8 @@ impl Cluster {
                 ready: true,
                 priority: endpoint.priority,
                 max_connections: endpoint.max_connections,
+                zone: endpoint.zone.clone(),
+                metadata: endpoint.metadata.clone(),
             },
             is_there: scenario.is_there_at_first(slot),
             works: true,

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::balancer::{Balancer, Member};
+use crate::balancer::{Asked, Balancer, Member};
 use crate::numbers::mix;
 
 /// Where keys lead, and how many of them lead elsewhere when endpoints come and go. Asked of a balancer beside the one
@@ -58,7 +58,9 @@ impl KeyProbe {
     }
 
     fn ask(&mut self) -> Vec<Option<u32>> {
-        (0..PROBES).map(|number| self.beside.pick(0, Some(mix(number)), &[]).unwrap_or(None)).collect()
+        (0..PROBES)
+            .map(|number| self.beside.pick(0, Asked { key: Some(mix(number)), kind: 0 }, &[]).unwrap_or(None))
+            .collect()
     }
 
     fn had_to_move(&self, before: &[Option<u32>], members_before: &[Member]) -> f64 {

@@ -7,8 +7,8 @@
 //! A [`Scenario`] says what there is and what happens. An endpoint is a queue before a number of places that work at a
 //! time. What the proxy does by itself is modelled as it does it: attempts under way are counted over all workers of a
 //! proxy and not over those of another, outcomes are told in batches to the worker whose they are, what fails is
-//! tried elsewhere as its [`Resilience`] says, an [`Evaluator`] ejects endpoints, those that are full have requests wait. What is decided there is decided by
-//! the core that the proxy has, too.
+//! tried elsewhere as its [`Resilience`] says, an [`Evaluator`] ejects endpoints, those that are full have requests wait, and
+//! who is bound to an endpoint waits for room at that. What is decided there is decided by the core that the proxy has, too.
 
 mod attempts;
 mod balancer;
@@ -32,7 +32,8 @@ mod words;
 mod workload;
 
 pub use attempts::ERROR;
-pub use balancer::{Balancer, Fault, Member};
+pub use balancer::{Asked, Balancer, Fault, Member};
+pub use cluster::members;
 pub use evaluator::{Evaluator, Opinion};
 pub use keys::KeysMoved;
 pub use measure::SLICES;
@@ -42,5 +43,5 @@ pub use report::{Entry, Mark, Report, SHAPE, Setting};
 pub use results::{
     CURVE_NINES, CURVE_STEPS_PER_NINE, EndpointMeasured, Failed, Latency, Measured, OverTime, curve_shares,
 };
-pub use scenario::{Arrivals, Endpoint, Event, Keys, Resilience, Scenario, Service, What};
+pub use scenario::{Arrivals, Endpoint, Event, Keys, Memory, Resilience, Scenario, Service, What};
 pub use simulation::{BATCH, run};

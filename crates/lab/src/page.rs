@@ -14,8 +14,8 @@ use std::fmt::Write as _;
 
 use crate::keys::KeysMoved;
 use crate::report::{Entry, Report};
-use crate::text::{ABOUT_KEYS, COLUMNS, LEGEND, faults};
-use crate::words::{duration, percentile, share};
+use crate::text::{columns, faults, legend};
+use crate::words::{duration, share};
 use style::{Look, STYLE, looks};
 use svg::escape;
 
@@ -25,7 +25,7 @@ pub fn html(report: &Report) -> String {
     let looks = looks(&report.balancers);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{0}: balancers compared</title>\n<style>{STYLE}</style></head>\n<body><main>\n\
          <p class=\"kind\">Plimsoll simulation</p>\n<h1>{0}</h1>\n<p class=\"title\">{1}</p>\n<p class=\"facts\">{2}</p>\n",
         escape(&setting.name),
@@ -40,25 +40,25 @@ pub fn html(report: &Report) -> String {
     let mut section = |title: &str, about: &str, content: &str| {
         let _ = write!(page, "<section><h2>{title}</h2><p class=\"about\">{about}</p>\n{content}</section>\n");
     };
-    section("At a glance", &verdict(report), &glance::chart(report, &looks));
+    section("At a glance", &verdict(report), &wide(&glance::chart(report, &looks)));
     section("In numbers", "The best of each column is in bold.", &table(report, &looks));
     section(
         "How many requests take how long",
         "To the right are the slowest: at 99 % is what one request in a hundred takes at the least. A line that ends early \
          ends where requests failed.",
-        &curve::chart(report, &looks),
+        &wide(&curve::chart(report, &looks)),
     );
     section(
         "While time passes",
         "Left: the median (pale) and the slowest hundredth (strong) of the requests that came then; red marks are requests \
          that failed. Right: attempts under way at each endpoint, one row each.",
-        &over_time::chart(report, &looks),
+        &wide(&over_time::chart(report, &looks)),
     );
     section(
         "Who gets the work",
         "Requests of each endpoint, compared with what is due to it by its weight: 100 % is even. Below it, how much of it \
          was at work.",
-        &grid::chart(report),
+        &wide(&grid::chart(report)),
     );
     if let Some((drawing, height)) = moved::drawing(report, &looks) {
         section(
@@ -66,8 +66,8 @@ pub fn html(report: &Report) -> String {
             "Keys that lead elsewhere after a change, and in brackets those that had to: of endpoints that went, and the due \
              share of those that came.",
             &format!(
-                "<svg viewBox=\"0 0 {} {height}\" role=\"img\">{drawing}</svg>{}",
-                svg::WIDTH,
+                "{}{}",
+                wide(&format!("<svg viewBox=\"0 0 {} {height}\" role=\"img\">{drawing}</svg>", svg::WIDTH)),
                 keys(report, &looks)
             ),
         );
@@ -80,6 +80,11 @@ pub fn html(report: &Report) -> String {
         escape(&setting.text),
     );
     page
+}
+
+/// What is as wide as it has to be to be read: on a narrow screen it is moved sideways.
+fn wide(content: &str) -> String {
+    format!("<div class=\"wide\">{content}</div>")
 }
 
 /// One picture: who is how slow, and below it what the scenario is about: which keys move, or what happens when, or who gets
@@ -148,10 +153,9 @@ fn verdict(report: &Report) -> String {
 }
 
 fn table(report: &Report, looks: &[Look]) -> String {
-    let columns: Vec<_> =
-        COLUMNS.iter().filter(|column| report.scenario.has_keys || !ABOUT_KEYS.contains(&column.name)).collect();
+    let columns: Vec<_> = columns(report).collect();
     let meaning =
-        |name: &str| LEGEND.iter().find(|(of, _)| of.split(", ").any(|of| of == name)).map_or("", |(_, says)| says);
+        |name: &str| legend(report).find(|(of, _)| of.split(", ").any(|of| of == name)).map_or("", |(_, says)| says);
     let heads: String = columns
         .iter()
         .map(|column| format!("<th title=\"{}\">{}</th>", escape(meaning(column.name)), column.name))
@@ -182,11 +186,8 @@ fn table(report: &Report, looks: &[Look]) -> String {
         .collect();
     let faults: String =
         faults(report).iter().map(|fault| format!("<p class=\"fault\">{}</p>", escape(fault))).collect();
-    let legend: String = LEGEND
-        .iter()
-        .filter(|(name, _)| report.scenario.has_keys || !ABOUT_KEYS.contains(name))
-        .map(|(name, says)| format!("<dt>{name}</dt><dd>{}</dd>", escape(says)))
-        .collect();
+    let legend: String =
+        legend(report).map(|(name, says)| format!("<dt>{name}</dt><dd>{}</dd>", escape(says))).collect();
     format!(
         "<div class=\"wide\"><table><thead><tr><th>balancer</th>{heads}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n\
          {faults}<dl>{legend}</dl>"
@@ -215,9 +216,4 @@ fn keys(report: &Report, looks: &[Look]) -> String {
     format!(
         "<div class=\"wide\"><table><thead><tr><th>balancer</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
-}
-
-/// A time for a label, or that requests failed.
-fn label(us: Option<u64>) -> String {
-    percentile(us)
 }

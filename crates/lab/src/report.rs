@@ -14,6 +14,9 @@ pub struct Report {
     pub scenario: Setting,
     /// The best first.
     pub balancers: Vec<Entry>,
+    /// The one that the others are compared with, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
     /// The command line that makes the same again.
     pub command: String,
 }
@@ -52,15 +55,39 @@ pub struct Entry {
     pub name: String,
     /// Its configuration as JSON.
     pub config: String,
+    /// Its p99 as a ratio to that of the baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_baseline: Option<f64>,
+    /// Processor time of one choice, where that was measured, in nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choice_ns: Option<u64>,
     #[serde(flatten)]
     pub measured: Measured,
+}
+
+impl Entry {
+    pub fn new(name: String, config: String, measured: Measured) -> Self {
+        Self { name, config, to_baseline: None, choice_ns: None, measured }
+    }
 }
 
 impl Report {
     /// `text` is the scenario as it was written.
     pub fn new(scenario: &Scenario, text: &str, command: String, mut balancers: Vec<Entry>) -> Self {
         balancers.sort_by(|one, other| rank(one).cmp(&rank(other)));
-        Self { shape: SHAPE, scenario: Setting::of(scenario, text), balancers, command }
+        Self { shape: SHAPE, scenario: Setting::of(scenario, text), balancers, baseline: None, command }
+    }
+
+    /// Compares all with the one of this name. False if there is none, or nothing to compare with since too much of its failed.
+    #[must_use]
+    pub fn compare_with(&mut self, name: &str) -> bool {
+        let baseline = self.balancers.iter().find(|entry| entry.name == name);
+        let Some(p99) = baseline.and_then(|entry| entry.measured.latency_us.p99) else { return false };
+        for entry in &mut self.balancers {
+            entry.to_baseline = entry.measured.latency_us.p99.map(|own| own as f64 / p99.max(1) as f64);
+        }
+        self.baseline = Some(name.to_owned());
+        true
     }
 }
 
@@ -140,6 +167,27 @@ fn facts(scenario: &Scenario) -> Vec<String> {
         duration(scenario.duration_us - scenario.warm_up_us),
         duration(scenario.warm_up_us)
     ));
+    facts.extend(surroundings(scenario));
     facts.push(format!("seed {}", scenario.seed));
+    facts
+}
+
+/// Where they are, and what they remember.
+fn surroundings(scenario: &Scenario) -> Vec<String> {
+    let mut facts = Vec::new();
+    if !scenario.zones.is_empty() {
+        let way = match scenario.other_zone_us {
+            0 => String::new(),
+            us => format!(", {} longer to another zone", duration(us)),
+        };
+        facts.push(format!("proxies in {}{way}", scenario.zones.join(", ")));
+    }
+    if let Some(memory) = scenario.memory {
+        let keys = grouped(memory.keys.get() as u64);
+        facts.push(format!(
+            "{keys} keys in the memory of each endpoint, others take {} times as long",
+            memory.miss_factor
+        ));
+    }
     facts
 }

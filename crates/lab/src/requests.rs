@@ -12,6 +12,8 @@ pub(crate) const MOST_UNDER_WAY: usize = 200_000;
 pub(crate) struct Request {
     pub(crate) job: Job,
     pub(crate) attempts: Attempts,
+    /// The endpoint that its client is bound to.
+    pub(crate) bound: Option<u32>,
     /// Of its wait, for room or for the end of a pause; 0 while it does not wait.
     waits: u64,
     /// The attempt under way that began last, and those beside it.
@@ -61,11 +63,12 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    pub(crate) fn add(&mut self, job: Job, attempts: Attempts) -> Option<u32> {
+    pub(crate) fn add(&mut self, job: Job, attempts: Attempts, bound: Option<u32>) -> Option<u32> {
         if self.places.len() - self.free.len() >= MOST_UNDER_WAY {
             return None;
         }
-        let request = Request { job, attempts, waits: 0, latest: None, beside: Vec::new(), next: Next::default() };
+        let request =
+            Request { job, attempts, bound, waits: 0, latest: None, beside: Vec::new(), next: Next::default() };
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
             self.places.len() as u32 - 1

@@ -27,6 +27,12 @@ pub struct Measured {
     /// Share of the requests that came to the endpoint that the last one of their key had come to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revisits: Option<f64>,
+    /// Share of the attempts that went to another zone than the proxy's; none where no zones are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_zone: Option<f64>,
+    /// Share of the attempts whose key the endpoint had in memory; none where endpoints have no memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_memory: Option<f64>,
     pub endpoints: Vec<EndpointMeasured>,
     pub over_time: OverTime,
 }
@@ -114,6 +120,11 @@ pub(crate) struct Results {
     failed_in: Vec<u64>,
     failed: Failed,
     pub(crate) faults: u64,
+    /// Attempts that went to another zone.
+    pub(crate) far: u64,
+    /// Attempts whose key was looked for in memory, and those that found it there.
+    pub(crate) looked_up: u64,
+    pub(crate) in_memory: u64,
 }
 
 impl Results {
@@ -125,6 +136,9 @@ impl Results {
             failed_in: vec![0; SLICES],
             failed: Failed::default(),
             faults: 0,
+            far: 0,
+            looked_up: 0,
+            in_memory: 0,
         }
     }
 
@@ -176,6 +190,8 @@ impl Results {
             })
             .collect();
         let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
+        let attempts = endpoints.iter().map(|endpoint| endpoint.attempts).sum();
+        let share = |of: u64, all: u64| (all > 0).then(|| of as f64 / all as f64);
         let all = &self.all;
         Measured {
             requests: all.requests(),
@@ -196,6 +212,8 @@ impl Results {
                 / endpoints.len().max(1) as f64,
             keys_moved,
             revisits,
+            other_zone: scenario.zones.first().and_then(|_| share(self.far, attempts)),
+            in_memory: share(self.in_memory, self.looked_up),
             over_time: OverTime {
                 slice_us: self.span.slice_us(),
                 requests: self.slices.iter().map(Histogram::requests).collect(),

@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use plimsoll_resilience::{EjectionBounds, Policy, Terms};
@@ -35,9 +36,17 @@ pub struct Scenario {
     pub slow_start_us: u64,
     /// Their places are their slots.
     pub endpoints: Vec<Endpoint>,
+    /// Where the proxies run, in turn. Without any nobody knows.
+    pub zones: Vec<String>,
+    /// How much longer an answer takes from an endpoint in another zone than the proxy's.
+    pub other_zone_us: u64,
+    /// What endpoints keep of what they were asked for, if they do.
+    pub memory: Option<Memory>,
     pub arrivals: Arrivals,
     pub service: Service,
     pub keys: Keys,
+    /// Shares of the kinds of requests that there are; none if all are alike.
+    pub kinds: Vec<f64>,
     /// In the order of time.
     pub events: Vec<Event>,
 }
@@ -68,6 +77,18 @@ pub struct Endpoint {
     pub concurrency: u32,
     /// How fast it works; twice the speed is half the time.
     pub speed: f64,
+    /// Where it runs; empty if nobody says.
+    pub zone: String,
+    pub metadata: Vec<(String, String)>,
+}
+
+/// Endpoints answer sooner what they have in memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Memory {
+    /// Keys that an endpoint has room for: those that it was asked for last.
+    pub keys: NonZeroUsize,
+    /// How many times as long a request takes whose key is not there.
+    pub miss_factor: f64,
 }
 
 /// When requests come.
@@ -164,6 +185,16 @@ impl What {
 }
 
 impl Scenario {
+    /// Whether a proxy and an endpoint are known to be in different zones.
+    pub(crate) fn is_far(&self, proxy: usize, slot: u32) -> bool {
+        let (Some(zone), Some(endpoint)) =
+            (self.zones.get(proxy % self.zones.len().max(1)), self.endpoints.get(slot as usize))
+        else {
+            return false;
+        };
+        !endpoint.zone.is_empty() && endpoint.zone != *zone
+    }
+
     /// Whether an endpoint is a member when the simulation begins.
     pub(crate) fn is_there_at_first(&self, slot: u32) -> bool {
         let mut of_membership = self.events.iter().filter(|event| event.slot == slot && event.what.is_of_membership());

@@ -1,10 +1,11 @@
 use std::collections::VecDeque;
 
+use lru::LruCache;
 use plimsoll_model::{LoadReport, OutcomeClass};
 
 use crate::measure::{Level, Span};
 use crate::numbers::exp;
-use crate::scenario::{Endpoint, What};
+use crate::scenario::{Endpoint, Scenario, What};
 
 /// An attempt, told from earlier ones of the same request by its serial number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +33,8 @@ pub(crate) struct Server {
     pub(crate) in_flight_over_time: Level,
     busy_over_time: Level,
     load: LoadOfLate,
+    /// The keys that it was asked for last, as many as it has room for; none where endpoints do not remember.
+    memory: Option<LruCache<u64, ()>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +67,7 @@ const REFUSAL_US: u64 = 500;
 const ERROR_US: u64 = 1000;
 
 impl Server {
-    pub(crate) fn new(endpoint: &Endpoint, proxies: u32, span: Span) -> Self {
+    pub(crate) fn new(endpoint: &Endpoint, scenario: &Scenario, span: Span) -> Self {
         Self {
             concurrency: endpoint.concurrency,
             speed: endpoint.speed,
@@ -72,12 +75,13 @@ impl Server {
             slowness: 1.0,
             working: 0,
             queue: VecDeque::new(),
-            from_proxy: vec![0; proxies as usize],
+            from_proxy: vec![0; scenario.proxies as usize],
             under_way: 0,
             attempts: 0,
             in_flight_over_time: Level::new(span),
             busy_over_time: Level::new(span),
             load: LoadOfLate::default(),
+            memory: scenario.memory.map(|memory| LruCache::new(memory.keys)),
         }
     }
 
@@ -124,6 +128,11 @@ impl Server {
         self.from_proxy[proxy] = self.from_proxy[proxy].saturating_sub(1);
         self.under_way = self.under_way.saturating_sub(1);
         self.in_flight_over_time.set(now_us, self.under_way);
+    }
+
+    /// Whether it has a key in memory, as from now on; none where endpoints do not remember.
+    pub(crate) fn remembers(&mut self, key: u64) -> Option<bool> {
+        Some(self.memory.as_mut()?.put(key, ()).is_some())
     }
 
     /// A place at work is free.

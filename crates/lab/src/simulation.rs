@@ -60,6 +60,8 @@ pub(crate) struct Worker {
 pub(crate) enum Happening {
     /// An endpoint has done what an attempt asked of it.
     Done { slot: u32, ticket: Ticket },
+    /// Its answer has come from another zone.
+    Answered { ticket: Ticket },
     /// An endpoint ends an attempt without having worked on it.
     Ends { ticket: Ticket, refused: bool },
     /// A worker tells its balancer what it has gathered.
@@ -141,7 +143,7 @@ impl<'a> Simulation<'a> {
             agenda: Agenda::default(),
             timeouts: VecDeque::new(),
             requests: Requests::default(),
-            servers: scenario.endpoints.iter().map(|of| Server::new(of, scenario.proxies, span)).collect(),
+            servers: scenario.endpoints.iter().map(|of| Server::new(of, scenario, span)).collect(),
             cluster: Cluster::new(scenario),
             workers: (0..scenario.workers * scenario.proxies).map(|_| Worker::default()).collect(),
             proxies: (0..scenario.proxies).map(|_| Proxy::new(scenario.resilience.concurrency)).collect(),
@@ -196,9 +198,13 @@ impl<'a> Simulation<'a> {
         match happening {
             Happening::Done { slot, ticket } => {
                 self.servers[slot as usize].done(self.now_us);
-                self.attempt_ended(ticket, OutcomeClass::Success);
+                match self.far_us(slot, ticket) {
+                    0 => self.attempt_ended(ticket, OutcomeClass::Success),
+                    us => self.agenda_at(us, Happening::Answered { ticket }),
+                }
                 self.next_at(slot);
             }
+            Happening::Answered { ticket } => self.attempt_ended(ticket, OutcomeClass::Success),
             Happening::Ends { ticket, refused } => {
                 self.attempt_ended(
                     ticket,
@@ -225,7 +231,8 @@ impl<'a> Simulation<'a> {
     fn arrive(&mut self, job: Job) {
         self.balancer.set_now_ms(self.now_ms());
         let attempts = Attempts::new(self.scenario.max_attempts as usize, self.scenario.resilience.idempotent);
-        match self.requests.add(job, attempts) {
+        let bound = self.balancer.bound(job.worker, job.asked);
+        match self.requests.add(job, attempts, bound) {
             Some(place) => self.go(place),
             None => self.results.failed(job.at_us, Failure::Overflow),
         }
@@ -245,14 +252,18 @@ impl<'a> Simulation<'a> {
             self.servers[slot as usize].attempts += 1;
             self.cluster.count_request();
         }
-        if let Some(key) = job.key {
+        if let Some(key) = job.asked.key {
             self.revisits.visit(key, slot, is_counted);
         }
         self.balancer.begin(job.worker, slot);
         let proxy = self.proxy(job.worker);
+        if is_counted && self.scenario.is_far(proxy, slot) {
+            self.results.far += 1;
+        }
+        let demand_us = self.demand_us(job, slot, is_counted);
         self.proxies[proxy].begin();
         let after = |us: u64| now_us.saturating_add(us);
-        match self.servers[slot as usize].receive(now_us, proxy, ticket, job.demand_us) {
+        match self.servers[slot as usize].receive(now_us, proxy, ticket, demand_us) {
             Reception::Begins { us } => self.agenda.at(after(us), Happening::Done { slot, ticket }),
             Reception::Ends { class, after_us } => {
                 let refused = class == OutcomeClass::ConnectFailure;
@@ -266,6 +277,26 @@ impl<'a> Simulation<'a> {
             let requests = &mut self.requests;
             self.timeouts.retain(|(_, ticket)| requests.is_under_way(*ticket));
         }
+    }
+
+    /// How long a request keeps an endpoint of speed 1 busy: longer where that has not what it is about in memory.
+    fn demand_us(&mut self, job: Job, slot: u32, is_counted: bool) -> f64 {
+        let (Some(memory), Some(key)) = (self.scenario.memory, job.asked.key) else { return job.demand_us };
+        let Some(is_there) = self.servers[slot as usize].remembers(key) else { return job.demand_us };
+        if is_counted {
+            self.results.looked_up += 1;
+            self.results.in_memory += u64::from(is_there);
+        }
+        if is_there { job.demand_us } else { job.demand_us * memory.miss_factor }
+    }
+
+    /// How much longer the answer to an attempt is on its way than from an endpoint near by.
+    fn far_us(&mut self, slot: u32, ticket: Ticket) -> u64 {
+        if self.scenario.other_zone_us == 0 {
+            return 0;
+        }
+        let worker = self.requests.get(ticket.request).map_or(0, |request| request.job.worker);
+        if self.scenario.is_far(self.proxy(worker), slot) { self.scenario.other_zone_us } else { 0 }
     }
 
     /// An endpoint goes on with what waits there.

@@ -19,7 +19,7 @@ fn failed(entry: &Entry) -> f64 {
     entry.measured.failed.total as f64 / entry.measured.requests.max(1) as f64
 }
 
-pub(crate) const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 13] = [
     Column {
         name: "p50",
         cell: |of| percentile(of.measured.latency_us.p50),
@@ -50,16 +50,32 @@ pub(crate) const COLUMNS: [Column; 9] = [
     Column { name: "keys moved", cell: keys_moved, rank: |_| None },
     Column {
         name: "same endpoint",
-        cell: |of| of.measured.revisits.map_or_else(|| "–".to_owned(), share),
+        cell: |of| of.measured.revisits.map_or_else(nothing, share),
         rank: |of| of.measured.revisits.map(|same| 1.0 - same),
+    },
+    Column {
+        name: "in memory",
+        cell: |of| of.measured.in_memory.map_or_else(nothing, share),
+        rank: |of| of.measured.in_memory.map(|found| 1.0 - found),
+    },
+    Column {
+        name: "other zone",
+        cell: |of| of.measured.other_zone.map_or_else(nothing, share),
+        rank: |of| of.measured.other_zone,
+    },
+    Column { name: "to baseline", cell: |of| of.to_baseline.map_or_else(nothing, change), rank: |of| of.to_baseline },
+    Column {
+        name: "a choice",
+        cell: |of| of.choice_ns.map_or_else(nothing, |ns| format!("{:.2} µs", ns as f64 / 1e3)),
+        rank: |of| of.choice_ns.map(|ns| ns as f64),
     },
 ];
 
 /// Columns that say nothing without keys.
-pub(crate) const ABOUT_KEYS: [&str; 2] = ["keys moved", "same endpoint"];
+const ABOUT_KEYS: [&str; 2] = ["keys moved", "same endpoint"];
 
 /// What the columns mean, in a line each.
-pub const LEGEND: [(&str, &str); 6] = [
+const LEGEND: [(&str, &str); 10] = [
     (
         "p50, p99, p99.9",
         "times within which this share of the requests was answered; those that failed count as slower than any",
@@ -69,10 +85,33 @@ pub const LEGEND: [(&str, &str); 6] = [
     ("busiest", "the most that an endpoint was at work, of what it can"),
     ("keys moved", "keys that changes of the endpoints led elsewhere, and of how many that could not be helped"),
     ("same endpoint", "requests that came to the endpoint which the last one of their key had come to"),
+    ("in memory", "requests of which the endpoint had the key in memory"),
+    ("other zone", "attempts that went to an endpoint in another zone than the proxy's"),
+    ("to baseline", "how much longer, or shorter, its p99 is than that of the baseline"),
+    (
+        "a choice",
+        "processor time of one choice on this machine: the only number that is measured, and not the same every time",
+    ),
 ];
 
+/// In the place of a number that there is not.
+fn nothing() -> String {
+    "–".to_owned()
+}
+
+/// A ratio to something, as what it is more or less.
+fn change(ratio: f64) -> String {
+    let percent = (ratio - 1.0) * 100.0;
+    match percent {
+        -0.05..0.05 => "0 %".to_owned(),
+        9.95.. => format!("+{percent:.0} %"),
+        ..0.0 => format!("−{:.1} %", -percent),
+        _ => format!("+{percent:.1} %"),
+    }
+}
+
 pub(crate) fn keys_moved(entry: &Entry) -> String {
-    let Some(changes) = &entry.measured.keys_moved else { return "–".to_owned() };
+    let Some(changes) = &entry.measured.keys_moved else { return nothing() };
     if changes.is_empty() {
         return "none".to_owned();
     }
@@ -81,9 +120,19 @@ pub(crate) fn keys_moved(entry: &Entry) -> String {
     format!("{} of {}", share(moved), share(had_to))
 }
 
-fn columns(report: &Report) -> impl Iterator<Item = &'static Column> {
-    let has_keys = report.scenario.has_keys;
-    COLUMNS.iter().filter(move |column| has_keys || !ABOUT_KEYS.contains(&column.name))
+/// The columns of a report. One of which nobody has anything is left out, unless it is about the keys that there are.
+pub(crate) fn columns(report: &Report) -> impl Iterator<Item = &'static Column> {
+    let is_empty = |column: &Column| report.balancers.iter().all(|entry| (column.cell)(entry) == nothing());
+    COLUMNS.iter().filter(move |column| match ABOUT_KEYS.contains(&column.name) {
+        true => report.scenario.has_keys,
+        false => !is_empty(column),
+    })
+}
+
+/// What the columns of a report mean.
+pub(crate) fn legend(report: &Report) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let names: Vec<&str> = columns(report).map(|column| column.name).collect();
+    LEGEND.iter().filter(move |(of, _)| of.split(", ").any(|of| names.contains(&of)))
 }
 
 fn rows(report: &Report) -> Vec<Vec<String>> {
@@ -120,7 +169,7 @@ pub fn table(report: &Report) -> String {
         text += &format!("\n{fault}\n");
     }
     text.push('\n');
-    for (name, meaning) in LEGEND.iter().filter(|(name, _)| setting.has_keys || !ABOUT_KEYS.contains(name)) {
+    for (name, meaning) in legend(report) {
         text += &format!("{name}: {meaning}\n");
     }
     text

@@ -1,3 +1,4 @@
+use crate::balancer::Asked;
 use crate::numbers::{exp, exponential, mix, normal, pow, uniform};
 use crate::scenario::{Arrivals, Keys, Scenario, Service};
 
@@ -7,7 +8,7 @@ pub(crate) struct Job {
     pub(crate) at_us: u64,
     /// How long it keeps an endpoint of speed 1 busy.
     pub(crate) demand_us: f64,
-    pub(crate) key: Option<u64>,
+    pub(crate) asked: Asked,
     pub(crate) worker: u32,
 }
 
@@ -26,6 +27,7 @@ pub(crate) struct Workload<'a> {
     service: fastrand::Rng,
     keys: KeyDraw,
     spread: fastrand::Rng,
+    kinds: fastrand::Rng,
 }
 
 impl<'a> Workload<'a> {
@@ -42,6 +44,7 @@ impl<'a> Workload<'a> {
             service: random(2),
             keys: KeyDraw::new(scenario.keys, random(3)),
             spread: random(4),
+            kinds: random(6),
         }
     }
 
@@ -83,6 +86,22 @@ impl<'a> Workload<'a> {
     }
 }
 
+impl Workload<'_> {
+    /// Of which kind the next request is.
+    fn kind(&mut self) -> u32 {
+        let shares = &self.scenario.kinds;
+        if shares.is_empty() {
+            return 0;
+        }
+        let mut left = uniform(&mut self.kinds) * shares.iter().sum::<f64>();
+        let place = shares.iter().position(|share| {
+            left -= share;
+            left < 0.0
+        });
+        place.unwrap_or(shares.len() - 1) as u32
+    }
+}
+
 impl Iterator for Workload<'_> {
     type Item = Job;
 
@@ -98,7 +117,7 @@ impl Iterator for Workload<'_> {
         Some(Job {
             at_us: at_us as u64,
             demand_us: record.and_then(|record| record.demand_us).unwrap_or(drawn.0),
-            key: record.and_then(|record| record.key).or(drawn.1),
+            asked: Asked { key: record.and_then(|record| record.key).or(drawn.1), kind: self.kind() },
             worker: self.spread.u32(..self.workers),
         })
     }

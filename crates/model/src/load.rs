@@ -1,5 +1,5 @@
 /// What an endpoint says of its load, in thousandths; 0 for what it does not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LoadReport {
     /// Use of the processor; may be above 1000.

@@ -10,12 +10,11 @@ use super::error::{ApiError, ErrorBody};
 use super::peer::Peer;
 use super::query::Asked;
 use crate::config::{Conformance, Span};
-use crate::control::{Component, Conditions, Control, PluginDetail, PluginReport, ShadowReport, Upload};
+use crate::control::{
+    Component, Conditions, Control, MOST_COMPONENT_BYTES, PluginDetail, PluginReport, ShadowReport, Upload,
+};
 
 type Shared = State<Arc<Control>>;
-
-/// Largest plugin that is taken.
-const PLUGIN_BYTES: usize = 33 << 20;
 
 /// All plugins, built-in ones too, with where they are used and how they are.
 #[utoipa::path(get, path = "/v1/plugins", responses((status = 200, body = Vec<PluginReport>)))]
@@ -85,7 +84,7 @@ pub(super) async fn put_plugin(
     Path(name): Path<String>,
     Asked(how): Asked<PutPlugin>,
     Extension(peer): Extension<Peer>,
-    body: BoundedBytes<PLUGIN_BYTES>,
+    body: BoundedBytes<MOST_COMPONENT_BYTES>,
 ) -> Result<Json<PluginReport>, ApiError> {
     let upload = upload(&name, component(body, how.signature), how.conformance, peer);
     if how.dry_run {
@@ -169,7 +168,7 @@ pub(super) async fn put_shadow(
     Path(name): Path<String>,
     Asked(how): Asked<PutShadow>,
     Extension(peer): Extension<Peer>,
-    body: BoundedBytes<PLUGIN_BYTES>,
+    body: BoundedBytes<MOST_COMPONENT_BYTES>,
 ) -> Result<Json<ShadowReport>, ApiError> {
     let deadline = how.progress_deadline.map(|span| span.0);
     let conditions = Conditions::new(how.promote_after, how.min_agreement, how.failure_limit, deadline);
@@ -203,7 +202,7 @@ pub(super) async fn promote_plugin(
     plugin_report(&control, &name)
 }
 
-fn component(body: BoundedBytes<PLUGIN_BYTES>, signature: Option<String>) -> Component {
+fn component(body: BoundedBytes<MOST_COMPONENT_BYTES>, signature: Option<String>) -> Component {
     Component { bytes: body.0.into(), signature: signature.map(Into::into) }
 }
 

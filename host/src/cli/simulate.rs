@@ -11,7 +11,9 @@ use plimsoll_lab as lab;
 
 use super::failure::Failure;
 use crate::config;
-use crate::simulate::{self, BALANCERS, BUILT_IN, BuiltIn, Choice, Overrides, Prepared, SimulateError, USUAL};
+use crate::simulate::{
+    self, BALANCERS, BUILT_IN, BuiltIn, Choice, Comparison, Overrides, Prepared, SimulateError, USUAL,
+};
 
 /// Shows which balancer suits: plays a scenario with each of several, in simulated time, and compares what comes of it.
 ///
@@ -29,8 +31,8 @@ pub(super) struct Simulate {
     /// A scenario of yours, as YAML; or with --name the configuration of your proxy.
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
-    /// The cluster of a proxy's configuration (--cluster): its endpoints with their weights, and its balancer beside the
-    /// others. The traffic is that of --like.
+    /// The cluster of a proxy's configuration (--cluster): its endpoints with their weights, zones and metadata, its
+    /// partitioners, and its balancer beside the others; its affinity where the traffic has keys. The traffic is that of --like.
     #[arg(long, value_name = "CLUSTER", requires = "cluster")]
     name: Option<String>,
     /// The built-in scenario that such a cluster is put into.
@@ -41,6 +43,12 @@ pub(super) struct Simulate {
     /// scenario suggests, or the usual ones.
     #[arg(long, value_name = "LIST")]
     balancers: Vec<String>,
+    /// Which of them the others are compared with, by the name that the table gives it.
+    #[arg(long, value_name = "NAME")]
+    baseline: Option<String>,
+    /// Measure what a choice costs on this machine. It is the one number that is not the same every time.
+    #[arg(long)]
+    time_choices: bool,
     /// What all random numbers follow from; that of the scenario unless given.
     #[arg(long)]
     seed: Option<u64>,
@@ -79,6 +87,7 @@ Examples:
   plimsoll simulate
   plimsoll simulate --scenario slow-endpoint --balancers round-robin,least-request,peak-ewma
   plimsoll simulate --scenario bursts --load 0.7 --seed 7 --html bursts.html
+  plimsoll simulate --scenario hot-keys --baseline round-robin --time-choices
   plimsoll simulate --scenario failing --print > mine.yaml
   plimsoll simulate --cluster mine.yaml --balancers least-request,./my-lb.wasm
   plimsoll simulate --cluster plimsoll.yaml --name api --like slow-endpoint";
@@ -106,8 +115,9 @@ impl Simulate {
         }
         let (prepared, own) = self.prepare()?;
         let choices = self.choices(&prepared, own).map_err(|text| Failure::Usage(format!("error: {text}")))?;
-        let command = self.command();
-        let report = simulate::compare(&prepared, choices, command, &mut show_progress);
+        let comparison =
+            Comparison { command: self.command(), baseline: self.baseline.clone(), times_choices: self.time_choices };
+        let report = simulate::compare(&prepared, choices, comparison, &mut show_progress);
         clear_progress();
         let report = report.map_err(|error| match error {
             SimulateError::Usage(text) => Failure::Usage(text),
@@ -159,7 +169,13 @@ impl Simulate {
                 prepared.scenario.title = format!("the endpoints of `{name}`, like this: {}", prepared.scenario.title);
                 prepared.scenario.name = name.clone();
                 prepared.scenario.max_attempts = cluster.max_attempts as u32;
-                Ok((prepared, Some(simulate::balancer(&config, cluster))))
+                prepared.scenario.zones = config.node.zone.clone().into_iter().collect();
+                let configured = |used: &config::PluginUse| simulate::configured(&config, used);
+                prepared.partitioners = cluster.partitioners.iter().map(configured).collect();
+                if prepared.scenario.keys != lab::Keys::None {
+                    prepared.affinity = cluster.affinity.as_ref().map(configured);
+                }
+                Ok((prepared, Some(configured(&cluster.balancer))))
             }
         }
     }
@@ -210,8 +226,12 @@ impl Simulate {
             ("seed", self.seed.map(|seed| seed.to_string())),
             ("load", self.load.map(|load| load.to_string())),
             ("seconds", self.seconds.map(|seconds| seconds.to_string())),
+            ("baseline", self.baseline.clone()),
         ];
         numbers.iter().for_each(|(name, value)| value.iter().for_each(|value| add(name, value)));
+        if self.time_choices {
+            command += " --time-choices";
+        }
         command
     }
 }

@@ -28,6 +28,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use address::Address;
+pub use check::DEFAULT_GRANTS;
 pub use errors::{ConfigError, ConfigErrors};
 use file::MAX_BYTES;
 pub(crate) use file::read_file;
@@ -35,9 +36,10 @@ pub use model::{
     AccessLog, AccessLogFormat, Acme, AcmeNames, Admin, AdminBind, Certificate, Challenge, Check, CheckTls,
     ClientCertificates, Cluster, ClusterLimits, ClusterTimeouts, Config, Conformance, Destination, Discover, Endpoint,
     ExternalAccount, Forwarded, GivenEndpoint, HashKey, Health, Http3, KeyPair, Listener, ListenerLimits,
-    ListenerTimeouts, LogOutput, MaxMemory, NetworkPrefixes, Overload, Pace, Passes, Passthrough, PathPart, Plugin,
-    PluginUse, Pool, Probe, Protocol, ProxyProtocol, Queue, Quic, RedirectHttps, Resolver, Retries, SendProxyProtocol,
-    ServerId, SlowStart, StatePath, Tls, TlsPolicy, Udp, Underscores, Upgrades, UpstreamProtocol, UpstreamTls,
+    ListenerTimeouts, LogOutput, MOST_BODY_PREFIX, MaxMemory, NetworkPrefixes, Node, Overload, Pace, Passes,
+    Passthrough, PathPart, Plugin, PluginUse, Pool, Probe, Protocol, ProxyProtocol, Qlog, Queue, Quic, RedirectHttps,
+    Resolver, Retries, SendProxyProtocol, ServerId, SlowStart, StatePath, Tls, TlsPolicy, Udp, Underscores, Upgrades,
+    UpstreamProtocol, UpstreamTls,
 };
 pub use network::{Network, Networks};
 pub use probe_target::{PROBED, ProbeTarget};
@@ -95,6 +97,21 @@ pub fn parse_endpoint(text: &str, name: &str) -> Result<GivenEndpoint, ConfigErr
     })?;
     let endpoint = found.into_iter().next().ok_or_else(|| ConfigErrors::whole(name, "an endpoint is needed".into()))?;
     Ok(GivenEndpoint { endpoint, has_own_bound, given })
+}
+
+/// Most endpoints that a plugin finds at once; the contract states it.
+const MOST_FOUND: usize = 10_000;
+
+/// Checks endpoints that a plugin has found, each as it stands in a cluster. The error is the first mistake.
+pub fn check_endpoints(found: Vec<Value>, max_connections: u32) -> Result<Vec<Endpoint>, String> {
+    if found.len() > MOST_FOUND {
+        return Err(format!("{} endpoints, and {MOST_FOUND} are the most", found.len()));
+    }
+    let checked = read_endpoints(serde_json::json!({ "endpoints": found }), max_connections);
+    checked.map_err(|mistakes| match mistakes.into_iter().next() {
+        Some((path, message)) => format!("{}: {message}", path.trim_start_matches('/')),
+        None => "not valid".to_owned(),
+    })
 }
 
 fn read_endpoints(value: Value, max_connections: u32) -> Result<Vec<Endpoint>, Vec<structure::Mistake>> {

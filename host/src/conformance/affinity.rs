@@ -138,6 +138,7 @@ impl suite::Affinity for UnderTest {
 
     fn set_now_ms(&mut self, now_ms: u64) {
         self.services.set_now_ms(now_ms);
+        self.affinity.tick_if_due(now_ms);
     }
 
     fn memory_bytes(&self) -> Option<u64> {

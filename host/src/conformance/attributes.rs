@@ -23,6 +23,10 @@ fn attribute(attribute: &Attribute) -> suite::Attribute {
         Attribute::Header(name) => suite::Attribute::Header(name.to_string()),
         Attribute::Cookie(name) => suite::Attribute::Cookie(name.clone()),
         Attribute::QueryParameter(name) => suite::Attribute::QueryParameter(name.clone()),
+        // Its value is text of any kind, and so is that of a header.
+        Attribute::Claim { name, .. } => suite::Attribute::Header(name.clone()),
+        // Text of any kind, too.
+        Attribute::BodyPrefix(_) => suite::Attribute::Header("body".to_owned()),
         // The suite's clients have none.
         Attribute::ClientCertificate(_) => suite::Attribute::Header(String::new()),
         // No header has it.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use plimsoll_conformance as suite;
 
+use super::attributes::attributes;
 use super::endpoints::{self, set, text};
-use crate::plugin::{Balancer, BalancerOnTrial, Instance, PickRequest, Services};
+use crate::plugin::{Balancer, BalancerOnTrial, Details, Instance, Needs, PickRequest, Services};
 use crate::snapshot::{Change, Endpoint, EndpointCounters, EndpointSet, OutcomeClass};
 
 /// A balancer of a component, with the loads and the clock that the suite sets.
@@ -68,8 +69,33 @@ impl suite::Balancer for UnderTest {
     }
 
     fn pick(&mut self, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, String> {
-        let choice = self.trial.pick(PickRequest { key, tried }).map_err(text)?;
+        let choice = self.trial.pick(PickRequest { key, tried, details: None }).map_err(text)?;
         Ok(choice.map(|choice| choice.slot))
+    }
+
+    fn attributes(&self) -> Vec<suite::Attribute> {
+        self.trial.needs().map(|needs| attributes(&needs.attributes)).unwrap_or_default()
+    }
+
+    fn wants_keys(&self) -> bool {
+        self.trial.needs().is_some_and(|needs| needs.keys)
+    }
+
+    fn pick_for(&mut self, values: &suite::Values, keys: &[Option<u64>], tried: &[u32]) -> Result<Option<u32>, String> {
+        let Needs { attributes, keys: all } = self.trial.needs().unwrap_or_default();
+        let details = Details::new(attributes, values.0.clone(), all.then(|| keys.to_vec()));
+        let key = keys.iter().copied().flatten().next();
+        let choice = self.trial.pick(PickRequest { key, tried, details: Some(&details) }).map_err(text)?;
+        Ok(choice.map(|choice| choice.slot))
+    }
+
+    fn ticks(&self) -> bool {
+        self.trial.ticks()
+    }
+
+    fn tick(&mut self, now_ms: u64) -> Result<(), String> {
+        self.services.set_now_ms(now_ms);
+        self.trial.tick(now_ms).map_err(text)
     }
 
     fn prepares(&self) -> bool {
@@ -124,6 +150,7 @@ impl suite::Balancer for UnderTest {
 
     fn set_now_ms(&mut self, now_ms: u64) {
         self.services.set_now_ms(now_ms);
+        self.trial.tick_if_due(now_ms);
     }
 
     fn executed(&self) -> Option<u64> {

@@ -4,6 +4,7 @@ mod affinity;
 mod attributes;
 mod balancer;
 mod component;
+mod discovery;
 mod endpoints;
 mod health;
 mod on_trial;
@@ -27,7 +28,7 @@ use balancer::UnderTest;
 use component::role;
 use on_trial::{OnTrial, add_policy};
 
-use crate::plugin::{Partitioner, Prober, Role, Router, Services, describe};
+use crate::plugin::{Discovery, Partitioner, Prober, Role, Router, Services, describe};
 
 impl Component {
     /// Holds it against the suite. Takes from parts of a second to a minute of processor time: not for a worker's thread.
@@ -120,6 +121,18 @@ impl Subject for OnTrial<'_> {
         self.policies(Role::Prober, config, (worker, count), |trial, instance, policy, services| {
             let transport = Prober::new(policy).plan(&instance.borrow())?.transport;
             Some(Box::new(policy::UnderTest::new(trial, services, prober::Prober(transport))) as _)
+        })
+    }
+
+    fn discoveries(
+        &self,
+        config: &str,
+        worker: u32,
+        count: u32,
+    ) -> Result<Vec<Box<dyn suite::Discovery>>, CreateFailure> {
+        self.policies(Role::Discovery, config, (worker, count), |trial, instance, policy, services| {
+            let plan = Discovery::new(policy).plan(&instance.borrow())?;
+            Some(Box::new(policy::UnderTest::new(trial, services, plan)) as _)
         })
     }
 

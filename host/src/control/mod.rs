@@ -20,8 +20,8 @@ pub use desired::ApplyError;
 pub use membership::{AmendError, EndpointChange, EndpointPatch, Event, HealthState, Member, PatchError, SourceReport};
 pub(crate) use overload::raise_open_files;
 pub use plugins::{
-    Broken, Component, Conditions, Judgement, PluginError, RecordingBounds, RecordingReport, RecordingState, Refusal,
-    ShadowDecisions, ShadowReport, ShadowRole, ShadowState, Skipped, Upload,
+    Broken, Component, Conditions, Judgement, MOST_COMPONENT_BYTES, PluginError, RecordingBounds, RecordingReport,
+    RecordingState, Refusal, ShadowDecisions, ShadowReport, ShadowRole, ShadowState, Skipped, Upload, signature_path,
 };
 pub use report::{
     ClusterReport, ConfigVersion, EndpointReport, PluginDetail, PluginReport, PluginUse, PluginVersion, ProbeReport,

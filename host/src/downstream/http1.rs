@@ -170,6 +170,10 @@ impl Inbound {
     /// Notices what the client does while its answer is made: what it sends in advance is left for later, also the end of
     /// its side. Fails when it has gone.
     pub fn poll_watch(&self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The request may wait for the end of the handshake.
+        if let Poll::Ready(Err(error)) = self.stream.borrow_mut().poll_handshake(task) {
+            return Poll::Ready(Err(error));
+        }
         // While a body comes, whoever reads it notices.
         if !self.body_ended() || self.ended.get() || !self.is_empty() {
             return Poll::Pending;

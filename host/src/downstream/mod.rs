@@ -6,6 +6,7 @@ mod body;
 mod http1;
 mod http2;
 mod http3;
+mod read_ahead;
 
 pub use base64::Base64Body;
 pub use body::ClientBody;

@@ -2,16 +2,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Resource, getrlimit};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::telling::Telling;
+use crate::config::Discover;
 use crate::plugin::{
-    Evaluator, Fault, HealthPlan, Instance, ProbeAction, ProbeEvent, ProbeResult, Prober, ProberPlan, Services, Target,
-    Transition, Transport,
+    Discovery, DiscoveryAction, DiscoveryPlan, Evaluator, Fault, HealthPlan, Instance, OutwardAnswer, OutwardError,
+    ProbeAction, ProbeEvent, ProbeResult, Prober, ProberPlan, Services, Target, Transition, Transport,
 };
 use crate::snapshot::{EndpointSet, Outcome};
 
-/// The control plane's plugin instances, with the health policies of all clusters. Calls are short and bounded, so a
+/// The control plane's plugin instances, with the policies of all clusters that live there: of health and of discovery. Calls are short and bounded, so a
 /// plain lock serves.
 #[derive(Debug)]
 pub struct Evaluation {
@@ -19,6 +20,8 @@ pub struct Evaluation {
     /// Checks that may be under way at once.
     room: Semaphore,
     inner: Mutex<Inner>,
+    /// Told whenever policies may be others.
+    installs: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -39,12 +42,28 @@ pub(super) struct Session {
     prober: Prober,
 }
 
-/// The health policies of one cluster, each with the number of its instance.
+/// The discovery policy of a source, with the number of its instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finder {
+    instance: u64,
+    discovery: Discovery,
+}
+
+/// What a discovery is told.
+#[derive(Debug)]
+pub enum Found {
+    Tick,
+    Answered(u32, Result<OutwardAnswer, OutwardError>),
+}
+
+/// The policies of one cluster, each with the number of its instance.
 #[derive(Debug)]
 pub struct Policies {
     pub evaluator: (u64, Evaluator),
     /// Of each check of its probe.
     pub probers: Vec<(u64, Prober)>,
+    /// Of those of its sources that are plugins.
+    pub discoveries: Vec<(Discover, u64, Discovery)>,
 }
 
 /// Checks that may be under way at once. Each has a file descriptor, for as long as its endpoint is silent: a quarter of them
@@ -59,7 +78,12 @@ const LEAST_CHECKS: usize = 64;
 
 impl Evaluation {
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services, room: Semaphore::new(most_checks()), inner: Mutex::default() }
+        Self {
+            services,
+            room: Semaphore::new(most_checks()),
+            inner: Mutex::default(),
+            installs: watch::Sender::new(()),
+        }
     }
 
     /// Waits until another check may be under way.
@@ -85,6 +109,7 @@ impl Evaluation {
         let used: HashSet<u64> = clusters.values().flat_map(Policies::instances).collect();
         live.retain(|number, _| used.contains(number));
         inner.clusters = clusters;
+        self.installs.send_replace(());
         // Whoever knows them already is not told again.
         inner.tellings.clear();
         let knows_nothing = |policies: &Policies| {
@@ -166,6 +191,38 @@ impl Evaluation {
         }
     }
 
+    /// Tells whenever policies may be others than before.
+    pub fn installs(&self) -> watch::Receiver<()> {
+        self.installs.subscribe()
+    }
+
+    /// The policy that finds endpoints for a source, with its plan.
+    pub fn finder(&self, cluster: &str, from: &Discover) -> Option<(Finder, DiscoveryPlan)> {
+        let inner = self.lock();
+        let mut discoveries = inner.clusters.get(cluster)?.discoveries.iter();
+        let (_, instance, discovery) = discoveries.find(|(of, ..)| of == from)?;
+        let finder = Finder { instance: *instance, discovery: *discovery };
+        Some((finder, discovery.plan(inner.instances.get(instance)?)?))
+    }
+
+    /// Asks a discovery what it wants done now.
+    pub fn find(&self, finder: Finder, event: Found) -> Result<Vec<DiscoveryAction>, Fault> {
+        let now_ms = self.services.now_ms();
+        let mut inner = self.lock();
+        let instance = inner.instances.get_mut(&finder.instance).ok_or(Fault::Rebuilding)?;
+        match event {
+            Found::Tick => finder.discovery.tick(instance, now_ms),
+            Found::Answered(number, answer) => finder.discovery.answered(instance, now_ms, number, answer),
+        }
+    }
+
+    /// It wanted what cannot be done.
+    pub fn wanted_invalid(&self, finder: Finder, reason: &str) {
+        if let Some(instance) = self.lock().instances.get_mut(&finder.instance) {
+            finder.discovery.invalid(instance, reason);
+        }
+    }
+
     /// A policy that fails leaves every endpoint as it is; the fault is counted where it happened.
     fn evaluate(
         &self,
@@ -191,6 +248,8 @@ impl Evaluation {
 
 impl Policies {
     fn instances(&self) -> impl Iterator<Item = u64> {
-        std::iter::once(self.evaluator.0).chain(self.probers.iter().map(|(instance, _)| *instance))
+        let probers = self.probers.iter().map(|(instance, _)| *instance);
+        let discoveries = self.discoveries.iter().map(|(_, instance, _)| *instance);
+        std::iter::once(self.evaluator.0).chain(probers).chain(discoveries)
     }
 }

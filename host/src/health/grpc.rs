@@ -65,7 +65,7 @@ mod tests {
     fn a_call_has_the_fields_that_the_protocol_wants() {
         let headers = vec![("TE".to_owned(), b"gzip".to_vec()), ("x-own".to_owned(), b"1".to_vec())];
         let body = Bytes::from_static(b"ab");
-        let call = call(Request { method: "POST".into(), path: "/a/B".into(), headers, body });
+        let call = call(Request { method: "POST".into(), path: "/a/B".into(), headers, body, most: 0 });
         assert_eq!(call.body, &b"\0\0\0\0\x02ab"[..]);
         let names: Vec<&str> = call.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["x-own", "content-type", "te"]);

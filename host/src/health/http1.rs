@@ -15,11 +15,11 @@ use hyper_util::rt::TokioIo;
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::message::{Answer, BODY_BYTES, Request};
+use super::message::{Answer, Request};
 use crate::io::Stream;
 
 /// The most that is read of a body.
-const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 2 << 20;
 
 /// Connections that may be kept at once: a quarter of what the process may have open, as much as checks under way may have. Further
 /// ones are not kept.
@@ -91,7 +91,7 @@ impl Connection {
         };
         drive(&mut self.driver, self.sender.ready()).await.ok()?;
         match self.ask(head).await {
-            Ok(response) => Some(self.read(response, keep).await),
+            Ok(response) => Some(self.read(response, request.most, keep).await),
             Err(error) if error.is_parse() => Some(Err(failed("the exchange", &error))),
             Err(_) => None,
         }
@@ -104,7 +104,7 @@ impl Connection {
         keep: &Keep,
     ) -> Result<Answer, String> {
         let response = self.ask(head(request, address, keep)?).await;
-        self.read(response.map_err(|error| failed("the exchange", &error))?, keep).await
+        self.read(response.map_err(|error| failed("the exchange", &error))?, request.most, keep).await
     }
 
     async fn ask(&mut self, head: http::Request<Full<Bytes>>) -> Result<http::Response<Incoming>, hyper::Error> {
@@ -112,12 +112,17 @@ impl Connection {
         drive(&mut self.driver, answered).await
     }
 
-    async fn read(mut self: Box<Self>, response: http::Response<Incoming>, keep: &Keep) -> Result<Answer, String> {
+    async fn read(
+        mut self: Box<Self>,
+        response: http::Response<Incoming>,
+        most: usize,
+        keep: &Keep,
+    ) -> Result<Answer, String> {
         let (head, body) = response.into_parts();
         let mut body = Limited::new(body, MAX_BYTES);
         let (mut bytes, mut trailers) = (Vec::new(), HeaderMap::new());
         let is_whole = loop {
-            if bytes.len() >= BODY_BYTES {
+            if bytes.len() >= most {
                 break false;
             }
             let Some(frame) = drive(&mut self.driver, body.frame()).await else { break true };
@@ -130,7 +135,7 @@ impl Connection {
         if keep.reuses && is_whole && self.driver.is_some() {
             keep.put(self);
         }
-        Ok(Answer::new(&head, bytes, &trailers))
+        Ok(Answer::new(&head, (bytes, most), is_whole.then_some(&trailers)))
     }
 }
 

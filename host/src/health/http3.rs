@@ -7,7 +7,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, Method};
 use plimsoll_http3::{Code, Settings, encode_request, put_data_header, put_section, put_settings, read_response};
 
-use super::message::{Answer, BODY_BYTES, HEAD_BYTES, Request};
+use super::message::{Answer, HEAD_BYTES, Request};
 use crate::io::{Http3Message, IntoQuic, Unread};
 
 /// Answers in advance that a probe passes over.
@@ -53,16 +53,19 @@ pub(super) async fn over_http3(
     };
     let length = answered.headers.get(CONTENT_LENGTH).filter(|_| head.method() != Method::HEAD);
     message.begin_body(length.and_then(|length| length.to_str().ok()?.parse().ok()));
-    let (mut body, mut trailers) = (Vec::new(), HeaderMap::new());
-    while body.len() < BODY_BYTES {
-        let Some(frame) = poll_fn(|task| message.poll_frame(task)).await else { break };
+    let (mut body, mut trailers, mut is_whole) = (Vec::new(), HeaderMap::new(), false);
+    while body.len() < request.most {
+        let Some(frame) = poll_fn(|task| message.poll_frame(task)).await else {
+            is_whole = true;
+            break;
+        };
         let frame = frame.map_err(|unread| format!("reading the answer failed: {}", in_words(&unread)))?;
         match frame.into_data() {
             Ok(data) => body.extend_from_slice(&data),
             Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
         }
     }
-    Ok(Answer::new(&answered, body, &trailers))
+    Ok(Answer::new(&answered, (body, request.most), is_whole.then_some(&trailers)))
 }
 
 /// Ends its connection when dropped.

@@ -6,33 +6,36 @@ use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCOD
 use http::uri::{PathAndQuery, Scheme, Uri};
 
 /// The most of an answer's body that a prober sees.
-pub(super) const BODY_BYTES: usize = 64 * 1024;
+pub(super) const PROBE_BODY_BYTES: usize = 64 * 1024;
 /// As HPACK counts the fields of an answer (RFC 7541 section 4.1).
 pub(super) const HEAD_BYTES: u32 = 64 * 1024;
 
-/// What a prober wants sent.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) headers: Vec<(String, Vec<u8>)>,
-    pub(super) body: Bytes,
+/// What a plugin wants sent.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub body: Bytes,
+    /// The most that is read of the answer's body.
+    pub most: usize,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, Vec<u8>)>,
-    /// Its first bytes.
-    pub(super) body: Vec<u8>,
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Its first bytes, or all.
+    pub body: Vec<u8>,
+    pub is_whole: bool,
     /// Fields behind the body, where it was read whole.
-    pub(super) trailers: Vec<(String, Vec<u8>)>,
+    pub trailers: Vec<(String, Vec<u8>)>,
 }
 
 impl Request {
     pub(super) fn head(&self, target: &str, takes: impl Fn(&HeaderName) -> bool) -> Result<http::Request<()>, String> {
-        let invalid = |error: &dyn std::error::Error| format!("the prober's request is not valid: {error}");
+        let invalid = |error: &dyn std::error::Error| format!("the plugin's request is not valid: {error}");
         let head = http::Request::builder().method(self.method.as_str()).uri(target).body(());
         let mut head = head.map_err(|error| invalid(&error))?;
         for (name, value) in &self.headers {
@@ -47,7 +50,7 @@ impl Request {
 
     /// With what a field `host` says as its authority, and without fields about the connection (RFC 9113 section 8.2.2).
     pub(super) fn head_of_http2(&self, address: SocketAddr, scheme: Scheme) -> Result<http::Request<()>, String> {
-        let invalid = |error: http::Error| format!("the prober's request is not valid: {error}");
+        let invalid = |error: http::Error| format!("the plugin's request is not valid: {error}");
         let host = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
         let authority = match host {
             Some((_, value)) => value.clone(),
@@ -68,11 +71,18 @@ impl Request {
 }
 
 impl Answer {
-    pub(super) fn new(head: &http::response::Parts, mut body: Vec<u8>, trailers: &HeaderMap) -> Self {
-        body.truncate(BODY_BYTES);
+    /// Of the body, `most` is told. No trailers: it was not read to its end.
+    pub(super) fn new(
+        head: &http::response::Parts,
+        (mut body, most): (Vec<u8>, usize),
+        trailers: Option<&HeaderMap>,
+    ) -> Self {
+        let is_whole = trailers.is_some() && body.len() <= most;
+        body.truncate(most);
         let fields = |fields: &HeaderMap| {
             fields.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect()
         };
-        Self { status: head.status.as_u16(), headers: fields(&head.headers), body, trailers: fields(trailers) }
+        let trailers = trailers.map(fields).unwrap_or_default();
+        Self { status: head.status.as_u16(), headers: fields(&head.headers), body, is_whole, trailers }
     }
 }

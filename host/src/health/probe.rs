@@ -1,25 +1,17 @@
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-use plimsoll_proxy_protocol::{Details, Tlvs, Version, write};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 use super::datagrams::Datagrams;
 use super::evaluation::{Evaluation, Session};
-use super::exchange::exchange;
 use super::grpc;
-use super::http1::Keep;
-use super::http3::over_http3;
-use super::message::{Answer, Request};
-use super::steps::{Step, Watcher};
+use super::line::{Line, NoAnswer};
+use super::message::{Answer, PROBE_BODY_BYTES, Request};
+use super::steps::Step;
 use super::wire::Wire;
 use crate::config::UpstreamProtocol;
-use crate::io::Stream;
 use crate::plugin::{Fault, ProbeAction, ProbeEvent, ProbeResult, Target, Transport};
 use crate::snapshot::{Reported, Wishes};
-use crate::tls::{Carries, EndpointTls, Handshake, NoQuic, unix_seconds};
+use crate::tls::Carries;
 
 /// A probe that moves more than this is not one.
 const MAX_BYTES: usize = 1 << 20;
@@ -51,43 +43,27 @@ pub struct Place<'a> {
     /// Which of the checks of the cluster's probe.
     pub check: usize,
     pub slot: u32,
-    pub address: SocketAddr,
-    /// What probers of HTTP speak.
-    pub protocol: UpstreamProtocol,
-    /// How TLS is spoken, if it is.
-    pub tls: Option<&'a EndpointTls>,
-    /// Whether it is spoken from the first byte on, or when the prober asks for it.
-    pub encrypts: bool,
-    /// Where a connection of HTTP/1.1 is kept from one exchange to the next.
-    pub keep: &'a Keep,
-    /// How long the endpoint's certificate has to be valid yet.
-    pub min_validity: Option<Duration>,
-    /// The version of the PROXY protocol in which we say that we speak for ourselves.
-    pub proxy_protocol: Option<Version>,
+    pub line: Line<'a>,
     /// As the prober sees it.
     pub target: Target,
-    /// Who hears of each step.
-    pub watcher: &'a dyn Watcher,
 }
 
 /// Makes one check of an endpoint. None when the prober cannot be asked.
 pub(super) async fn probe(evaluation: &Evaluation, place: Place<'_>, timeout: Duration) -> Option<Probed> {
     let _room = evaluation.room().await?;
     let started = Instant::now();
-    let (slot, keep) = (place.slot, place.keep);
+    let (slot, keep) = (place.slot, place.line.keep);
     let (session, transport, actions) = evaluation.open(place.cluster, place.check, &place.target)?;
     let open = Open { evaluation, session };
-    let (pending, patience) = (actions.into(), timeout / 2);
     let mut run = Run {
         open,
         place,
-        pending,
+        pending: actions.into(),
         report: None,
         wishes: Wishes::default(),
         wait_until: None,
         moved: 0,
         steps: 0,
-        patience,
     };
     let finished = match transport {
         Transport::Tcp => tokio::time::timeout(timeout, Box::pin(run.over_tcp(false))).await,
@@ -122,6 +98,12 @@ impl From<Fault> for End {
     }
 }
 
+impl From<NoAnswer> for End {
+    fn from(none: NoAnswer) -> Self {
+        Self::Failed(none.into_text())
+    }
+}
+
 type Verdict = (bool, String);
 
 /// A probe as its prober knows it. It is closed there however the probe ends, also when it is given up because its endpoint
@@ -147,14 +129,12 @@ struct Run<'a> {
     wait_until: Option<Instant>,
     moved: usize,
     steps: usize,
-    /// How long HTTP/3 is waited for, before HTTP/2 stands in.
-    patience: Duration,
 }
 
 impl Run<'_> {
     /// `tells` has the prober hear of the handshake.
     async fn over_tcp(&mut self, tells: bool) -> Result<Verdict, End> {
-        let (stream, handshake) = self.connect(Carries::Bytes).await?;
+        let (stream, handshake) = self.place.line.connect(Carries::Bytes).await?;
         self.advance(ProbeEvent::Connected)?;
         if let Some(handshake) = handshake.filter(|_| tells) {
             self.advance(ProbeEvent::Secured(handshake))?;
@@ -163,12 +143,13 @@ impl Run<'_> {
     }
 
     async fn over_udp(&mut self) -> Result<Verdict, End> {
-        if self.place.encrypts || self.place.proxy_protocol.is_some() {
+        if self.place.line.encrypts || self.place.line.proxy_protocol.is_some() {
             let detail = "neither TLS nor the PROXY protocol is spoken over UDP: the probe needs `tls: false` and \
                           `proxy_protocol: false`";
             return Err(End::Failed(detail.to_owned()));
         }
-        let datagrams = Datagrams::towards(self.place.address).await.map_err(|error| failed("connecting", &error))?;
+        let datagrams =
+            Datagrams::towards(self.place.line.address).await.map_err(|error| failed("connecting", &error))?;
         self.advance(ProbeEvent::Connected)?;
         self.over(Wire::Datagrams(datagrams)).await
     }
@@ -181,7 +162,7 @@ impl Run<'_> {
                 match action {
                     ProbeAction::Send(bytes) => {
                         self.count(bytes.len())?;
-                        self.place.watcher.hear(Step::Sent(&bytes));
+                        self.place.line.watcher.hear(Step::Sent(&bytes));
                         wire.send(&bytes).await.map_err(|error| failed("sending", &error))?;
                     }
                     ProbeAction::Report(report) => self.report = Some(report),
@@ -189,8 +170,9 @@ impl Run<'_> {
                     ProbeAction::Wait(time) => self.wait_until = Some(Instant::now() + time),
                     ProbeAction::Exchange { .. } => return Err(no_such_action("exchange", wire.transport())),
                     ProbeAction::StartTls => {
-                        let Some(stream) = wire.into_plain() else { return Err(no_tls()) };
-                        let (stream, handshake) = self.shake_hands(stream, Carries::Bytes).await?;
+                        let line = &self.place.line;
+                        let (Some(stream), Some(tls)) = (wire.into_plain(), line.tls) else { return Err(no_tls()) };
+                        let (stream, handshake) = line.shake_hands(tls, stream, Carries::Bytes).await?;
                         wire = Wire::stream(stream);
                         self.advance(ProbeEvent::Secured(handshake))?;
                     }
@@ -213,7 +195,7 @@ impl Run<'_> {
             };
             let received = received.map_err(|error| failed("receiving", &error))?;
             closed = received.is_none();
-            self.place.watcher.hear(received.as_deref().map_or(Step::Closed, Step::Received));
+            self.place.line.watcher.hear(received.as_deref().map_or(Step::Closed, Step::Received));
             self.count(received.as_ref().map_or(0, Vec::len))?;
             self.advance(received.map_or(ProbeEvent::Closed, ProbeEvent::Received))?;
         }
@@ -225,11 +207,12 @@ impl Run<'_> {
             match self.pending.pop_front() {
                 Some(ProbeAction::Finish { passed, detail }) => return Ok((passed, detail)),
                 Some(ProbeAction::Exchange { method, path, headers, body }) => {
-                    self.place.watcher.hear(Step::Asked { method: &method, path: &path, headers: &headers });
-                    let request = Request { method, path, headers, body };
-                    let answer = if calls { self.call(request).await? } else { self.exchange(request).await? };
-                    let Answer { status, headers, body, trailers } = answer;
-                    self.place.watcher.hear(Step::Answered { status, headers: &headers, body: &body });
+                    self.place.line.watcher.hear(Step::Asked { method: &method, path: &path, headers: &headers });
+                    let request = Request { method, path, headers, body, most: PROBE_BODY_BYTES };
+                    let answer =
+                        if calls { self.call(request).await? } else { self.place.line.exchange(request).await? };
+                    let Answer { status, headers, body, trailers, .. } = answer;
+                    self.place.line.watcher.hear(Step::Answered { status, headers: &headers, body: &body });
                     self.advance(ProbeEvent::Answered { status, headers, body, trailers })?;
                 }
                 Some(ProbeAction::Report(report)) => self.report = Some(report),
@@ -245,80 +228,14 @@ impl Run<'_> {
         }
     }
 
-    async fn exchange(&self, request: Request) -> Result<Answer, End> {
-        if self.place.protocol == UpstreamProtocol::Http3
-            && let Some(quic) = Box::pin(self.connect_quic()).await?
-        {
-            return Box::pin(over_http3(quic, self.place.address, request)).await.map_err(End::Failed);
-        }
-        let (address, keep) = (self.place.address, self.place.keep);
-        if let Some(connection) = keep.take(&request)
-            && let Some(answered) = connection.exchange_again(address, &request, keep).await
-        {
-            return answered.map_err(End::Failed);
-        }
-        // In boxes, as what is seldom needed is large: probes are moved about until they are first polled.
-        let (stream, _) = Box::pin(self.connect(Carries::Http)).await?;
-        Box::pin(exchange(stream, address, self.place.protocol, request, keep)).await.map_err(End::Failed)
-    }
-
     async fn call(&self, request: Request) -> Result<Answer, End> {
         let request = grpc::call(request);
-        let answer = if self.place.protocol == UpstreamProtocol::Http3 {
-            self.exchange(request).await?
-        } else {
-            let (stream, _) = Box::pin(self.connect(Carries::Http)).await?;
-            let answer =
-                Box::pin(exchange(stream, self.place.address, UpstreamProtocol::Http2, request, self.place.keep)).await;
-            answer.map_err(End::Failed)?
+        let protocol = match self.place.line.protocol {
+            UpstreamProtocol::Http3 => UpstreamProtocol::Http3,
+            _ => UpstreamProtocol::Http2,
         };
-        grpc::answered(answer).map_err(End::Failed)
-    }
-
-    /// None where UDP does not come through, and the endpoint is spoken to over TCP, as requests do.
-    async fn connect_quic(&self) -> Result<Option<quinn::Connection>, End> {
-        let Some(tls) = self.place.tls.filter(|_| self.place.encrypts) else { return Ok(None) };
-        let quic = match tokio::time::timeout(self.patience, tls.connect_quic(self.place.address)).await {
-            Ok(Ok(quic)) => quic,
-            Ok(Err(NoQuic::Unreachable(_))) | Err(_) => return Ok(None),
-            Ok(Err(NoQuic::Tls(cause))) => return Err(End::Failed(format!("the TLS handshake failed: {cause}"))),
-            Ok(Err(NoQuic::Socket(error))) => return Err(failed("connecting", &error)),
-        };
-        self.place.watcher.hear(Step::Connected);
-        self.secured(&Handshake::of_quic(&quic))?;
-        Ok(Some(quic))
-    }
-
-    async fn connect(&self, carries: Carries) -> Result<(Stream, Option<Handshake>), End> {
-        let connecting = TcpStream::connect(self.place.address).await;
-        let mut stream = connecting.map_err(|error| failed("connecting", &error))?;
-        self.place.watcher.hear(Step::Connected);
-        if let Some(version) = self.place.proxy_protocol {
-            let header = write(version, None, &Details::default(), Tlvs::default());
-            stream.write_all(&header).await.map_err(|error| failed("sending", &error))?;
-        }
-        if !self.place.encrypts {
-            return Ok((Stream::Tcp(stream), None));
-        }
-        let (stream, handshake) = self.shake_hands(stream, carries).await?;
-        Ok((stream, Some(handshake)))
-    }
-
-    async fn shake_hands(&self, stream: TcpStream, carries: Carries) -> Result<(Stream, Handshake), End> {
-        let tls = self.place.tls.ok_or_else(no_tls)?;
-        let stream = tls.shake_hands(stream, carries).await;
-        let stream = stream.map_err(|cause| End::Failed(format!("the TLS handshake failed: {cause}")))?;
-        let handshake = Handshake::of(&stream);
-        self.secured(&handshake)?;
-        Ok((Stream::Tls(Box::new(stream.into())), handshake))
-    }
-
-    fn secured(&self, handshake: &Handshake) -> Result<(), End> {
-        self.place.watcher.hear(Step::Secured(handshake));
-        match (self.place.min_validity, handshake.certificate_ends) {
-            (Some(wanted), Some(ends)) => is_valid_yet(ends, wanted).map_err(End::Failed),
-            _ => Ok(()),
-        }
+        let line = Line { protocol, ..self.place.line.clone() };
+        grpc::answered(line.exchange(request).await?).map_err(End::Failed)
     }
 
     fn advance(&mut self, event: ProbeEvent) -> Result<(), End> {
@@ -350,24 +267,4 @@ fn no_such_action(action: &str, transport: &str) -> End {
 
 fn no_tls() -> End {
     End::Failed("the prober asked to begin TLS where that is not possible, or has begun already".into())
-}
-
-/// Whether a certificate that ends then, in seconds since 1970, is valid for so long yet. The error says for how long it is.
-fn is_valid_yet(ends: i64, wanted: Duration) -> Result<(), String> {
-    let left = Duration::from_secs(u64::try_from(ends - unix_seconds()).unwrap_or(0));
-    if left >= wanted {
-        return Ok(());
-    }
-    Err(format!("its certificate is valid for {} yet, expected {}", in_words(left), in_words(wanted)))
-}
-
-/// In the largest unit of which there are two or more.
-fn in_words(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        172_800.. => format!("{} days", seconds / 86_400),
-        7_200.. => format!("{} hours", seconds / 3_600),
-        120.. => format!("{} minutes", seconds / 60),
-        _ => format!("{seconds} seconds"),
-    }
 }

@@ -1,17 +1,23 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use super::completion::Completion;
+use super::early_tls::EarlyTls;
+
 /// A connection with somebody outside, whatever carries its bytes. A small head and body go out in one plain call.
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// With a client that has sent before its handshake was over.
+    Early(Box<EarlyTls>),
 }
 
 /// What is copied together rather than handed to the kernel in pieces: up to here the copy costs less than what `writev`
@@ -28,6 +34,8 @@ impl Stream {
                 // What is decrypted already is not in the socket any more.
                 if session.wants_read() { socket.poll_read_ready(task) } else { Poll::Ready(Ok(())) }
             }
+            Self::Early(stream) if stream.wants_read() => stream.get_ref().0.poll_read_ready(task),
+            Self::Early(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -38,21 +46,50 @@ impl Stream {
             Self::Tcp(stream) => {
                 matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
             }
-            Self::Tls(stream) => {
+            Self::Tls(_) | Self::Early(_) => {
                 // Nobody waits for what comes on a connection that is idle.
                 let mut task = Context::from_waker(Waker::noop());
-                Pin::new(stream).poll_read(&mut task, &mut ReadBuf::new(&mut [0])).is_pending()
+                Pin::new(self).poll_read(&mut task, &mut ReadBuf::new(&mut [0])).is_pending()
             }
         }
     }
 
     /// Whether HTTP/2 was agreed on in the handshake (ALPN).
     pub fn speaks_http2(&self) -> bool {
-        matches!(self, Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"))
+        let agreed = match self {
+            Self::Tcp(_) => None,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+            Self::Early(stream) => stream.get_ref().1.alpn_protocol(),
+        };
+        agreed == Some(b"h2")
+    }
+
+    /// How the handshake stands of a client that has sent before it was over.
+    pub fn completion(&self) -> Option<&Arc<Completion>> {
+        match self {
+            Self::Tcp(_) | Self::Tls(_) => None,
+            Self::Early(stream) => Some(stream.completion()),
+        }
+    }
+
+    /// Takes in what comes until the handshake is over.
+    pub fn poll_handshake(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) | Self::Tls(_) => Poll::Ready(Ok(())),
+            Self::Early(stream) => stream.poll_handshake(task),
+        }
+    }
+
+    /// The socket of one whose bytes are as they are sent.
+    pub fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(_) | Self::Early(_) => None,
+        }
     }
 
     pub fn is_encrypted(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        !matches!(self, Self::Tcp(_))
     }
 
     pub fn local_address(&self) -> io::Result<SocketAddr> {
@@ -70,6 +107,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
+            Self::Early(stream) => stream.get_ref().0,
         }
     }
 }
@@ -79,6 +117,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(task, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(task, buffer),
+            Self::Early(stream) => Pin::new(stream).poll_read(task, buffer),
         }
     }
 }
@@ -88,6 +127,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(task, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(task, bytes),
+            Self::Early(stream) => Pin::new(stream).poll_write(task, bytes),
         }
     }
 
@@ -99,6 +139,7 @@ impl AsyncWrite for Stream {
         let stream = match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream),
             Self::Tls(stream) => return Pin::new(stream).poll_write_vectored(task, slices),
+            Self::Early(stream) => return Pin::new(stream).poll_write_vectored(task, slices),
         };
         if let [one] = slices {
             return stream.poll_write(task, one);
@@ -123,6 +164,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(task),
             Self::Tls(stream) => Pin::new(stream).poll_flush(task),
+            Self::Early(stream) => Pin::new(stream).poll_flush(task),
         }
     }
 
@@ -130,6 +172,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(task),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(task),
+            Self::Early(stream) => Pin::new(stream).poll_shutdown(task),
         }
     }
 }

@@ -21,7 +21,7 @@ use super::turns::Turns;
 use super::udp_sessions::Sessions;
 use super::{http, http3};
 use crate::config::{self, Protocol};
-use crate::io::Stream;
+use crate::io::{Completion, Stream};
 use crate::net::BACKLOG;
 use crate::proxy::{self, Client, Encrypted, ListenerSlot};
 use crate::snapshot::Overload;
@@ -64,6 +64,8 @@ pub struct Acceptor {
     handshakes: Rc<Handshakes>,
     /// Of UDP.
     pub(super) sessions: Rc<Sessions>,
+    /// The listener that was there last, and is no more: clients of QUIC that is carried may still come from other addresses.
+    pub(super) gone: RefCell<Option<Rc<proxy::Listener>>>,
 }
 
 impl OpenConnections {
@@ -144,11 +146,13 @@ impl Acceptor {
             heirs: RefCell::default(),
             handshakes: Rc::default(),
             sessions: Rc::default(),
+            gone: RefCell::default(),
         })
     }
 
     /// Serves for a listener from now on, whose connections on all workers are counted by `count`.
     pub fn serve_for(&self, listener: Rc<proxy::Listener>, count: Arc<ConnectionCount>) {
+        self.gone.take();
         self.slot.set(listener);
         self.count.replace(count);
         self.heirs.borrow_mut().clear();
@@ -156,6 +160,7 @@ impl Acceptor {
 
     /// Serves from now on for whomever another one serves.
     pub fn stand_in_for(&self, other: &Self) {
+        self.gone.take();
         self.slot.follow(&other.slot);
         self.count.replace(other.count.borrow().clone());
         self.heirs.borrow_mut().clear();
@@ -164,6 +169,7 @@ impl Acceptor {
     /// Hands connections to these from now on, and takes none to other addresses. Open connections to the address of the
     /// first go on under its listener, others end after what is under way.
     pub fn give_way_to(&self, heirs: Vec<Rc<Self>>) {
+        self.gone.take();
         if let Some(first) = heirs.first() {
             self.slot.follow(&first.slot);
             self.open.drain_those(|open| {
@@ -177,6 +183,7 @@ impl Acceptor {
 
     /// The listener has gone.
     pub fn retire(&self) {
+        self.gone.replace(self.slot.current().filter(|listener| listener.config.udp.quic.is_some()));
         self.slot.clear();
     }
 
@@ -227,8 +234,6 @@ impl Acceptor {
             }
             return;
         };
-        // A socket that cannot be set up is already broken, and ends at its first read.
-        let _ = stream.set_nodelay(true);
         tokio::task::spawn_local(self.run(listener, counted, stream, address));
     }
 
@@ -305,18 +310,23 @@ impl Acceptor {
             let Some(Shaken { quic, encrypted, completion }) = Box::pin(shaking).await else { return };
             drop(listener);
             let client = Client::new(address, Some(encrypted));
-            if let Some(session) = self.session(client, &counted) {
-                http3::serve(session, quic, completion).await;
+            if let Some(session) = self.session(client, &counted, completion) {
+                http3::serve(session, quic).await;
             }
         });
     }
 
-    fn session(&self, client: Client, counted: &OpenConnection) -> Option<Session> {
-        Session::begin(self.context.clone(), self.slot.clone(), client, counted.connection.clone())
+    fn session(
+        &self,
+        client: Client,
+        counted: &OpenConnection,
+        completion: Option<Arc<Completion>>,
+    ) -> Option<Session> {
+        Session::begin(self.context.clone(), self.slot.clone(), client, counted.connection.clone(), completion)
     }
 
     async fn serve_http(&self, stream: Stream, client: Client, counted: &OpenConnection) {
-        if let Some(session) = self.session(client, counted) {
+        if let Some(session) = self.session(client, counted, stream.completion().cloned()) {
             http::serve(session, stream).await;
         }
     }

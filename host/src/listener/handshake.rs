@@ -5,33 +5,39 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::StatusCode;
-use rustls::server::Acceptor;
+use rustls::server::{Acceptor, ServerConnection};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, TlsAcceptor};
 
 use super::connection::Connection;
 use super::linger;
 use super::turns::Turns;
 use crate::config::Protocol;
-use crate::io::Stream;
+use crate::io::{Completion, EarlyTls, Stream};
 use crate::proxy::{self, Encrypted, Listener};
 use crate::telemetry::{ClientTls, TlsHandshake};
-use crate::tls::{Certificates, Challenges, ServerTls, identity};
+use crate::tls::{Certificates, Challenges, identity};
 
 /// Makes a connection one of TLS. None when it does not come to that, which is counted.
 pub(super) async fn shake_hands(
-    context: &proxy::Context,
-    listener: &Listener,
+    context: &Rc<proxy::Context>,
+    listener: &Rc<Listener>,
     stream: TcpStream,
     connection: &Connection,
     turns: &Rc<Turns>,
 ) -> Option<(Stream, Encrypted)> {
-    let is_http = listener.config.protocol == Protocol::Http;
-    let ServerTls { config, certificates, .. } = listener.tls.as_ref()?;
-    let accepting = accept(config.clone(), &context.challenges, stream, is_http);
+    let (tls, configured) = listener.tls.as_ref().zip(listener.config.tls.as_ref())?;
+    let certificates = &tls.certificates;
+    let accepting = Accepting {
+        config: tls.config.clone(),
+        challenges: &context.challenges,
+        is_http: listener.config.protocol == Protocol::Http,
+        takes_early_data: configured.early_data,
+    };
+    let accepting = accepting.accept(stream);
     let mut accepting = std::pin::pin!(context.timers.bound(listener.config.timeouts.tls_handshake, accepting));
     let accepted = poll_fn(|task| match turns.poll(task, &context.shard, |task| accepting.as_mut().poll(task)) {
         Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
@@ -39,7 +45,17 @@ pub(super) async fn shake_hands(
         Poll::Pending => Poll::Pending,
     });
     let (result, encrypted) = match accepted.await? {
-        Ok(Ok(Spoken::Tls(stream))) => (outcome(&stream), Some(stream)),
+        Ok(Ok(Spoken::Tls(stream))) => {
+            let session = stream.get_ref().1;
+            let encrypted = described(session, certificates);
+            (outcome(session), Some((Stream::Tls(Box::new((*stream).into())), encrypted)))
+        }
+        Ok(Ok(Spoken::Early(stream))) => {
+            connection.established();
+            tokio::task::spawn_local(finish(context.clone(), listener.clone(), stream.completion().clone()));
+            let encrypted = described(stream.get_ref().1, certificates);
+            return Some((Stream::Early(stream), encrypted));
+        }
         Ok(Ok(Spoken::Challenge(mut stream))) => {
             // The handshake was all that it came for (RFC 8737 section 3); it may have gone.
             let _ = stream.shutdown().await;
@@ -57,39 +73,78 @@ pub(super) async fn shake_hands(
     };
     listener.shard.tls_handshake(result);
     connection.established();
-    let stream = encrypted?;
-    let described = described(&stream, certificates);
-    Some((Stream::Tls(Box::new((*stream).into())), described))
+    encrypted
 }
 
 /// What a client speaks that was to speak TLS.
 enum Spoken {
     Tls(Box<TlsStream<TcpStream>>),
+    /// It has sent before the end of the handshake, which is to come.
+    Early(Box<EarlyTls>),
     /// Nothing: it wants to see a certificate that answers a challenge.
     Challenge(Box<TlsStream<TcpStream>>),
     PlainHttp(TcpStream),
 }
 
-async fn accept(
+/// How a client is heard that is to speak TLS.
+struct Accepting<'a> {
     config: Arc<ServerConfig>,
-    challenges: &Challenges,
-    stream: TcpStream,
+    challenges: &'a Challenges,
     is_http: bool,
-) -> io::Result<Spoken> {
-    let mut first = [0];
-    // Methods of HTTP begin with a letter, which no record of TLS does (RFC 8446 section 5.1).
-    if is_http && stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
-        return Ok(Spoken::PlainHttp(stream));
-    }
-    if challenges.await_tls() {
-        // It has another configuration: no certificate is asked for, and nothing is resumed.
+    takes_early_data: bool,
+}
+
+impl Accepting<'_> {
+    async fn accept(self, stream: TcpStream) -> io::Result<Spoken> {
+        let mut first = [0];
+        // Methods of HTTP begin with a letter, which no record of TLS does (RFC 8446 section 5.1).
+        if self.is_http && stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
+            return Ok(Spoken::PlainHttp(stream));
+        }
+        if !self.challenges.await_tls() && !self.takes_early_data {
+            return TlsAcceptor::from(self.config).accept(stream).await.map(|stream| Spoken::Tls(Box::new(stream)));
+        }
         let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-        return match challenges.tls_answer(&begun.client_hello()) {
-            Some(answer) => begun.into_stream(answer).await.map(|stream| Spoken::Challenge(Box::new(stream))),
-            None => begun.into_stream(config).await.map(|stream| Spoken::Tls(Box::new(stream))),
-        };
+        // It has another configuration: no certificate is asked for, and nothing is resumed.
+        if let Some(answer) = self.challenges.tls_answer(&begun.client_hello()) {
+            return begun.into_stream(answer).await.map(|stream| Spoken::Challenge(Box::new(stream)));
+        }
+        if self.takes_early_data {
+            return begin(self.config, begun).await;
+        }
+        begun.into_stream(self.config).await.map(|stream| Spoken::Tls(Box::new(stream)))
     }
-    TlsAcceptor::from(config).accept(stream).await.map(|stream| Spoken::Tls(Box::new(stream)))
+}
+
+/// Gets a connection to where requests may come, which is before the end of the handshake with a client that has been there before.
+async fn begin(config: Arc<ServerConfig>, begun: StartHandshake<TcpStream>) -> io::Result<Spoken> {
+    let StartHandshake { accepted, io: mut stream, .. } = begun;
+    let mut session = match accepted.into_connection(config.clone()) {
+        Ok(session) => session,
+        Err((error, mut alert)) => {
+            let mut why = Vec::new();
+            alert.write_all(&mut why)?;
+            stream.write_all(&why).await?;
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+    };
+    if session.early_data().is_some() {
+        let mut stream = Box::new(EarlyTls::new(stream, session));
+        return poll_fn(|task| Poll::Ready(stream.begin(task))).await.map(|()| Spoken::Early(stream));
+    }
+    let accepting = TlsAcceptor::from(config).accept_with(stream, |fresh| *fresh = session);
+    accepting.await.map(|stream| Spoken::Tls(Box::new(stream)))
+}
+
+/// Follows a handshake whose client has sent before its end.
+async fn finish(context: Rc<proxy::Context>, listener: Rc<Listener>, completion: Arc<Completion>) {
+    let finished = context.timers.bound(listener.config.timeouts.tls_handshake, completion.wait()).await;
+    completion.fail();
+    listener.shard.tls_handshake(match finished {
+        Ok(true) => TlsHandshake::Resumed,
+        Ok(false) => TlsHandshake::Closed,
+        Err(_elapsed) => TlsHandshake::Timeout,
+    });
 }
 
 /// Tells a person what went wrong, who would see a broken connection otherwise.
@@ -102,8 +157,8 @@ async fn answer_in_the_clear(context: &proxy::Context, mut stream: TcpStream) {
     }
 }
 
-fn outcome(stream: &TlsStream<TcpStream>) -> TlsHandshake {
-    match stream.get_ref().1.handshake_kind() {
+fn outcome(session: &ServerConnection) -> TlsHandshake {
+    match session.handshake_kind() {
         Some(HandshakeKind::Resumed) => TlsHandshake::Resumed,
         _ => TlsHandshake::Full,
     }
@@ -120,8 +175,7 @@ fn failure(error: &io::Error) -> TlsHandshake {
 }
 
 /// What the access log says of it, and the certificate that the client got.
-fn described(stream: &TlsStream<TcpStream>, certificates: &Certificates) -> Encrypted {
-    let session = stream.get_ref().1;
+fn described(session: &ServerConnection, certificates: &Certificates) -> Encrypted {
     let version = match session.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",

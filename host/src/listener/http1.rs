@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Response, StatusCode, Version, response};
@@ -18,7 +19,7 @@ use super::linger;
 use super::session::Session;
 use crate::downstream::{ClientBody, Inbound};
 use crate::error::{Error, ErrorKind};
-use crate::io::poll_write_all;
+use crate::io::{Completion, poll_write_all};
 use crate::proxy::{self, Link, ResponseBody, Unread};
 
 /// What answers in advance may wait for a client, in bytes.
@@ -295,6 +296,10 @@ impl Link for Http1Link<'_> {
 
     fn local_address(&self) -> Option<SocketAddr> {
         self.http1.inbound.stream().local_address().ok()
+    }
+
+    fn handshake(&self) -> Option<&Arc<Completion>> {
+        self.http1.session.completion.as_ref()
     }
 }
 

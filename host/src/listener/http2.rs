@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use super::connection::Timeout;
 use super::session::Session;
 use crate::downstream::{ClientBody, Http2Body};
 use crate::error::ErrorKind;
-use crate::io::{Prefixed, Stream};
+use crate::io::{Completion, Prefixed, Stream};
 use crate::proxy::{self, Link, ResponseBody};
 use crate::telemetry::BadRequest;
 use crate::timer::Timer;
@@ -152,7 +153,8 @@ async fn answer(
     respond: SendResponse<Bytes>,
 ) {
     let under_way = session.connection.begin_request();
-    let link = Http2Link { respond: RefCell::new(respond), tunnel: RefCell::default(), local_address };
+    let completion = session.completion.clone();
+    let link = Http2Link { respond: RefCell::new(respond), tunnel: RefCell::default(), local_address, completion };
     let response = respond_to(&session, request, &link).await;
     if let Some(response) = response {
         let patience = session.connection.patience().write;
@@ -292,6 +294,7 @@ struct Http2Link {
     /// What comes in the protocol that the request asks for.
     tunnel: RefCell<Option<ClientBody>>,
     local_address: Option<SocketAddr>,
+    completion: Option<Arc<Completion>>,
 }
 
 impl Link for Http2Link {
@@ -311,6 +314,10 @@ impl Link for Http2Link {
 
     fn local_address(&self) -> Option<SocketAddr> {
         self.local_address
+    }
+
+    fn handshake(&self) -> Option<&Arc<Completion>> {
+        self.completion.as_ref()
     }
 }
 

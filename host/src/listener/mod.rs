@@ -1,7 +1,6 @@
 //! Accepting: sockets, limits, who speaks which protocol, and the connection's way from its first to its last request.
 
 mod accept;
-mod completion;
 mod connection;
 mod count;
 mod handshake;

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::UdpSocket;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,15 +11,16 @@ use std::time::Duration;
 use plimsoll_http3::Code;
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{
-    Connecting, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, ServerConfig,
-    TransportConfig, VarInt, ZeroRttAccepted,
+    Connecting, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, QlogConfig,
+    ServerConfig, TransportConfig, VarInt, ZeroRttAccepted,
 };
 use rustls::pki_types::CertificateDer;
 
-use super::completion::Completion;
 use super::connection::Connection;
 use super::turns::Turns;
 use crate::config;
+use crate::io::Completion;
+use crate::net::{QUIC_ID_BYTES, QuicListening, name_endpoint};
 use crate::proxy::{self, Encrypted, Listener};
 use crate::telemetry::{ClientTls, TlsHandshake};
 use crate::tls::{Certificates, QuicTls, identity};
@@ -44,10 +44,12 @@ const SILENCE: Duration = Duration::from_secs(60);
 const PROBE: Duration = Duration::from_secs(20);
 
 /// An endpoint on a worker's socket.
-pub fn endpoint(socket: UdpSocket, tls: QuicTls, steering: Steering) -> io::Result<Endpoint> {
+pub fn endpoint(socket: QuicListening, tls: QuicTls, steering: Steering) -> io::Result<Endpoint> {
     let mut config = EndpointConfig::new(tls.reset_key);
-    config.cid_generator(move || Box::new(ConnectionIds(steering)));
-    Endpoint::new(config, Some(accepting(tls.crypto)), socket, Arc::new(quinn::TokioRuntime))
+    let number = socket.number();
+    config.cid_generator(move || Box::new(ConnectionIds { steering, number }));
+    let server = Some(accepting(tls.crypto));
+    Endpoint::new_with_abstract_socket(config, server, Arc::new(socket), Arc::new(quinn::TokioRuntime))
 }
 
 /// What an endpoint accepts by; each connection goes on by that of its listener.
@@ -66,23 +68,25 @@ pub struct Steering {
     pub workers: usize,
 }
 
-/// Makes ids whose first byte leads to their worker, see [`crate::net::SocketGroup`]; all else is random.
-struct ConnectionIds(Steering);
-
-/// As long as those of most servers: too many to be found by guessing.
-const ID_BYTES: usize = 8;
+/// Makes ids whose first byte leads to their worker, see [`crate::net::SocketGroup`], and the next two to the endpoint, see
+/// [`crate::net::QuicListeners`]; all else is random.
+struct ConnectionIds {
+    steering: Steering,
+    number: u8,
+}
 
 impl ConnectionIdGenerator for ConnectionIds {
     fn generate_cid(&mut self) -> ConnectionId {
-        let mut id = [0; ID_BYTES];
+        let mut id = [0; QUIC_ID_BYTES];
         // It does not fail on a system that has randomness at all, and all zeroes are still an id.
         let _ = aws_lc_rs::rand::fill(&mut id);
-        id[0] = self.0.first_byte(id[0]);
+        id[0] = self.steering.first_byte(id[0]);
+        name_endpoint(&mut id, self.number);
         ConnectionId::new(&id)
     }
 
     fn cid_len(&self) -> usize {
-        ID_BYTES
+        QUIC_ID_BYTES
     }
 
     fn cid_lifetime(&self) -> Option<Duration> {
@@ -142,34 +146,31 @@ impl Handshake {
         turns: &Rc<Turns>,
     ) -> Option<Shaken> {
         // The arithmetic of a handshake is done here, but for what clients show of themselves.
-        let mut accepting = Some((self.incoming, listener.quic.clone()?));
+        let config = traced(listener, &self.incoming).or_else(|| listener.quic.clone())?;
+        let mut accepting = Some((self.incoming, config));
         let accepted = poll_fn(|task| {
             turns.poll(task, &context.shard, |_| {
                 Poll::Ready(accepting.take().map(|(incoming, config)| incoming.accept_with(config)))
             })
         });
-        let mut completion = Completion::reached();
         let mut under_way = Some(self.under_way);
-        let takes_early_data = listener.config.http3.as_ref().is_some_and(|http3| http3.early_data);
+        let takes_early_data = listener.config.tls.as_ref().is_some_and(|tls| tls.early_data);
         let shaken = match accepted.await? {
             Err(error) => Err(error),
             Ok(connecting) if takes_early_data => match begin(context, listener, connecting, connection).await? {
-                Ok((quic, finished)) => {
-                    completion = Completion::default();
-                    Ok((quic, Some(finished)))
-                }
+                Ok((quic, finished)) => Ok((quic, Some(finished))),
                 Err(error) => Err(error),
             },
             Ok(connecting) => wait(context, listener, connecting, connection).await?.map(|connected| (connected, None)),
         };
-        let completion = Rc::new(completion);
+        let mut completion: Option<Arc<Completion>> = None;
         let quic = match shaken {
             Ok((quic, Some(finished))) => {
                 let finishing = Finishing {
                     context: context.clone(),
                     listener: listener.clone(),
                     quic: quic.clone(),
-                    completion: completion.clone(),
+                    completion: completion.insert(Arc::default()).clone(),
                     _under_way: under_way.take(),
                 };
                 tokio::task::spawn_local(finishing.finish(finished));
@@ -199,7 +200,8 @@ impl Handshake {
 pub(super) struct Shaken {
     pub(super) quic: quinn::Connection,
     pub(super) encrypted: Encrypted,
-    pub(super) completion: Rc<Completion>,
+    /// Of its handshake, where requests may come before that is over.
+    pub(super) completion: Option<Arc<Completion>>,
 }
 
 /// A handshake that goes on while requests are answered.
@@ -207,7 +209,7 @@ struct Finishing {
     context: Rc<proxy::Context>,
     listener: Rc<Listener>,
     quic: quinn::Connection,
-    completion: Rc<Completion>,
+    completion: Arc<Completion>,
     _under_way: Option<UnderWay>,
 }
 
@@ -220,6 +222,7 @@ impl Finishing {
         };
         count(&self.listener, error.as_ref());
         if error.is_some() {
+            self.completion.fail();
             self.quic.close(VarInt::from_u32(Code::RequestRejected as u32), b"");
         }
         self.completion.reach();
@@ -272,6 +275,30 @@ async fn wait<T>(
 
 /// How a listener speaks QUIC.
 pub fn quic_config(crypto: Arc<QuicServerConfig>, listener: &config::Listener) -> Arc<ServerConfig> {
+    let mut server = ServerConfig::with_crypto(crypto);
+    server.transport_config(Arc::new(transport(listener)));
+    Arc::new(server)
+}
+
+/// The same for a connection that is written down, if it is to be.
+fn traced(listener: &Listener, incoming: &Incoming) -> Option<Arc<ServerConfig>> {
+    let qlog = listener.config.http3.as_ref()?.qlog.as_ref()?;
+    let (traces, client) = (listener.tls.as_ref()?.quic.as_ref()?.traces.as_ref()?, incoming.remote_address());
+    if qlog.from.as_ref().is_some_and(|from| !from.contains(client.ip())) {
+        return None;
+    }
+    let trace = traces.begin(&incoming.orig_dst_cid().to_string())?;
+    let mut writing = QlogConfig::default();
+    let (title, description) = (listener.name.to_string(), format!("from {client}"));
+    writing.writer(Box::new(trace)).title(Some(title)).description(Some(description));
+    let mut transport = transport(&listener.config);
+    transport.qlog_stream(writing.into_stream());
+    let mut server = ServerConfig::clone(listener.quic.as_ref()?);
+    server.transport_config(Arc::new(transport));
+    Some(Arc::new(server))
+}
+
+fn transport(listener: &config::Listener) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(listener.limits.concurrent_streams.into())
@@ -283,9 +310,7 @@ pub fn quic_config(crypto: Arc<QuicServerConfig>, listener: &config::Listener) -
         .datagram_receive_buffer_size(None)
         .keep_alive_interval(Some(PROBE))
         .max_idle_timeout(Some(VarInt::from_u32(SILENCE.as_millis() as u32).into()));
-    let mut server = ServerConfig::with_crypto(crypto);
-    server.transport_config(Arc::new(transport));
-    Arc::new(server)
+    transport
 }
 
 fn failure(error: &ConnectionError) -> TlsHandshake {
@@ -328,7 +353,7 @@ mod tests {
 
     #[test]
     fn ids_differ() {
-        let mut ids = ConnectionIds(Steering { worker: 1, workers: 2 });
+        let mut ids = ConnectionIds { steering: Steering { worker: 1, workers: 2 }, number: 0 };
         assert_ne!(ids.generate_cid(), ids.generate_cid());
     }
 }

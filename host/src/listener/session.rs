@@ -6,6 +6,7 @@ use http::{Response, Version};
 use super::connection::Connection;
 use crate::config;
 use crate::error::ErrorKind;
+use crate::io::Completion;
 use crate::proxy::{self, Client, Listener, ListenerSlot, ResponseBody, Unread};
 use crate::telemetry::BadRequest;
 
@@ -17,6 +18,8 @@ pub(super) struct Session {
     pub(super) config: Arc<config::Listener>,
     pub(super) client: Rc<Client>,
     pub(super) connection: Rc<Connection>,
+    /// Of its handshake, where requests may come before that is over.
+    pub(super) completion: Option<Arc<Completion>>,
 }
 
 impl Session {
@@ -26,9 +29,10 @@ impl Session {
         slot: Rc<ListenerSlot>,
         client: Client,
         connection: Rc<Connection>,
+        completion: Option<Arc<Completion>>,
     ) -> Option<Self> {
         let config = slot.current()?.config.clone();
-        Some(Self { context, slot, config, client: Rc::new(client), connection })
+        Some(Self { context, slot, config, client: Rc::new(client), connection, completion })
     }
 
     /// The listener that takes the next request; none, and the connection is to end, when it has gone from the

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use plimsoll_proxy_protocol::Header;
 
@@ -10,7 +10,7 @@ use super::accept::{ACCEPT_PAUSE, Acceptor, OpenConnections};
 use super::count::{ConnectionCount, OfSource};
 use super::proxy_protocol::{self, InFront};
 use super::udp_sessions::{Addresses, Entry};
-use crate::net::{DatagramSocket, Datagrams};
+use crate::net::{DatagramSocket, Datagrams, SocketGroup};
 use crate::proxy::{self, Announced, Listener, Sender, Taken, UdpSession};
 use crate::snapshot::Overload;
 use crate::telemetry::{DatagramDrop, Direction, OpenConnection as CountedConnection, ProxyHeader, Refusal};
@@ -49,13 +49,20 @@ pub async fn serve_udp(acceptor: Rc<Acceptor>) {
 
 impl Acceptor {
     /// Reads from this socket, which it is given once.
-    pub fn read_from(&self, socket: DatagramSocket) {
-        self.sessions.read_from(socket);
+    pub fn read_from(&self, socket: DatagramSocket, group: Arc<SocketGroup>) {
+        self.sessions.read_from(socket, group);
     }
 
     /// Sessions of UDP that are open.
     pub fn sessions(&self) -> usize {
         self.sessions.open()
+    }
+
+    /// Whether clients of QUIC that is carried may come with connections that they have, which the kernel gives to whichever worker has
+    /// their new address.
+    pub fn awaits_moves(&self) -> bool {
+        let listener = self.slot.current().or_else(|| self.gone.borrow().clone());
+        listener.is_some_and(|listener| listener.config.udp.quic.is_some()) && self.sessions.any_worker_has_some()
     }
 
     fn received(self: &Rc<Self>, datagrams: &Datagrams<'_>) {
@@ -116,7 +123,7 @@ impl Acceptor {
                 let heirs = self.heirs.borrow();
                 if let Some(heir) = heirs.iter().find(|heir| Some(heir.address.ip()) == datagrams.to) {
                     heir.deliver(listener, datagrams, header);
-                } else if let Some(listener) = listener.filter(|_| heirs.is_empty()) {
+                } else if let Some(listener) = listener.or(self.gone.borrow().as_ref()).filter(|_| heirs.is_empty()) {
                     let sender = match (header, known) {
                         // What a proxy has said once holds for what follows.
                         (None, Some(known)) => known.session.sender().clone(),
@@ -146,7 +153,8 @@ impl Acceptor {
     fn begin(self: &Rc<Self>, listener: &Rc<Listener>, sender: Sender, datagrams: &Datagrams<'_>) {
         let Some(socket) = self.sessions.socket() else { return };
         let dropped = |reason| listener.shard.datagrams_dropped(reason, datagrams.count());
-        if self.open.is_draining() {
+        let only_goes_on = self.open.is_draining() || self.gone.borrow().is_some();
+        if only_goes_on && !may_go_on(listener, datagrams) {
             return dropped(DatagramDrop::Draining);
         }
         let count = self.count.borrow().clone();
@@ -178,6 +186,9 @@ impl Acceptor {
             }
         }
         let session = counted.entry.session.clone();
+        if only_goes_on {
+            session.only_go_on();
+        }
         if session.take(Some(listener), datagrams) != Taken::Last {
             self.sessions.remember(&counted.entry);
         }
@@ -187,6 +198,11 @@ impl Acceptor {
             drop(counted);
         });
     }
+}
+
+/// Whether they may be of a connection of QUIC that is carried, and whose client has another address now (RFC 9000 section 9).
+fn may_go_on(listener: &Listener, datagrams: &Datagrams<'_>) -> bool {
+    listener.config.udp.quic.is_some() && !proxy::begins_quic(datagrams.bytes)
 }
 
 /// Who sends what has this header in front. A proxy that speaks for itself is told from the client that it has named last.
@@ -220,6 +236,10 @@ impl Drop for Counted {
 
 /// Sockets that sessions of a listener may have: half of what the process may open, since others need some.
 fn most_descriptors() -> usize {
-    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    most.map_or(usize::MAX, |most| usize::try_from(most / 2).unwrap_or(usize::MAX))
+    // It is raised before anything listens. What changes it later than that is seen by the watch for overload.
+    static MOST: LazyLock<usize> = LazyLock::new(|| {
+        let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        most.map_or(usize::MAX, |most| usize::try_from(most / 2).unwrap_or(usize::MAX))
+    });
+    *MOST
 }

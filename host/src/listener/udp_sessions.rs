@@ -2,14 +2,17 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::net::DatagramSocket;
+use crate::net::{DatagramSocket, SocketGroup};
 use crate::proxy::{Sender, UdpSession};
 
 /// The sessions of a socket of UDP.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     socket: OnceCell<Rc<DatagramSocket>>,
+    /// That the socket is of.
+    group: OnceCell<Arc<SocketGroup>>,
     by_addresses: RefCell<HashMap<Addresses, Rc<Entry>>>,
     /// With those whose client has another one by now.
     open: Cell<usize>,
@@ -53,9 +56,24 @@ impl Sessions {
     }
 
     /// The socket, which is given once.
-    pub(super) fn read_from(&self, socket: DatagramSocket) {
+    pub(super) fn read_from(&self, socket: DatagramSocket, group: Arc<SocketGroup>) {
         // A second one would be a mistake of the caller's, who then goes on with the first.
-        let _ = self.socket.set(Rc::new(socket));
+        let _ = (self.socket.set(Rc::new(socket)), self.group.set(group));
+    }
+
+    /// Whether any worker has sessions at the address.
+    pub(super) fn any_worker_has_some(&self) -> bool {
+        self.group.get().is_some_and(|group| group.has_sessions())
+    }
+
+    fn one_more(&self) {
+        self.open.set(self.open.get() + 1);
+        self.group.get().into_iter().for_each(|group| group.session_begins());
+    }
+
+    fn one_less(&self) {
+        self.open.set(self.open.get() - 1);
+        self.group.get().into_iter().for_each(|group| group.session_ends());
     }
 
     pub(super) fn open(&self) -> usize {
@@ -64,7 +82,7 @@ impl Sessions {
 
     /// A session that is open until [`Entry::end`], and found once it is remembered.
     pub(super) fn begin(self: &Rc<Self>, session: Rc<UdpSession>) -> Rc<Entry> {
-        self.open.set(self.open.get() + 1);
+        self.one_more();
         Rc::new(Entry { session, home: RefCell::new(self.clone()) })
     }
 
@@ -96,8 +114,8 @@ impl Sessions {
             // It may be found by two.
             if !Rc::ptr_eq(&entry.home.borrow(), heir) {
                 entry.session.move_to(socket.clone());
-                self.open.set(self.open.get() - 1);
-                heir.open.set(heir.open.get() + 1);
+                heir.one_more();
+                self.one_less();
                 entry.home.replace(heir.clone());
             }
             // That socket has one address, which need not be told.
@@ -110,7 +128,7 @@ impl Entry {
     /// It is found no more, unless what is found at its addresses is another one.
     pub(super) fn end(self: &Rc<Self>) {
         let home = self.home.borrow();
-        home.open.set(home.open.get() - 1);
+        home.one_less();
         let mut by_addresses = home.by_addresses.borrow_mut();
         let began = Addresses::of(self.session.sender());
         for addresses in [began, Addresses { local: None, ..began }] {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::options::set;
 use super::transparent::bind_transparent;
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -20,6 +20,8 @@ const MOST_SEGMENT: usize = 1472;
 #[derive(Debug)]
 pub struct DatagramSocket {
     socket: UdpSocket,
+    /// Whether it has one address only that it sends to, so that the system need not look for the way there each time.
+    connected: bool,
     /// What the system can do. Shared by all sockets that were made of one, since finding out takes sockets of its own.
     abilities: Rc<UdpSocketState>,
 }
@@ -58,14 +60,13 @@ impl DatagramSocket {
         let abilities = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let is_ipv4 = socket.local_addr()?.is_ipv4();
         may_be_cut(&socket, is_ipv4)?;
-        Ok(Self { socket: UdpSocket::from_std(socket)?, abilities: Rc::new(abilities) })
+        Ok(Self { socket: UdpSocket::from_std(socket)?, connected: false, abilities: Rc::new(abilities) })
     }
 
     /// One of its own towards an address, which hears from that address alone; `from` an address that need not be ours. With
     /// `many`, the system may hand over several datagrams as one.
     pub fn towards(&self, address: SocketAddr, from: Option<IpAddr>, many: bool) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        socket.set_nonblocking(true)?;
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
         if let Some(from) = from {
             bind_transparent(&socket, from, address)?;
         }
@@ -73,7 +74,7 @@ impl DatagramSocket {
         if many && self.abilities.gro_segments() > 1 {
             set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1)?;
         }
-        Ok(Self { socket: UdpSocket::from_std(socket.into())?, abilities: self.abilities.clone() })
+        Ok(Self { socket: UdpSocket::from_std(socket.into())?, connected: true, abilities: self.abilities.clone() })
     }
 
     /// Where it is bound.
@@ -126,12 +127,12 @@ impl DatagramSocket {
                 segment_size: (count > 1).then_some(datagrams.size),
                 src_ip: from,
             };
-            match self.abilities.try_send(UdpSockRef::from(&self.socket), &transmit) {
+            match self.transmit(&transmit) {
                 Ok(()) => sent.count(count, part.len()),
                 Err(error) if count > 1 && is_about_size(&error) => {
                     for one in pieces(part, datagrams.size) {
                         let transmit = Transmit { contents: one, segment_size: None, ..transmit };
-                        match self.abilities.try_send(UdpSockRef::from(&self.socket), &transmit) {
+                        match self.transmit(&transmit) {
                             Ok(()) => sent.count(1, one.len()),
                             Err(error) => sent.error = Some(error),
                         }
@@ -141,6 +142,13 @@ impl DatagramSocket {
             }
         }
         sent
+    }
+
+    fn transmit(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        if self.connected && transmit.segment_size.is_none() && transmit.ecn.is_none() {
+            return SockRef::from(&self.socket).send(transmit.contents).map(drop);
+        }
+        self.abilities.try_send(UdpSockRef::from(&self.socket), transmit)
     }
 }
 

@@ -1,6 +1,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use libc::{
     BPF_A, BPF_ABS, BPF_ALU, BPF_B, BPF_H, BPF_IND, BPF_JA, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_LDX, BPF_MISC,
@@ -19,6 +20,8 @@ const BUFFER: usize = 2 << 20;
 pub struct SocketGroup {
     address: SocketAddr,
     sockets: Vec<UdpSocket>,
+    /// Of UDP, on all workers.
+    sessions: AtomicUsize,
 }
 
 /// Which socket of a group a datagram goes to.
@@ -53,12 +56,25 @@ impl SocketGroup {
             steps.extend([step(BPF_ALU | BPF_MOD | BPF_K, 0, 0, workers), step(BPF_RET | BPF_A, 0, 0, 0)]);
             attach(first, &mut steps)?;
         }
-        Ok(Self { address, sockets })
+        Ok(Self { address, sockets, sessions: AtomicUsize::new(0) })
     }
 
     /// In force.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub fn session_begins(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn session_ends(&self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a session is open on any worker.
+    pub fn has_sessions(&self) -> bool {
+        self.sessions.load(Ordering::Relaxed) > 0
     }
 
     /// That of a worker, for it to read.

@@ -3,6 +3,8 @@
 mod datagrams;
 mod group;
 mod options;
+mod quic_id;
+mod quic_listening;
 mod quic_socket;
 mod transparent;
 
@@ -13,6 +15,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 pub use datagrams::{Batch, DatagramSocket, Datagrams, Sent};
 pub use group::{SocketGroup, Steering, can_bind};
+pub use quic_id::{QUIC_ID_BYTES, name_endpoint};
+pub use quic_listening::{QuicListeners, QuicListening};
 pub use quic_socket::QuicSocket;
 pub use transparent::{bind_transparent, may_be_transparent};
 
@@ -43,6 +47,8 @@ pub fn bind(address: SocketAddr) -> io::Result<BoundSocket> {
         // `[::]` takes IPv4 as well only where it is asked for, whatever the system's default.
         socket.set_only_v6(true)?;
     }
+    // The connections that it accepts have it from here: small writes are whole messages, and waiting for more only adds latency.
+    socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(BoundSocket(socket))
@@ -58,5 +64,24 @@ impl BoundSocket {
     pub fn listen(self) -> io::Result<TcpListener> {
         self.0.listen(BACKLOG)?;
         Ok(self.0.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn accepted_connections_send_at_once() {
+        let bound = bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        let address = bound.address().expect("an address");
+        let listener = bound.listen().expect("it is bound");
+        listener.set_nonblocking(false).expect("an option that there is");
+        let client = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
+        client.connect(&address.into()).expect("it listens");
+        let (accepted, _) = listener.accept().expect("a client is there");
+        assert!(accepted.nodelay().expect("an option that there is"));
     }
 }

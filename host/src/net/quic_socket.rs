@@ -11,7 +11,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 
-/// A socket of QUIC towards one address, which hears from that address alone, and of the network that nobody is there: one that is
+/// A socket of QUIC. One towards a single address hears from that address alone, and of the network that nobody is there; one that is
 /// open to everybody does not.
 #[derive(Debug)]
 pub struct QuicSocket {
@@ -25,8 +25,12 @@ impl QuicSocket {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         socket.connect(&address.into())?;
+        Self::of(socket.into())
+    }
+
+    pub(super) fn of(socket: std::net::UdpSocket) -> io::Result<Arc<Self>> {
         let abilities = UdpSocketState::new((&socket).into())?;
-        Ok(Arc::new(Self { socket: UdpSocket::from_std(socket.into())?, abilities, refused: Notify::new() }))
+        Ok(Arc::new(Self { socket: UdpSocket::from_std(socket)?, abilities, refused: Notify::new() }))
     }
 
     /// Ready when the network has said that what was sent reaches nobody.

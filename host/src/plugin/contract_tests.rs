@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Action, Affinity, AttributeValues, Balancer, Binding, Engine, Evaluator, Grants, Instance, Limits, Partitioner,
-    PickRequest, Plugin, PolicyConfig, ProbeAction, ProbeEvent, ProbeResult, Prober, Role, Router, Services, Source,
-    Target,
+    Action, Affinity, AttributeValues, Balancer, Binding, Discovery, DiscoveryAction, Engine, Evaluator, Grants,
+    Instance, Limits, OutwardAnswer, OutwardError, Partitioner, PickRequest, Plugin, PolicyConfig, ProbeAction,
+    ProbeEvent, ProbeResult, Prober, Role, Router, Services, Source, Target,
 };
 use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, Mode, Wishes};
 
@@ -93,6 +93,18 @@ fn works(bytes: &[u8]) {
     ));
     prober.close(&mut instance, 1);
 
+    let discovery = Discovery::new(policy(Role::Discovery));
+    let plan = discovery.plan(&instance).expect("a plan");
+    assert_eq!((plan.clusters, plan.tick), (vec!["app".to_owned()], Some(Duration::from_secs(1))));
+    let wanted = discovery.tick(&mut instance, 1).expect("an answer");
+    let [DiscoveryAction::Call(call)] = &wanted[..] else { panic!("it calls: {wanted:?}") };
+    assert_eq!((call.number, &call.headers[..]), (7, &[("host".to_owned(), b"a.test".to_vec())][..]));
+    let answer = OutwardAnswer { status: 200, headers: Vec::new(), body: Vec::new() };
+    let wanted = discovery.answered(&mut instance, 2, 7, Ok(answer)).expect("an answer");
+    assert!(matches!(&wanted[..], [DiscoveryAction::Publish(found)] if found[0]["address"] == "10.0.0.1:80"));
+    let wanted = discovery.answered(&mut instance, 2, 7, Err(OutwardError::Timeout)).expect("an answer");
+    assert_eq!(wanted, [DiscoveryAction::Fail("no answer in time".to_owned())]);
+
     let saved = instance.save();
     assert_eq!(instance.restore(&saved), [policy(Role::Router)]);
 
@@ -106,9 +118,13 @@ fn works(bytes: &[u8]) {
     assert_eq!(decision.route.map(|route| route.label.to_string()).as_deref(), Some("all"));
 
     let balancer = Balancer::new(instance.clone(), policy(Role::Balancer));
-    let choice = balancer.pick(PickRequest { key: Some(7), tried: &[] }).expect("an answer").expect("a choice");
+    let choice =
+        balancer.pick(PickRequest { key: Some(7), tried: &[], details: None }).expect("an answer").expect("a choice");
     assert_eq!((choice.slot, balancer.reason(choice).as_deref()), (0, Some("first")));
-    balancer.pick(PickRequest { key: None, tried: &[0] }).expect("an answer").expect("the only one again");
+    balancer
+        .pick(PickRequest { key: None, tried: &[0], details: None })
+        .expect("an answer")
+        .expect("the only one again");
 
     let partitioner = Partitioner::new(instance.clone(), policy(Role::Partitioner));
     assert_eq!(partitioner.divide(&endpoints()).expect("groups").len(), 1);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::api::v0_2::plimsoll::plugin::types as wit;
 use super::create_error::CreateError;
 use super::policy::ConfigMistake;
+use crate::config::MOST_BODY_PREFIX;
 use crate::snapshot::{Availability, Change, Endpoint, EndpointSet, Outcome, OutcomeClass};
 use crate::telemetry::printable_within;
 
@@ -27,8 +28,15 @@ pub enum Attribute {
     Header(http::HeaderName),
     Cookie(String),
     QueryParameter(String),
+    /// Of the token in a header, which is not verified.
+    Claim {
+        header: http::HeaderName,
+        name: String,
+    },
     /// Of the certificate that the client has shown, which was verified; `named` in the contract.
     ClientCertificate(CertificatePart),
+    /// The first bytes of the body, so many at the most.
+    BodyPrefix(u32),
     /// A header name that cannot exist on the wire: never present.
     Never,
 }
@@ -37,7 +45,7 @@ impl Attribute {
     /// Whether its value may be worth something to who reads it.
     pub(super) fn may_be_secret(&self) -> bool {
         match self {
-            Self::Cookie(_) => true,
+            Self::Cookie(_) | Self::BodyPrefix(_) => true,
             Self::Header(name) => {
                 ["auth", "cookie", "key", "secret", "token"].iter().any(|part| name.as_str().contains(part))
             }
@@ -63,7 +71,9 @@ impl fmt::Display for Attribute {
             Self::Header(name) => return write!(f, "header {name}"),
             Self::Cookie(name) => return write!(f, "cookie {}", printable_within(name, 64)),
             Self::QueryParameter(name) => return write!(f, "query-parameter {}", printable_within(name, 64)),
+            Self::Claim { name, .. } => return write!(f, "claim {}", printable_within(name, 64)),
             Self::ClientCertificate(part) => part.as_str(),
+            Self::BodyPrefix(bytes) => return write!(f, "body-prefix {bytes}"),
             Self::Never => "header of no name",
         })
     }
@@ -92,6 +102,15 @@ impl CertificatePart {
     }
 }
 
+/// How much of a body has to be read before these can be shown.
+pub fn body_prefix(attributes: &[Attribute]) -> usize {
+    let bytes = |attribute: &Attribute| match attribute {
+        Attribute::BodyPrefix(bytes) => *bytes as usize,
+        _ => 0,
+    };
+    attributes.iter().map(bytes).max().unwrap_or(0)
+}
+
 /// Values of declared attributes, in the order of the declaration.
 pub type Values = Vec<Option<Vec<u8>>>;
 
@@ -112,8 +131,12 @@ fn attribute(attribute: wit::Attribute) -> Result<Attribute, String> {
         wit::Attribute::Cookie(name) => Attribute::Cookie(name),
         wit::Attribute::QueryParameter(name) => Attribute::QueryParameter(name),
         wit::Attribute::Route => Attribute::Route,
-        wit::Attribute::Claim(_) => return Err("claim".into()),
-        wit::Attribute::BodyPrefix(_) => return Err("body-prefix".into()),
+        wit::Attribute::Claim(wit::Claim { header, name }) => match header.parse() {
+            Ok(header) => Attribute::Claim { header, name },
+            Err(_) => Attribute::Never,
+        },
+        wit::Attribute::BodyPrefix(bytes @ 1..=MOST_BODY_PREFIX) => Attribute::BodyPrefix(bytes),
+        wit::Attribute::BodyPrefix(bytes) => return Err(format!("body-prefix({bytes})")),
         wit::Attribute::Named(name) => match CertificatePart::ALL.into_iter().find(|part| part.as_str() == name) {
             Some(part) => Attribute::ClientCertificate(part),
             None => return Err(name),

@@ -82,7 +82,8 @@ pub(super) fn ticks(time: Duration) -> u64 {
     (time.as_millis() / TICK.as_millis()) as u64
 }
 
-pub(super) fn thread_cpu_time() -> Duration {
+/// Time that the processor has spent on this thread.
+pub fn thread_cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

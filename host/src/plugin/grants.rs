@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use crate::config::DEFAULT_GRANTS;
+
 /// The host interfaces that the operator lets a plugin import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants(BTreeSet<String>);
@@ -29,6 +31,6 @@ impl Grants {
 
 impl Default for Grants {
     fn default() -> Self {
-        Self::new(Self::ALL.into_iter().filter(|name| *name != "wasi"))
+        Self::new(DEFAULT_GRANTS)
     }
 }

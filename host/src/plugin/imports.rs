@@ -66,6 +66,10 @@ impl metrics::Host for Guest {
     fn set(&mut self, name: String, value: f64) {
         self.services.registry().set_plugin_gauge(&self.plugin, &name, value);
     }
+
+    fn observe(&mut self, name: String, value: f64) {
+        self.services.registry().observe_plugin_value(&self.plugin, &name, value);
+    }
 }
 
 impl clock::Host for Guest {

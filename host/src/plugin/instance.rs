@@ -1,15 +1,15 @@
+mod failing;
+mod ticking;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use wasmtime::Store;
 
-use super::breaker::backoff_ms;
-use super::candidate::is_candidate;
 use super::component::Plugin;
 use super::create_error::{CreateError, describe_error};
 use super::deadline::Call;
-use super::events::PluginEvent;
-use super::fault::{Failure, Fault, FaultKind, FaultReport};
+use super::fault::{Failure, Fault, FaultKind};
 use super::guest::{Guest, PolicyContext};
 use super::live::Live;
 use super::memory::Services;
@@ -17,6 +17,7 @@ use super::policy::{PolicyConfig, Role};
 use super::role::{AnyPlan, GuestRole};
 use super::shared_table::SharedTable;
 use super::table::Table;
+use super::ticking::Ticking;
 use crate::snapshot::{Endpoint, EndpointSet};
 use crate::telemetry::{LivePolicy, PluginShard, ShadowShard};
 
@@ -52,6 +53,7 @@ struct Policy {
     config: PolicyConfig,
     endpoints: Arc<EndpointSet>,
     plan: AnyPlan,
+    ticking: Option<Ticking>,
     shard: Arc<PluginShard>,
     /// Kept here too, since the guest and what it holds end with a fault.
     tables: Tables,
@@ -101,10 +103,11 @@ impl Instance {
         let context = context_of(&self.services, self.worker, number, &endpoints, &tables);
         let Some(live) = &mut self.live else { return Err(CreateError::Failed("the instance is broken".into())) };
         let plan = live.create(number, &config, context)?;
+        let ticking = Ticking::begin(live.tick_ms(config.role, &plan), self.services.now_ms());
         let worker = (self.worker != u32::MAX).then_some(self.worker as usize);
         let shard = self.services.registry().plugin(worker, &self.plugin.name, config.role.as_str());
         let counted = shard.policy();
-        let policy = Policy { config, endpoints, plan, shard, tables, _counted: counted };
+        let policy = Policy { config, endpoints, plan, ticking, shard, tables, _counted: counted };
         if free == self.policies.len() {
             self.policies.push(Some(policy));
         } else {
@@ -261,6 +264,12 @@ impl Instance {
         self.policy(policy)?.endpoints.get(slot)
     }
 
+    /// Slots of the endpoints that take new requests.
+    pub(super) fn open_slots(&self, policy: u32) -> impl Iterator<Item = u32> {
+        let endpoints = self.policy(policy).into_iter().flat_map(|record| record.endpoints.iter());
+        endpoints.filter(|endpoint| endpoint.takes_new()).map(|endpoint| endpoint.slot)
+    }
+
     pub(super) fn is_quarantined(&self) -> bool {
         self.plugin.breaker.is_quarantined(|| self.services.now_ms())
     }
@@ -275,37 +284,9 @@ impl Instance {
         (self.services.now_ms(), self.services.unix_ms())
     }
 
-    /// What follows from its failing, for people.
-    fn consequence(&self) -> &'static str {
-        if is_candidate(&self.plugin.name) { "which has no effect" } else { "the host decides in its stead" }
-    }
-
     /// Whether a slot is one of the endpoints that a policy was told.
     pub(super) fn knows_slot(&self, policy: u32, slot: u32) -> bool {
         self.policy(policy).is_some_and(|record| record.endpoints.get(slot).is_some())
-    }
-
-    /// Counts an answer that the host could not use, and says why.
-    pub fn invalid_answer(&mut self, policy: u32, reason: impl std::fmt::Display) -> Fault {
-        let reason = reason.to_string();
-        if let Some(record) = self.policy(policy) {
-            record.shard.invalid_answer();
-            // Few enough lines: repeated faults are quarantine.
-            tracing::error!(
-                plugin = &*self.plugin.name,
-                version = self.plugin.version,
-                role = record.config.role.as_str(),
-                scope = &*record.config.scope,
-                "plugin gave an answer that cannot be used, {}: {reason}",
-                self.consequence()
-            );
-            self.note(policy, Fault::InvalidAnswer.as_str(), reason);
-            let now_ms = self.services.now_ms();
-            if self.plugin.breaker.fault(now_ms) {
-                self.announce_quarantine();
-            }
-        }
-        Fault::InvalidAnswer
     }
 
     /// The plan of a policy of that role.
@@ -324,9 +305,12 @@ impl Instance {
         destroyed.map_err(|fault| self.told(fault))?;
         let created = self.call(policy, Call::at_start("create"), |live, policy| Ok(live.create_bare(policy, &config)));
         let plan = created.map_err(|fault| self.told(fault))?.map_err(|error| error.to_string())?;
+        let every_ms = self.live.as_ref().and_then(|live| live.tick_ms(config.role, &plan));
+        let ticking = Ticking::begin(every_ms, self.services.now_ms());
         // It may ask for something else than before.
         if let Some(record) = self.policy_mut(policy) {
             record.plan = plan;
+            record.ticking = ticking;
         }
         Ok(())
     }
@@ -379,99 +363,6 @@ impl Instance {
                 Err(self.fault(policy, failure))
             }
         }
-    }
-
-    /// A fault in words.
-    pub(super) fn told(&self, fault: Fault) -> String {
-        match (fault, &self.last_reason) {
-            (Fault::Trapped(_) | Fault::InvalidAnswer, Some(reason)) => reason.clone(),
-            _ => fault.to_string(),
-        }
-    }
-
-    fn fault(&mut self, policy: u32, failure: Failure) -> Fault {
-        let Failure { kind, reason, details } = failure;
-        self.live = None;
-        self.consecutive_faults += 1;
-        let now_ms = self.services.now_ms();
-        self.rebuild_at_ms = now_ms + backoff_ms(self.consecutive_faults);
-        if let Some(record) = self.policy(policy) {
-            record.shard.trap(kind.as_str());
-        }
-        let (role, scope) = self.role_and_scope(policy);
-        tracing::error!(
-            plugin = &*self.plugin.name,
-            version = self.plugin.version,
-            role,
-            scope = &*scope,
-            kind = kind.as_str(),
-            "plugin failed, {}: {reason}; {details}",
-            self.consequence()
-        );
-        self.note(policy, kind.as_str(), reason);
-        if self.plugin.breaker.fault(now_ms) {
-            self.announce_quarantine();
-        }
-        Fault::Trapped(kind)
-    }
-
-    fn role_and_scope(&self, policy: u32) -> (&'static str, Arc<str>) {
-        let of = |record: &Policy| (record.config.role.as_str(), record.config.scope.clone());
-        self.policy(policy).map_or_else(|| ("none", "".into()), of)
-    }
-
-    /// Keeps what people are told of a fault.
-    fn note(&mut self, policy: u32, kind: &str, reason: String) {
-        let (role, scope) = self.role_and_scope(policy);
-        self.last_reason = Some(reason.clone());
-        let fault = FaultReport {
-            at_unix_ms: self.services.unix_ms(),
-            role: role.to_owned(),
-            scope: scope.to_string(),
-            kind: kind.to_owned(),
-            reason,
-        };
-        let event = || PluginEvent::Fault { plugin: self.plugin.name.clone(), fault: fault.clone() };
-        self.services.events().tell(event);
-        self.plugin.faults.note(fault);
-    }
-
-    fn announce_quarantine(&self) {
-        self.services.registry().set_plugin_quarantined(&self.plugin.name, true);
-        tracing::error!(
-            plugin = &*self.plugin.name,
-            version = self.plugin.version,
-            "plugin is quarantined after repeated faults; load another version, or release it through the admin API"
-        );
-    }
-
-    fn rebuild(&mut self) -> Result<(), Fault> {
-        if self.services.now_ms() < self.rebuild_at_ms {
-            return Err(Fault::Rebuilding);
-        }
-        match self.rebuilt() {
-            Ok(live) => {
-                self.live = Some(live);
-                self.services.registry().plugin_rebuilt(&self.plugin.name);
-                Ok(())
-            }
-            Err(reason) => {
-                let details = "it was being rebuilt".to_owned();
-                Err(self.fault(u32::MAX, Failure { kind: FaultKind::Trap, reason, details }))
-            }
-        }
-    }
-
-    fn rebuilt(&mut self) -> Result<Live, String> {
-        let mut live = Live::start(&self.plugin, &self.services).map_err(|error| describe_error(&error))?;
-        for (number, record) in (0..).zip(&mut self.policies) {
-            let Some(record) = record else { continue };
-            let context = context_of(&self.services, self.worker, number, &record.endpoints, &record.tables);
-            let plan = live.create(number, &record.config, context).map_err(|error| error.to_string())?;
-            let before = std::mem::replace(&mut record.plan, Box::new(()));
-            record.plan = live.inherit(record.config.role, plan, before);
-        }
-        Ok(live)
     }
 }
 

@@ -129,6 +129,18 @@ impl Live {
         }
     }
 
+    /// How far apart the ticks of a policy are.
+    pub(super) fn tick_ms(&self, role: Role, plan: &AnyPlan) -> Option<u32> {
+        self.roles[role as usize].as_ref()?.tick_ms(plan)
+    }
+
+    pub(super) fn tick(&mut self, role: Role, policy: u32, now_ms: u64) -> wasmtime::Result<()> {
+        match &self.roles[role as usize] {
+            Some(role) => role.tick(&mut self.store, policy, now_ms),
+            None => Ok(()),
+        }
+    }
+
     /// Tells a policy the step from `before` to `after`: by changes where the role takes them and they are few, else whole.
     pub(super) fn tell(
         &mut self,

@@ -18,6 +18,7 @@ mod contract_tests;
 mod convert;
 mod create_error;
 mod deadline;
+mod details;
 mod differences;
 mod digest;
 mod engine;
@@ -45,6 +46,7 @@ mod shadow;
 mod shared_table;
 mod table;
 mod tape;
+mod ticking;
 mod trial;
 mod values;
 mod wasi;
@@ -52,8 +54,10 @@ mod wasi;
 pub use breaker::{Breaker, BreakerState};
 pub use candidate::candidate_name;
 pub use component::{Plugin, Source};
-pub use convert::{Attribute, CertificatePart, Values};
+pub use convert::{Attribute, CertificatePart, Values, body_prefix};
 pub use create_error::CreateError;
+pub use deadline::thread_cpu_time;
+pub use details::{Details, Needs};
 pub use differences::{Difference, Differences};
 pub use digest::digest_of;
 pub use engine::{Engine, Limits};
@@ -72,9 +76,10 @@ pub use policy::{ConfigMistake, KnownClusters, PolicyConfig, Role};
 pub use recording::{Event as RecordingEvent, RECORDING_FORMAT};
 pub use replay::Player;
 pub use roles::{
-    Action, Affinity, AffinityPlan, Balancer, BalancerPlan, Binding, Choice, Decision, Edits, Evaluator, Group,
-    HeaderEdit, Partitioner, PartitionerPlan, ProbeAction, ProbeEvent, Prober, ProberPlan, ProberTls, Redirect,
-    Request as PickRequest, Response, Router, RouterPlan, Target, Transport, prepare,
+    Action, Affinity, AffinityPlan, Balancer, BalancerPlan, Binding, Choice, Decision, Discovery, DiscoveryAction,
+    DiscoveryPlan, Edits, Evaluator, Group, HeaderEdit, OutwardAnswer, OutwardCall, OutwardError, Partitioner,
+    PartitionerPlan, ProbeAction, ProbeEvent, Prober, ProberPlan, ProberTls, Redirect, Request as PickRequest,
+    Response, Router, RouterPlan, Target, Transport, prepare,
 };
 pub use route::{Limit, RouteRetry, RouteSettings};
 pub use shadow::{SHADOWED, ShadowPlace};

@@ -15,8 +15,13 @@ impl Default for Node {
 }
 
 impl Node {
-    /// By the name of the machine where the system tells it, with so many workers.
-    pub fn of_machine(workers: usize) -> Self {
+    /// As it is configured. One that is not named has the name of the machine, where the system tells it.
+    pub fn of(id: Option<String>, zone: Option<String>, workers: usize) -> Self {
+        let of_machine = Self::of_machine(workers);
+        Self { id: id.unwrap_or(of_machine.id), zone: zone.unwrap_or_default(), ..of_machine }
+    }
+
+    fn of_machine(workers: usize) -> Self {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX);
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         match name.trim() {

@@ -36,6 +36,7 @@ roles! {
     Affinity = "affinity",
     Health = "health",
     Prober = "prober",
+    Discovery = "discovery",
     Filter = "filter",
 }
 

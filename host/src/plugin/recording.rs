@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::fault::Fault;
 use super::policy::{PolicyConfig, Role};
 use super::values::AttributeValues;
-use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet, Outcome, OutcomeClass};
+use crate::snapshot::{
+    Availability, Endpoint, EndpointCounters, EndpointSet, LoadReport, Named, Outcome, OutcomeClass, Reported,
+};
+use crate::timer;
 
 /// Version of the shape.
 pub const RECORDING_FORMAT: u32 = 1;
@@ -64,6 +67,16 @@ pub enum Event {
         policy: u32,
         counters: Vec<(u32, Counters)>,
     },
+    /// Endpoints, by slots, have said something else of their load than before.
+    Loads {
+        policy: u32,
+        loads: Vec<(u32, RecordedLoad)>,
+    },
+    /// A policy hears that time has passed.
+    Tick {
+        policy: u32,
+        at_ms: u64,
+    },
     Outcomes {
         policy: u32,
         at_ms: u64,
@@ -90,6 +103,12 @@ pub enum Asked {
         key: Option<u64>,
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         tried: Vec<u32>,
+        /// All keys, where the policy wants them.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        keys: Option<Vec<Option<u64>>>,
+        /// As of routes.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        values: Vec<Option<String>>,
     },
     /// Values of the attributes that the policy wants, in Base64.
     Route { values: Vec<Option<String>> },
@@ -102,7 +121,7 @@ pub struct RecordedConfig {
     config: String,
     clusters: BTreeMap<String, u32>,
     of_connections: bool,
-    /// What a router wants to see.
+    /// What a router or a balancer wants to see.
     pub attributes: Vec<String>,
 }
 
@@ -127,6 +146,17 @@ struct RecordedEndpoint {
     zone: String,
     metadata: Vec<(String, String)>,
     counters: Counters,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    load: Option<RecordedLoad>,
+}
+
+/// What an endpoint has said of its load, and when by the clock of the instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordedLoad {
+    at_ms: u64,
+    load: LoadReport,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    named: Named,
 }
 
 /// Slot, class, status, microseconds to the first byte and to the end.
@@ -169,7 +199,8 @@ impl RecordedConfig {
 }
 
 impl RecordedEndpoints {
-    pub(super) fn of(set: &EndpointSet) -> Self {
+    /// What the clock of the instance says is `at_ms`.
+    pub(super) fn of(set: &EndpointSet, at_ms: u64) -> Self {
         let endpoint = |endpoint: &Arc<Endpoint>| RecordedEndpoint {
             slot: endpoint.slot,
             id: endpoint.id.to_string(),
@@ -184,6 +215,7 @@ impl RecordedEndpoints {
             zone: endpoint.zone.to_string(),
             metadata: endpoint.metadata.to_vec(),
             counters: endpoint.counters.numbers(),
+            load: RecordedLoad::of(&endpoint.counters, at_ms),
         };
         Self { generation: set.generation(), endpoints: set.iter().map(endpoint).collect() }
     }
@@ -193,6 +225,9 @@ impl RecordedEndpoints {
         let endpoint = |endpoint: &RecordedEndpoint| {
             let counters = EndpointCounters::default();
             counters.set_numbers(endpoint.counters);
+            if let Some(load) = &endpoint.load {
+                load.note(&counters);
+            }
             Arc::new(Endpoint {
                 slot: endpoint.slot,
                 id: endpoint.id.as_str().into(),
@@ -215,6 +250,20 @@ impl RecordedEndpoints {
     }
 }
 
+impl RecordedLoad {
+    pub(super) fn of(counters: &EndpointCounters, at_ms: u64) -> Option<Self> {
+        let (load, reported_ms) = counters.reported_load()?;
+        let age_ms = timer::now_ms().saturating_sub(reported_ms);
+        let named = counters.reported_metrics().map(|named| named.to_vec()).unwrap_or_default();
+        Some(Self { at_ms: at_ms.saturating_sub(age_ms), load, named })
+    }
+
+    /// Has an endpoint say it.
+    pub(super) fn note(&self, counters: &EndpointCounters) {
+        counters.report(Reported { load: self.load, named: self.named.clone() }, self.at_ms);
+    }
+}
+
 const MOST_SLOTS: u32 = 1 << 20;
 
 impl RecordedOutcome {
@@ -232,7 +281,7 @@ impl RecordedOutcome {
 
 impl Asked {
     pub(super) fn route(values: &AttributeValues) -> Self {
-        Self::Route { values: values.iter().map(|value| value.map(|value| BASE64_STANDARD.encode(value))).collect() }
+        Self::Route { values: values.iter().map(|value| value.map(to_text)).collect() }
     }
 }
 

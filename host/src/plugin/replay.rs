@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::component::Plugin;
+use super::deadline::Call;
 use super::instance::Instance;
 use super::memory::Services;
 use super::policy::Role;
@@ -121,6 +122,20 @@ impl Playing {
                     }
                 }
             }
+            Event::Loads { policy, loads } => {
+                let replayed = self.of(*policy)?;
+                for (slot, load) in loads {
+                    if let Some(endpoint) = replayed.endpoints.get(*slot) {
+                        load.note(&endpoint.counters);
+                    }
+                }
+            }
+            Event::Tick { policy, at_ms } => {
+                self.services.set_now_ms(*at_ms);
+                let number = self.of(*policy)?.number;
+                // A fault shows in what it decides.
+                let _ = self.instance.tick_policy(number, Call::off_request_path("tick"));
+            }
             Event::Outcomes { policy, at_ms, outcomes } => {
                 self.services.set_now_ms(*at_ms);
                 let number = self.of(*policy)?.number;
@@ -149,20 +164,18 @@ impl Playing {
     fn decide(&mut self, policy: u32, asked: &Asked) -> Result<String, ReplayError> {
         let replayed = self.policies.get(&policy).ok_or(ReplayError::Damaged("a policy is unknown"))?;
         let number = replayed.number;
+        let (Asked::Route { values } | Asked::Pick { values, .. }) = asked;
+        let decode = |value: &Option<String>| value.as_deref().and_then(from_text);
+        let known: HashMap<&str, Option<Vec<u8>>> =
+            replayed.attributes.iter().map(String::as_str).zip(values.iter().map(decode)).collect();
+        // What another version wants to see, and this one did not, was not recorded.
+        let value = |name: &str| known.get(name).cloned().flatten();
         Ok(match asked {
-            Asked::Pick { key, tried } => pick_in_words(&mut self.instance, number, Request { key: *key, tried }),
-            Asked::Route { values } => {
-                let decode = |value: &Option<String>| value.as_deref().map(from_text);
-                let values: Vec<Option<Option<Vec<u8>>>> = values.iter().map(decode).collect();
-                let by_name: HashMap<&str, Option<Vec<u8>>> = replayed
-                    .attributes
-                    .iter()
-                    .zip(values)
-                    .map(|(name, value)| (name.as_str(), value.flatten()))
-                    .collect();
-                // What another version wants to see, and this one did not, was not recorded.
-                route_in_words(&mut self.instance, number, |name| by_name.get(name).cloned().flatten())
+            Asked::Pick { key, tried, keys, .. } => {
+                let request = Request { key: *key, tried, details: None };
+                pick_in_words(&mut self.instance, number, (request, keys.as_deref()), value)
             }
+            Asked::Route { .. } => route_in_words(&mut self.instance, number, value),
         })
     }
 

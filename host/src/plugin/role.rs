@@ -43,6 +43,15 @@ pub(super) trait GuestRole: Sized + Send + 'static {
         Ok(())
     }
 
+    /// How far apart its ticks on a worker are, in milliseconds.
+    fn tick_ms(_plan: &Self::Plan) -> Option<u32> {
+        None
+    }
+
+    fn tick(&self, _store: &mut Store<Guest>, _policy: u32, _now_ms: u64) -> wasmtime::Result<()> {
+        Ok(())
+    }
+
     /// Keeps what the same policy had answered before its guest failed, and what still holds.
     fn inherit(_plan: &mut Self::Plan, _before: Self::Plan) {}
 }
@@ -120,6 +129,10 @@ pub(super) trait AnyRole: Any + Send {
         after: &EndpointSet,
     ) -> wasmtime::Result<()>;
 
+    fn tick_ms(&self, plan: &AnyPlan) -> Option<u32>;
+
+    fn tick(&self, store: &mut Store<Guest>, policy: u32, now_ms: u64) -> wasmtime::Result<()>;
+
     /// Answers `plan` with what it keeps of `before`.
     fn inherit(&self, plan: AnyPlan, before: AnyPlan) -> AnyPlan;
 }
@@ -141,6 +154,14 @@ impl<R: GuestRole> AnyRole for R {
         after: &EndpointSet,
     ) -> wasmtime::Result<()> {
         GuestRole::tell(self, store, policy, before, after)
+    }
+
+    fn tick_ms(&self, plan: &AnyPlan) -> Option<u32> {
+        (**plan).downcast_ref().and_then(R::tick_ms)
+    }
+
+    fn tick(&self, store: &mut Store<Guest>, policy: u32, now_ms: u64) -> wasmtime::Result<()> {
+        GuestRole::tick(self, store, policy, now_ms)
     }
 
     fn inherit(&self, mut plan: AnyPlan, before: AnyPlan) -> AnyPlan {

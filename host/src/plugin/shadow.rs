@@ -3,11 +3,12 @@ use std::sync::Arc;
 
 use super::candidate::own_name;
 use super::create_error::CreateError;
+use super::deadline::Call;
 use super::differences::{Difference, Differences};
 use super::fault::Fault;
 use super::instance::Instance;
 use super::policy::{PolicyConfig, Role};
-use super::recording::{Asked, Event, RecordedConfig, RecordedEndpoints, RecordedOutcome, to_text};
+use super::recording::{Asked, Event, RecordedConfig, RecordedOutcome, to_text};
 use super::tape::{Recorded, Tape};
 use super::values::AttributeValues;
 use crate::snapshot::{EndpointSet, Outcome};
@@ -66,7 +67,7 @@ impl Shadow {
         let mut shadow = Self { candidate, tape, pairs: Vec::new(), differences, values: AttributeValues::default() };
         if let Some(tape) = &mut shadow.tape {
             for (number, config, endpoints) in &made {
-                let config = RecordedConfig::of(config, shadow.candidate.attributes(*number));
+                let config = RecordedConfig::of(config, shadow.candidate.attribute_names(*number));
                 tape.created(&mut shadow.candidate, *number, config, endpoints);
             }
         }
@@ -105,11 +106,11 @@ impl Shadow {
     /// A policy of the candidate that the live instance has beyond those of the configuration.
     fn add(&mut self, config: &PolicyConfig, endpoints: Arc<EndpointSet>) -> Result<u32, CreateError> {
         let Some(tape) = &mut self.tape else { return self.candidate.add_policy(config.clone(), endpoints) };
-        let recorded = RecordedEndpoints::of(&endpoints);
+        let recorded = tape.endpoints(&endpoints);
         let own = Arc::new(recorded.to_set());
         let policy = self.candidate.add_policy(config.clone(), own.clone())?;
         tape.track(policy, &own, &endpoints);
-        let config = RecordedConfig::of(config, self.candidate.attributes(policy));
+        let config = RecordedConfig::of(config, self.candidate.attribute_names(policy));
         tape.write(&Event::Policy { policy, config, endpoints: recorded });
         Ok(policy)
     }
@@ -124,7 +125,7 @@ impl Shadow {
     fn put_endpoints(&mut self, policy: u32, endpoints: &Arc<EndpointSet>) {
         let Some(tape) = &mut self.tape else { return self.candidate.set_endpoints(policy, endpoints) };
         let at_ms = tape.tick(&self.candidate);
-        let recorded = RecordedEndpoints::of(endpoints);
+        let recorded = tape.endpoints(endpoints);
         let own = Arc::new(recorded.to_set());
         tape.track(policy, &own, endpoints);
         tape.write(&Event::Endpoints { policy, at_ms, endpoints: recorded });
@@ -148,6 +149,20 @@ impl Shadow {
             tape.write(&Event::Outcomes { policy: number, at_ms, outcomes });
         }
         hear(&mut self.candidate, number, batch);
+    }
+
+    /// Ticks what is due, and answers when something is again.
+    fn tick(&mut self, now_ms: u64) -> Option<u64> {
+        for policy in self.candidate.due(now_ms) {
+            if let Some(tape) = &mut self.tape {
+                let at_ms = tape.tick(&self.candidate);
+                tape.count(policy);
+                tape.write(&Event::Tick { policy, at_ms });
+            }
+            // The fault, if any, is counted.
+            let _ = self.candidate.tick_policy(policy, Call::off_request_path("tick"));
+        }
+        self.candidate.next_due()
     }
 
     fn is_over(&self) -> bool {
@@ -181,8 +196,9 @@ impl Shadow {
     ) {
         let Some(Some(pair)) = self.pairs.get(policy as usize) else { return };
         let at_ms = self.tape.as_mut().map(|tape| {
+            let at_ms = tape.tick(&self.candidate);
             tape.count(pair.number);
-            tape.tick(&self.candidate)
+            at_ms
         });
         let candidate = decide(&mut self.candidate, pair.number, &mut self.values);
         if let (Some(tape), Some(at_ms)) = (&mut self.tape, at_ms) {
@@ -227,7 +243,7 @@ impl Shadow {
 
     fn add_part(&mut self, of: u32, part: &str, endpoints: &Arc<EndpointSet>) -> Result<u32, CreateError> {
         let Some(tape) = &mut self.tape else { return self.candidate.add_policy_like(of, part, endpoints) };
-        let recorded = RecordedEndpoints::of(endpoints);
+        let recorded = tape.endpoints(endpoints);
         let own = Arc::new(recorded.to_set());
         let policy = self.candidate.add_policy_like(of, part, &own)?;
         tape.track(policy, &own, endpoints);
@@ -275,6 +291,11 @@ impl ShadowPlace {
         if self.shadow.borrow().as_ref().is_some_and(is_its) {
             self.clear();
         }
+    }
+
+    /// Ticks those policies of the candidate of which a tick is due, and answers when one is again.
+    pub fn tick(&self, now_ms: u64) -> Option<u64> {
+        self.with(|shadow| shadow.tick(now_ms)).flatten()
     }
 
     fn clear(&self) {

@@ -3,8 +3,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::instance::Instance;
-use super::recording::{Counters, Event, RecordedConfig, RecordedEndpoints};
-use crate::snapshot::{EndpointCounters, EndpointSet};
+use super::recording::{Counters, Event, RecordedConfig, RecordedEndpoints, RecordedLoad};
+use crate::snapshot::{EndpointCounters, EndpointSet, LoadReport, Named};
 
 /// What workers write at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -80,6 +80,14 @@ struct Copied {
     slot: u32,
     live: Arc<EndpointCounters>,
     own: Arc<EndpointCounters>,
+    said: Said,
+}
+
+/// What an endpoint has said of its load, and when, and under names of its own.
+type Said = (Option<(LoadReport, u64)>, Option<Arc<Named>>);
+
+fn said(counters: &EndpointCounters) -> Said {
+    (counters.reported_load(), counters.reported_metrics())
 }
 
 impl Tape {
@@ -126,18 +134,24 @@ impl Tape {
 
     /// A policy that the instance was created with.
     pub(super) fn created(&mut self, instance: &mut Instance, policy: u32, config: RecordedConfig, set: &EndpointSet) {
-        let endpoints = RecordedEndpoints::of(set);
+        let endpoints = self.endpoints(set);
         let own = Arc::new(endpoints.to_set());
         self.track(policy, &own, set);
         instance.replace_endpoints(policy, &own);
         self.write(&Event::Policy { policy, config, endpoints });
     }
 
+    pub(super) fn endpoints(&self, set: &EndpointSet) -> RecordedEndpoints {
+        RecordedEndpoints::of(set, self.at_ms)
+    }
+
     /// From now on the counters of a policy's `own` endpoints are copies of those of `set`.
     pub(super) fn track(&mut self, policy: u32, own: &EndpointSet, set: &EndpointSet) {
         let copied = set.iter().filter_map(|endpoint| {
             let own = own.get(endpoint.slot)?.counters.clone();
-            Some(Copied { slot: endpoint.slot, live: endpoint.counters.clone(), own })
+            let live = endpoint.counters.clone();
+            // What was said by now may be newer than what `own` was made with: it is copied once more.
+            Some(Copied { slot: endpoint.slot, own, said: Said::default(), live })
         });
         self.counters.insert(policy, copied.collect());
     }
@@ -148,7 +162,7 @@ impl Tape {
         self.at_ms
     }
 
-    /// Copies the counters of a policy's endpoints.
+    /// Copies the counters of a policy's endpoints, and what they have said of their load.
     pub(super) fn count(&mut self, policy: u32) {
         let changed = |copied: &Copied| {
             let numbers = copied.live.numbers();
@@ -161,6 +175,22 @@ impl Tape {
             self.counters.get(&policy).into_iter().flatten().filter_map(changed).collect();
         if !counters.is_empty() {
             self.write(&Event::Counters { policy, counters });
+        }
+        let at_ms = self.at_ms;
+        let said_anew = |copied: &mut Copied| {
+            let said = said(&copied.live);
+            if said == copied.said {
+                return None;
+            }
+            copied.said = said;
+            let load = RecordedLoad::of(&copied.live, at_ms)?;
+            load.note(&copied.own);
+            Some((copied.slot, load))
+        };
+        let loads: Vec<(u32, RecordedLoad)> =
+            self.counters.get_mut(&policy).into_iter().flatten().filter_map(said_anew).collect();
+        if !loads.is_empty() {
+            self.write(&Event::Loads { policy, loads });
         }
     }
 

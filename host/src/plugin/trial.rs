@@ -2,6 +2,7 @@
 
 mod affinity;
 mod balancer;
+mod discovery;
 mod health;
 mod partitioner;
 mod policy;

@@ -4,9 +4,10 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use super::attributes::Visible;
-use super::cluster::{Cluster, Picked};
+use super::cluster::Cluster;
 use super::context::Context;
 use super::headers::is_ours;
+use super::picked::Picked;
 use crate::plugin::{Affinity, AffinityPlan, Binding, HeaderEdit, Values};
 
 /// Whom a client is bound to, if its cluster binds clients.
@@ -211,7 +212,7 @@ mod tests {
         let client = super::super::client::Client::new(([192, 0, 2, 7], 4711).into(), None);
         let mut values = crate::plugin::AttributeValues::default();
         let wanted = ["a", "b"].map(|name| crate::plugin::Attribute::Cookie(name.into()));
-        Visible::of_request("web", &client, &client.source, &head).fill(&wanted, &mut values);
+        Visible::of_request("web", &client, &client.source, &head, None).fill(&wanted, &mut values);
         values.to_owned_values()
     }
 

@@ -8,18 +8,20 @@ use http_body::Body;
 use plimsoll_resilience::{self as resilience, Failed, Failure, Policy};
 
 use super::affinity::Affine;
-use super::cluster::{Claim, Cluster, Picked, Wanted};
+use super::cluster::Cluster;
 use super::context::Context;
 use super::deadline::Deadline;
+use super::early_data;
 use super::exchange::Exchange;
 use super::headers;
 use super::hedging::Hedging;
 use super::link::Link;
+use super::picked::{Claim, Picked, Wanted};
 use super::sent::{Sending, Sent, Tried, failure_of, note_failure};
+use super::shown::Shown;
 use super::upgrade::Upgrade;
 use crate::downstream::ClientBody;
 use crate::error::{Error, ErrorKind};
-use crate::plugin::Values;
 use crate::snapshot::Retrying;
 use crate::telemetry::{ConnectResult, RetryReason};
 use crate::timer::Timer;
@@ -38,7 +40,7 @@ pub(super) struct Forwarding {
     pub(super) policy: Option<Box<Policy>>,
     pub(super) affinity: Affine,
     pub(super) key: Option<u64>,
-    pub(super) visible: Vec<Values>,
+    pub(super) shown: Shown,
     pub(super) upgrade: Option<Rc<Upgrade>>,
     /// What a connection to an endpoint begins with.
     pub(super) introduction: Introduction,
@@ -103,12 +105,12 @@ impl<'a> Attempts<'a> {
                     // In a box: it is rare, and would make the future of every request larger.
                     Some(after) => {
                         let (context, cluster, wanted) = (self.context, self.cluster, self.wanted);
-                        let (key, visible, deadline) = (wanted.key, &*wanted.visible, wanted.deadline.as_deref());
+                        let (key, shown, deadline) = (wanted.key, &wanted.shown, wanted.deadline.as_deref());
                         let hedging = Hedging {
                             context,
                             cluster,
                             key,
-                            visible,
+                            shown,
                             deadline,
                             policy,
                             attempts: &mut attempts,
@@ -130,7 +132,8 @@ impl<'a> Attempts<'a> {
                 Ok(answer) => {
                     let connected = if answer.reused { ConnectResult::Reused } else { ConnectResult::New };
                     self.cluster.shard.connect(connected);
-                    let failure = failure_of(policy, account.is_call, &answer);
+                    let failure = early_data::failure_of(account, answer.head.status)
+                        .or_else(|| failure_of(policy, account.is_call, &answer));
                     if failure.is_none()
                         && let Some(upload) = &upload
                     {
@@ -148,7 +151,7 @@ impl<'a> Attempts<'a> {
             let Some(failure) = failure else { return end };
             let failed = Failed { slot, failure, replayable: is_replayable(), asked };
             // In a box: it is rare, and would make the future of every request larger.
-            match Box::pin(self.follow(&mut attempts, failed, end, account)).await {
+            match Box::pin(self.follow(&mut attempts, failed, end, account, head)).await {
                 Next::Again(with) => retrying = with,
                 Next::End(end) => return *end,
             }
@@ -176,7 +179,7 @@ impl<'a> Attempts<'a> {
 
     /// An endpoint for the next attempt, which begins there.
     async fn claim(&mut self, tried: &[u32]) -> Result<(Picked, InFlight), ErrorKind> {
-        let wanted = Wanted { bound: self.bound.take(), key: self.wanted.key, visible: &self.wanted.visible, tried };
+        let wanted = Wanted { bound: self.bound.take(), key: self.wanted.key, shown: &self.wanted.shown, tried };
         match self.cluster.claim(&wanted) {
             Claim::Begun(begun) => Ok(begun),
             // In a box: it is rare, and would make the future of every request larger.
@@ -198,7 +201,19 @@ impl<'a> Attempts<'a> {
         failed: Failed,
         end: Result<Tried, Error>,
         account: &mut Exchange,
+        head: &mut Parts,
     ) -> Next {
+        let was_early = |tried: &Tried| early_data::failure_of(account, tried.answer.head.status).is_some();
+        if end.as_ref().is_ok_and(was_early) {
+            if let Ok(tried) = end {
+                tried.discard(self.context, self.cluster);
+            }
+            self.cluster.shard.retry(RetryReason::Status);
+            return match early_data::wait(self.link, account, head).await {
+                Ok(()) => Next::Again(None),
+                Err(kind) => Next::End(Box::new(Err(kind.into()))),
+            };
+        }
         let policy = self.policy();
         let Some(again) = attempts.failed(policy, failed, || self.cluster.next_random()) else {
             return Next::End(Box::new(end));

@@ -7,6 +7,7 @@ use super::client::Client;
 use super::first_bytes::FirstBytes;
 use super::greeting::Greeting;
 use super::source::Source;
+use super::token::claim;
 use crate::plugin::{Attribute, AttributeValues, CertificatePart};
 
 /// What there is to see of a request, or of a TCP connection, which has no head.
@@ -21,19 +22,36 @@ pub(super) struct Visible<'a> {
     pub first_bytes: &'a [u8],
     /// What a TLS client has asked for.
     pub greeting: Greeting<'a>,
+    /// What has been read of a body; none where there is no body.
+    pub body: Option<&'a [u8]>,
     /// Label of the route that was taken, once there is one.
     pub route: Option<&'a str>,
 }
 
 impl<'a> Visible<'a> {
-    pub(super) fn of_request(listener: &'a str, client: &'a Client, source: &'a Source, head: &'a Parts) -> Self {
+    pub(super) fn of_request(
+        listener: &'a str,
+        client: &'a Client,
+        source: &'a Source,
+        head: &'a Parts,
+        body: Option<&'a [u8]>,
+    ) -> Self {
         let greeting = client.greeting().unwrap_or_default();
-        Self { listener, client, source, head: Some(head), first_bytes: b"", greeting, route: None }
+        Self { listener, client, source, head: Some(head), first_bytes: b"", greeting, body, route: None }
     }
 
     pub(super) fn of_connection(listener: &'a str, client: &'a Client, first_bytes: &'a FirstBytes) -> Self {
         let (source, greeting) = (&*client.source, first_bytes.greeting().unwrap_or_default());
-        Self { listener, client, source, head: None, first_bytes: first_bytes.as_slice(), greeting, route: None }
+        Self {
+            listener,
+            client,
+            source,
+            head: None,
+            first_bytes: first_bytes.as_slice(),
+            greeting,
+            body: None,
+            route: None,
+        }
     }
 
     /// Writes the values of `attributes` in their order.
@@ -63,6 +81,9 @@ impl<'a> Visible<'a> {
                     CertificatePart::Fingerprint => shown.fingerprint.as_bytes(),
                 }));
             }
+            Attribute::BodyPrefix(bytes) => {
+                values.push(self.body.map(|body| &body[..body.len().min(*bytes as usize)]));
+            }
             Attribute::Never => values.push(None),
             of_head => match self.head {
                 Some(head) => push_from_head(head, self.source, of_head, values),
@@ -91,6 +112,10 @@ fn push_from_head(head: &Parts, source: &Source, attribute: &Attribute, values: 
         }
         Attribute::Cookie(name) => values.push(cookie(head, name.as_bytes())),
         Attribute::QueryParameter(name) => values.push(query_parameter(head, name)),
+        Attribute::Claim { header, name } => {
+            let found = head.headers.get_all(header).iter().find_map(|field| claim(field.as_bytes(), name));
+            values.push(found.as_deref());
+        }
         Attribute::SourceAddress
         | Attribute::SourcePort
         | Attribute::ServerName
@@ -98,6 +123,7 @@ fn push_from_head(head: &Parts, source: &Source, attribute: &Attribute, values: 
         | Attribute::Listener
         | Attribute::Route
         | Attribute::ClientCertificate(_)
+        | Attribute::BodyPrefix(_)
         | Attribute::Never => values.push(None),
     }
 }
@@ -143,7 +169,7 @@ mod tests {
         let (head, ()) = request.body(()).expect("the request is valid").into_parts();
         let client = Client::new(([192, 0, 2, 7], 4711).into(), None);
         let mut values = AttributeValues::default();
-        Visible::of_request("web", &client, &client.source, &head).fill(attributes, &mut values);
+        Visible::of_request("web", &client, &client.source, &head, None).fill(attributes, &mut values);
         values.iter().map(|value| value.map(|value| String::from_utf8_lossy(value).into_owned())).collect()
     }
 

@@ -2,13 +2,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::plugin::{Attribute, Balancer, Choice, Fault, Group, Partitioner, PickRequest, Values};
+use super::shown::Shown;
+use crate::plugin::{Attribute, Balancer, Choice, Fault, Group, Needs, Partitioner, PickRequest, Values};
 use crate::snapshot::{EndpointSet, Outcome};
 use crate::timer::now_ms;
 
 /// Where an attempt may go.
 #[derive(Clone, Debug)]
-pub(super) enum Within {
+pub enum Within {
     Cluster,
     /// What a partitioner chose.
     Group(Arc<EndpointSet>),
@@ -17,7 +18,7 @@ pub(super) enum Within {
 }
 
 /// A choice among the endpoints where an attempt may go.
-pub(super) type Pick = plimsoll_resilience::Pick<Within, Choice, Fault>;
+pub type Pick = plimsoll_resilience::Pick<Within, Choice, Fault>;
 
 impl Within {
     pub(super) fn has(&self, slot: u32) -> bool {
@@ -46,6 +47,10 @@ pub struct Balancing {
     divide_again_at_ms: Cell<Option<u64>>,
     /// By the division that is under way, of all partitioners.
     groups_made: Cell<usize>,
+    /// What the balancer wants to see of a request beyond a key.
+    needs: RefCell<Option<Needs>>,
+    /// Whether there is nobody to ask but the balancer, for a key alone.
+    is_plain: Cell<bool>,
 }
 
 /// How a partitioner has divided what it was given.
@@ -83,6 +88,8 @@ const DIVIDE_AGAIN_MS: u64 = 100;
 impl Balancing {
     pub fn new(balancer: Balancer, partitioners: Vec<Partitioner>) -> Self {
         Self {
+            is_plain: Cell::new(partitioners.is_empty()),
+            needs: RefCell::default(),
             balancer,
             partitioners,
             groups: RefCell::default(),
@@ -93,7 +100,7 @@ impl Balancing {
     }
 
     /// The endpoints are now these. Whoever knows this generation already is not told.
-    pub(super) fn set_endpoints(&self, endpoints: &Arc<EndpointSet>) {
+    pub fn set_endpoints(&self, endpoints: &Arc<EndpointSet>) {
         self.balancer.set_endpoints(endpoints);
         if self.endpoints.borrow().generation() != endpoints.generation() {
             self.divide(endpoints);
@@ -101,7 +108,7 @@ impl Balancing {
     }
 
     /// What each partitioner wants to see of a request, the outermost first.
-    pub(super) fn attributes(&self) -> impl Iterator<Item = Arc<[Attribute]>> {
+    pub fn attributes(&self) -> impl Iterator<Item = Arc<[Attribute]>> {
         self.partitioners.iter().map(Partitioner::attributes)
     }
 
@@ -109,13 +116,35 @@ impl Balancing {
         !self.partitioners.is_empty()
     }
 
+    /// Whether it sees nothing of a request but a key.
     #[inline]
-    pub(super) fn pick(&self, request: PickRequest<'_>, visible: &[Values]) -> Pick {
-        if self.is_divided() { self.pick_in_group(request, visible) } else { self.pick_among_all(request) }
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain.get()
+    }
+
+    /// What the balancer wants to see of a request beyond a key.
+    pub(super) fn needs(&self) -> Option<Needs> {
+        self.needs.borrow().clone()
+    }
+
+    /// Hears anew what the balancer, or a candidate beside it, wants to see.
+    pub fn hear_needs(&self) {
+        let needs = self.balancer.needs();
+        self.is_plain.set(needs.is_none() && !self.is_divided());
+        *self.needs.borrow_mut() = needs;
+    }
+
+    #[inline]
+    pub fn pick(&self, request: PickRequest<'_>, shown: &Shown) -> Pick {
+        if self.is_plain() {
+            return Pick { group: Within::Cluster, choice: self.balancer.pick(request) };
+        }
+        let request = PickRequest { details: shown.details.as_deref(), ..request };
+        if self.is_divided() { self.pick_in_group(request, &shown.groups) } else { self.pick_among_all(request) }
     }
 
     fn pick_among_all(&self, request: PickRequest<'_>) -> Pick {
-        Pick { group: Within::Cluster, choice: self.balancer.pick(request) }
+        Pick { group: Within::Cluster, choice: self.balancer.pick_for(request) }
     }
 
     fn pick_in_group(&self, request: PickRequest<'_>, visible: &[Values]) -> Pick {
@@ -153,7 +182,7 @@ impl Balancing {
             };
             let within = Within::Group(member.set.clone());
             match &member.inside {
-                Inside::Balancer(balancer) => return Pick { group: within, choice: balancer.pick(request) },
+                Inside::Balancer(balancer) => return Pick { group: within, choice: balancer.pick_for(request) },
                 Inside::Groups(further) => {
                     groups = further;
                     around = Some(member.set.clone());
@@ -171,7 +200,7 @@ impl Balancing {
         if is_strict { NOWHERE } else { self.pick_among_all(request) }
     }
 
-    pub(super) fn outcomes(&self, batch: &[Outcome]) {
+    pub fn outcomes(&self, batch: &[Outcome]) {
         self.balancer.outcomes(batch);
         if let Some(groups) = &*self.groups.borrow() {
             groups.tell_outcomes(batch);

@@ -243,6 +243,10 @@ mod tests {
         fn local_address(&self) -> Option<std::net::SocketAddr> {
             Some(([192, 0, 2, 1], 8080).into())
         }
+
+        fn handshake(&self) -> Option<&std::sync::Arc<crate::io::Completion>> {
+            None
+        }
     }
 
     fn made(request: http::request::Builder) -> Result<Parts, ErrorKind> {

@@ -8,11 +8,12 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::attributes;
 use super::client::Client;
-use super::cluster::{Cluster, Picked, PickedBy};
+use super::cluster::Cluster;
 use super::context::Context;
 use super::grpc;
 use super::grpc_web::GrpcWeb;
 use super::listener::Listener;
+use super::picked::{Picked, PickedBy};
 use super::source::Source;
 use super::status::{bad_request, status_and_flag};
 use crate::error::ErrorKind;
@@ -41,6 +42,8 @@ pub(super) struct Exchange {
     /// What its client speaks, where that is not gRPC itself.
     pub(super) web: Option<GrpcWeb>,
     grpc_status: Option<GrpcStatus>,
+    /// Its endpoint is told that its client's handshake was not over, and its client knows nothing of that.
+    pub(super) is_early: bool,
     log: Option<Box<LogRecord>>,
 }
 
@@ -173,6 +176,7 @@ impl Exchange {
             is_call: false,
             web: None,
             grpc_status: None,
+            is_early: false,
             log,
         }
     }
@@ -277,7 +281,7 @@ impl Drop for Exchange {
         let Some(record) = &self.log else { return };
         let Some(access_log) = &self.context.access_log else { return };
         let picked = record.picked.as_ref();
-        let reason = picked.zip(self.cluster.as_ref()).and_then(|(picked, cluster)| picked.reason(cluster));
+        let reason = picked.zip(self.cluster.as_ref()).and_then(|(picked, cluster)| picked.reason(cluster.balancing()));
         let fallback = picked.is_some_and(|picked| picked.by == PickedBy::Fallback).then_some(Flag::PluginFallback);
         access_log.record(&Entry {
             time: record.time,

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use plimsoll_resilience::{Attempts, Failed};
 
-use super::cluster::{Cluster, Picked};
+use super::cluster::Cluster;
 use super::context::Context;
 use super::listener::Listener;
+use super::picked::Picked;
 use crate::error::ErrorKind;
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::telemetry::{Carried, ClusterShard, Flag, RetryReason, TunnelEntry};
@@ -67,7 +68,7 @@ impl<'a> Flow<'a> {
     pub(super) fn log(&self, duration: Duration, told: Told<'_>) {
         let Some(access_log) = &self.context.access_log else { return };
         let picked = self.picked.as_ref();
-        let reason = picked.zip(self.cluster.as_ref()).and_then(|(picked, cluster)| picked.reason(cluster));
+        let reason = picked.zip(self.cluster.as_ref()).and_then(|(picked, cluster)| picked.reason(cluster.balancing()));
         let Told { carried, client, server_name, request_bytes, response_bytes, connect, end } = told;
         access_log.record_tunnel(&TunnelEntry {
             carried,

@@ -7,7 +7,7 @@ use super::attributes::Visible;
 use super::first_bytes::Interest;
 use super::rdp;
 use crate::config::{self, HashKey};
-use crate::plugin::{Attribute, AttributeValues};
+use crate::plugin::{Attribute, AttributeValues, body_prefix};
 
 /// What the key of a cluster's hashing balancer is made of.
 #[derive(Debug)]
@@ -27,6 +27,11 @@ impl HashOn {
             HashKey::Header(name) => Item::Attribute(name.parse().map_or(Attribute::Never, Attribute::Header)),
             HashKey::Cookie(name) => Item::Attribute(Attribute::Cookie(name.clone())),
             HashKey::QueryParameter(name) => Item::Attribute(Attribute::QueryParameter(name.clone())),
+            HashKey::Claim { header, name } => Item::Attribute(match header.parse() {
+                Ok(header) => Attribute::Claim { header, name: name.clone() },
+                Err(_) => Attribute::Never,
+            }),
+            HashKey::BodyPrefix(bytes) => Item::Attribute(Attribute::BodyPrefix(*bytes)),
             HashKey::SourceAddress => Item::Attribute(Attribute::SourceAddress),
             HashKey::Path => Item::Attribute(Attribute::Path),
             HashKey::Query => Item::Attribute(Attribute::Query),
@@ -39,6 +44,15 @@ impl HashOn {
         Self(keys.iter().map(item).collect())
     }
 
+    /// How much of a body it depends on.
+    pub(super) fn body_prefix(&self) -> usize {
+        let bytes = |item: &Item| match item {
+            Item::Attribute(attribute) => body_prefix(std::slice::from_ref(attribute)),
+            _ => 0,
+        };
+        self.0.iter().map(bytes).max().unwrap_or(0)
+    }
+
     /// What it depends on of the beginning of a TCP connection.
     pub(super) fn interest(&self) -> Interest {
         Interest {
@@ -49,15 +63,26 @@ impl HashOn {
 
     /// Hash of the first thing that there is and that is not empty.
     pub(super) fn key(&self, visible: Visible<'_>, values: &mut AttributeValues) -> Option<u64> {
-        self.0.iter().find_map(|item| match item {
-            Item::Attribute(attribute) => {
+        self.0.iter().find_map(|item| item.key(visible, values))
+    }
+
+    /// Hashes of all that there is.
+    pub(super) fn keys(&self, visible: Visible<'_>, values: &mut AttributeValues) -> Vec<Option<u64>> {
+        self.0.iter().map(|item| item.key(visible, values)).collect()
+    }
+}
+
+impl Item {
+    fn key(&self, visible: Visible<'_>, values: &mut AttributeValues) -> Option<u64> {
+        match self {
+            Self::Attribute(attribute) => {
                 visible.fill(std::slice::from_ref(attribute), values);
                 values.iter().next().flatten().and_then(key_of)
             }
-            Item::Network(prefixes) => Some(network_key(visible.source.address.ip(), prefixes)),
-            Item::Path(part) => visible.head.map(|head| path_part(head, part)).and_then(key_of),
-            Item::RdpCookie(name) => rdp::cookie(visible.first_bytes, name.as_bytes()).and_then(key_of),
-        })
+            Self::Network(prefixes) => Some(network_key(visible.source.address.ip(), prefixes)),
+            Self::Path(part) => visible.head.map(|head| path_part(head, part)).and_then(key_of),
+            Self::RdpCookie(name) => rdp::cookie(visible.first_bytes, name.as_bytes()).and_then(key_of),
+        }
     }
 }
 
@@ -100,7 +125,7 @@ mod tests {
     fn key(source: &str, path: &str, keys: &[HashKey]) -> Option<u64> {
         let (head, ()) = Request::get(path).body(()).expect("the request is valid").into_parts();
         let client = Client::new((source.parse::<IpAddr>().expect("an address"), 4711).into(), None);
-        let visible = Visible::of_request("web", &client, &client.source, &head);
+        let visible = Visible::of_request("web", &client, &client.source, &head, None);
         HashOn::new(keys).key(visible, &mut AttributeValues::default())
     }
 

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use http::request::Parts;
 use plimsoll_resilience::{self as resilience, Policy};
 
-use super::cluster::{Claim, Cluster, Picked, Wanted};
+use super::cluster::Cluster;
 use super::context::Context;
 use super::deadline::Deadline;
 use super::exchange::Exchange;
+use super::picked::{Claim, Picked, Wanted};
 use super::sent::{Sending, Sent, Tried, failure_of, note_failure};
-use crate::plugin::Values;
+use super::shown::Shown;
 use crate::snapshot::Retrying;
 use crate::telemetry::HedgeResult;
 use crate::timer::Timer;
@@ -23,8 +24,7 @@ pub(super) struct Hedging<'a> {
     pub(super) context: &'a Context,
     pub(super) cluster: &'a Rc<Cluster>,
     pub(super) key: Option<u64>,
-    /// To the partitioners.
-    pub(super) visible: &'a [Values],
+    pub(super) shown: &'a Shown,
     pub(super) deadline: Option<&'a Deadline>,
     pub(super) policy: &'a Policy,
     pub(super) attempts: &'a mut resilience::Attempts,
@@ -111,7 +111,7 @@ impl<'a> Hedging<'a> {
             return None;
         }
         let retrying = cluster.begin_retry()?;
-        let wanted = Wanted { bound: None, key: self.key, visible: self.visible, tried };
+        let wanted = Wanted { bound: None, key: self.key, shown: self.shown, tried };
         let Claim::Begun((picked, flight)) = cluster.claim(&wanted) else { return None };
         let is_other = !tried.contains(&picked.endpoint.endpoint.slot);
         is_other.then_some((picked, flight, retrying))

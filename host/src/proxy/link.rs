@@ -1,8 +1,13 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use http::header::EXPECT;
 use http::response::Parts;
+use http::{Response, StatusCode, Version, request};
+use http_body::Body as _;
 
 use crate::downstream::ClientBody;
+use crate::io::Completion;
 
 /// The connection on which a request came, as far as the request has to do with it while it has no answer.
 pub trait Link {
@@ -20,4 +25,20 @@ pub trait Link {
 
     /// The address of ours at which the client has asked.
     fn local_address(&self) -> Option<SocketAddr>;
+
+    /// How its handshake stands, where requests may come before that is over.
+    fn handshake(&self) -> Option<&Arc<Completion>>;
+}
+
+/// Tells a client to go on that waits for it before it sends a body (RFC 9110 section 10.1.1), once. One of HTTP/1.1 hears it
+/// when its connection is read, unless it has sent something meanwhile.
+pub(super) fn go_on(head: &mut request::Parts, body: &ClientBody, link: &dyn Link) {
+    if head.version < Version::HTTP_2 || body.is_end_stream() {
+        return;
+    }
+    if head.headers.remove(EXPECT).is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        let (mut head, ()) = Response::new(()).into_parts();
+        head.status = StatusCode::CONTINUE;
+        link.informational(head);
+    }
 }

@@ -114,6 +114,14 @@ impl Listener {
         }
     }
 
+    /// How much of a request's body the route depends on.
+    pub(super) fn body_prefix(&self) -> usize {
+        match &self.destination {
+            Destination::Cluster(_) | Destination::Nowhere => 0,
+            Destination::Router(router) => router.body_prefix(),
+        }
+    }
+
     pub(super) fn route(&self, context: &Context, visible: Visible<'_>) -> Result<Route, Fault> {
         let router = match &self.destination {
             Destination::Cluster(index) => {

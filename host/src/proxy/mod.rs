@@ -1,5 +1,5 @@
 //! The story of a request. `request` tells it: route, affinity, pick, attempt, answer. `attempts` tries one endpoint after the other,
-//! within a `deadline` if there is one. `generation` is what it sees while
+//! within a `deadline` if there is one; `early_data` is about those that come before a handshake is over. `generation` is what it sees while
 //! it lasts, `effective` makes the request that is meant and `answer` the answer, `headers`
 //! and `attributes` read and change heads, `forwarding` says who forwarded, `source` is from
 //! whom a request comes, which `hops` reads in what trusted hops say, `affinity` asks whom a
@@ -18,9 +18,12 @@ mod client;
 mod cluster;
 mod context;
 mod deadline;
+mod decision;
+mod early_data;
 mod effective;
 mod exchange;
 mod first_bytes;
+mod fleet;
 mod flow;
 mod forwarding;
 #[doc(hidden)]
@@ -36,21 +39,26 @@ mod introduction;
 mod link;
 mod listener;
 mod load_report;
+mod local_endpoints;
+mod picked;
 mod queue;
+mod random;
 mod rdp;
 mod relay;
 mod reply;
 mod request;
 mod response_body;
 mod sent;
+mod shown;
 mod source;
 mod status;
+mod token;
 mod tunnel;
 mod tunnel_record;
 mod udp;
 mod upgrade;
 
-pub use balancing::Balancing;
+pub use balancing::{Balancing, Pick, Within};
 pub use client::{Announced, Client, Encrypted};
 pub use cluster::{Cluster, ClusterParts};
 pub use context::{Context, OutcomeBatch};
@@ -62,5 +70,6 @@ pub use listener::{Destination, Listener, ListenerSlot};
 pub use reply::refusal;
 pub use request::{refuse, serve};
 pub use response_body::ResponseBody;
+pub use shown::Shown;
 pub use tunnel::{Passed, refuse_connection, tunnel};
-pub use udp::{Sender, Session as UdpSession, Taken, carry_session};
+pub use udp::{Sender, Session as UdpSession, Taken, begins_quic, carry_session};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::{Error, ErrorKind};
-use crate::io::Stream;
+use crate::io::{LentPipe, Pipes, Stream};
 use crate::telemetry::{Direction, ListenerShard};
 use crate::timer::{Fired, Timer};
 
@@ -18,8 +18,8 @@ use crate::timer::{Fired, Timer};
 pub(super) struct Relay<'a> {
     client: Stream,
     endpoint: Stream,
-    up: Way,
-    down: Way,
+    up: Way<'a>,
+    down: Way<'a>,
     /// Who ended its side first.
     ended_first: Option<Side>,
     /// The endpoint takes no more, while what it has sent may still be on its way.
@@ -30,9 +30,12 @@ pub(super) struct Relay<'a> {
 }
 
 /// Room to read into that all TCP connections of a worker share: what the other side takes at once needs no buffer of its
-/// own, so that a connection owns one only while somebody does not read.
+/// own, so that a connection owns one only while somebody does not read. And pipes, by which much goes from socket to socket.
 #[derive(Debug, Default)]
-pub(super) struct Scratch(RefCell<Vec<u8>>);
+pub(super) struct Scratch {
+    room: RefCell<Vec<u8>>,
+    pipes: Pipes,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -147,19 +150,22 @@ impl<'a> Relay<'a> {
     }
 
     fn poll_up(&mut self, task: &mut Context<'_>) -> Result<(), Broken> {
+        self.up.is_last = self.down.state == State::Ended;
         let Self { client, endpoint, up, ended_first, silence, scratch, moved, .. } = self;
         let taken = &mut |bytes| {
             moved.count(Direction::In, bytes);
             note_read(bytes, Side::Client, ended_first, silence);
         };
-        up.poll(client, endpoint, task, &mut scratch.0.borrow_mut(), taken, &mut |_| {})
+        up.poll((client, endpoint), task, scratch, taken, &mut |_| {})
     }
 
     fn poll_down(&mut self, task: &mut Context<'_>) -> Result<(), Broken> {
+        // One that ended because it was refused may leave something unread.
+        self.down.is_last = self.up.state == State::Ended && self.refused.is_none();
         let Self { client, endpoint, down, ended_first, silence, scratch, moved, .. } = self;
         let taken = &mut |bytes| note_read(bytes, Side::Endpoint, ended_first, silence);
         let given = &mut |bytes| moved.count(Direction::Out, bytes);
-        down.poll(endpoint, client, task, &mut scratch.0.borrow_mut(), taken, given)
+        down.poll((endpoint, client), task, scratch, taken, given)
     }
 }
 
@@ -173,7 +179,7 @@ fn note_read(bytes: usize, from: Side, ended_first: &mut Option<Side>, silence: 
 
 /// One direction.
 #[derive(Debug)]
-struct Way {
+struct Way<'a> {
     /// What one side has sent and the other has not taken yet, from `written` on. While something is here, nothing is
     /// read.
     waiting: Vec<u8>,
@@ -182,7 +188,21 @@ struct Way {
     flushing: bool,
     /// Read at a time, in bytes: grows while that much comes and goes at once, shrinks where it does not go.
     room: usize,
+    bulk: Bulk,
+    /// What one side has sent and the other has not taken yet, where it goes without being copied.
+    pipe: Option<LentPipe<'a>>,
     state: State,
+    /// The other direction has ended: both sockets are closed next, which says in the clear that this one has, too.
+    is_last: bool,
+}
+
+/// Whether bytes go from socket to socket by a pipe. Little is copied at less cost; much goes at half of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bulk {
+    No,
+    Yes,
+    /// The system does not do it.
+    Never,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,26 +224,36 @@ enum Broken {
 type Told<'a> = &'a mut dyn FnMut(usize);
 
 const LEAST_ROOM: usize = 16 * 1024;
+/// What has to come at once for a pipe to be worth its while.
+const BULK_ROOM: usize = 64 * 1024;
 /// Also what a connection keeps at the most, in each direction, for a side that does not read.
 const MOST_ROOM: usize = 128 * 1024;
 
-impl Way {
+impl<'a> Way<'a> {
     fn new(waiting: Vec<u8>) -> Self {
-        Self { waiting, written: 0, flushing: true, room: LEAST_ROOM, state: State::Open }
+        Self {
+            waiting,
+            written: 0,
+            flushing: true,
+            room: LEAST_ROOM,
+            bulk: Bulk::No,
+            pipe: None,
+            state: State::Open,
+            is_last: false,
+        }
     }
 
     /// Carries what can be carried now. `taken` hears of what was read, `given` of what was written.
     fn poll(
         &mut self,
-        from: &mut Stream,
-        to: &mut Stream,
+        (from, to): (&mut Stream, &mut Stream),
         task: &mut Context<'_>,
-        scratch: &mut Vec<u8>,
+        scratch: &'a Scratch,
         taken: Told<'_>,
         given: Told<'_>,
     ) -> Result<(), Broken> {
         while self.state != State::Ended {
-            match self.poll_step(from, to, task, scratch, taken, given) {
+            match self.poll_step((from, to), task, scratch, taken, given) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(broken)) => return Err(broken),
                 Poll::Pending => break,
@@ -234,10 +264,9 @@ impl Way {
 
     fn poll_step(
         &mut self,
-        from: &mut Stream,
-        to: &mut Stream,
+        (from, to): (&mut Stream, &mut Stream),
         task: &mut Context<'_>,
-        scratch: &mut Vec<u8>,
+        scratch: &'a Scratch,
         taken: Told<'_>,
         given: Told<'_>,
     ) -> Poll<Result<(), Broken>> {
@@ -246,17 +275,27 @@ impl Way {
         }
         self.waiting = Vec::new();
         self.written = 0;
+        ready!(self.poll_drain(to, task, given))?;
         if self.flushing {
             ready!(Pin::new(&mut *to).poll_flush(task)).map_err(Broken::Writing)?;
             self.flushing = false;
         }
         if self.state == State::Ending {
-            let told = ready!(Pin::new(to).poll_shutdown(task));
+            let is_told_by_closing = self.is_last && to.plain().is_some();
+            let told = if is_told_by_closing { Ok(()) } else { ready!(Pin::new(to).poll_shutdown(task)) };
             self.state = State::Ended;
             return Poll::Ready(told.map_err(Broken::Writing));
         }
-        scratch.resize(MOST_ROOM, 0);
-        let mut read = ReadBuf::new(&mut scratch[..self.room]);
+        if let Some(read) = ready!(self.poll_fill((&*from, &*to), task, &scratch.pipes))? {
+            taken(read);
+            if read == 0 {
+                self.state = State::Ending;
+            }
+            return self.poll_drain(to, task, given);
+        }
+        let mut room = scratch.room.borrow_mut();
+        room.resize(MOST_ROOM, 0);
+        let mut read = ReadBuf::new(&mut room[..self.room]);
         ready!(Pin::new(from).poll_read(task, &mut read)).map_err(Broken::Reading)?;
         let read = read.filled();
         taken(read.len());
@@ -264,6 +303,43 @@ impl Way {
             self.state = State::Ending;
         }
         self.pass_on(read, to, task, given)
+    }
+
+    /// Reads into a pipe, where that is the way; none where it is not.
+    fn poll_fill(
+        &mut self,
+        (from, to): (&Stream, &Stream),
+        task: &mut Context<'_>,
+        pipes: &'a Pipes,
+    ) -> Poll<Result<Option<usize>, Broken>> {
+        let (Bulk::Yes, Some(from), Some(_)) = (self.bulk, from.plain(), to.plain()) else {
+            return Poll::Ready(Ok(None));
+        };
+        let Some(mut pipe) = pipes.lend() else { return Poll::Ready(Ok(None)) };
+        let read = match ready!(pipe.poll_fill(from, task)) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                self.bulk = Bulk::Never;
+                return Poll::Ready(Ok(None));
+            }
+            read => read.map_err(Broken::Reading)?,
+        };
+        if read < LEAST_ROOM {
+            self.bulk = Bulk::No;
+        }
+        self.pipe = Some(pipe);
+        Poll::Ready(Ok(Some(read)))
+    }
+
+    /// Writes what the pipe holds, and gives it back.
+    fn poll_drain(&mut self, to: &Stream, task: &mut Context<'_>, given: Told<'_>) -> Poll<Result<(), Broken>> {
+        while let Some((pipe, to)) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()).zip(to.plain()) {
+            match ready!(pipe.poll_drain(to, task)).map_err(Broken::Writing)? {
+                0 => return Poll::Ready(Err(Broken::Writing(io::ErrorKind::WriteZero.into()))),
+                written => given(written),
+            }
+        }
+        self.pipe = None;
+        Poll::Ready(Ok(()))
     }
 
     /// Writes what was read; what does not go at once waits.
@@ -287,6 +363,9 @@ impl Way {
             }
         }
         if read.len() == self.room {
+            if self.room >= BULK_ROOM && self.bulk == Bulk::No {
+                self.bulk = Bulk::Yes;
+            }
             self.room = (self.room * 2).min(MOST_ROOM);
         }
         Poll::Ready(Ok(()))

@@ -5,10 +5,11 @@ use http::request::Parts;
 use http::response;
 use plimsoll_resilience::{Failure, Policy};
 
-use super::cluster::{Cluster, Picked};
+use super::cluster::Cluster;
 use super::context::Context;
 use super::flow::note;
 use super::grpc;
+use super::picked::Picked;
 use crate::error::ErrorKind;
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::telemetry::ConnectResult;

@@ -8,18 +8,20 @@ use plimsoll_resilience::Attempts;
 use super::affinity::Affine;
 use super::attributes::Visible;
 use super::client::Client;
-use super::cluster::{Claim, Cluster, Picked, Wanted};
+use super::cluster::Cluster;
 use super::context::Context;
 use super::first_bytes::FirstBytes;
 use super::flow::{may_go_on, note};
 use super::greeting::Greeted;
 use super::introduction::introduction;
 use super::listener::{Listener, Route, Target};
+use super::picked::{Claim, Picked, Wanted};
 use super::relay::{Relay, Side, Silence};
+use super::shown::Shown;
 use super::tunnel_record::TunnelRecord;
 use crate::error::{Error, ErrorKind};
 use crate::io::Stream;
-use crate::plugin::{RouteSettings, Values};
+use crate::plugin::RouteSettings;
 use crate::snapshot::OutcomeClass;
 use crate::telemetry::ConnectResult;
 use crate::timer::CallOff;
@@ -93,7 +95,7 @@ async fn carry(
     let visible = Visible::of_connection(&listener.name, client, &first_bytes);
     let visible = Visible { route: settings.map(|settings| &*settings.label), ..visible };
     let key = cluster.key(visible, &mut context.values.borrow_mut());
-    let grouping = cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut());
+    let shown = cluster.shown(visible, &mut context.values.borrow_mut());
 
     let affinity = match settings {
         Some(settings) if !settings.binds_clients => Affine::default(),
@@ -102,7 +104,7 @@ async fn carry(
     let local = || stream.local_address().ok();
     let introduction = introduction(&cluster, client, &client.source, local, first_bytes.server_name());
     let Connected { picked, flight, stream: upstream, started, after } =
-        connect(context, &cluster, (key, &grouping), settings, affinity.bound(), &introduction, account).await?;
+        connect(context, &cluster, (key, &shown), settings, affinity.bound(), &introduction, account).await?;
     account.connect = Some(after);
     // There is no head to give the client anything in.
     affinity.remember(&cluster, &picked, &mut HeaderMap::new());
@@ -136,7 +138,7 @@ struct Connected {
 async fn connect(
     context: &Context,
     cluster: &Rc<Cluster>,
-    (key, visible): (Option<u64>, &[Values]),
+    (key, shown): (Option<u64>, &Shown),
     settings: Option<&RouteSettings>,
     mut bound: Option<Picked>,
     introduction: &Introduction,
@@ -146,7 +148,7 @@ async fn connect(
     let most = settings.and_then(|settings| settings.retry.max_attempts).unwrap_or(cluster.config.max_attempts);
     let mut attempts = Attempts::new(most, false);
     loop {
-        let wanted = Wanted { bound: bound.take(), key, visible, tried: attempts.tried() };
+        let wanted = Wanted { bound: bound.take(), key, shown, tried: attempts.tried() };
         let (picked, flight) = match cluster.claim(&wanted) {
             Claim::Begun(begun) => begun,
             Claim::Full => cluster.wait(context, wanted).await?,

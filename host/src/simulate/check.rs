@@ -1,16 +1,20 @@
 //! From what was written to what it means, with every mistake at once.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use plimsoll_lab as lab;
 use serde_json::Value;
 
 use super::choice::Choice;
+use super::clients::Kind;
 use super::schema;
 use crate::config::{self, ConfigErrors, FineSpan};
+use crate::plugin::Role;
 
 /// A scenario, with the text that it was made from and what it wants compared.
 #[derive(Clone, Debug)]
@@ -18,6 +22,11 @@ pub struct Prepared {
     pub scenario: lab::Scenario,
     /// What proxies do about attempts that fail, each to be compared with the others.
     pub variants: Vec<Variant>,
+    /// Who divides the endpoints, the outermost first.
+    pub partitioners: Vec<Choice>,
+    /// Who binds clients.
+    pub affinity: Option<Choice>,
+    pub kinds: Vec<Kind>,
     pub text: String,
     pub balancers: Vec<String>,
 }
@@ -54,10 +63,13 @@ pub(super) fn scenario(text: &str, path: &Path, name: &str, overrides: &Override
     let scenario = check.scenario(&file, name, overrides);
     let variants = file.resilience.iter().enumerate().map(|(place, written)| check.variant(place, written, &file));
     let variants = variants.collect();
+    let (partitioners, affinity) = (check.partitioners(&file), check.affinity(&file));
+    let kinds = check.kinds(&file.requests);
     if !check.mistakes.is_empty() {
         return Err(source.errors(check.mistakes));
     }
-    Ok(Prepared { scenario, variants, text: text.to_owned(), balancers: file.balancers })
+    let (text, balancers) = (text.to_owned(), file.balancers);
+    Ok(Prepared { scenario, variants, partitioners, affinity, kinds, text, balancers })
 }
 
 struct Check<'a> {
@@ -101,6 +113,13 @@ impl Check<'_> {
             arrivals: lab::Arrivals::Poisson { rate: 1.0 },
             service: self.service(&file.service),
             keys: self.keys(file.keys.as_ref()),
+            zones: file.zones.clone(),
+            other_zone_us: file.other_zone_latency.map_or(0, micros),
+            memory: file.memory.as_ref().and_then(|memory| {
+                let keys = NonZeroUsize::try_from(memory.keys).ok()?;
+                Some(lab::Memory { keys, miss_factor: memory.miss_factor })
+            }),
+            kinds: file.requests.iter().map(|kind| kind.share).collect(),
         };
         scenario.events.iter_mut().for_each(|event| event.at_us = stretched(event.at_us));
         if scenario.warm_up_us >= scenario.duration_us {
@@ -109,8 +128,20 @@ impl Check<'_> {
         if scenario.capacity() <= 0.0 {
             self.wrong("/events", "no endpoint is there at the beginning");
         }
-        if file.proxies * file.workers > MOST_WORKERS {
-            self.wrong("/proxies", format!("{} workers in all; at most {MOST_WORKERS}", file.proxies * file.workers));
+        let companions = file.partitioners.len() as u32 + u32::from(file.affinity.is_some());
+        let most = MOST_WORKERS / (1 + companions);
+        if file.proxies * file.workers > most {
+            let beside = if companions > 0 { " with so many plugins" } else { "" };
+            let message = format!("{} workers in all; at most {most}{beside}", file.proxies * file.workers);
+            self.wrong("/proxies", message);
+        }
+        for (path, needs_keys) in [("/affinity", file.affinity.is_some()), ("/memory", file.memory.is_some())] {
+            if needs_keys && file.keys.is_none() && file.arrivals.recorded.is_none() {
+                self.wrong(path, "there are no `keys`, by which clients are told apart");
+            }
+        }
+        if file.other_zone_latency.is_some() && file.zones.is_empty() {
+            self.wrong("/other_zone_latency", "nobody knows in which of the `zones` the proxies are");
         }
         scenario.arrivals = self.arrivals(&file.arrivals, overrides.load, scenario.capacity());
         if scenario.requests() > MOST_REQUESTS {
@@ -122,7 +153,7 @@ impl Check<'_> {
 
     fn variant(&mut self, place: usize, written: &schema::Resilience, file: &schema::File) -> Variant {
         let evaluator = written.evaluator.as_ref().and_then(|evaluator| {
-            let chosen = Choice::evaluator(&evaluator.plugin, &evaluator.config);
+            let chosen = Choice::other("evaluator", Role::Health, &evaluator.plugin, &evaluator.config);
             let chosen = chosen.map_err(|message| self.wrong(format!("/resilience/{place}/evaluator/plugin"), message));
             if file.proxies > 1 {
                 let message = "each proxy ejects endpoints for itself, which is simulated of one proxy alone";
@@ -131,6 +162,38 @@ impl Check<'_> {
             chosen.ok()
         });
         Variant { max_attempts: written.max_attempts, resilience: resilience(written), evaluator }
+    }
+
+    fn partitioners(&mut self, file: &schema::File) -> Vec<Choice> {
+        let mut chosen = Vec::new();
+        for (place, used) in file.partitioners.iter().enumerate() {
+            match Choice::other("partitioner", Role::Partitioner, &used.plugin, &used.config) {
+                Ok(choice) => chosen.push(choice),
+                Err(message) => self.wrong(format!("/partitioners/{place}/plugin"), message),
+            }
+        }
+        chosen
+    }
+
+    fn affinity(&mut self, file: &schema::File) -> Option<Choice> {
+        let used = file.affinity.as_ref()?;
+        let chosen = Choice::other("affinity", Role::Affinity, &used.plugin, &used.config);
+        chosen.map_err(|message| self.wrong("/affinity/plugin", message)).ok()
+    }
+
+    fn kinds(&mut self, written: &[schema::Kind]) -> Vec<Kind> {
+        let mut kinds = Vec::new();
+        for (place, kind) in written.iter().enumerate() {
+            let mut headers = Vec::new();
+            for (name, value) in &kind.headers {
+                match (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+                    (Ok(name), Ok(value)) => headers.push((name, value)),
+                    _ => self.wrong(format!("/requests/{place}/headers/{name}"), "no header can be like this"),
+                }
+            }
+            kinds.push(Kind { headers });
+        }
+        kinds
     }
 
     fn micros(&mut self, path: &str, span: FineSpan, least: Duration) -> u64 {
@@ -160,6 +223,8 @@ impl Check<'_> {
                     max_connections: group.max_connections,
                     concurrency: group.concurrency,
                     speed: group.speed,
+                    zone: group.zone.clone(),
+                    metadata: group.metadata.clone().into_iter().collect(),
                 });
             }
         }

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::builtin;
+use crate::plugin::Role;
 
 /// A balancer as it was named on the command line, or an evaluator: a built-in one or a component's file, and its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +33,6 @@ pub const BALANCERS: [&str; 15] = [
     "first",
     "failover",
 ];
-
-/// Built-in evaluators.
-const EVALUATORS: [&str; 4] = ["thresholds", "outlier", "circuit", "phi-accrual"];
 
 /// Balancers of one run.
 const MOST: usize = 64;
@@ -65,15 +63,14 @@ impl Choice {
         Ok(choice)
     }
 
-    /// An evaluator of a scenario.
-    pub(super) fn evaluator(plugin: &str, config: &Value) -> Result<Self, String> {
+    /// Another plugin of a scenario, called `kind` there.
+    pub(super) fn other(kind: &str, role: Role, plugin: &str, config: &Value) -> Result<Self, String> {
         let config = if config.is_null() { "{}".to_owned() } else { config.to_string() };
         let choice = Self { name: plugin.to_owned(), config };
-        if !choice.is_file() && !EVALUATORS.contains(&plugin) {
-            return Err(format!(
-                "no evaluator `{plugin}`; there are {}, and files that end in .wasm",
-                EVALUATORS.join(", ")
-            ));
+        let of_role = builtin::ROLES.iter().filter(|(_, of)| *of == role.as_str()).map(|(name, _)| *name);
+        let known: Vec<&str> = of_role.collect();
+        if !choice.is_file() && !known.contains(&plugin) {
+            return Err(format!("no {kind} `{plugin}`; there are {}, and files that end in .wasm", known.join(", ")));
         }
         Ok(choice)
     }

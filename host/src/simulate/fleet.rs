@@ -5,10 +5,31 @@ use std::sync::Arc;
 
 use plimsoll_lab as lab;
 
+use super::clients::{Clients, Kind};
+use super::contestant::Contestant;
 use crate::plugin::{
-    self, Balancer, BalancerOnTrial, CreateError, Instance, PickRequest, Plugin, PolicyConfig, Role, Services,
+    self, AffinityOnTrial, Balancer, BalancerOnTrial, Binding, CreateError, Details, Instance, Needs, Node,
+    Partitioner, PickRequest, Plugin, PolicyConfig, Role, Services,
 };
+use crate::proxy::{Balancing, Shown};
 use crate::snapshot::{Availability, Endpoint, EndpointCounters, EndpointSet};
+
+/// Plugins that stand around the balancers of a scenario, and what they see of requests.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Companions {
+    /// The outermost first.
+    pub(super) partitioners: Vec<Arc<Contestant>>,
+    /// Who binds clients.
+    pub(super) affinity: Option<Arc<Contestant>>,
+    pub(super) kinds: Arc<[Kind]>,
+}
+
+impl Companions {
+    /// Instances that each worker has of them.
+    pub(super) fn count(&self) -> u32 {
+        self.partitioners.len() as u32 + u32::from(self.affinity.is_some())
+    }
+}
 
 /// A component as the balancer of some proxies of some workers: an instance of its own on each worker, counters that all
 /// workers of a proxy share.
@@ -16,6 +37,7 @@ pub(super) struct Fleet {
     proxies: Vec<Proxy>,
     workers: u32,
     wants_outcomes: bool,
+    clients: Clients,
 }
 
 struct Proxy {
@@ -27,6 +49,11 @@ struct Proxy {
     /// The same, with a deadline that a busy machine makes nobody pass: what comes of a seed must not depend on who else
     /// runs.
     unhurried: Vec<BalancerOnTrial>,
+    /// Where partitioners divide the endpoints, who chooses in their groups.
+    divided: Vec<Balancing>,
+    affinities: Vec<AffinityOnTrial>,
+    /// What the balancers want to see beyond a key.
+    needs: Option<Needs>,
     /// Whether the balancers want tables to be made ahead.
     prepares: bool,
     /// By slot; they are the endpoint's for its life.
@@ -35,20 +62,39 @@ struct Proxy {
 }
 
 impl Fleet {
-    pub(super) fn start(plugin: &Arc<Plugin>, config: &str, scenario: &lab::Scenario) -> Result<Self, CreateError> {
+    pub(super) fn start(
+        contestant: &Contestant,
+        companions: &Companions,
+        scenario: &lab::Scenario,
+    ) -> Result<Self, CreateError> {
         let proxies: Result<Vec<Proxy>, CreateError> =
-            (0..scenario.proxies).map(|number| Proxy::start(plugin, config, scenario, number)).collect();
+            (0..scenario.proxies).map(|number| Proxy::start(contestant, companions, scenario, number)).collect();
         let proxies = proxies?;
         let wants_outcomes = proxies.iter().flat_map(|proxy| &proxy.balancers).any(Balancer::wants_outcomes);
-        Ok(Self { proxies, workers: scenario.workers, wants_outcomes })
+        Ok(Self { proxies, workers: scenario.workers, wants_outcomes, clients: Clients::new(companions.kinds.clone()) })
     }
 
     fn proxy(&self, worker: u32) -> &Proxy {
         &self.proxies[(worker / self.workers) as usize]
     }
 
-    fn balancer(&self, worker: u32) -> &BalancerOnTrial {
-        &self.proxy(worker).unhurried[(worker % self.workers) as usize]
+    /// The place of a worker among those of its proxy.
+    fn place(&self, worker: u32) -> usize {
+        (worker % self.workers) as usize
+    }
+
+    fn details(&self, needs: Option<&Needs>, asked: lab::Asked) -> Option<Box<Details>> {
+        let needs = needs?;
+        let values = self.clients.values(&needs.attributes, asked);
+        Some(Box::new(Details::new(needs.attributes.clone(), values, needs.keys.then(|| vec![asked.key]))))
+    }
+
+    /// Asks the affinity of a worker whom a client is bound to. Answers what it saw, too.
+    fn find(&self, worker: u32, asked: lab::Asked) -> Option<(&AffinityOnTrial, plugin::Values, Binding)> {
+        let affinity = self.proxy(worker).affinities.get(self.place(worker))?;
+        let values = self.clients.values(&affinity.plan().attributes, asked);
+        let found = affinity.find(&values).unwrap_or(Binding::Unbound);
+        Some((affinity, values, found))
     }
 
     fn counters(&self, worker: u32, slot: u32) -> Option<&EndpointCounters> {
@@ -57,41 +103,89 @@ impl Fleet {
 }
 
 impl Proxy {
-    fn start(plugin: &Arc<Plugin>, config: &str, scenario: &lab::Scenario, number: u32) -> Result<Self, CreateError> {
+    fn start(
+        contestant: &Contestant,
+        companions: &Companions,
+        scenario: &lab::Scenario,
+        number: u32,
+    ) -> Result<Self, CreateError> {
         // The numbers of proxies must not undo what seeds of neighbouring runs differ by.
         let seed = scenario.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(number) << 32);
-        let services = Arc::new(Services::for_trial(seed));
-        let config = PolicyConfig {
-            role: Role::Balancer,
-            scope: "simulation".into(),
-            config: config.into(),
-            pointer: String::new(),
-            known_clusters: Arc::default(),
-            of_connections: false,
+        let zone = scenario.zones.get(number as usize % scenario.zones.len().max(1)).cloned().unwrap_or_default();
+        let node = Node { id: format!("proxy-{number}"), zone, workers: scenario.workers };
+        let services = Arc::new(Services::for_trial(seed).with_node(node));
+        let mut proxy = Self {
+            plugin: contestant.plugin.clone(),
+            config: policy_config(Role::Balancer, contestant),
+            balancers: Vec::new(),
+            unhurried: Vec::new(),
+            divided: Vec::new(),
+            affinities: Vec::new(),
+            needs: None,
+            prepares: false,
+            counters: scenario.endpoints.iter().map(|_| Arc::default()).collect(),
+            set: Arc::default(),
+            services,
         };
-        let (mut balancers, mut unhurried, mut prepares) = (Vec::new(), Vec::new(), false);
         for worker in 0..scenario.workers {
-            let mut instance =
-                Instance::start(plugin.clone(), services.clone(), worker).map_err(CreateError::Failed)?;
-            let policy = instance.add_policy(config.clone(), Arc::default())?;
-            prepares |= instance.prepares(policy);
-            let instance = Rc::new(RefCell::new(instance));
-            unhurried.push(BalancerOnTrial::new(instance.clone(), policy));
-            balancers.push(Balancer::new(instance, policy));
+            proxy.add_worker(contestant, companions, worker)?;
         }
-        let counters = scenario.endpoints.iter().map(|_| Arc::default()).collect();
-        let (plugin, set) = (plugin.clone(), Arc::default());
-        Ok(Self { services, plugin, config, balancers, unhurried, prepares, counters, set })
+        Ok(proxy)
+    }
+
+    fn add_worker(&mut self, contestant: &Contestant, companions: &Companions, worker: u32) -> Result<(), CreateError> {
+        let (instance, policy) = self.policy(Role::Balancer, contestant, worker)?;
+        self.prepares |= instance.borrow().prepares(policy);
+        let balancer = Balancer::new(instance.clone(), policy);
+        self.needs = balancer.needs();
+        self.unhurried.push(BalancerOnTrial::new(instance.clone(), policy));
+        self.balancers.push(Balancer::new(instance, policy));
+        let mut partitioners = Vec::new();
+        for partitioner in &companions.partitioners {
+            let (instance, policy) = self.policy(Role::Partitioner, partitioner, worker)?;
+            partitioners.push(Partitioner::new(instance, policy));
+        }
+        if !partitioners.is_empty() {
+            let balancing = Balancing::new(balancer, partitioners);
+            balancing.hear_needs();
+            self.divided.push(balancing);
+        }
+        if let Some(affinity) = &companions.affinity {
+            let (instance, policy) = self.policy(Role::Affinity, affinity, worker)?;
+            self.affinities.push(AffinityOnTrial::new(instance, policy));
+        }
+        Ok(())
+    }
+
+    /// A policy of a worker, in an instance of its own.
+    fn policy(
+        &self,
+        role: Role,
+        contestant: &Contestant,
+        worker: u32,
+    ) -> Result<(Rc<RefCell<Instance>>, u32), CreateError> {
+        let instance = Instance::start(contestant.plugin.clone(), self.services.clone(), worker);
+        let mut instance = instance.map_err(CreateError::Failed)?;
+        let policy = instance.add_policy(policy_config(role, contestant), Arc::default())?;
+        Ok((Rc::new(RefCell::new(instance)), policy))
     }
 
     fn set_endpoints(&mut self, members: &[lab::Member]) {
         let counters = |member: &lab::Member| self.counters.get(member.slot as usize).cloned().unwrap_or_default();
         let endpoints = members.iter().map(|member| Arc::new(endpoint(member, counters(member))));
-        self.set = Arc::new(EndpointSet::new(self.set.generation() + 1, endpoints));
+        let before = std::mem::take(&mut self.set);
+        self.set = Arc::new(EndpointSet::new(before.generation() + 1, endpoints));
         if let Some(prepared) = self.prepared() {
             self.set = Arc::new(self.set.with_prepared(prepared));
         }
-        self.balancers.iter().for_each(|balancer| balancer.set_endpoints(&self.set));
+        match self.divided.is_empty() {
+            true => self.balancers.iter().for_each(|balancer| balancer.set_endpoints(&self.set)),
+            false => self.divided.iter().for_each(|balancing| balancing.set_endpoints(&self.set)),
+        }
+        for affinity in &self.affinities {
+            // A fault is counted, and has nobody bound.
+            let _ = affinity.tell(&before, &self.set);
+        }
     }
 
     /// What the control plane of the proxy would hand to the workers with the endpoints.
@@ -119,9 +213,27 @@ pub(super) fn endpoint(member: &lab::Member, counters: Arc<EndpointCounters>) ->
         is_unhealthy: !member.ready,
         max_connections: member.max_connections,
         priority: member.priority,
-        zone: "".into(),
-        metadata: Arc::new([]),
+        zone: member.zone.as_str().into(),
+        metadata: member.metadata.clone().into(),
         counters,
+    }
+}
+
+/// Whether a plugin has a role, and takes its configuration.
+pub(super) fn judge(role: Role, contestant: &Contestant) -> Result<(), CreateError> {
+    let services = Arc::new(Services::for_trial(0));
+    let mut instance = Instance::start(contestant.plugin.clone(), services, 0).map_err(CreateError::Failed)?;
+    instance.add_policy(policy_config(role, contestant), Arc::default()).map(drop)
+}
+
+fn policy_config(role: Role, contestant: &Contestant) -> PolicyConfig {
+    PolicyConfig {
+        role,
+        scope: "simulation".into(),
+        config: contestant.choice.config.as_str().into(),
+        pointer: String::new(),
+        known_clusters: Arc::default(),
+        of_connections: false,
     }
 }
 
@@ -130,16 +242,51 @@ const CONTROL: u32 = u32::MAX;
 
 impl lab::Balancer for Fleet {
     fn set_now_ms(&mut self, now_ms: u64) {
-        self.proxies.iter().for_each(|proxy| proxy.services.set_now_ms(now_ms));
+        for proxy in &self.proxies {
+            proxy.services.set_now_ms(now_ms);
+            proxy.unhurried.iter().for_each(|balancer| balancer.tick_if_due(now_ms));
+            proxy.affinities.iter().for_each(|affinity| affinity.tick_if_due(now_ms));
+        }
     }
 
     fn set_endpoints(&mut self, members: &[lab::Member]) {
         self.proxies.iter_mut().for_each(|proxy| proxy.set_endpoints(members));
     }
 
-    fn pick(&mut self, worker: u32, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, lab::Fault> {
-        let choice = self.balancer(worker).pick(PickRequest { key, tried }).map_err(|_| lab::Fault)?;
+    fn pick(&mut self, worker: u32, asked: lab::Asked, tried: &[u32]) -> Result<Option<u32>, lab::Fault> {
+        let (proxy, place) = (self.proxy(worker), self.place(worker));
+        let details = self.details(proxy.needs.as_ref(), asked);
+        let request = PickRequest { key: asked.key, tried, details: None };
+        let choice = match proxy.divided.get(place) {
+            Some(balancing) => {
+                let groups = balancing.attributes().map(|attributes| self.clients.values(&attributes, asked));
+                balancing.pick(request, &Shown { groups: groups.collect(), details }).choice.map_err(|_| lab::Fault)?
+            }
+            None => {
+                let request = PickRequest { details: details.as_deref(), ..request };
+                proxy.unhurried[place].pick(request).map_err(|_| lab::Fault)?
+            }
+        };
         Ok(choice.map(|choice| choice.slot))
+    }
+
+    fn bound(&mut self, worker: u32, asked: lab::Asked) -> Option<u32> {
+        match self.find(worker, asked)?.2 {
+            Binding::Bound(slot) | Binding::Renew(slot) => Some(slot),
+            Binding::Lost | Binding::Unbound => None,
+        }
+    }
+
+    fn answered(&mut self, worker: u32, asked: lab::Asked, slot: u32) {
+        let Some((affinity, values, found)) = self.find(worker, asked) else { return };
+        if found == Binding::Bound(slot) {
+            return;
+        }
+        // Simulated answers have no headers.
+        let response = vec![Vec::new(); affinity.plan().response_headers.len()];
+        if let (Ok(edits), Some(client)) = (affinity.bind(&values, slot, &response), asked.key) {
+            self.clients.take(client, edits);
+        }
     }
 
     fn begin(&mut self, worker: u32, slot: u32) {
@@ -164,8 +311,12 @@ impl lab::Balancer for Fleet {
     }
 
     fn outcomes(&mut self, worker: u32, batch: &[lab::Outcome]) {
-        // A fault is counted, and changes nothing for any request.
-        let _ = self.balancer(worker).outcomes(batch);
+        let (proxy, place) = (self.proxy(worker), self.place(worker));
+        match proxy.divided.get(place) {
+            Some(balancing) => balancing.outcomes(batch),
+            // A fault is counted, and changes nothing for any request.
+            None => drop(proxy.unhurried[place].outcomes(batch)),
+        }
     }
 
     fn report_load(&mut self, worker: u32, slot: u32, report: lab::LoadReport) {

@@ -1,5 +1,7 @@
 //! What users write about a scenario. The comments here are its manual.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -59,6 +61,25 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub(super) balancers: Vec<String>,
+    /// Plugins that divide the endpoints into groups and choose one; the balancer picks inside it. The first of several divides
+    /// the cluster, the next what the first made of it.
+    #[serde(default)]
+    #[schemars(length(max = 3))]
+    pub(super) partitioners: Vec<PluginUse>,
+    /// The plugin that binds clients to endpoints; each key is a client, which keeps the cookies that it is given. Default: none.
+    pub(super) affinity: Option<PluginUse>,
+    /// Kinds of requests, for plugins that look at more than a key. Default: all are alike.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub(super) requests: Vec<Kind>,
+    /// Where the proxies run, in turn: the first in the first zone, and so on. Default: nobody knows.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub(super) zones: Vec<String>,
+    /// How much longer an answer takes from an endpoint in another zone than the proxy's. Default: no longer.
+    pub(super) other_zone_latency: Option<FineSpan>,
+    /// What endpoints keep in memory of what they were asked for. Default: nothing.
+    pub(super) memory: Option<Memory>,
     /// Endpoints, one by one or several alike.
     #[schemars(length(min = 1, max = 1000))]
     pub(super) endpoints: Vec<Endpoints>,
@@ -97,17 +118,42 @@ pub(super) struct Resilience {
     #[serde(default)]
     pub(super) adaptive_concurrency: bool,
     /// Ejects endpoints by how attempts end, as a cluster's `health.evaluator` does; of one proxy. Default: nobody does.
-    pub(super) evaluator: Option<Evaluator>,
+    pub(super) evaluator: Option<PluginUse>,
     /// Endpoints that may be ejected at a time, in percent, though one of several in any case. Default: 50.
     #[serde(default = "fifty")]
     #[schemars(range(min = 0, max = 100))]
     pub(super) max_ejected_percent: u32,
 }
 
-/// A plugin that judges endpoints.
+/// Requests of one kind.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Evaluator {
+pub(super) struct Kind {
+    /// How many there are, compared with the other kinds. Default: 1.
+    #[serde(default = "even")]
+    #[schemars(range(min = 0.001, max = 1_000_000))]
+    pub(super) share: f64,
+    /// Headers that they have.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+}
+
+/// Endpoints answer sooner what they were asked for lately.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Memory {
+    /// Keys that an endpoint has room for: those that it was asked for last.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) keys: NonZeroU32,
+    /// How many times as long a request takes whose key is not there.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) miss_factor: f64,
+}
+
+/// A plugin beside the balancer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PluginUse {
     /// A built-in one, or a file that ends in `.wasm`.
     pub(super) plugin: String,
     /// Its settings. Default: none.
@@ -166,6 +212,12 @@ pub(super) struct Endpoints {
     #[serde(default = "even")]
     #[schemars(range(min = 0.001, max = 1000))]
     pub(super) speed: f64,
+    /// Where they run. Default: nobody says.
+    #[serde(default)]
+    pub(super) zone: String,
+    /// What partitioners and balancers may go by, such as `{ version: v2 }`.
+    #[serde(default)]
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 /// One of them.

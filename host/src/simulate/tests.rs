@@ -42,6 +42,43 @@ fn mistakes_about_evaluators_are_told_with_their_places() {
 }
 
 #[test]
+fn mistakes_about_what_stands_around_a_balancer_are_told_with_their_places() {
+    let written = |more: &str| {
+        let text = format!(
+            "endpoints: [ {{ count: 2 }} ]\narrivals: {{ poisson: {{ load: 0.5 }} }}\nservice: {{ constant: 1ms }}\n{more}\n"
+        );
+        check::scenario(&text, Path::new("a.yaml"), "a", &Overrides::default())
+    };
+    for (more, told) in [
+        (
+            "partitioners: [ { plugin: localities } ]",
+            "a.yaml:4:19: partitioners[0].plugin: no partitioner `localities`; there",
+        ),
+        (
+            "keys: { uniform: { count: 9 } }\naffinity: { plugin: maglev }",
+            "affinity.plugin: no affinity `maglev`; there are",
+        ),
+        ("affinity: { plugin: cookie }", "affinity: there are no `keys`"),
+        ("memory: { keys: 9, miss_factor: 2 }", "memory: there are no `keys`"),
+        ("other_zone_latency: 1ms", "other_zone_latency: nobody knows"),
+        ("requests: [ { headers: { \"a b\": c } } ]", "requests[0].headers.a b: no header can be like this"),
+        (
+            "proxies: 16\nworkers: 16\npartitioners: [ { plugin: locality } ]",
+            "proxies: 256 workers in all; at most 128",
+        ),
+    ] {
+        let errors = written(more).expect_err(more).to_string();
+        assert!(errors.contains(told), "{more}: {errors}");
+    }
+    let all = "zones: [ a ]\nother_zone_latency: 1ms\nkeys: { uniform: { count: 9 } }\nmemory: { keys: 9, miss_factor: 2 }\n\
+               affinity: { plugin: cookie, config: { name: SRV } }\npartitioners: [ { plugin: locality } ]\n\
+               requests: [ { share: 3 }, { headers: { x-version: v2 } } ]";
+    let prepared = written(all).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!((prepared.partitioners.len(), prepared.kinds.len()), (1, 2));
+    assert_eq!(prepared.scenario.kinds, [3.0, 1.0]);
+}
+
+#[test]
 fn the_reference_is_up_to_date() {
     let about = "# Scenarios\n\nWhat `plimsoll simulate --cluster FILE` reads: one YAML file. Unknown keys are refused, and every mistake is told\n\
          with its line. Time spans are text with units (`250us`, `10ms`, `1m30s`). `plimsoll simulate --scenario NAME --print`\n\

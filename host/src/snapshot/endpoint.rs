@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use plimsoll_model::{Availability, LoadReport};
 
 use super::detour::Detour;
-use super::load::{LastReport, NamedMetrics, Reported};
+use super::load::{LastReport, Named, NamedMetrics, Reported};
 use super::waiting::Waiting;
 
 /// One address that a cluster can send to, as of one generation of its [`EndpointSet`](super::EndpointSet). The counters
@@ -136,6 +136,11 @@ impl EndpointCounters {
     /// What the endpoint last said under a name of its own, in thousandths.
     pub(crate) fn reported_metric(&self, name: &str) -> Option<u64> {
         self.named.get(name)
+    }
+
+    /// The same of all names that it has.
+    pub(crate) fn reported_metrics(&self) -> Option<Arc<Named>> {
+        self.named.all()
     }
 
     /// All that the endpoint says; `now_ms` is the time of [`crate::timer::now_ms`].

@@ -43,29 +43,36 @@ impl LastReport {
     }
 }
 
+/// What endpoints say under names of their own, in thousandths.
+pub type Named = Vec<(Box<str>, u64)>;
+
 /// All that an endpoint says with an answer, or to a probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reported {
     pub load: LoadReport,
-    /// Whatever else, in thousandths by its name.
-    pub named: Vec<(Box<str>, u64)>,
+    /// Whatever else.
+    pub named: Named,
 }
 
 /// What an endpoint said last under names of its own. Those of one report take the place of those before. Readers wait for
 /// nobody.
 #[derive(Debug, Default)]
-pub(super) struct NamedMetrics(ArcSwapOption<Vec<(Box<str>, u64)>>);
+pub(super) struct NamedMetrics(ArcSwapOption<Named>);
 
 /// Most names of an endpoint; further ones are left out.
 const MOST_NAMED_METRICS: usize = 32;
 
 impl NamedMetrics {
-    pub(super) fn store(&self, mut metrics: Vec<(Box<str>, u64)>) {
+    pub(super) fn store(&self, mut metrics: Named) {
         if metrics.is_empty() && self.0.load().is_none() {
             return;
         }
         metrics.truncate(MOST_NAMED_METRICS);
         self.0.store((!metrics.is_empty()).then(|| Arc::new(metrics)));
+    }
+
+    pub(super) fn all(&self) -> Option<Arc<Named>> {
+        self.0.load_full()
     }
 
     pub(super) fn get(&self, name: &str) -> Option<u64> {

@@ -16,7 +16,7 @@ pub use connection_ids::{ConnectionId, ConnectionIds};
 pub use detour::{Detour, DetourState};
 pub use endpoint::{Endpoint, EndpointCounters, Trouble};
 pub use endpoint_set::{Change, EndpointSet, SlotMap};
-pub use load::Reported;
+pub use load::{Named, Reported};
 pub use overload::Overload;
 pub use plimsoll_model::{Availability, LoadReport, Outcome, OutcomeClass};
 pub use under_way::{AttemptBound, Retrying, UnderWay};

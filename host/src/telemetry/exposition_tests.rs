@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     AttemptOutcome, BadRequest, CertificateSample, ClusterSample, ConnectResult, Direction, EndpointSample, Flag,
-    QueueResult, Refusal, Registry, ReloadResult, ShadowEnd, ShadowResult,
+    OutwardResult, QueueResult, Refusal, Registry, ReloadResult, ShadowEnd, ShadowResult,
 };
 
 fn small_registry() -> Registry {
@@ -46,8 +46,12 @@ fn small_registry() -> Registry {
     registry.plugin(None, "least-request", "filter").call(None);
     registry.plugin_rebuilt("least-request");
     registry.shadow_ended("least-request", ShadowEnd::Aborted);
+    registry.called_for_plugin("least-request", OutwardResult::Timeout);
     registry.add_plugin_counter("least-request", "ties", 7);
     registry.set_plugin_gauge("least-request", "level", 0.25);
+    for took in [0.0, 0.75, 3.5, 1e9] {
+        registry.observe_plugin_value("least-request", "tried", took);
+    }
     registry.set_config_version(4);
     registry.config_reloaded(ReloadResult::Failure);
     let sample = EndpointSample {

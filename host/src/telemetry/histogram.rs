@@ -139,19 +139,20 @@ impl Histogram {
 /// What the histograms of one series, one a shard, make together.
 #[derive(Debug)]
 pub(super) struct HistogramTotal {
-    pub(super) sum_seconds: f64,
+    /// Of times, in seconds.
+    pub(super) sum: f64,
     pub(super) count: u64,
-    /// Upper bound in seconds, and the values of this bucket alone.
+    /// Upper bound, likewise, and the values of this bucket alone.
     pub(super) buckets: Vec<(f64, u64)>,
 }
 
 impl HistogramTotal {
     pub(super) fn of<'a>(scale: &'static Scale, shards: impl Iterator<Item = &'a Histogram>) -> Self {
-        let mut sum_seconds = 0.0;
+        let mut sum = 0.0;
         let mut counts = [0_u64; MAX_BOUNDS + 1];
         for shard in shards {
             let unit_nanos = (1_u64 << shard.scale.sum_shift) as f64;
-            sum_seconds += shard.sum.get() as f64 * unit_nanos / 1e9;
+            sum += shard.sum.get() as f64 * unit_nanos / 1e9;
             for (count, cell) in counts.iter_mut().zip(&shard.buckets) {
                 *count += cell.get();
             }
@@ -163,7 +164,7 @@ impl HistogramTotal {
             })
             .collect();
         // Counted from the buckets as read: a cell of its own could disagree with them in the middle of an observation.
-        Self { sum_seconds, count: counts.iter().sum(), buckets }
+        Self { sum, count: counts.iter().sum(), buckets }
     }
 }
 
@@ -193,7 +194,7 @@ mod tests {
             histogram.observe(Duration::from_nanos(100_000));
         }
         let total = HistogramTotal::of(&LATENCY, [&histogram].into_iter());
-        assert!((total.sum_seconds - 0.1).abs() < 0.0002, "{}", total.sum_seconds);
+        assert!((total.sum - 0.1).abs() < 0.0002, "{}", total.sum);
         assert_eq!((total.count, total.buckets[0]), (1000, (0.0001, 1000)));
 
         histogram.observe(Duration::MAX);
@@ -209,6 +210,6 @@ mod tests {
         other.observe(Duration::from_nanos(101));
         let total = HistogramTotal::of(&CALL, [&one, &other].into_iter());
         assert_eq!((total.buckets[0].1, total.buckets[1].1, total.count), (2, 1, 3));
-        assert!((total.sum_seconds - 291e-9).abs() < 1e-12);
+        assert!((total.sum - 291e-9).abs() < 1e-12);
     }
 }

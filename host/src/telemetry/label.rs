@@ -406,6 +406,17 @@ labels! {
 }
 
 labels! {
+    /// What came of a request that was made for a plugin.
+    OutwardResult {
+        Answered = "answered",
+        Unavailable = "unavailable",
+        Timeout = "timeout",
+        Broken = "broken",
+        TooLarge = "too_large",
+    }
+}
+
+labels! {
     /// How the shadow of a candidate ended.
     ShadowEnd {
         Promoted = "promoted",

@@ -2,6 +2,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::cell::SharedCounter;
+use super::histogram::HistogramTotal;
+use super::plugin_histogram::PluginHistogram;
 use super::printable::is_unprintable;
 
 /// Most numbers that one plugin may have; the contract states it in `wit/imports.wit`.
@@ -9,7 +11,7 @@ const MAX_NAMES: usize = 64;
 /// Longest name of such a number. Names become label values, which every scrape repeats.
 const MAX_NAME_BYTES: usize = 128;
 
-/// The counters and gauges that one plugin keeps for itself, by name.
+/// The counters, gauges and histograms that one plugin keeps for itself, by name.
 ///
 /// Plugins change them on the request path, so this is a table without locks: open addressing over cells that are set
 /// once and never emptied. Whoever looks for a name walks the same cells in the same order, hence no name gets two.
@@ -30,6 +32,7 @@ enum Number {
     Counter(SharedCounter),
     /// The bits of an `f64`.
     Gauge(AtomicU64),
+    Histogram(Box<PluginHistogram>),
 }
 
 impl Default for PluginNumbers {
@@ -55,8 +58,16 @@ impl PluginNumbers {
         }
     }
 
-    /// Changes that were refused: one name too many, a name that is empty, too long or has control characters, or one that
-    /// is of the other kind.
+    /// Counts a value in a histogram, which begins to exist with that.
+    pub(super) fn observe(&self, name: &str, value: f64) {
+        match self.find(name, || Number::Histogram(Box::default())) {
+            Some(Number::Histogram(histogram)) if histogram.observe(value) => {}
+            _ => self.refused.increment(),
+        }
+    }
+
+    /// Changes that were refused: one name too many, a name that is empty, too long or has control characters, one that
+    /// is of another kind, or a value that no histogram can have.
     pub(super) fn refused(&self) -> u64 {
         self.refused.get()
     }
@@ -65,15 +76,23 @@ impl PluginNumbers {
     pub(super) fn counters(&self) -> Vec<(&str, u64)> {
         self.read(|number| match number {
             Number::Counter(counter) => Some(counter.get()),
-            Number::Gauge(_) => None,
+            Number::Gauge(_) | Number::Histogram(_) => None,
         })
     }
 
     /// Sorted by name.
     pub(super) fn gauges(&self) -> Vec<(&str, f64)> {
         self.read(|number| match number {
-            Number::Counter(_) => None,
             Number::Gauge(gauge) => Some(f64::from_bits(gauge.load(Relaxed))),
+            Number::Counter(_) | Number::Histogram(_) => None,
+        })
+    }
+
+    /// Sorted by name.
+    pub(super) fn histograms(&self) -> Vec<(&str, HistogramTotal)> {
+        self.read(|number| match number {
+            Number::Histogram(histogram) => Some(histogram.total()),
+            Number::Counter(_) | Number::Gauge(_) => None,
         })
     }
 
@@ -133,8 +152,14 @@ mod tests {
         numbers.add("level", 1);
         numbers.add("hits", 1);
         numbers.set("hits", 9.0);
+        numbers.observe("took", 0.5);
+        numbers.observe("took", -1.0);
+        numbers.observe("level", 1.0);
+        numbers.add("took", 1);
         assert_eq!((numbers.gauges(), numbers.counters()), (vec![("level", -2.5)], vec![("hits", 1)]));
-        assert_eq!(numbers.refused(), 2);
+        let histograms = numbers.histograms();
+        assert_eq!((histograms.len(), histograms[0].0, histograms[0].1.count), (1, "took", 1));
+        assert_eq!(numbers.refused(), 5);
     }
 
     #[test]

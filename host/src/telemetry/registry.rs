@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use super::cell::{SharedCounter, SharedGauge, Writers};
 use super::families::Scrape;
 use super::histogram::{CALL, HistogramTotal};
-use super::label::{AcmeOrder, AdminRefusal, ReloadResult, ShadowEnd, ShadowResult, TrapKind};
+use super::label::{AcmeOrder, AdminRefusal, OutwardResult, ReloadResult, ShadowEnd, ShadowResult, TrapKind};
 use super::sample::{CertificateSample, ClusterSample};
 use super::shard::{ClusterShard, ListenerShard, PluginShard, PluginTotals, ShadowShard, WorkerShard};
 use super::shards::{ShardMap, Shards};
@@ -125,7 +125,7 @@ impl Registry {
         let of_role = shards.plugins.get(plugin).into_iter().flatten();
         let of_role = of_role.filter(|((of, worker), _)| *of == role && worker.is_some());
         let total = HistogramTotal::of(&CALL, of_role.map(|(_, shard)| &shard.call_seconds));
-        (total.count, total.sum_seconds)
+        (total.count, total.sum)
     }
 
     pub fn worker(&self, worker: usize) -> Arc<WorkerShard> {
@@ -209,6 +209,11 @@ impl Registry {
         self.with_plugin(plugin, |totals| totals.table_refused.increment());
     }
 
+    /// Counts a request that was made for a plugin.
+    pub fn called_for_plugin(&self, plugin: &str, result: OutwardResult) {
+        self.with_plugin(plugin, |totals| totals.outward_calls[result as usize].increment());
+    }
+
     /// Adds to one of the counters that a plugin keeps for itself. Takes no lock once the plugin is known.
     pub fn add_plugin_counter(&self, plugin: &str, name: &str, amount: u64) {
         self.with_plugin(plugin, |totals| totals.own.add(name, amount));
@@ -217,6 +222,11 @@ impl Registry {
     /// Sets one of the gauges that a plugin keeps for itself. Takes no lock once the plugin is known.
     pub fn set_plugin_gauge(&self, plugin: &str, name: &str, value: f64) {
         self.with_plugin(plugin, |totals| totals.own.set(name, value));
+    }
+
+    /// Counts a value in one of the histograms that a plugin keeps for itself. Takes no lock once the plugin is known.
+    pub fn observe_plugin_value(&self, plugin: &str, name: &str, value: f64) {
+        self.with_plugin(plugin, |totals| totals.own.observe(name, value));
     }
 
     /// The version of the configuration in force.

@@ -359,5 +359,6 @@ pub(super) struct PluginTotals {
     pub(super) table_evicted: SharedCounter,
     pub(super) table_refused: SharedCounter,
     pub(super) shadows_ended: [SharedCounter; super::label::ShadowEnd::ALL.len()],
+    pub(super) outward_calls: [SharedCounter; super::label::OutwardResult::ALL.len()],
     pub(super) own: super::plugin_numbers::PluginNumbers,
 }

@@ -57,6 +57,13 @@ impl Style {
     }
 }
 
+/// Such as `2026-11-23T08:44:28.123456Z`.
+pub fn rfc3339(time: SystemTime) -> String {
+    let mut text = Vec::new();
+    Timestamps::new(Style::Rfc3339).write(&mut text, time);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// Six digits.
 pub(super) fn push_micros(out: &mut Vec<u8>, micros: u32) {
     let mut divisor = 100_000;

@@ -14,6 +14,7 @@ use super::revoked::lists_in;
 use super::roots::roots_in;
 use super::tickets::Tickets;
 use crate::config::{self, TlsPolicy};
+use crate::telemetry::ConnectionTraces;
 
 /// How a listener speaks TLS.
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub struct QuicTls {
     pub crypto: Arc<QuicServerConfig>,
     /// Makes what a client is told whose connection nobody knows any more (RFC 9000 section 10.3).
     pub reset_key: Arc<dyn HmacKey>,
+    /// Where connections are written down, if they are.
+    pub traces: Option<Arc<ConnectionTraces>>,
 }
 
 impl fmt::Debug for ServerTls {
@@ -69,33 +72,52 @@ impl ServerTls {
         }
         // Sessions are kept by their clients.
         server.session_storage = Arc::new(NoServerSessionStorage {});
-        if wanted.is_some() {
+        if tls.early_data {
+            take_early_data(&mut server);
+        } else if wanted.is_some() {
             // Whoever resumes is not verified again, whatever has been revoked since, and by whomever the ticket was given.
             server.send_tls13_tickets = 0;
         } else {
             server.ticketer = tickets.producer();
         }
-        let crypto = listener.http3.as_ref().map(|http3| quic(&server, http3.early_data)).transpose();
+        let crypto = listener.http3.as_ref().map(|_| quic(&server)).transpose();
         let crypto = crypto.map_err(|message| (tls.pointer.clone(), message))?;
-        let quic = crypto.map(|crypto| QuicTls { crypto, reset_key: tickets.reset_key() });
+        let traces = listener.http3.as_ref().and_then(|http3| http3.qlog.as_ref()).map(traces).transpose()?;
+        let quic = crypto.map(|crypto| QuicTls { crypto, reset_key: tickets.reset_key(), traces });
         Ok(Self { config: Arc::new(server), certificates, quic })
     }
 }
 
+/// Fails as [`ServerTls::new`] does.
+fn traces(qlog: &config::Qlog) -> Result<Arc<ConnectionTraces>, (String, String)> {
+    let opened = ConnectionTraces::open(&qlog.directory, qlog.files, qlog.bytes);
+    opened.map(Arc::new).map_err(|error| {
+        let message = format!("files cannot be made in `{}`: {error}", qlog.directory.display());
+        (format!("{}/directory", qlog.pointer), message)
+    })
+}
+
 /// Sessions of which requests are taken before the handshake is over.
 const EARLY_SESSIONS: usize = 8192;
+/// What may come of a client over TCP before that, in bytes: as with OpenSSL and nginx.
+const EARLY_BYTES: u32 = 16 * 1024;
 
-/// The same for HTTP/3 (RFC 9001, RFC 9114 section 3.1), whose handshake is that of TLS 1.3. Nothing is taken before it is over
-/// (0-RTT) unless that is asked for: what comes then could have been sent before by somebody else. So that nobody can do so twice,
-/// each session goes on once, by a table of this process in the place of tickets (RFC 8446 section 8.1).
-fn quic(server: &ServerConfig, early_data: bool) -> Result<Arc<QuicServerConfig>, String> {
+/// Takes what comes before the handshake is over (0-RTT), and answers it then: it could have been sent before by somebody else. So that
+/// nobody can do so twice, each session goes on once, by a table of this process in the place of tickets (RFC 8446 section 8.1).
+fn take_early_data(server: &mut ServerConfig) {
+    server.max_early_data_size = EARLY_BYTES;
+    server.send_half_rtt_data = true;
+    server.session_storage = ServerSessionMemoryCache::new(EARLY_SESSIONS);
+    server.ticketer = Arc::new(NoTickets);
+}
+
+/// The same for HTTP/3 (RFC 9001, RFC 9114 section 3.1), whose handshake is that of TLS 1.3. How much may come before its end is said by
+/// the windows of QUIC.
+fn quic(server: &ServerConfig) -> Result<Arc<QuicServerConfig>, String> {
     let mut server = server.clone();
     server.alpn_protocols = vec![b"h3".to_vec()];
-    server.max_early_data_size = 0;
-    if early_data {
+    if server.max_early_data_size > 0 {
         server.max_early_data_size = u32::MAX;
-        server.session_storage = ServerSessionMemoryCache::new(EARLY_SESSIONS);
-        server.ticketer = Arc::new(NoTickets);
     }
     QuicServerConfig::try_from(server).map(Arc::new).map_err(|error| error.to_string())
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::command::GroupSocket;
 use crate::config::{Afterlife, SocketKey};
 use crate::listener::{self, Acceptor, Steering};
-use crate::net::{DatagramSocket, SocketGroup};
+use crate::net::{DatagramSocket, QuicListeners, SocketGroup};
 use crate::tls::QuicTls;
 
 /// The sockets of one worker.
@@ -18,6 +18,8 @@ pub(super) struct Sockets {
     live: HashMap<SocketKey, Accepting>,
     /// Those that it no longer names, and that stay for others or give way to them.
     spare: HashMap<SocketKey, Accepting>,
+    /// All of QUIC.
+    quic: Arc<QuicListeners>,
     /// Those of QUIC that only connections have which began before.
     lingering: Vec<Quic>,
     /// The same for sessions of UDP.
@@ -178,7 +180,7 @@ impl Sockets {
         match DatagramSocket::listening(socket) {
             Ok(socket) => {
                 let acceptor = acceptor();
-                acceptor.read_from(socket);
+                acceptor.read_from(socket, group.clone());
                 Some(Accepting::begin_udp(acceptor, group))
             }
             Err(error) => {
@@ -199,7 +201,7 @@ impl Sockets {
                 quic.endpoint.set_server_config(Some(listener::accepting(by.tls.crypto)));
                 quic
             }
-            None => match listener::endpoint(socket, by.tls, by.steering) {
+            None => match self.quic.listen(socket).and_then(|socket| listener::endpoint(socket, by.tls, by.steering)) {
                 Ok(endpoint) => Quic { endpoint, group },
                 Err(error) => {
                     tracing::error!(address = %group.address(), "listening for QUIC failed: {error}");
@@ -213,7 +215,13 @@ impl Sockets {
     /// Lets go of sockets that no connection has any more.
     pub(super) fn sweep(&mut self) {
         self.lingering.retain(|quic| quic.endpoint.open_connections() > 0);
-        self.lingering_udp.retain(|accepting| accepting.acceptor.sessions() > 0);
+        self.lingering_udp.retain(|accepting| accepting.acceptor.sessions() > 0 || accepting.acceptor.awaits_moves());
+    }
+
+    /// Whether clients may come with what other workers have of theirs.
+    pub(super) fn await_moves(&self) -> bool {
+        let all = self.live.values().chain(self.spare.values()).chain(&self.lingering_udp);
+        all.into_iter().any(|accepting| accepting.acceptor.awaits_moves())
     }
 
     /// Accepts nothing more but connections that the kernel has let in already: it would reset them with the socket. Sessions of

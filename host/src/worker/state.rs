@@ -11,6 +11,7 @@ use crate::listener::{Acceptor, OpenConnections, Steering, quic_config};
 use crate::plugin::{Affinity, Balancer, Differences, Instance, Partitioner, Router, ShadowPlace};
 use crate::proxy::{Balancing, Cluster, ClusterParts, Context, Destination, Listener};
 use crate::snapshot::EndpointSet;
+use crate::timer::now_ms;
 
 /// What a worker has installed.
 pub(super) struct State {
@@ -111,6 +112,16 @@ impl State {
         self.clusters.iter().for_each(|known| known.cluster.hear_policies());
     }
 
+    /// Tells policies that asked for it that time has passed. Answers when to come again.
+    pub(super) fn tick(&self) -> Option<u64> {
+        let now_ms = now_ms();
+        let both = |placed: &Placed| {
+            let of_live = placed.instance.borrow_mut().tick(now_ms);
+            of_live.into_iter().chain(placed.shadow.tick(now_ms)).min()
+        };
+        self.instances.values().filter_map(both).min()
+    }
+
     pub(super) fn stop_accepting(&mut self) {
         self.sockets.stop();
         self.open.drain();
@@ -122,6 +133,11 @@ impl State {
 
     pub(super) fn open_connections(&self) -> usize {
         self.open.count()
+    }
+
+    /// Whether all that was under way is over, also what clients may go on with here that other workers have.
+    pub(super) fn is_done(&self) -> bool {
+        self.open.count() == 0 && !self.sockets.await_moves()
     }
 
     /// Lets go of what nobody needs any more.

@@ -11,7 +11,7 @@ use super::state::State;
 use crate::proxy::{Context, OutcomeBatch};
 use crate::snapshot::Overload;
 use crate::telemetry::{AccessLog, Registry};
-use crate::timer::{CallOff, Timers};
+use crate::timer::{CallOff, Timers, now_ms};
 use crate::tls::Challenges;
 use crate::upstream::subject;
 
@@ -87,6 +87,8 @@ async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
     let mut state = State::new(number, workers, context.clone());
     let mut sweep = tokio::time::interval(SWEEP);
     let grace = loop {
+        // Whatever has come may have brought policies or taken them away.
+        let next_tick = state.tick();
         tokio::select! {
             command = inbox.recv() => match command {
                 Some(Command::Install(install, done)) => {
@@ -106,6 +108,7 @@ async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
                 None => return,
             },
             _ = sweep.tick() => state.sweep(),
+            () = until(next_tick) => {}
         }
     };
     drain(&mut state, grace).await;
@@ -114,11 +117,20 @@ async fn serve(spawn: Spawn, mut inbox: mpsc::Receiver<Command>) {
     }
 }
 
+/// Waits until a moment; for ever when there is none.
+async fn until(at_ms: Option<u64>) {
+    match at_ms {
+        Some(at_ms) => tokio::time::sleep(Duration::from_millis(at_ms.saturating_sub(now_ms()))).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn drain(state: &mut State, grace: Duration) {
     let begun = Instant::now();
     state.stop_accepting();
-    while state.open_connections() > 0 && begun.elapsed() < grace {
+    while !state.is_done() && begun.elapsed() < grace {
         tokio::time::sleep(DRAIN_CHECK).await;
+        state.tick();
     }
     let left = state.open_connections();
     if left > 0 {

@@ -4,10 +4,12 @@
 mod deserializer;
 mod error;
 mod number;
+mod pointer;
 mod quote;
 mod reader;
 
 pub(crate) use error::Error;
+pub(crate) use pointer::push_step;
 pub(crate) use quote::{push_decimal, push_signed, quote};
 pub(crate) use reader::Reader;
 

@@ -1,4 +1,5 @@
 use super::number::Number;
+use super::pointer::push_step;
 use super::{Error, push_decimal};
 
 /// Deeper than any configuration is, and shallow enough for the stack of a plugin.
@@ -184,7 +185,7 @@ impl<'a> Reader<'a> {
 
     /// What is read next is the member of that name.
     pub(super) fn step_to_key(&mut self, key: &str) {
-        crate::config::push_step(&mut self.path, key);
+        push_step(&mut self.path, key);
     }
 
     /// Passes over a value.

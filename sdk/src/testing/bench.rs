@@ -1,10 +1,10 @@
 use std::fmt;
 
 use crate::{
-    Action, Affinity, Attribute, Balancer, Binding, Change, Choice, ChunkVerdict, ConfigError, Decision, Ending,
-    Endpoint, Filter, Group, HeaderEdit, Health, HealthPlan, Outcome, Partitioner, ProbeAction, ProbeEvent,
-    ProbeResult, Prober, Route, Router, Target, Tls, Transition, Transport, Verdict, affinity, balancer, filter,
-    health, partitioner, prober, router,
+    Action, Affinity, Attribute, Balancer, Binding, Change, Choice, ChunkVerdict, ConfigError, Decision, Discovery,
+    DiscoveryAction, Ending, Endpoint, Filter, Group, HeaderEdit, Health, HealthPlan, Outcome, OutwardAnswer,
+    OutwardError, Partitioner, ProbeAction, ProbeEvent, ProbeResult, Prober, Route, Router, Target, Tls, Transition,
+    Transport, Verdict, affinity, balancer, discovery, filter, health, partitioner, prober, router,
 };
 
 /// The number of the one policy on a bench.
@@ -68,6 +68,10 @@ bench! {
 bench! {
     /// Runs a prober.
     ProberBench, Prober, prober
+}
+bench! {
+    /// Runs a discovery.
+    DiscoveryBench, Discovery, discovery
 }
 bench! {
     /// Runs a filter.
@@ -324,6 +328,27 @@ impl<T: Prober> ProberBench<T> {
 
     pub fn transport(&self) -> Transport {
         self.plan.transport
+    }
+}
+
+impl<T: Discovery> DiscoveryBench<T> {
+    /// Its interval has passed.
+    pub fn tick(&mut self) -> Vec<DiscoveryAction> {
+        self.generation += 1;
+        self.exports.tick(POLICY, self.now_ms())
+    }
+
+    /// What came of a call.
+    pub fn answered(&mut self, number: u32, answer: Result<OutwardAnswer, OutwardError>) -> Vec<DiscoveryAction> {
+        self.exports.answered(POLICY, self.now_ms(), number, answer)
+    }
+
+    pub fn clusters(&self) -> &[String] {
+        &self.plan.clusters
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.generation * u64::from(self.plan.tick_ms.unwrap_or(0))
     }
 }
 

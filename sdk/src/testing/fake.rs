@@ -2,8 +2,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::Duration;
-use crate::host::{LoadReport, Node};
+use crate::wit::imports::counters::LoadReport;
 pub use crate::wit::imports::log::Level;
+use crate::wit::imports::node::Node;
 
 thread_local! {
     static HOST: RefCell<FakeHost> = RefCell::new(FakeHost::default());
@@ -22,6 +23,7 @@ pub(super) struct FakeHost {
     pub(super) table: HashMap<Vec<u8>, Entry>,
     pub(super) metrics: HashMap<(u32, String), u64>,
     pub(super) gauges: BTreeMap<String, f64>,
+    pub(super) observed: BTreeMap<String, Vec<f64>>,
     pub(super) node: Node,
 }
 
@@ -54,6 +56,7 @@ impl Default for FakeHost {
             table: HashMap::new(),
             metrics: HashMap::new(),
             gauges: BTreeMap::new(),
+            observed: BTreeMap::new(),
             node: Node { id: "test".into(), zone: String::new(), worker: Some(0), workers: 1 },
         }
     }
@@ -167,4 +170,9 @@ pub fn set_node(node: Node) {
 /// Value of a gauge that the plugin has set.
 pub fn gauge(name: &str) -> Option<f64> {
     with(|host| host.gauges.get(name).copied())
+}
+
+/// Values that the plugin has put into a histogram, in this order.
+pub fn observed(name: &str) -> Vec<f64> {
+    with(|host| host.observed.get(name).cloned().unwrap_or_default())
 }

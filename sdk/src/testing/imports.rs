@@ -22,8 +22,8 @@ pub(crate) mod clock {
 }
 
 pub(crate) mod counters {
-    use crate::host::LoadReport;
     use crate::testing::fake::with;
+    use crate::wit::imports::counters::LoadReport;
 
     pub(crate) fn in_flight(slot: u32) -> u32 {
         with(|host| host.counters(slot).in_flight)
@@ -82,6 +82,10 @@ pub(crate) mod metrics {
     pub(crate) fn set(name: &str, value: f64) {
         with(|host| host.gauges.insert(name.to_owned(), value));
     }
+
+    pub(crate) fn observe(name: &str, value: f64) {
+        with(|host| host.observed.entry(name.to_owned()).or_default().push(value));
+    }
 }
 
 pub(crate) mod keys {
@@ -134,8 +138,8 @@ pub(crate) mod table {
 }
 
 pub(crate) mod node {
-    use crate::host::Node;
     use crate::testing::fake::with;
+    use crate::wit::imports::node::Node;
 
     pub(crate) fn this() -> Node {
         with(|host| host.node.clone())

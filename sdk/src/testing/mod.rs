@@ -8,10 +8,12 @@ mod bench;
 mod fake;
 pub(crate) mod imports;
 
-pub use bench::{AffinityBench, BalancerBench, FilterBench, HealthBench, PartitionerBench, ProberBench, RouterBench};
+pub use bench::{
+    AffinityBench, BalancerBench, DiscoveryBench, FilterBench, HealthBench, PartitionerBench, ProberBench, RouterBench,
+};
 pub use fake::{
-    Level, advance, counted, gauge, logs, random_draws, report_load, report_metric, reset, seed, set_failures,
-    set_first_byte_us, set_in_flight, set_node, set_now_ms, set_requests, set_secret, set_unix_ms,
+    Level, advance, counted, gauge, logs, observed, random_draws, report_load, report_metric, reset, seed,
+    set_failures, set_first_byte_us, set_in_flight, set_node, set_now_ms, set_requests, set_secret, set_unix_ms,
 };
 
 use crate::{Availability, Endpoint};

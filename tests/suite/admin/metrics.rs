@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use plimsoll_tests::{Endpoint, get};
+use plimsoll_tests::{Endpoint, Proxy, get, guest_path};
 
-use crate::in_front_of;
+use crate::{PLIMSOLL, in_front_of};
 
 /// A scrape, read as Prometheus' text format 0.0.4 demands.
 #[derive(Default)]
@@ -159,6 +159,33 @@ fn they_count_what_happened() {
     assert_eq!(grown("plimsoll_requests_total", &[("cluster", "app"), ("class", "5xx")]), 0.0);
     assert_eq!(grown("plimsoll_connections_total", &[("listener", "web")]), 12.0);
     assert_eq!(grown("plimsoll_request_duration_seconds_count", &[("cluster", "app")]), 12.0);
+}
+
+#[test]
+fn a_plugin_has_histograms_of_its_own() {
+    let one = Endpoint::named("one");
+    let proxy = Proxy::start(
+        PLIMSOLL,
+        &format!(
+            "workers: 2
+plugins: [ {{ name: hoarder, path: {:?}, conformance: off }} ]
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, balancer: {{ plugin: hoarder, config: {{ observed: [ 0, 0.75, 3, 1e9, -1 ] }} }}, endpoints: [ \"{}\" ] }} ]",
+            guest_path("hoarder"),
+            one.address()
+        ),
+    );
+    assert!((0..4).all(|_| get(proxy.address("web"), "/").status == 200));
+    let scrape = Scrape::read(&proxy.admin("GET", "/metrics", None).text());
+    check_histogram(&scrape, "plimsoll_plugin_histogram");
+    let own = [("plugin", "hoarder"), ("name", "greed")];
+    let below = |bound| scrape.value("plimsoll_plugin_histogram_bucket", &[own[0], own[1], ("le", bound)]);
+    assert_eq!(
+        ["0.0009765625", "0.5", "1.0", "2.0", "4.0", "1048576.0", "+Inf"].map(below),
+        [4.0, 4.0, 8.0, 8.0, 12.0, 12.0, 16.0]
+    );
+    assert_eq!(scrape.value("plimsoll_plugin_histogram_sum", &own), 4.0 * (0.75 + 3.0 + 1e9));
+    assert_eq!(scrape.value("plimsoll_plugin_adds_refused_total", &own[..1]), 4.0);
 }
 
 #[test]

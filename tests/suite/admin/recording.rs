@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use plimsoll_tests::{Endpoint, Proxy, get, guest, request, wait_for};
+use plimsoll_tests::{Endpoint, Proxy, get, guest, guest_path, request, wait_for};
 use serde_json::{Value, json};
 
 use super::json;
@@ -105,6 +105,100 @@ fn the_same_version_decides_a_recording_bit_for_bit_as_it_did() {
         assert!(output.status.success());
         assert_eq!(account["recorded"], account["played"]);
     }
+}
+
+#[test]
+fn what_a_balancer_has_seen_of_requests_is_recorded() {
+    let files = Files::named("shown");
+    let endpoints = ["zero", "one", "two"].map(Endpoint::named);
+    for (by, field) in [("x-want", "x-want"), ("keys", "x-a")] {
+        let listed: Vec<String> = endpoints.iter().map(|endpoint| format!("\"{}\"", endpoint.address())).collect();
+        let proxy = Proxy::start(
+            PLIMSOLL,
+            &format!(
+                "workers: 1
+plugins: [ {{ name: shown, path: {:?} }} ]
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters:
+  - name: app
+    balancer: {{ plugin: shown, config: {{ by: {by} }} }}
+    hash_on: [ {{ header: x-a }} ]
+    endpoints: [ {} ]",
+                guest_path("shown"),
+                listed.join(", ")
+            ),
+        );
+        begin(&proxy, "shown", "");
+        for want in ["0", "1", "2", "1"] {
+            request(proxy.address("web"), "GET", "/", &[(field, want)], None);
+        }
+        let recording = files.fetched(&proxy, "shown");
+        let (_, account) = replay(&recording, &files.put("same.wasm", guest("shown")));
+        assert_eq!(counts(&account), (4, 4, 0), "{by}: {account:#}");
+        let (_, account) = replay(&recording, &files.put("first.wasm", guest("first")));
+        // The first version takes any configuration, and goes to the first endpoint.
+        assert_eq!(counts(&account), (4, if by == "keys" { 0 } else { 1 }, if by == "keys" { 4 } else { 3 }), "{by}");
+    }
+}
+
+#[test]
+fn what_endpoints_say_of_their_load_is_recorded_as_it_comes_and_decides_again() {
+    let files = Files::named("loads");
+    // 1: 0.9 and 1: 0.1 of the processor.
+    let endpoints = [("busy", "Cc3MzMzMzOw/"), ("idle", "CZqZmZmZmbk/")].map(|(name, report)| {
+        Endpoint::answering(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nendpoint-load-metrics-bin: {report}\r\n\r\n{name}"
+        ))
+    });
+    let proxy = with_balancer(1, &endpoints.each_ref(), "resource }, load_reports: true, limits: { ");
+    begin(&proxy, "resource", "");
+    let is_idle = || get(proxy.address("web"), "/").text() == "idle";
+    wait_for("the idle one to be taken", || (0..30).all(|_| is_idle()).then_some(()));
+    let recording = files.fetched(&proxy, "resource");
+    let (_, account) = replay(&recording, &files.put("same.wasm", &export("resource")));
+    let (decisions, same, different) = counts(&account);
+    assert!(decisions >= 30 && same == decisions && different == 0, "{account:#}");
+    let text = std::fs::read_to_string(&recording).expect("text");
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let said = events.iter().find(|event| event["event"] == "loads").expect("loads");
+    assert!([900, 100].map(Value::from).contains(&said["loads"][0][1]["load"]["cpu"]), "{said:#}");
+    // By them the recorded instance came to where the live one did.
+    let decided = events.iter().filter(|event| event["event"] == "decision").rev().take(20);
+    assert!(decided.clone().all(|event| event["answer"] == event["live"]), "{text}");
+    // Without them it would not.
+    let without: String =
+        text.lines().filter(|line| !line.contains(r#""event":"loads""#)).map(|l| format!("{l}\n")).collect();
+    let (_, account) = replay(&files.put("without", without.as_bytes()), &files.put("same.wasm", &export("resource")));
+    assert!(counts(&account).2 > 0, "{account:#}");
+}
+
+#[test]
+fn ticks_are_recorded_in_their_place() {
+    let files = Files::named("ticks");
+    let endpoints = ["one", "two"].map(Endpoint::named);
+    let listed: Vec<String> = endpoints.iter().map(|endpoint| format!("\"{}\"", endpoint.address())).collect();
+    let config = format!(
+        "workers: 1
+plugins: [ {{ name: ticking, path: {:?}, conformance: off }} ]
+listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
+clusters: [ {{ name: app, balancer: {{ plugin: ticking, config: {{ every_ms: 300 }} }}, endpoints: [ {} ] }} ]",
+        guest_path("ticking"),
+        listed.join(", ")
+    );
+    let proxy = Proxy::start(PLIMSOLL, &config);
+    let ask = || drop(get(proxy.address("web"), "/"));
+    begin(&proxy, "ticking", "");
+    (0..10).for_each(|_| ask());
+    // The recorded instance is ticked beside the live one.
+    let ticks = || proxy.metric("plimsoll_plugin_gauge{plugin=\"ticking\",name=\"balancer_ticks\"}");
+    let before = ticks();
+    wait_for("ticks", || (ticks() >= before + 3.0).then_some(()));
+    (0..10).for_each(|_| ask());
+    let recording = files.fetched(&proxy, "ticking");
+    let (_, account) = replay(&recording, &files.put("same.wasm", guest("ticking")));
+    assert_eq!(counts(&account), (20, 20, 0), "{account:#}");
+    let text = std::fs::read_to_string(&recording).expect("text");
+    assert!(text.contains(r#""event":"tick""#));
 }
 
 #[test]

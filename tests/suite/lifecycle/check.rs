@@ -41,19 +41,26 @@ fn every_mistake_of_a_bad_one_is_told_with_its_line() {
 #[test]
 fn who_misspells_a_plugin_hears_what_was_meant_of_its_role() {
     let directory = scratch("check-misspelled");
-    let said = |balancer: &str| {
+    let check = |cluster: &str| {
         let config = format!(
             "listeners: [ {{ name: web, bind: 127.0.0.1:0, cluster: app }} ]
-clusters: [ {{ name: app, balancer: {{ plugin: {balancer} }}, endpoints: [ 127.0.0.1:9 ] }} ]"
+clusters: [ {{ name: app, {cluster} }} ]"
         );
         std::fs::write(directory.join("config.yaml"), config).expect("the configuration");
         stderr(&plimsoll(&directory, &["check", "config.yaml"]))
     };
+    let said = |balancer: &str| check(&format!("balancer: {{ plugin: {balancer} }}, endpoints: [ 127.0.0.1:9 ]"));
     assert!(said("round_robbin").contains("plugin `round_robbin` is not known; did you mean `round-robin`?"));
     // There is a prober `redis`.
     let all = said("redi");
     assert!(all.contains("`redi` is not known; of the role balancer are: failover, first, "), "{all}");
     assert!(!all.contains("rules"), "{all}");
+    // None ships with the proxy.
+    let none = check("discover: [ { plugin: consul } ]");
+    assert!(
+        none.contains("`consul` is not known, and none of the role discovery is; name one under `plugins`"),
+        "{none}"
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{plimsoll, repository, scratch, stderr, stdout};
 use crate::PLIMSOLL;
 
-const ROLES: [&str; 6] = ["router", "balancer", "partitioner", "affinity", "health", "prober"];
+const ROLES: [&str; 7] = ["router", "balancer", "partitioner", "affinity", "health", "prober", "discovery"];
 
 /// Where all these crates are built, so that the SDK is compiled once for all of them. It is kept between runs.
 fn shared_target() -> PathBuf {
@@ -84,6 +84,8 @@ fn of_every_role_passes_its_tests_and_the_suite_and_is_used() {
 /// Requests are decided by one plugin of each role.
 fn are_used(plugins: &[String]) {
     let (old, new) = (Endpoint::named("old"), Endpoint::named("new"));
+    let list = format!("[\"{}\"]", new.address());
+    let registry = Endpoint::answering(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{list}", list.len()));
     let proxy = Proxy::start(
         PLIMSOLL,
         &format!(
@@ -102,10 +104,11 @@ clusters:
       evaluator: {{ plugin: my-health, config: {{ slow: 20s }} }}
       probe: {{ plugin: my-prober, interval: 100ms, config: {{ greeting: \"HTTP/1.1 400\" }} }}
     endpoints: [ {{ address: \"{}\", metadata: {{ tier: standard }} }} ]
-  - {{ name: new, endpoints: [ \"{}\" ] }}",
+  - {{ name: new, discover: [ {{ plugin: my-discovery, config: {{ cluster: registry, path: /list }} }} ] }}
+  - {{ name: registry, endpoints: [ \"{}\" ] }}",
             plugins.join(", "),
             old.address(),
-            new.address()
+            registry.address()
         ),
     );
     let web = proxy.address("web");

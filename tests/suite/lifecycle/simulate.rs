@@ -105,6 +105,90 @@ fn who_looks_at_times_spares_the_slow_endpoint_and_who_looks_at_loads_has_shorte
     assert!(p99("least-request") * 3 < p99("random") * 2);
 }
 
+/// A scenario of one's own.
+fn of_mine(directory: &Path, scenario: &str) -> Value {
+    let common = "duration: 6s\nwarm_up: 1s\narrivals: { poisson: { load: 0.4 } }\nservice: { constant: 10ms }\n";
+    std::fs::write(directory.join("mine.yaml"), format!("{common}{scenario}")).expect("a scenario");
+    report(directory, &["--cluster", "mine.yaml"])
+}
+
+#[test]
+fn proxies_keep_to_their_zone_by_a_partitioner_and_what_leaves_it_is_counted() {
+    let directory = scratch("simulate-zones");
+    let zones = "proxies: 2\nworkers: 1\nzones: [ a, b ]\nother_zone_latency: 5ms\nbalancers: [ round-robin ]\n\
+                 endpoints: [ { count: 4, id: a, zone: a }, { count: 4, id: b, zone: b } ]\n";
+    let told = of_mine(&directory, zones);
+    let anywhere = balancer(&told, "round-robin");
+    assert!((0.45..0.55).contains(&anywhere["other_zone"].as_f64().expect("a share")), "{anywhere:#}");
+    let told = of_mine(&directory, &format!("{zones}partitioners: [ {{ plugin: locality }} ]\n"));
+    let local = balancer(&told, "round-robin");
+    assert_eq!((&local["other_zone"], &local["failed"]["total"]), (&0.0.into(), &0.into()));
+    let p50 = |of: &Value| of["latency_us"]["p50"].as_u64().expect("a time");
+    assert!(p50(local) < p50(anywhere));
+}
+
+#[test]
+fn groups_are_chosen_by_what_a_kind_of_requests_has() {
+    let directory = scratch("simulate-kinds");
+    let told = of_mine(
+        &directory,
+        "workers: 1\nbalancers: [ least-request ]\nrequests: [ { share: 3, headers: { x-version: v1 } }, { headers: { x-version: v2 } } ]\n\
+         endpoints: [ { count: 3, id: one, metadata: { version: v1 } }, { id: two, metadata: { version: v2 } } ]\n\
+         partitioners: [ { plugin: subset, config: { labels: [ { metadata: version, header: x-version } ], \
+         fallback: none } } ]\n",
+    );
+    let measured = balancer(&told, "least-request");
+    let attempts = |place: usize| measured["endpoints"][place]["attempts"].as_f64().expect("a number");
+    let share = attempts(3) / (0..4).map(attempts).sum::<f64>();
+    assert!((0.2..0.3).contains(&share), "{measured:#}");
+    assert_eq!((&measured["failed"]["total"], &measured["faults"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn who_refuses_its_configuration_is_named() {
+    let directory = scratch("simulate-refused");
+    let scenario = "arrivals: { poisson: { load: 0.4 } }\nservice: { constant: 10ms }\nendpoints: [ { count: 2 } ]\n\
+                    partitioners: [ { plugin: subset, config: { labels: [ { name: x } ] } } ]\n";
+    std::fs::write(directory.join("mine.yaml"), scenario).expect("a scenario");
+    let output = simulate(&directory, &["--cluster", "mine.yaml"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = stderr(&output);
+    assert!(told.contains("error: subset {") && told.contains("/labels/0/name: unknown field"), "{told}");
+}
+
+#[test]
+fn clients_come_back_by_their_cookies_to_endpoints_that_remember_them() {
+    let directory = scratch("simulate-affinity");
+    let keyed = "workers: 2\nproxies: 2\nbalancers: [ least-request ]\nendpoints: [ { count: 5 } ]\n\
+                 keys: { uniform: { count: 200 } }\nmemory: { keys: 60, miss_factor: 2 }\n";
+    let told = of_mine(&directory, keyed);
+    let anywhere = balancer(&told, "least-request");
+    let bound = of_mine(&directory, &format!("{keyed}affinity: {{ plugin: cookie, config: {{ name: SRV }} }}\n"));
+    let bound = balancer(&bound, "least-request");
+    let share = |of: &Value, key: &str| of[key].as_f64().expect("a share");
+    assert!(share(bound, "revisits") > 0.99 && share(anywhere, "revisits") < 0.4, "{bound:#}");
+    assert!(share(bound, "in_memory") > 0.9 && share(anywhere, "in_memory") < 0.5);
+}
+
+#[test]
+fn all_are_compared_with_a_baseline_and_the_cost_of_a_choice_is_measured() {
+    let directory = scratch("simulate-baseline");
+    let told = report(&directory, &[&SHORT[..], &["--baseline", "random", "--time-choices"]].concat());
+    assert_eq!((&told["baseline"], &balancer(&told, "random")["to_baseline"]), (&"random".into(), &1.0.into()));
+    let least_request = balancer(&told, "least-request");
+    assert!(least_request["to_baseline"].as_f64().expect("a ratio") < 0.9);
+    assert!(least_request["choice_ns"].as_u64().expect("a time") > 0);
+    let command = told["command"].as_str().expect("a command");
+    assert!(command.ends_with("--baseline random --time-choices"), "{command}");
+    let output = simulate(&directory, &[&SHORT[..], &["--baseline", "randm", "--html", "off"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("not among those that are compared: random, least-request"),
+        "{}",
+        stderr(&output)
+    );
+}
+
 #[test]
 fn balancers_of_ones_own_and_configured_ones_take_part() {
     let directory = scratch("simulate-own");
@@ -169,6 +253,22 @@ clusters:
     assert_eq!(own["endpoints"][0]["id"], "10.0.0.1:80");
     let attempts = |number: usize| own["endpoints"][number]["attempts"].as_f64().expect("a count");
     assert!((attempts(0) / attempts(1) - 3.0).abs() < 0.5, "by their weights");
+
+    // So are its partitioners and its affinity, and where it runs.
+    let config = config.replace(
+        r#"endpoints: [ { address: "10.0.0.1:80", weight: 3 }, "10.0.0.2:80", "#,
+        r#"partitioners: [ { plugin: locality } ]
+    affinity: { plugin: cookie, config: { name: SRV } }
+    endpoints: [ { address: "10.0.0.1:80", zone: a }, { address: "10.0.0.2:80", zone: b }, "#,
+    );
+    std::fs::write(directory.join("zones.yaml"), format!("node: {{ zone: a }}\n{config}")).expect("the configuration");
+    let arguments =
+        ["--cluster", "zones.yaml", "--name", "api", "--like", "hot-keys", "--seconds", "3", "--load", "0.1"];
+    let told = report(&directory, &[&arguments[..], &["--balancers", "random"]].concat());
+    let random = balancer(&told, "random");
+    let attempts = |number: usize| random["endpoints"][number]["attempts"].as_u64().expect("a count");
+    assert!(attempts(0) > 0 && (1..4).all(|number| attempts(number) == 0), "{random:#}");
+    assert_eq!((&random["other_zone"], &random["revisits"]), (&0.0.into(), &1.0.into()));
 
     let output = simulate(&directory, &["--cluster", "plimsoll.yaml", "--name", "web", "--html", "off"]);
     assert_eq!(output.status.code(), Some(2));

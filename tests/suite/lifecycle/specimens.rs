@@ -28,7 +28,8 @@ fn each_is_judged_rightly(beginnings: &[&str]) {
 /// Balancers, by their kinds: tests run side by side.
 const HASHING: [&str; 3] = ["balancer/Hash/", "balancer/Numbered/", "balancer/Bounded/"];
 const OTHERS: [&str; 3] = ["balancer/Turns/", "balancer/Least/", "balancer/Latency/"];
-const UNUSUAL: [&str; 6] = [
+const UNUSUAL: [&str; 7] = [
+    "balancer/Tenants/",
     "balancer/Sticky/",
     "balancer/Packing/",
     "balancer/LeastOfAll/",
@@ -77,6 +78,11 @@ fn so_it_does_of_probers() {
 #[test]
 fn so_it_does_of_partitioners() {
     each_is_judged_rightly(&["partitioner/"]);
+}
+
+#[test]
+fn so_it_does_of_discoveries() {
+    each_is_judged_rightly(&["discovery/"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use plimsoll_tests::{Proxy, Signal, UdpClient, UdpEndpoint, wait_for};
+use plimsoll_tests::{Proxy, Signal, UdpClient, UdpEndpoint, free_address, wait_for};
 
 use super::{config, dropped, open_sessions, wait_for_ends};
 use crate::PLIMSOLL;
@@ -11,15 +11,10 @@ fn reload(proxy: &Proxy, config: &str) {
     proxy.admin_json("PUT", "/v1/config", Some(config.as_bytes()));
 }
 
-fn free_port() -> u16 {
-    let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a free port");
-    socket.local_addr().expect("a bound socket").port()
-}
-
 #[test]
 fn sessions_live_through_reloads() {
     let endpoint = UdpEndpoint::echo();
-    let bind = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let bind = free_address();
     let of = |balancer: &str| {
         let text = config(&bind.to_string(), &[endpoint.address()], "", "");
         text.replace("round-robin", balancer)
@@ -54,7 +49,7 @@ fn sessions_live_through_reloads() {
 #[test]
 fn a_session_moves_when_a_reload_takes_its_endpoint() {
     let (one, other) = (UdpEndpoint::named("one"), UdpEndpoint::named("other"));
-    let bind = format!("127.0.0.1:{}", free_port());
+    let bind = free_address().to_string();
     let proxy = Proxy::start(PLIMSOLL, &config(&bind, &[one.address()], "", ""));
     let client = UdpClient::of(bind.parse().expect("an address"));
     assert_eq!(client.ask("?"), "one");
@@ -68,7 +63,7 @@ fn a_session_moves_when_a_reload_takes_its_endpoint() {
 #[test]
 fn sessions_go_on_when_their_listener_goes_to_all_addresses_and_back() {
     let endpoint = UdpEndpoint::echo();
-    let port = free_port();
+    let port = free_address().port();
     let at = |ip: &str| config(&format!("{ip}:{port}"), &[endpoint.address()], "", "");
     let proxy = Proxy::start(PLIMSOLL, &at("127.0.0.1"));
     let clients: Vec<UdpClient> = (0..8).map(|_| UdpClient::of(([127, 0, 0, 1], port).into())).collect();
@@ -89,7 +84,7 @@ fn sessions_go_on_when_their_listener_goes_to_all_addresses_and_back() {
 #[test]
 fn sessions_that_began_at_all_addresses_go_on_at_one() {
     let endpoint = UdpEndpoint::echo();
-    let port = free_port();
+    let port = free_address().port();
     let at = |ip: &str| config(&format!("{ip}:{port}"), &[endpoint.address()], "timeouts: { idle: 3s }", "");
     let proxy = Proxy::start(PLIMSOLL, &at("0.0.0.0"));
     let clients: Vec<UdpClient> = (0..8).map(|_| UdpClient::of(([127, 0, 0, 1], port).into())).collect();
@@ -110,7 +105,7 @@ fn sessions_that_began_at_all_addresses_go_on_at_one() {
 #[test]
 fn sessions_of_a_listener_that_is_gone_end_by_themselves_and_none_begins() {
     let endpoint = UdpEndpoint::echo();
-    let bind = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let bind = free_address();
     let with = config(&bind.to_string(), &[endpoint.address()], "timeouts: { idle: 2s }", "");
     let without = with.replace("name: game", "name: other").replace(&bind.to_string(), "127.0.0.1:0");
     let proxy = Proxy::start(PLIMSOLL, &with);
@@ -164,7 +159,7 @@ fn sessions_that_do_not_end_are_ended_after_the_grace_period() {
 #[test]
 fn a_port_of_udp_may_have_the_number_of_one_of_tcp() {
     let endpoint = UdpEndpoint::echo();
-    let bind = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let bind = free_address();
     let text = config(&bind.to_string(), &[endpoint.address()], "", "");
     let tcp = format!("listeners: [ {{ name: web, bind: \"{bind}\", cluster: app }}, {{ name: game,");
     let proxy = Proxy::start(PLIMSOLL, &text.replace("listeners: [ { name: game,", &tcp));

@@ -29,6 +29,39 @@ fn dig_asks_dnsmasq() {
     assert_eq!(proxy.metric("plimsoll_endpoint_failures_total"), 0.0);
 }
 
+#[test]
+fn dnsperf_loses_no_question() {
+    let records: String = (1..=200).map(|number| format!("10.0.0.{number} n{number}.test\n")).collect();
+    let server = Dnsmasq::start(&records, "cache-size=1000");
+    let questions: String = (1..=200).map(|number| format!("n{number}.test A\n")).collect();
+    for (terms, client) in [("udp: { responses: 1 }", "many"), ("udp: {}", "few")] {
+        let proxy = udp_proxy(&[server.address()], terms, "");
+        let file = proxy.directory().join("questions");
+        std::fs::write(&file, &questions).expect("room for a file");
+        let address = proxy.address("game");
+        // From as many ports as it may have clients.
+        let clients = if client == "many" { "200" } else { "4" };
+        let said = Command::new("dnsperf")
+            .args(["-s", &address.ip().to_string(), "-p", &address.port().to_string(), "-d"])
+            .arg(&file)
+            .args(["-n", "50", "-Q", "4000", "-c", clients, "-q", "100"])
+            .output()
+            .expect("dnsperf runs; `apt-get install dnsperf` brings it");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let told = |name: &str| {
+            let line = said.lines().find_map(|line| line.trim().strip_prefix(name));
+            line.unwrap_or_else(|| panic!("no {name} in {said}")).trim().to_owned()
+        };
+        assert_eq!(told("Queries completed:"), "10000 (100.00%)", "{said}");
+        assert!(told("Response codes:").starts_with("NOERROR 10000"), "{said}");
+        let counted = |direction: &str| {
+            let name = format!("plimsoll_udp_datagrams_total{{listener=\"game\",direction=\"{direction}\"}}");
+            proxy.metric(&name)
+        };
+        assert_eq!((counted("in"), counted("out")), (10_000.0, 10_000.0), "{said}");
+    }
+}
+
 /// Answers any question with the address and port of who asks.
 const WHO_ASKS: &str = "function preresolve(dq)
   dq:addAnswer(pdns.TXT, '\"' .. dq.remoteaddr:toStringWithPort() .. '\"')

@@ -5,13 +5,13 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use plimsoll_tests::{Authority, Nat, Proxy, UdpClient, UdpEndpoint, wait_for};
+use plimsoll_tests::{Authority, Nat, Proxy, Signal, UdpClient, UdpEndpoint, wait_for};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, RecvStream, ServerConfig};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::{open_sessions, udp_proxy, wait_for_ends};
+use super::{config, open_sessions, udp_proxy, wait_for_ends};
 use crate::quic::{client, connect, in_time};
 
 /// What a download has, more than is sent before a client takes any of it.
@@ -139,6 +139,32 @@ fn rfc9000_9_a_client_that_a_nat_gives_other_ports_in_a_download_keeps_its_endpo
         let connection = connect(&client(&authority), nat.address()).await;
         download_while(|| nat.rebind(), &connection, &origins).await;
         assert!(open_sessions(&proxy) >= 7.0, "a path is a session");
+    });
+}
+
+#[test]
+fn a_client_that_moves_keeps_its_endpoint_while_its_listener_drains() {
+    in_time(async {
+        let authority = Authority::new("root");
+        for goes in ["the proxy", "the listener"] {
+            let origins = [(); 2].map(|()| Origin::start(&authority, EndpointConfig::default()));
+            let proxy = proxy_of(&origins, "true");
+            let address = proxy.address("game");
+            let nat = Nat::before(address);
+            let connection = connect(&client(&authority), nat.address()).await;
+            if goes == "the proxy" {
+                proxy.signal(Signal::Term);
+                wait_for("the drain", || proxy.log().contains("nothing new is accepted").then_some(()));
+            } else {
+                let addresses = origins.each_ref().map(Origin::address);
+                let other = config("127.0.0.1:0", &addresses, "", "").replace("name: game", "name: other");
+                proxy.admin_json("PUT", "/v1/config", Some(other.as_bytes()));
+            }
+            download_while(|| nat.rebind(), &connection, &origins).await;
+            let stranger = client(&authority).connect(address, "localhost").expect("a connection");
+            let stranger = tokio::time::timeout(Duration::from_millis(300), stranger).await;
+            assert!(!matches!(stranger, Ok(Ok(_))), "{goes}: nothing new begins");
+        }
     });
 }
 

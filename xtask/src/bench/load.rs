@@ -1,6 +1,9 @@
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+
+use crate::{cargo, root, run};
 
 /// What a client asks with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,10 @@ pub(super) enum Protocol {
     Handshakes,
     /// One client that connects anew for each request, and resumes its session of TLS 1.3 by the last ticket that it got.
     Resumed,
+    /// As `Https2`, over QUIC.
+    Http3,
+    /// As `Http3`, an answer of 1 MiB on each stream.
+    Http3Bytes,
     /// As `NewConnections`, carried as bytes.
     TcpConnections,
     /// 64 connections, an answer of 1 MiB at a time on each, carried as bytes.
@@ -26,6 +33,9 @@ pub(super) enum Protocol {
     /// 64 clients that ask a name server, a datagram each way.
     Datagrams,
 }
+
+/// The package, and its program.
+const HTTP3_LOAD: &str = "plimsoll-http3-load";
 
 /// What dnsperf asks for, again and again.
 const QUESTION: &str = "bench.test A\n";
@@ -62,7 +72,7 @@ pub(super) struct Load {
 }
 
 impl Protocol {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Http1,
         Self::Http2,
         Self::NewConnections,
@@ -70,6 +80,8 @@ impl Protocol {
         Self::Https2,
         Self::Handshakes,
         Self::Resumed,
+        Self::Http3,
+        Self::Http3Bytes,
         Self::TcpConnections,
         Self::TcpBytes,
         Self::Datagrams,
@@ -84,14 +96,16 @@ impl Protocol {
             Self::Https2 => "TLS, HTTP/2",
             Self::Handshakes => "TLS, a handshake each",
             Self::Resumed => "TLS, a resumption each",
+            Self::Http3 => "HTTP/3",
+            Self::Http3Bytes => "HTTP/3, 1 MiB each",
             Self::TcpConnections => "TCP, a connection each",
             Self::TcpBytes => "TCP, 1 MiB each",
             Self::Datagrams => "UDP, a datagram each way",
         }
     }
 
-    /// Loads a port for some seconds from core 1. An answer that is not 200 fails the measurement.
-    pub(super) fn load(self, port: u16, seconds: u64) -> Result<Load> {
+    /// Loads a port, which shows this certificate, for some seconds from core 1. An answer that is not 200 fails the measurement.
+    pub(super) fn load(self, port: u16, certificate: &Path, seconds: u64) -> Result<Load> {
         let scheme = if self.is_secure() { "https" } else { "http" };
         let url = format!("{scheme}://127.0.0.1:{port}/");
         match self {
@@ -103,6 +117,8 @@ impl Protocol {
             Self::Datagrams => dnsperf(port, seconds),
             Self::Http2 | Self::Https2 => h2load(&url, seconds),
             Self::Resumed => resuming(port, seconds),
+            Self::Http3 => http3_load(port, certificate, "/", seconds),
+            Self::Http3Bytes => http3_load(port, certificate, "/large", seconds),
         }
     }
 
@@ -158,6 +174,20 @@ fn dnsperf(port: u16, seconds: u64) -> Result<Load> {
 
 fn resuming(port: u16, seconds: u64) -> Result<Load> {
     let text = on_core_1("python3", &["-c", RESUMING, &port.to_string(), &seconds.to_string()])?;
+    let requests = text.trim().parse().ok().context("the client failed; it says why above")?;
+    Ok(Load { requests, p99_ms: None })
+}
+
+/// Makes what loads over HTTP/3: no package has a client that does.
+pub(super) fn prepare() -> Result<()> {
+    run(&mut cargo(&["build", "--release", "--locked", "--quiet", "--package", HTTP3_LOAD]))
+}
+
+fn http3_load(port: u16, certificate: &Path, path: &str, seconds: u64) -> Result<Load> {
+    let (program, address) = (root().join("target/release").join(HTTP3_LOAD), format!("127.0.0.1:{port}"));
+    let certificate = certificate.display().to_string();
+    let arguments = [&address, &certificate, "--path", path, "--seconds", &seconds.to_string()];
+    let text = on_core_1(&program.display().to_string(), &arguments)?;
     let requests = text.trim().parse().ok().context("the client failed; it says why above")?;
     Ok(Load { requests, p99_ms: None })
 }

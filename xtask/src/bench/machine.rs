@@ -35,9 +35,19 @@ pub(super) fn directory_of_results() -> String {
 /// First line with something in it that a program prints, or nothing. What some print before the word `version`, such
 /// as where they are installed, is left out.
 pub(super) fn output(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    let text = said(program, arguments);
     let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     line.find("version").map_or(line, |position| &line[position..]).to_owned()
+}
+
+/// All that a program says.
+pub(super) fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).env("PATH", search_path()).output();
+    let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Debian keeps servers where users do not look.
+pub(super) fn search_path() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }

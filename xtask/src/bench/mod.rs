@@ -1,5 +1,6 @@
 //! Measurements. Ratios against other proxies in the same run count; absolute times on a shared machine do not.
 
+mod configs;
 mod idle;
 mod load;
 mod machine;
@@ -11,8 +12,8 @@ mod training;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-use clap::{Args, Subcommand};
+use anyhow::{Context as _, Result};
+use clap::Subcommand;
 
 pub(crate) use training::train;
 
@@ -21,7 +22,7 @@ use crate::{cargo, run};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// Processor time per request of Plimsoll, nginx, HAProxy and Envoy, in interleaved rounds.
-    Proxy(ProxyBench),
+    Proxy(side_by_side::ProxyBench),
     /// What the probes of thousands of endpoints cost the control plane and the workers.
     Probing(probing::ProbingBench),
     /// Nanoseconds of each call into the built-in plugins.
@@ -30,30 +31,16 @@ pub(crate) enum Bench {
     Shapes,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct ProxyBench {
-    /// Rounds; each measures every proxy once.
-    #[arg(long, default_value_t = 5)]
-    pub(crate) rounds: usize,
-    /// Seconds of load for each measurement.
-    #[arg(long, default_value_t = 4)]
-    pub(crate) seconds: u64,
-    /// Measure this binary, instead of building one as `cargo xtask release` does.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) binary: Option<PathBuf>,
-    /// Only the loads whose names contain this, such as `TLS`, or `idle` for the memory of idle connections.
-    #[arg(long, default_value = "")]
-    pub(crate) only: String,
-    /// Print the table for a README.
-    #[arg(long)]
-    pub(crate) md: bool,
-}
-
 impl Bench {
-    pub(crate) fn run(self) -> Result<()> {
+    /// `release` makes the binary that is measured, unless another one is to be.
+    pub(crate) fn run(self, release: fn() -> Result<PathBuf>) -> Result<()> {
+        let binary = |wanted: &Option<PathBuf>| match wanted {
+            Some(binary) => binary.canonicalize().with_context(|| format!("no binary {}", binary.display())),
+            None => release(),
+        };
         match self {
-            Self::Proxy(bench) => side_by_side::measure(&bench),
-            Self::Probing(bench) => probing::measure(&bench),
+            Self::Proxy(bench) => side_by_side::measure(&bench, &binary(&bench.binary)?),
+            Self::Probing(bench) => probing::measure(&bench, &binary(&bench.binary)?),
             Self::Plugins => micro("plugins"),
             Self::Shapes => micro("shapes"),
         }

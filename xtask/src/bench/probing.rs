@@ -15,7 +15,7 @@ use rustix::event::epoll;
 use serde_json::{Value, json};
 
 use super::machine;
-use crate::{release, root};
+use crate::root;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ProbingBench {
@@ -32,21 +32,17 @@ pub(crate) struct ProbingBench {
     seconds: u64,
     /// Measure this binary, instead of building one as `cargo xtask release` does.
     #[arg(long, value_name = "FILE")]
-    binary: Option<PathBuf>,
+    pub(super) binary: Option<PathBuf>,
 }
 
 /// What the probes of many endpoints cost the control plane, and the workers: while all are well, while all of them fail
 /// in the same moment, while all are out, and while they come back. There are no requests.
-pub(super) fn measure(wanted: &ProbingBench) -> Result<()> {
-    let binary = match &wanted.binary {
-        Some(binary) => binary.canonicalize().with_context(|| format!("no binary {}", binary.display()))?,
-        None => release::build()?,
-    };
+pub(super) fn measure(wanted: &ProbingBench, binary: &Path) -> Result<()> {
     let directory = root().join("target/bench");
     fs::create_dir_all(&directory)?;
     let origin = Origin::start("127.0.0.1:0".parse()?)?;
     let address = origin.address;
-    let proxy = Proxy::start(&binary, &directory, &config(wanted, address))?;
+    let proxy = Proxy::start(binary, &directory, &config(wanted, address))?;
     // New probes are spread over an interval.
     std::thread::sleep(Duration::from_secs(wanted.interval + 5));
     let mut phases = Vec::new();

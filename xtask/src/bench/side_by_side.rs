@@ -1,12 +1,14 @@
-use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
 
-use super::ProxyBench;
+use anyhow::Result;
+
+use super::configs::NGINX_STREAM;
 use super::idle;
-use super::load::Protocol;
-use super::peers::{Beside, Field, NGINX_STREAM};
+use super::load::{self, Protocol};
+use super::peers::{Beside, Field};
 use super::report::{Measured, Report};
 use crate::prerequisites::ensure_programs;
-use crate::{release, root};
+use crate::root;
 
 pub(super) const PROGRAMS: [(&str, &str); 10] = [
     ("nginx", "nginx"),
@@ -24,17 +26,33 @@ pub(super) const PROGRAMS: [(&str, &str); 10] = [
 /// What connections are silent with, in the clear and over TLS.
 const IDLE: [Protocol; 2] = [Protocol::Http1, Protocol::Https1];
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProxyBench {
+    /// Rounds; each measures every proxy once.
+    #[arg(long, default_value_t = 5)]
+    pub(super) rounds: usize,
+    /// Seconds of load for each measurement.
+    #[arg(long, default_value_t = 4)]
+    pub(super) seconds: u64,
+    /// Measure this binary, instead of building one as `cargo xtask release` does.
+    #[arg(long, value_name = "FILE")]
+    pub(super) binary: Option<PathBuf>,
+    /// Only the loads whose names contain this, such as `TLS`, or `idle` for the memory of idle connections.
+    #[arg(long, default_value = "")]
+    pub(super) only: String,
+    /// Print the table for a README.
+    #[arg(long)]
+    pub(super) md: bool,
+}
+
 /// Measures all proxies in interleaved rounds: proxies on core 0, load and origin on core 1. What counts is the processor
 /// time that a proxy takes per request, and its ratio to the others' in the same round; before, while it is fresh, the
 /// memory that an idle connection takes.
-pub(super) fn measure(wanted: &ProxyBench) -> Result<()> {
+pub(super) fn measure(wanted: &ProxyBench, binary: &Path) -> Result<()> {
     let ProxyBench { rounds, seconds, .. } = *wanted;
     ensure_programs(&PROGRAMS)?;
-    let binary = match &wanted.binary {
-        Some(binary) => binary.canonicalize().with_context(|| format!("no binary {}", binary.display()))?,
-        None => release::build()?,
-    };
-    let field = Field::start(&root().join("target/bench"), &binary, Beside::Others)?;
+    load::prepare()?;
+    let field = Field::start(&root().join("target/bench"), binary, Beside::Others)?;
     let mut report = Report::new(&field.proxies);
     if "idle".contains(&wanted.only) {
         for (peer, protocol) in field.proxies.iter().flat_map(|peer| IDLE.map(|protocol| (peer, protocol))) {
@@ -50,7 +68,7 @@ pub(super) fn measure(wanted: &ProxyBench) -> Result<()> {
                 let Some(port) = peer.port(protocol) else { continue };
                 eprint!("round {round}/{rounds}  {:<27} {:<9} ", protocol.name(), peer.name);
                 let before = peer.cpu_seconds();
-                let load = match protocol.load(port, seconds) {
+                let load = match protocol.load(port, &field.certificate, seconds) {
                     Ok(load) => load,
                     Err(error) => {
                         eprintln!("left out: {error}");

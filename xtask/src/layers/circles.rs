@@ -1,4 +1,4 @@
-//! Circles of files inside a module: files that, over others, use themselves. They can only be understood together.
+//! Circles of files of a crate: files that, over others, use themselves. They can only be understood together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ pub(super) fn circles(sources: &Sources) -> Vec<Vec<String>> {
     let graph = graph(sources);
     let mut left: BTreeSet<&Vec<String>> = graph.keys().collect();
     let mut found = Vec::new();
-    // With some ten files to a module there is no need for anything cleverer than looking from each.
+    // With some hundred files to a crate there is no need for anything cleverer than looking from each.
     while let Some(one) = left.first().copied() {
         let circle: Vec<&Vec<String>> =
             reachable(&graph, one).into_iter().filter(|other| reachable(&graph, other).contains(one)).collect();
@@ -42,7 +42,7 @@ fn reachable<'a>(graph: &'a Graph, from: &Vec<String>) -> BTreeSet<&'a Vec<Strin
     seen
 }
 
-/// Which file uses which of its own module. A name that a module only hands on is followed to the file that has it.
+/// Which file uses which. What stands in the root of the crate is everybody's. A name that a module only hands on is followed to the file that has it.
 fn graph(sources: &Sources) -> Graph {
     let all: BTreeMap<&Vec<String>, Vec<Used>> =
         sources.iter().map(|(module, text)| (module, used(module, text, sources))).collect();
@@ -51,7 +51,7 @@ fn graph(sources: &Sources) -> Graph {
         let of_own = graph.entry((*module).clone()).or_default();
         for path in used.iter().filter(|path| !path.exported) {
             let file = resolve(&path.segments, &all, sources);
-            if file != **module && file.first() == module.first() {
+            if file != **module && !file.is_empty() {
                 of_own.insert(file);
             }
         }
@@ -128,11 +128,13 @@ mod tests {
                 ("m/a", "use super::b::{\n    B,\n};"),
                 ("m/b", "fn f() { super::C::new() }"),
                 ("m/c", c),
-                ("other", "use crate::m::a::A;"),
+                ("outside", "use crate::m::a::A;"),
+                ("leaf", ""),
             ]))
         };
         assert_eq!(of("use super::a;"), [["m/a", "m/b", "m/c"]]);
-        assert_eq!(of("use crate::other::a;"), Vec::<Vec<String>>::new());
+        assert_eq!(of("use crate::outside::A;"), [["m/a", "m/b", "m/c", "outside"]]);
+        assert_eq!(of("use crate::leaf::a;"), Vec::<Vec<String>>::new());
         assert_eq!(of("#[cfg(test)] mod tests { use super::super::a::A; }"), Vec::<Vec<String>>::new());
         assert_eq!(of("// use super::a;"), Vec::<Vec<String>>::new());
     }

@@ -1,7 +1,13 @@
 //! Balancers: one that is sound of each kind, and each with any of the faults. `policy` is how they choose.
 
+mod common;
+mod fault;
+mod kind;
 mod policy;
 mod unusual;
+
+pub use fault::Fault;
+pub use kind::Kind;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -9,99 +15,8 @@ use std::rc::Rc;
 use plimsoll_conformance::{Balancer, CreateFailure, Description, Subject};
 
 use crate::Role;
+use common::Common;
 use policy::Policy;
-
-/// How a balancer chooses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Smooth weighted round robin.
-    Turns,
-    /// Rendezvous hashing by ids.
-    Hash,
-    /// The same by slots.
-    Numbered,
-    /// The same by ids, with a bound on the loads.
-    Bounded,
-    /// The less loaded of two.
-    Least,
-    /// The faster of two, by times that fade.
-    Latency,
-    /// Where the key went before.
-    Sticky,
-    /// The first that has room.
-    Packing,
-    /// The least loaded of all.
-    LeastOfAll,
-    /// By chance.
-    Dice,
-    /// Each once in a random order, then in another.
-    Deck,
-    /// Seven for one, then seven for the next.
-    Streaks,
-}
-
-/// What is wrong with it. Each shows in one property only; the sizes of sets tell the properties apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    None,
-    ChangesItsDescription,
-    HasNoSchema,
-    CreatesOnce,
-    RefusesWhatItIsGiven,
-    DiesOfGarbage,
-    ImportsSockets,
-    Leaks,
-    HasEachCallRemembered,
-    LooksAtEachTooOften,
-    IsNeverTheSame,
-    DiesOfForeignState,
-    DiesOfEarlyOutcomes,
-    DiesOfHeavyWeights,
-    SurvivesItsDestruction,
-    SharesItsTurns,
-    IgnoresDraining,
-    ChoosesFromNone,
-    SkipsTheOnlyOne,
-    RepeatsTried,
-    TakesAnyChanges,
-    TellsWholeFromChanges,
-    TakesWeightZero,
-    IgnoresPriority,
-    IgnoresWeights,
-    Bursts,
-    FavoursOne,
-    IgnoresRamp,
-    StartsInStep,
-    StartsAlike,
-    IgnoresSlots200,
-    IgnoresLoad,
-    NeverForgets,
-    GoesBySlot,
-    ShufflesWhenOneGoes,
-    MovesSomeWhenOneGoes,
-    ShufflesWhenOneComes,
-    ForgetsWhoCameBack,
-    IsUneven,
-    IgnoresWeightsOfKeys,
-    HasNoBound,
-    RemembersStrangers,
-    ShufflesForAWeight,
-    ShufflesWhileOneIsDown,
-    AdoptsAnything,
-    ClaimsTheUnheardOf,
-    StarvesByKey,
-    StarvesWithoutKey,
-    SticksAt16Bits,
-    Overflows32Bits,
-    NeverForgives,
-    KeepsEveryKey,
-    CountsTwice,
-    FillsTwo,
-    ForgetsKeys,
-    MovesWhenOneComes,
-    HerdsTheHomeless,
-    CrowdsNewKeys,
-}
 
 #[derive(Debug)]
 pub struct Native {
@@ -129,6 +44,7 @@ impl Role for Native {
         Kind::Sticky,
         Kind::Packing,
         Kind::LeastOfAll,
+        Kind::Tenants,
         Kind::Dice,
         Kind::Deck,
         Kind::Streaks,
@@ -192,6 +108,8 @@ impl Role for Native {
         (Fault::MovesWhenOneComes, Kind::Sticky, "S2"),
         (Fault::HerdsTheHomeless, Kind::Sticky, "S3"),
         (Fault::CrowdsNewKeys, Kind::Sticky, "S4"),
+        (Fault::TrustsWhatIsShown, Kind::Tenants, "B28"),
+        (Fault::DiesOfTicks, Kind::Tenants, "B29"),
     ];
 
     fn new(kind: Kind, fault: Fault) -> Self {
@@ -199,8 +117,7 @@ impl Role for Native {
     }
 
     fn instance(&self) -> Instance {
-        let (kind, fault, chaos) = (self.kind, self.fault, self.chaos.clone());
-        Instance { kind, fault, chaos, policies: Rc::default(), turns: Rc::default() }
+        Instance { kind: self.kind, fault: self.fault, common: Common::new(self.chaos.clone()) }
     }
 
     fn claims(kind: Kind, fault: Fault) -> &'static str {
@@ -221,6 +138,7 @@ impl Role for Native {
             (Fault::ShufflesWhenOneGoes, _) => "balancer/consistent",
             (_, Kind::Turns) => "balancer/weighted,balancer/smooth,balancer/uniform,balancer/ramp,balancer/spread",
             (_, Kind::Hash) => "balancer/consistent,balancer/proportional,balancer/minimal,balancer/ramp",
+            (_, Kind::Tenants) => "balancer/consistent,balancer/proportional,balancer/minimal,balancer/ramp",
             (_, Kind::Numbered) => "balancer/numbered,balancer/proportional,balancer/minimal,balancer/ramp",
             (_, Kind::Bounded) => "balancer/consistent,balancer/proportional,balancer/minimal,balancer/bounded",
             (_, Kind::Least) => "balancer/least,balancer/uniform,balancer/spread",
@@ -323,20 +241,17 @@ impl Subject for Native {
     }
 }
 
-/// What the policies of one instance have in common.
+/// Where policies of one kind live together.
 #[derive(Clone, Debug)]
 pub struct Instance {
     kind: Kind,
     fault: Fault,
-    chaos: Rc<Cell<u64>>,
-    policies: Rc<Cell<u32>>,
-    /// Turns of all policies together.
-    turns: Rc<Cell<u64>>,
+    common: Common,
 }
 
 impl Instance {
     pub fn balancer(&self, seed: u64) -> Box<dyn Balancer> {
-        self.policies.set(self.policies.get() + 1);
-        Box::new(Policy::new(self.clone(), seed))
+        self.common.policies.set(self.common.policies.get() + 1);
+        Box::new(Policy::new(self.kind, self.fault, seed, self.common.clone()))
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod affinity;
 pub mod balancer;
+pub mod discovery;
 pub mod health;
 pub mod partitioner;
 pub mod prober;
@@ -98,6 +99,7 @@ pub fn specimens() -> Vec<Specimen> {
     all.extend(of::<router::Native>());
     all.extend(of::<prober::Native>());
     all.extend(of::<partitioner::Native>());
+    all.extend(of::<discovery::Native>());
     all
 }
 

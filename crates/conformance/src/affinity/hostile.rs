@@ -1,4 +1,4 @@
-use super::Ground;
+use super::ground::Ground;
 use super::site::{Client, Site};
 use crate::statistics::margin;
 use crate::trial::{Checked, Property, Trial};

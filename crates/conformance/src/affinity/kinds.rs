@@ -1,4 +1,4 @@
-use super::Ground;
+use super::ground::Ground;
 use super::known::is_known_to;
 use super::lasting::{self, Ending};
 use crate::profile::Shown;

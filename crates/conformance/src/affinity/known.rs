@@ -1,4 +1,4 @@
-use super::Ground;
+use super::ground::Ground;
 use super::site::Client;
 use crate::Endpoint;
 

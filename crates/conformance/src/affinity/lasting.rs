@@ -1,6 +1,7 @@
-use super::Ground;
+use super::ground::Ground;
 use super::known::is_known_to;
 use super::site::{Client, Site, texts};
+use crate::memory::PAGE;
 use crate::trial::{Checked, Property, Stop, Trial};
 use crate::{Endpoint, Profile};
 
@@ -211,8 +212,6 @@ fn is_known_to_another_proxy(trial: &mut Trial<'_>) -> Checked {
     }
     Ok(())
 }
-
-const PAGE: u64 = 64 << 10;
 
 fn memory_stays(trial: &mut Trial<'_>) -> Checked {
     let ground = Ground::anyway(trial)?;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::{Affinity, AffinityPlan, Binding, Edit};
+use super::policy::{Affinity, AffinityPlan, Binding, Edit, one};
 use crate::Attribute;
 use crate::{Availability, Endpoint, Subject};
 
@@ -107,7 +107,7 @@ impl Site {
         proxy: u32,
         endpoints: Vec<Endpoint>,
     ) -> Result<Self, String> {
-        Self::of(super::one(subject, config, proxy)?, config, way, proxy, endpoints)
+        Self::of(one(subject, config, proxy)?, config, way, proxy, endpoints)
     }
 
     /// Of an affinity that was told nothing yet.

@@ -1,5 +1,6 @@
-use super::site::Client;
-use super::{Affinity, Ground, several};
+use super::ground::Ground;
+use super::policy::{Affinity, several};
+use super::site::{Client, Site};
 use crate::trial::{Checked, Property, Trial};
 use crate::{Availability, Endpoint, Profile};
 
@@ -188,7 +189,7 @@ fn are_apart(trial: &mut Trial<'_>) -> Checked {
         let (Some(there), Some(here)) = (two.pop(), two.pop()) else {
             return Err("creating two policies: there are not two".into());
         };
-        let site = |affinity, endpoints| super::Site::of(affinity, ground.config, way, 0, endpoints);
+        let site = |affinity, endpoints| Site::of(affinity, ground.config, way, 0, endpoints);
         let mut sites = [
             site(here, Endpoint::several(5))?,
             site(there, (0..5).map(|slot| Endpoint::named(slot, slot + 50)).collect())?,

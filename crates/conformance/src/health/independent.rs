@@ -1,4 +1,4 @@
-use super::Ground;
+use super::ground::Ground;
 use super::ward::{Event, random_events, random_probes, verdicts};
 use crate::trial::{Checked, Property, Trial};
 use crate::{Endpoint, Profile};

@@ -1,4 +1,4 @@
-use super::Ground;
+use super::ground::Ground;
 use super::ward::{FAILED, GOOD, Ward};
 use crate::profile::Shown;
 use crate::{Outcome, Profile, Subject};

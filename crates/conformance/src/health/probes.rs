@@ -1,4 +1,4 @@
-use super::Ground;
+use super::ground::Ground;
 use super::kinds::{MOST, MOST_MS, settle, thresholds};
 use super::ward::{Event, GOOD, Ward, random_events, random_probes};
 use crate::trial::{Checked, Property, Trial};

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use super::Ground;
+use super::ground::Ground;
 use super::ward::{Event, FAILED, Ward, random_events, random_probes, verdicts};
+use crate::memory::PAGE;
 use crate::trial::{Checked, Property, Stop, Trial};
 use crate::{Endpoint, Outcome, OutcomeClass, ProbeResult, Profile, Transition};
 
@@ -37,8 +38,6 @@ pub(crate) const PROPERTIES: &[Property] = &[
     ),
     Property::quick("G12h", ALL, "two evaluators of one instance know nothing of each other", are_apart),
 ];
-
-const PAGE: u64 = 64 << 10;
 
 fn memory_stays(trial: &mut Trial<'_>) -> Checked {
     const ENDPOINTS: u32 = 20;

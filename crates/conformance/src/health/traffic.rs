@@ -1,4 +1,4 @@
-use super::Ground;
+use super::ground::Ground;
 use super::kinds::{MOST_FAILURES, MOST_MS, is_taken_out_for, settle};
 use super::ward::{End, FAILED, GOOD, Ward};
 use crate::trial::{Checked, Property, Stop, Trial};

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Health;
+use super::policy::Health;
 use crate::{Endpoint, Evidence, HealthPlan, Outcome, OutcomeClass, ProbeResult, Transition};
 
 /// Endpoints under the eye of an evaluator, and the clock.

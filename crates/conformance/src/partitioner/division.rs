@@ -1,7 +1,8 @@
+use super::policy::{Group, Partitioner, partitioner};
 use super::zoo::{Change, Zoo, random_change};
-use super::{Group, Partitioner, partitioner};
+use crate::foreign::foreign_states;
+use crate::memory::PAGE;
 use crate::request::{Values, Vocabulary};
-use crate::router::{PAGE, foreign_states};
 use crate::trial::{Checked, Property, Stop, Trial, Use, pair};
 use crate::{Availability, Endpoint, Profile};
 
@@ -220,7 +221,7 @@ fn divides_by_what_is_there(trial: &mut Trial<'_>) -> Checked {
             partitioner.divide(generation, &zoo.endpoints)?;
         }
         let with_a_past = partitioner.divide(1000, &zoo.endpoints)?;
-        let mut other = super::partitioner(trial, 1)?;
+        let mut other = super::policy::partitioner(trial, 1)?;
         other.set_now_ms(86_400_000);
         let without = other.divide(1, &zoo.endpoints)?;
         if with_a_past != without {

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::{Group, Partitioner};
+use super::policy::{Group, Partitioner};
 use crate::profile::Shown;
 use crate::request::Values;
 use crate::statistics::margin;

@@ -2,36 +2,14 @@
 
 mod division;
 mod kinds;
+mod policy;
 mod zoo;
 
+pub use policy::{Group, Partitioner};
+
 use crate::profile::Shown;
-use crate::request::{Attribute, Values};
-use crate::trial::{Property, Trial, Use, only};
-use crate::{Endpoint, Policy, Profile, Subject};
-
-/// A partitioner under test.
-pub trait Partitioner: Policy {
-    fn attributes(&self) -> Vec<Attribute>;
-
-    /// Tells it the endpoints of a generation, whole. Answers how it divides them.
-    fn divide(&mut self, generation: u64, endpoints: &[Endpoint]) -> Result<Vec<Group>, String>;
-
-    /// Asks for a group by its place among those that it gave last. `attempt` counts from 1.
-    fn choose(&mut self, values: &Values, key: Option<u64>, attempt: u32) -> Result<Option<u32>, String>;
-}
-
-/// Some endpoints of a cluster.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Group {
-    pub name: String,
-    pub slots: Vec<u32>,
-}
-
-impl std::fmt::Debug for Group {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}: {:?}", self.name, self.slots)
-    }
-}
+use crate::trial::Property;
+use crate::{Profile, Subject};
 
 pub(crate) fn properties() -> [&'static [Property]; 2] {
     [division::PROPERTIES, kinds::PROPERTIES]
@@ -44,8 +22,4 @@ pub(crate) fn shows(profile: Profile, subject: &dyn Subject, config: &str) -> Re
         Profile::Priority => kinds::keeps_to_levels(subject, config),
         other => Ok((other.is_of_all(), "not of this role".to_owned())),
     }
-}
-
-fn partitioner(trial: &Trial<'_>, worker: u32) -> Result<Box<dyn Partitioner>, String> {
-    only(trial.subject.partitioners(Use::config(trial.uses, "partitioner"), worker, 1))
 }

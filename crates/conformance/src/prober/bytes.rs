@@ -1,5 +1,5 @@
+use super::policy::{ProbeEvent, Prober, Transport, prober};
 use super::talk::{Session, garbage, passing, play, sayings, target};
-use super::{ProbeEvent, Prober, Transport, prober};
 use crate::request::shown;
 use crate::trial::{Checked, Property, Stop, Trial, Use};
 use crate::{Profile, request};

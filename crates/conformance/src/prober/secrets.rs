@@ -1,7 +1,7 @@
 use serde_json::Value;
 
+use super::policy::{ProbeEvent, ProbeResponse, Transport, prober_of};
 use super::talk::{answers, garbage, play, sayings, talks};
-use super::{ProbeEvent, ProbeResponse, Transport, prober_of};
 use crate::Profile;
 use crate::trial::{Checked, Property, Stop, Trial, Use};
 

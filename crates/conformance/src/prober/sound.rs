@@ -1,8 +1,10 @@
+use super::policy::{ProbeEvent, ProbeRequest, Prober, Transport, prober};
 use super::talk::{self, Session, garbage, garbled, play, target};
-use super::{ProbeEvent, ProbeRequest, Prober, Transport, prober};
 use crate::Profile;
+use crate::field::{can_be_sent, is_token};
+use crate::foreign::foreign_states;
+use crate::memory::PAGE;
 use crate::request::shown;
-use crate::router::{PAGE, can_be_sent, foreign_states, is_token};
 use crate::trial::{Checked, Property, Stop, Trial, Use, pair};
 
 const ALL: &[Profile] = &[Profile::Prober];

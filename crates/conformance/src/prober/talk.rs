@@ -1,4 +1,4 @@
-use super::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, Prober, Target, Transport};
+use super::policy::{ProbeAction, ProbeEvent, ProbeRequest, ProbeResponse, Prober, Target, Transport};
 use crate::request::texts;
 
 /// A probe under way, carried as the proxy does: what is told after its verdict does not reach it.

@@ -3,8 +3,9 @@
 
 use serde_json::json;
 
+use super::deadline::is_in_time;
+use super::policy::{Action, Router, router};
 use super::table::{Asked, Path, Route, config, expected};
-use super::{Action, Router, router};
 use crate::profile::Shown;
 use crate::request::shown;
 use crate::statistics::{chi_squared, critical};
@@ -334,7 +335,7 @@ fn runs_expressions_in_time(trial: &mut Trial<'_>) -> Checked {
         for length in [30, 500, 2000, 8000] {
             let path = format!("/{}!", "a".repeat(length));
             let request = Asked::get("a.test", &path).values(&router.plan());
-            super::is_in_time(&mut *router, &request).map_err(|stop| match stop {
+            is_in_time(&mut *router, &request).map_err(|stop| match stop {
                 Stop::Broken { how, .. } => Stop::Broken {
                     how: format!("`{expression}`: {how}"),
                     smallest: Some(format!("path {}", shown(path.as_bytes()))),

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::RouterPlan;
+use super::policy::RouterPlan;
 use crate::request::{Attribute, Values};
 
 /// A request as a client means it.

@@ -1,10 +1,9 @@
 //! Each balancer's percentiles on one line: the shorter and the further left, the better.
 
-use super::label;
 use super::style::Look;
 use super::svg::{LogScale, WIDTH, at, rule, short, text};
 use crate::report::Report;
-use crate::words::share;
+use crate::words::{percentile, share};
 
 const ROW: f64 = 30.0;
 const TOP: f64 = 40.0;
@@ -56,7 +55,7 @@ pub(super) fn drawing(report: &Report, looks: &[Look]) -> (String, f64) {
             }
             None => drawing += &text(RIGHT + 2.0, y + 4.0, "failed bold", "→"),
         }
-        let beside = if of.p99.is_some() { label(of.p99) } else { "failed".to_owned() };
+        let beside = if of.p99.is_some() { percentile(of.p99) } else { "failed".to_owned() };
         drawing += &text(p99.max(p50), y - 7.0, "small middle", &beside);
         let failed = entry.measured.failed.total as f64 / entry.measured.requests.max(1) as f64;
         let class = if failed > 0.0 { "end failed" } else { "end pale" };

@@ -93,5 +93,8 @@ pub(super) const STYLE: &str = concat!(
      grid-template-columns:max-content 1fr;gap:2px 14px;margin:14px 0 0;font-size:13px;color:var(--pale)}dt{\
      color:var(--ink)}dd{margin:0}pre{background:var(--soft);border:1px solid var(--line);border-radius:8px;padding:12px;\
      overflow-x:auto;font-size:13px;line-height:1.45}summary{cursor:pointer}svg.lines:hover .curve{opacity:.18}\
-     svg.lines:hover g:hover>.curve{opacity:1;stroke-width:3}"
+     svg.lines:hover g:hover>.curve{opacity:1;stroke-width:3}\
+     @media(max-width:760px){main{padding:20px 14px 40px}h1{font-size:27px}.title{font-size:17px}.wide svg{width:780px}dl{\
+     grid-template-columns:1fr}dd{margin:0 0 6px}thead th:first-child,tbody th{position:sticky;left:0;background:var(--paper);\
+     max-width:42vw;overflow:hidden;text-overflow:ellipsis}}"
 );

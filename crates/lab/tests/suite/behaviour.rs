@@ -1,7 +1,7 @@
 //! What happens to endpoints, and what proxies make of it.
 
 use crate::simple::{Kind, Simple, endpoint, play, queues};
-use plimsoll_lab::{BATCH, Balancer, Event, Keys, Scenario, Service, What, run};
+use plimsoll_lab::{Asked, BATCH, Balancer, Event, Keys, Scenario, Service, What, run};
 
 fn event(seconds: u64, slot: u32, what: What) -> Event {
     Event { at_us: seconds * 1_000_000, slot, what }
@@ -96,8 +96,8 @@ fn whoever_warms_up_begins_with_little() {
             self.1.borrow_mut().extend(members.iter().filter(|member| member.slot == 9).map(|member| member.ramp));
             self.0.set_endpoints(members);
         }
-        fn pick(&mut self, worker: u32, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, plimsoll_lab::Fault> {
-            self.0.pick(worker, key, tried)
+        fn pick(&mut self, worker: u32, asked: Asked, tried: &[u32]) -> Result<Option<u32>, plimsoll_lab::Fault> {
+            self.0.pick(worker, asked, tried)
         }
         fn begin(&mut self, worker: u32, slot: u32) {
             self.0.begin(worker, slot);

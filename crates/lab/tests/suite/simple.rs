@@ -1,8 +1,8 @@
 //! Balancers without a host, as simple as they can be, and scenarios for them.
 
 use plimsoll_lab::{
-    Arrivals, Balancer, Endpoint, Fault, Keys, LoadReport, Measured, Member, Outcome, Resilience, Scenario, Service,
-    run,
+    Arrivals, Asked, Balancer, Endpoint, Fault, Keys, LoadReport, Measured, Member, Outcome, Resilience, Scenario,
+    Service, run,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,11 @@ pub(crate) struct Simple {
     /// By proxy and slot.
     in_flight: Vec<Vec<u32>>,
     workers: u32,
+    /// Whether clients come back to the endpoint that has answered them, and which that was.
+    pub(crate) binds: bool,
+    bound: std::collections::HashMap<u64, u32>,
+    /// Requests by their kinds.
+    pub(crate) kinds: std::rc::Rc<std::cell::RefCell<[u32; 3]>>,
     pub(crate) told: std::rc::Rc<std::cell::RefCell<Vec<(u32, usize)>>>,
 }
 
@@ -44,6 +49,9 @@ impl Simple {
             members: Vec::new(),
             in_flight: vec![vec![0; scenario.endpoints.len()]; scenario.proxies as usize],
             workers: scenario.workers,
+            binds: false,
+            bound: Default::default(),
+            kinds: Default::default(),
             told: Default::default(),
         }
     }
@@ -56,7 +64,8 @@ impl Balancer for Simple {
         self.members = members.iter().filter(|member| member.ready).cloned().collect();
     }
 
-    fn pick(&mut self, worker: u32, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, Fault> {
+    fn pick(&mut self, worker: u32, asked: Asked, tried: &[u32]) -> Result<Option<u32>, Fault> {
+        self.kinds.borrow_mut()[asked.kind as usize] += 1;
         let open: Vec<u32> =
             self.members.iter().map(|member| member.slot).filter(|slot| !tried.contains(slot)).collect();
         if open.is_empty() {
@@ -76,16 +85,26 @@ impl Balancer for Simple {
                 if loads[second as usize] < loads[first as usize] { second } else { first }
             }
             Kind::Shortest => *open.iter().min_by_key(|slot| loads[**slot as usize]).unwrap_or(&0),
-            Kind::Modulo => open[(key.unwrap_or(0) % open.len() as u64) as usize],
+            Kind::Modulo => open[(asked.key.unwrap_or(0) % open.len() as u64) as usize],
             Kind::Highest => {
                 let score =
-                    |slot: u32| (key.unwrap_or(0) ^ (u64::from(slot) << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    |slot: u32| (asked.key.unwrap_or(0) ^ (u64::from(slot) << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 let mixed = |slot: u32| (score(slot) ^ (score(slot) >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 20;
                 *open.iter().max_by_key(|slot| mixed(**slot)).unwrap_or(&0)
             }
             Kind::Broken => return Err(Fault),
             Kind::Liar => 999,
         }))
+    }
+
+    fn bound(&mut self, _: u32, asked: Asked) -> Option<u32> {
+        self.bound.get(&asked.key?).copied()
+    }
+
+    fn answered(&mut self, _: u32, asked: Asked, slot: u32) {
+        if let Some(key) = asked.key.filter(|_| self.binds) {
+            self.bound.insert(key, slot);
+        }
     }
 
     fn begin(&mut self, worker: u32, slot: u32) {
@@ -127,13 +146,26 @@ pub(crate) fn queues(endpoints: u32, load: f64, seconds: u64) -> Scenario {
         endpoints: (0..endpoints).map(|number| endpoint(&format!("e{number}"), 1)).collect(),
         arrivals: Arrivals::Poisson { rate: load * f64::from(endpoints) * 100.0 },
         service: Service::Exponential { mean_us: 10_000.0 },
+        zones: Vec::new(),
+        other_zone_us: 0,
+        memory: None,
+        kinds: Vec::new(),
         keys: Keys::None,
         events: Vec::new(),
     }
 }
 
 pub(crate) fn endpoint(id: &str, concurrency: u32) -> Endpoint {
-    Endpoint { id: id.to_owned(), weight: 1, priority: 0, max_connections: 0, concurrency, speed: 1.0 }
+    Endpoint {
+        id: id.to_owned(),
+        weight: 1,
+        priority: 0,
+        max_connections: 0,
+        concurrency,
+        speed: 1.0,
+        zone: String::new(),
+        metadata: Vec::new(),
+    }
 }
 
 pub(crate) fn play(scenario: &Scenario, kind: Kind) -> Measured {

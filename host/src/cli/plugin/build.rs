@@ -9,7 +9,7 @@ use plimsoll_componentize::{Build, build_guest};
 
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
-    /// Directory of the plugin crate.
+    /// Directory of the plugin: a crate, or with a `build.sh`.
     #[arg(default_value = ".")]
     dir: PathBuf,
     /// Where to write the component; `components/NAME.wasm` in CARGO_TARGET_DIR, or `target` of the crate, unless given.

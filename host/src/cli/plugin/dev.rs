@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use plimsoll_componentize::{Build, Component, build_guest};
 use plimsoll_conformance::{Report, Selection, Settings};
@@ -17,16 +18,19 @@ use super::print::print;
 use super::test::reports;
 use crate::cli::failure::Failure;
 use crate::conformance;
+use crate::control::signature_path;
 
 /// Between two looks at the sources.
 const PAUSE: Duration = Duration::from_millis(300);
 const TEST_PATIENCE: Duration = Duration::from_secs(60);
+/// How the names of sources end.
+const SOURCES: [&str; 8] = ["c", "h", "js", "py", "rs", "sh", "toml", "wit"];
 /// Files that are looked at; more are not those of a plugin.
 const MOST_FILES: usize = 4096;
 
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// Directory of the plugin crate.
+    /// Directory of the plugin: a crate, or with a `build.sh`.
     #[arg(default_value = ".")]
     dir: PathBuf,
     /// Admin API of the proxy that the plugin is uploaded to, such as `http://127.0.0.1:9900`.
@@ -38,6 +42,10 @@ pub(crate) struct Dev {
     /// Name to upload it under; its own unless given.
     #[arg(long)]
     name: Option<String>,
+    /// Secret key of minisign to sign it with, where the proxy asks for signatures (`plugin_keys`). The program `minisign` does it, and asks
+    /// for the key's password each time if it has one (`minisign -C -W` takes it away).
+    #[arg(long, value_name = "FILE")]
+    secret_key: Option<PathBuf>,
     /// Do it once and end, with the exit code 1 if it did not become live.
     #[arg(long)]
     once: bool,
@@ -70,7 +78,11 @@ impl Dev {
         print(&format!("built {} ({} bytes)\n", component.name, component.bytes.len()))?;
         let name = test(dir, &component)?;
         let name = self.name.clone().unwrap_or(name);
-        let answer = admin.send("PUT", &format!("/v1/plugins/{name}"), component.bytes)?;
+        let signature = match &self.secret_key {
+            Some(key) => format!("?signature={}", percent_encoded(&sign(key, &component.path)?)),
+            None => String::new(),
+        };
+        let answer = admin.send("PUT", &format!("/v1/plugins/{name}{signature}"), component.bytes)?;
         if !answer.status.is_success() {
             bail!("{} refuses it ({}): {}", self.to, answer.status, answer.text());
         }
@@ -100,6 +112,20 @@ fn test(dir: &Path, component: &Component) -> Result<String> {
     Ok(name)
 }
 
+/// What minisign writes about a file, which stays beside it.
+fn sign(key: &Path, component: &Path) -> Result<String> {
+    let mut minisign = Command::new("minisign");
+    let signing = minisign.arg("-S").arg("-s").arg(key).arg("-m").arg(component).stdout(Stdio::null()).status();
+    let status = signing.context("run minisign")?;
+    ensure!(status.success(), "minisign has not signed {} ({status})", component.display());
+    let beside = signature_path(component);
+    fs::read_to_string(&beside).with_context(|| format!("read {}", beside.display()))
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
 /// What the proxy tells of a plugin.
 fn show(line: &str) {
     // Whoever has closed standard output is told by the next round.
@@ -118,7 +144,9 @@ fn sources(dir: &Path) -> Result<BTreeMap<PathBuf, SystemTime>> {
         for entry in fs::read_dir(&within).with_context(|| format!("read {}", within.display()))? {
             let entry = entry?;
             let name = entry.file_name();
-            if name == "target" || name.to_string_lossy().starts_with('.') {
+            if ["target", "node_modules", "__pycache__"].iter().any(|made| name == *made)
+                || name.to_string_lossy().starts_with('.')
+            {
                 continue;
             }
             let kind = entry.file_type()?;
@@ -138,7 +166,7 @@ fn sources(dir: &Path) -> Result<BTreeMap<PathBuf, SystemTime>> {
 }
 
 fn is_source(path: &Path) -> bool {
-    path.extension().is_some_and(|kind| kind == "rs" || kind == "toml" || kind == "wit")
+    path.extension().is_some_and(|kind| SOURCES.iter().any(|source| kind == *source))
 }
 
 /// Waits until the sources are others than these, and are left alone.

@@ -4,12 +4,16 @@ mod admin;
 mod build;
 mod claims;
 mod compose;
+mod credentials;
 mod dev;
 mod export;
 mod inspect;
+mod language;
 mod new;
 mod print;
 mod progress;
+mod push;
+mod registry;
 mod replay;
 mod test;
 
@@ -36,6 +40,10 @@ pub(super) enum PluginCommand {
     Dev(dev::Dev),
     /// Hold a component against the conformance suite: what must be true of every plugin of its roles.
     Test(test::Test),
+    /// Put a component, and its signature, into an OCI registry.
+    Push(push::Push),
+    /// Get a component, and its signature, from an OCI registry.
+    Pull(push::Pull),
     /// Play a recording of live traffic to a version of a plugin, and tell how it decides otherwise.
     Replay(replay::Replay),
 }
@@ -51,6 +59,8 @@ impl PluginCommand {
             Self::Wit(wit) => Ok(wit.execute()?),
             Self::Dev(dev) => dev.execute(),
             Self::Test(test) => test.execute(),
+            Self::Push(push) => Ok(push.execute()?),
+            Self::Pull(pull) => Ok(pull.execute()?),
             Self::Replay(replay) => replay.execute(),
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 
+use super::language::{Language, Other};
 use crate::builtin::SDK;
 use crate::cli::failure::Failure;
 use crate::plugin::Plugin;
@@ -15,7 +16,7 @@ pub(crate) struct New {
     /// What the plugin decides.
     #[arg(long, value_enum)]
     role: RoleName,
-    /// What it is written in. There is a template in JavaScript for balancers only.
+    /// What it is written in. There are templates in others than Rust for balancers and routers.
     #[arg(long, value_enum, default_value_t = Language::Rust)]
     language: Language,
     /// Name of the plugin and of the directory to write, such as `my-lb`.
@@ -33,13 +34,7 @@ enum RoleName {
     Affinity,
     Health,
     Prober,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Language {
-    Rust,
-    #[value(name = "javascript")]
-    JavaScript,
+    Discovery,
 }
 
 impl New {
@@ -52,8 +47,8 @@ impl New {
         if dir.exists() {
             return Err(anyhow!("{} exists already", dir.display()).into());
         }
-        if self.language == Language::JavaScript {
-            return self.write_javascript(dir);
+        if let Some(language) = self.language.other() {
+            return self.write_other(language, dir);
         }
         let sdk_path = match &self.sdk_path {
             Some(path) => {
@@ -80,7 +75,7 @@ impl New {
             ("src/lib.rs", source),
             ("tests/native.rs", test),
         ] {
-            write(&dir.join(file), &fill(text))?;
+            write(&dir.join(file), fill(text))?;
         }
         if self.sdk_path.is_none() {
             for (file, text) in SDK {
@@ -91,30 +86,30 @@ impl New {
         Ok(())
     }
 
-    fn write_javascript(&self, dir: &Path) -> Result<(), Failure> {
+    /// One that is made of the contract alone.
+    fn write_other(&self, language: &Other, dir: &Path) -> Result<(), Failure> {
         let Template { role, config, .. } = self.role.template();
-        if self.role != RoleName::Balancer {
+        let Some((_, source)) = language.sources.iter().find(|(of, _)| *of == role) else {
             let text = format!(
-                "error: there is no template of a {role} in JavaScript, only of a balancer; see docs/PLUGINS.md"
+                "error: there is no template of a {role} in {}, only of: {}; see docs/PLUGINS.md",
+                language.name,
+                language.sources.iter().map(|(of, _)| *of).collect::<Vec<_>>().join(", ")
             );
             return Err(Failure::Usage(text));
-        }
+        };
         let fill =
             |text: &str| text.replace("{{name}}", &self.name).replace("{{role}}", role).replace("{{config}}", config);
-        for (file, text) in [
-            ("package.json", include_str!("../templates/javascript/package.json")),
-            ("plugin.js", include_str!("../templates/javascript/plugin.js")),
-            ("build.js", include_str!("../templates/javascript/build.js")),
-            ("README.md", include_str!("../templates/javascript/README.md")),
-            ("plugin.toml", include_str!("../templates/plugin.toml.in")),
-            (".gitignore", "node_modules/\n*.wasm\n"),
-        ] {
-            write(&dir.join(file), &fill(text))?;
+        let toml = ("plugin.toml", include_str!("../templates/plugin.toml.in"));
+        for (file, text) in language.files.iter().chain(&[toml, (language.file, *source)]) {
+            write(&dir.join(file), fill(text))?;
+        }
+        for (file, content) in language.bindings.iter().filter(|(file, _)| file.starts_with(role)) {
+            write(&dir.join("bindings").join(file), content)?;
         }
         for (file, text) in SDK.iter().filter(|(file, _)| file.starts_with("wit/")) {
             write(&dir.join(file), text)?;
         }
-        println!("wrote {role} `{0}` to {0}/; next: cd {0}, npm install, npm run build", self.name);
+        println!("wrote {role} `{0}` to {0}/; next: cd {0}, {1}plimsoll plugin build", self.name, language.next);
         Ok(())
     }
 }
@@ -122,10 +117,10 @@ impl New {
 /// Where the SDK is in a plugin's directory.
 const VENDORED: &str = "vendor/plimsoll-sdk";
 
-fn write(path: &Path, text: &str) -> Result<()> {
+fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     let dir = path.parent().unwrap_or(path);
     fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
-    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+    fs::write(path, content).with_context(|| format!("write {}", path.display()))
 }
 
 /// `my-lb` becomes `MyLb`.
@@ -167,6 +162,7 @@ impl RoleName {
             Self::Affinity => template!("affinity", "{ header = \"x-session\" }"),
             Self::Health => template!("health", "{ slow = \"500ms\" }"),
             Self::Prober => template!("prober", "{ greeting = \"220 \" }"),
+            Self::Discovery => template!("discovery", "{ cluster = \"registry\", path = \"/endpoints\" }"),
         }
     }
 }

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::health::{Spoken, upstream_protocol};
 use super::{Checker, Names, plugin_use};
 use crate::config::model::{
-    Cluster, ClusterLimits, ClusterTimeouts, Discover, Endpoint, HashKey, NetworkPrefixes, PathPart, Pool, Queue,
-    SendProxyProtocol, SlowStart, UpstreamProtocol,
+    Cluster, ClusterLimits, ClusterTimeouts, Discover, Endpoint, HashKey, MOST_BODY_PREFIX, NetworkPrefixes, PathPart,
+    Pool, Queue, SendProxyProtocol, SlowStart, UpstreamProtocol,
 };
 use crate::config::schema;
 
@@ -15,15 +15,20 @@ impl Checker<'_> {
         let mut checked = Vec::new();
         for (index, source) in sources.into_iter().enumerate() {
             let path = format!("{path}/{index}");
-            let source = match (source.srv, source.file) {
-                (Some(name), None) => Discover::Srv(name),
-                (None, Some(file)) => Discover::File(self.directory.join(file)),
+            if source.plugin.is_none() && !source.config.is_null() {
+                self.mistake(&format!("{path}/config"), "only a `plugin` is configured here");
+            }
+            let source = match (source.srv, source.file, source.plugin) {
+                (Some(name), None, None) => Discover::Srv(name),
+                (None, Some(file), None) => Discover::File(self.directory.join(file)),
+                (None, None, Some(plugin)) => Discover::Plugin { plugin, config: source.config },
                 _ => {
-                    self.mistake(&path, "needs either `srv` or `file`");
+                    self.mistake(&path, "needs one of `srv`, `file` and `plugin`");
                     continue;
                 }
             };
             let is_empty = match &source {
+                Discover::Plugin { plugin, .. } => plugin.is_empty(),
                 Discover::Srv(name) => name.is_empty(),
                 Discover::File(file) => file.as_os_str().is_empty(),
             };
@@ -140,7 +145,8 @@ impl Checker<'_> {
                     format!(
                         "expected source_address, path, query, authority, server_name, rdp_cookie; or header, cookie, \
                          query_parameter, rdp_cookie with a name; or source_address with ipv4_prefix up to 32 and \
-                         ipv6_prefix up to 128; or path with depth, length, query; found {item}"
+                         ipv6_prefix up to 128; or path with depth, length, query; or claim with a name, or with header and name; \
+                         or body_prefix with bytes up to 65536; found {item}"
                     ),
                 ),
             }
@@ -243,15 +249,29 @@ fn hash_key(item: &Value) -> Option<HashKey> {
     match (kind.as_str(), value) {
         ("source_address", Value::Object(prefixes)) => network(prefixes),
         ("path", Value::Object(part)) => path_part(part),
+        ("body_prefix", bytes) => {
+            let bytes = bytes.as_u64().and_then(|bytes| u32::try_from(bytes).ok());
+            bytes.filter(|bytes| (1..=MOST_BODY_PREFIX).contains(bytes)).map(HashKey::BodyPrefix)
+        }
         (_, Value::String(name)) if name.is_empty() => None,
         ("header", Value::String(name)) => {
             name.parse::<http::HeaderName>().ok().map(|name| HashKey::Header(name.to_string()))
         }
+        ("claim", Value::String(name)) => {
+            Some(HashKey::Claim { header: "authorization".to_owned(), name: name.clone() })
+        }
+        ("claim", Value::Object(claim)) => claim_of(claim),
         ("cookie", Value::String(name)) => Some(HashKey::Cookie(name.clone())),
         ("query_parameter", Value::String(name)) => Some(HashKey::QueryParameter(name.clone())),
         ("rdp_cookie", Value::String(name)) => Some(HashKey::RdpCookie(name.clone())),
         _ => None,
     }
+}
+
+fn claim_of(wanted: &Map<String, Value>) -> Option<HashKey> {
+    let text = |key: &str| wanted.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let header = text("header")?.parse::<http::HeaderName>().ok()?.to_string();
+    Some(HashKey::Claim { header, name: text("name").filter(|_| wanted.len() == 2)?.to_owned() })
 }
 
 fn network(prefixes: &Map<String, Value>) -> Option<HashKey> {

@@ -8,7 +8,7 @@ use super::{CA_FILE_BYTES, Checker, Names, plugin_use, unknown_cluster};
 use crate::config::address;
 use crate::config::model::{
     Certificate, ClientCertificates, Cluster, Destination, Forwarded, Http3, Listener, ListenerLimits,
-    ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, RedirectHttps, Tls, TlsPolicy, Underscores, Upgrades,
+    ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, Qlog, RedirectHttps, Tls, TlsPolicy, Underscores, Upgrades,
 };
 use crate::config::network::{Network, Networks};
 use crate::config::quantity::SpanOrOff;
@@ -185,8 +185,26 @@ impl Checker<'_> {
             .as_ref()
             .and_then(|wanted| self.client_certificates(&format!("{path}/client_certificates"), wanted));
         let passthrough = self.passthrough(&format!("{path}/passthrough"), &tls.passthrough, clusters);
+        let early_data = tls.early_data;
+        if early_data && matches!(protocol, schema::Protocol::Tcp) {
+            let message = "what does no harm if it comes twice is not known of a TCP connection";
+            self.mistake(&format!("{path}/early_data"), message);
+        } else if early_data && tls.client_certificates.is_some() {
+            let message = "with `client_certificates` no session goes on, so that every client is verified";
+            self.mistake(&format!("{path}/early_data"), message);
+        }
         let uploaded = tls.uploaded.unwrap_or(true);
-        Tls { certificates, acme, uploaded, policy, hsts, passthrough, client_certificates, pointer: path.to_owned() }
+        Tls {
+            certificates,
+            acme,
+            uploaded,
+            policy,
+            hsts,
+            passthrough,
+            client_certificates,
+            early_data,
+            pointer: path.to_owned(),
+        }
     }
 
     fn passthrough(&mut self, path: &str, wanted: &[schema::Passthrough], clusters: &[Cluster]) -> Option<Passthrough> {
@@ -286,12 +304,18 @@ impl Checker<'_> {
         if max_age.subsec_nanos() != 0 {
             self.mistake(&format!("{path}/max_age"), "it is told in whole seconds");
         }
-        let asks_for_certificates = listener.tls.as_ref().is_some_and(|tls| tls.client_certificates.is_some());
-        if http3.early_data && asks_for_certificates {
-            let message = "with `client_certificates` no session goes on, so that every client is verified";
-            self.mistake(&format!("{path}/early_data"), message);
+        let qlog = http3.qlog.as_ref().map(|qlog| self.qlog(format!("{path}/qlog"), qlog));
+        Some(Http3 { advertised_port: http3.advertised_port, max_age, qlog })
+    }
+
+    fn qlog(&mut self, pointer: String, qlog: &schema::Qlog) -> Qlog {
+        Qlog {
+            directory: self.directory.join(&qlog.directory),
+            files: qlog.files.unwrap_or(100).into(),
+            bytes: qlog.bytes.map_or(16 << 20, |size| size.0),
+            from: qlog.from.as_ref().map(|from| self.networks(&format!("{pointer}/from"), from)),
+            pointer,
         }
-        Some(Http3 { advertised_port: http3.advertised_port, max_age, early_data: http3.early_data })
     }
 
     fn redirect_https(&mut self, path: &str, listener: &schema::Listener) -> Option<RedirectHttps> {

@@ -19,8 +19,8 @@ use serde_json::Value;
 use super::errors::ConfigErrors;
 use super::file::read_at_most;
 use super::model::{
-    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, Config, Endpoint, LogOutput, MaxMemory, Overload, Plugin,
-    PluginUse, Resolver, StatePath,
+    AccessLog, AccessLogFormat, Admin, AdminBind, Cluster, Config, Endpoint, LogOutput, MaxMemory, Node, Overload,
+    Plugin, PluginUse, Resolver, StatePath,
 };
 use super::quantity::{Size, SizeOrOff, Span, SpanOrOff};
 use super::schema;
@@ -73,6 +73,7 @@ pub(super) fn check(
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Config {
+        node: Node { id: file.node.id, zone: file.node.zone },
         workers: file.workers.map_or(cores, |workers| workers as usize),
         secret,
         admin,
@@ -325,7 +326,9 @@ impl Checker<'_> {
     }
 }
 
-const DEFAULT_GRANTS: [&str; 7] = ["log", "metrics", "clock", "random", "counters", "keys", "table"];
+/// What plugins may import where nothing is said of it.
+pub const DEFAULT_GRANTS: [&str; 9] =
+    ["log", "metrics", "clock", "random", "counters", "keys", "table", "shared-table", "node"];
 
 fn grant(grant: schema::Grant) -> &'static str {
     match grant {

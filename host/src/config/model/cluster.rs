@@ -62,12 +62,22 @@ pub struct SendProxyProtocol {
     pub tlvs: Tlvs,
 }
 
+/// Bytes of a body that keys and policies may ask for.
+pub const MOST_BODY_PREFIX: u32 = 65_536;
+
 /// Something of a request that a cluster hashes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HashKey {
     Header(String),
     Cookie(String),
     QueryParameter(String),
+    /// Of the token in a header.
+    Claim {
+        header: String,
+        name: String,
+    },
+    /// So many bytes at the beginning of the body.
+    BodyPrefix(u32),
     SourceAddress,
     SourceNetwork(NetworkPrefixes),
     Path,

@@ -10,6 +10,11 @@ pub enum Discover {
     /// SRV records of this name.
     Srv(String),
     File(PathBuf),
+    /// A plugin that finds them, with what it is configured with.
+    Plugin {
+        plugin: String,
+        config: serde_json::Value,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +79,7 @@ impl fmt::Display for Discover {
         match self {
             Self::Srv(name) => write!(f, "srv {name}"),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Plugin { plugin, .. } => write!(f, "plugin {plugin}"),
         }
     }
 }

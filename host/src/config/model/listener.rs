@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -61,8 +62,21 @@ pub struct Http3 {
     /// None: that of the listener.
     pub advertised_port: Option<u16>,
     pub max_age: Duration,
-    /// Answers safe requests before the end of a handshake.
-    pub early_data: bool,
+    /// Writes connections down.
+    pub qlog: Option<Qlog>,
+}
+
+/// Where connections are written down, and which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Qlog {
+    pub directory: PathBuf,
+    pub files: usize,
+    /// Of each file.
+    pub bytes: u64,
+    /// None: of all clients.
+    pub from: Option<Networks>,
+    /// Where it stands in the configuration.
+    pub pointer: String,
 }
 
 impl Http3 {

@@ -11,17 +11,17 @@ mod tls;
 
 pub use acme::{Acme, AcmeNames, Challenge, ExternalAccount};
 pub use cluster::{
-    Cluster, ClusterLimits, ClusterTimeouts, HashKey, NetworkPrefixes, PathPart, Pool, Queue, Retries,
-    SendProxyProtocol, SlowStart,
+    Cluster, ClusterLimits, ClusterTimeouts, HashKey, MOST_BODY_PREFIX, NetworkPrefixes, PathPart, Pool, Queue,
+    Retries, SendProxyProtocol, SlowStart,
 };
 pub use endpoint::{Discover, Endpoint, GivenEndpoint, UpstreamProtocol};
 pub use health::{Check, CheckTls, Health, Pace, Passes, Probe};
 pub use listener::{
-    Destination, Forwarded, Http3, Listener, ListenerLimits, ListenerTimeouts, Protocol, ProxyProtocol, Quic,
+    Destination, Forwarded, Http3, Listener, ListenerLimits, ListenerTimeouts, Protocol, ProxyProtocol, Qlog, Quic,
     RedirectHttps, ServerId, Udp, Underscores, Upgrades,
 };
 pub use plugin::{Conformance, Plugin, PluginUse};
 pub use process::{
-    AccessLog, AccessLogFormat, Admin, AdminBind, Config, LogOutput, MaxMemory, Overload, Resolver, StatePath,
+    AccessLog, AccessLogFormat, Admin, AdminBind, Config, LogOutput, MaxMemory, Node, Overload, Resolver, StatePath,
 };
 pub use tls::{Certificate, ClientCertificates, KeyPair, Passthrough, Tls, TlsPolicy, UpstreamTls};

@@ -14,6 +14,7 @@ use crate::config::source::Source;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub workers: usize,
+    pub node: Node,
     /// None: one that lasts as long as the process.
     pub secret: Option<Vec<u8>>,
     /// None: no admin API.
@@ -40,6 +41,13 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     pub clusters: Vec<Cluster>,
     pub source: Source,
+}
+
+/// This proxy among others, as far as it is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    pub id: Option<String>,
+    pub zone: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

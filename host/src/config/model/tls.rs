@@ -21,6 +21,8 @@ pub struct Tls {
     pub passthrough: Option<Passthrough>,
     /// None: clients are not asked for one.
     pub client_certificates: Option<ClientCertificates>,
+    /// Answers safe requests before the end of a handshake.
+    pub early_data: bool,
     /// JSON Pointer to it in the source.
     pub pointer: String,
 }

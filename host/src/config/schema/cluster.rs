@@ -55,8 +55,12 @@ pub(in crate::config) struct Cluster {
     /// there is no key, and such balancers pick at random. Items: `source_address`, or just its network by
     /// `{ source_address: { ipv4_prefix: 24, ipv6_prefix: 64 } }` (default: all bits); `path`, or its beginning by
     /// `{ path: { depth: SEGMENTS, length: BYTES, query: true } }` (`query` goes on with the query where the path ends);
-    /// `query`, `authority`, `server_name`, `{ header: NAME }`, `{ cookie: NAME }`, `{ query_parameter: NAME }`; for
-    /// `tcp` listeners `rdp_cookie`, the `mstshash` of a Remote Desktop client, or `{ rdp_cookie: NAME }`.
+    /// `query`, `authority`, `server_name`, `{ header: NAME }`, `{ cookie: NAME }`, `{ query_parameter: NAME }`,
+    /// `{ claim: NAME }` of the JSON Web Token in `Authorization`, or `{ claim: { header: NAME, name: NAME } }` (a claim within
+    /// another is `outer.inner`; nothing of the token is verified, so that a client may choose whose company it keeps);
+    /// `{ body_prefix: BYTES }`, up to 65536 of the body as it was sent, for which the proxy waits before it chooses an
+    /// endpoint: as long as `timeouts.client_header` of the listener says, then it answers 408; for `tcp` listeners
+    /// `rdp_cookie`, the `mstshash` of a Remote Desktop client, or `{ rdp_cookie: NAME }`.
     #[serde(default)]
     pub(in crate::config) hash_on: Vec<Value>,
     /// Which endpoints are healthy.
@@ -163,6 +167,12 @@ pub(in crate::config) struct Discover {
     /// Path of a file with a list `endpoints`, as in a cluster, YAML or JSON; relative to the configuration file. It is read
     /// again whenever it changes; one that cannot be used changes nothing.
     pub(in crate::config) file: Option<String>,
+    /// Name of a plugin of the role `discovery`, which finds them by requests to other clusters. What it published last holds until it
+    /// publishes something else. A configuration waits for its first answer for up to 3 s after it has gone live.
+    pub(in crate::config) plugin: Option<String>,
+    /// What the plugin is configured with.
+    #[serde(default)]
+    pub(in crate::config) config: Value,
 }
 
 /// A file of endpoints.

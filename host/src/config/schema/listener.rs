@@ -139,6 +139,14 @@ pub(in crate::config) struct Tls {
     pub(in crate::config) passthrough: Vec<Passthrough>,
     /// Asks clients for certificates. Default: none.
     pub(in crate::config) client_certificates: Option<ClientCertificates>,
+    /// Whether an `http` listener answers requests that come with the first bytes of a client that has been there before (0-RTT), over
+    /// TLS 1.3 as over HTTP/3, and save it a round trip. Somebody who has seen them could send them once more to another proxy, so only
+    /// those that do no harm are answered so early: of a safe method and without a body. The others wait until the handshake is over.
+    /// Endpoints are told by `Early-Data: 1`, and may answer 425: then the request is sent once more when the handshake is over, unless
+    /// it came with that field; who sent that asks again itself (RFC 8470). Sessions are then kept by this process (8192 of a listener),
+    /// and each goes on once; other proxies and a restart do not know them. Not with `client_certificates`. Default: false.
+    #[serde(default)]
+    pub(in crate::config) early_data: bool,
 }
 
 /// Names whose TLS is passed through.
@@ -188,13 +196,29 @@ pub(in crate::config) struct Http3 {
     pub(in crate::config) advertised_port: Option<u16>,
     /// How long clients remember it, in seconds at the least. 0s tells them nothing. Default: 1d.
     pub(in crate::config) max_age: Option<Span>,
-    /// Whether requests are answered that come with the first datagrams of a client that has been there before (0-RTT), and save it
-    /// a round trip. Somebody who has seen them could send them once more to another proxy, so only those that do no harm are taken
-    /// so early: of a safe method and without a body. The others wait until the handshake is over. Endpoints are told by `Early-Data: 1`,
-    /// and may answer 425, upon which clients ask again (RFC 8470). Sessions are then kept by this process (8192 of a listener),
-    /// and each goes on once; other proxies and a restart do not know them. Not with `client_certificates`. Default: false.
-    #[serde(default)]
-    pub(in crate::config) early_data: bool,
+    /// Writes down what happens on connections (qlog), to look into them: a reload turns it on and off for those that begin after it.
+    /// Default: off.
+    pub(in crate::config) qlog: Option<Qlog>,
+}
+
+/// Connections of QUIC, written down: which packets came and were sent, which were lost, and what congestion control made of it, with
+/// times. Each has a file in the form of qlog 0.3 (JSON in text sequences, `.sqlog`) that tools such as qvis read; its name has the
+/// time and the id by which the client began. There is neither a key nor what was said in it. Workers write the files themselves, which takes time that requests
+/// could have: it is for looking into something, and best for some clients alone.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Qlog {
+    /// A directory of its own, which is there; relative to the configuration file.
+    pub(in crate::config) directory: String,
+    /// Files that it has at the most, those of earlier connections among them: the oldest are removed. As long as connections are under
+    /// way that many are written down of, others are not. Default: 100.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(in crate::config) files: Option<u16>,
+    /// Size of each file; what happens later is left out. Default: 16MiB.
+    pub(in crate::config) bytes: Option<Size>,
+    /// Networks of the clients whose connections are written down (CIDR, or addresses alone). Default: all.
+    #[schemars(length(min = 1, max = 1024))]
+    pub(in crate::config) from: Option<Vec<String>>,
 }
 
 /// What browsers are told about coming by `https` only.

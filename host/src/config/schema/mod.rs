@@ -25,7 +25,7 @@ pub(super) use self::cluster::{
 pub(super) use self::health::{Check, Health, Probe};
 pub(super) use self::listener::{
     Certificate, ClientCertificateMode, ClientCertificates, Forwarded, Hsts, Listener, ListenerLimits,
-    ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, ProxyProtocolMode, Tls, TlsPolicy, Udp, Underscores,
+    ListenerTimeouts, Passthrough, Protocol, ProxyProtocol, ProxyProtocolMode, Qlog, Tls, TlsPolicy, Udp, Underscores,
 };
 pub(super) use self::overload::Overload;
 pub(super) use self::retries::{Retries, RetryOn};
@@ -38,6 +38,9 @@ pub(super) struct File {
     /// Worker threads. Default: one for each processor core.
     #[schemars(range(min = 1, max = 1024))]
     pub(super) workers: Option<u32>,
+    /// This proxy among others, as plugins see it (`host::node`). Taken at the start.
+    #[serde(default)]
+    pub(super) node: Node,
     /// What the keys for cookies and the like are derived from; at least 16 characters. Proxies with the same secret
     /// understand each other's cookies. Default: random at every start.
     #[schemars(length(min = 16))]
@@ -100,6 +103,18 @@ pub(super) struct File {
 
 fn tables() -> Size {
     Size(256 << 20)
+}
+
+/// This proxy among others.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Node {
+    /// What it is called. Default: the name of the machine.
+    #[schemars(length(min = 1, max = 256))]
+    pub(super) id: Option<String>,
+    /// Where it runs, in the words of `zone` of endpoints. Default: nothing is said.
+    #[schemars(length(min = 1, max = 256))]
+    pub(super) zone: Option<String>,
 }
 
 /// The admin API.

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::cluster::Member;
 use super::departures::Departed;
+use super::member::Member;
 use super::probing::{Prober, Standing};
 use super::tasks::Caretaker;
 use crate::control::state::{Control, State};

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
-use super::cluster::{ClusterState, HealthState, Member};
+use super::cluster::ClusterState;
 use super::events::{EndpointEvent, Event};
+use super::member::{HealthState, Member};
 use crate::control::state::Control;
 use crate::plugin::{Evidence, ProbeResult, Transition, Verdict};
 use crate::snapshot::{Availability, Mode, Reported, Wishes};

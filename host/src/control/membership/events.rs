@@ -2,7 +2,8 @@ use std::time::SystemTime;
 
 use tokio::sync::broadcast;
 
-use super::cluster::{ClusterState, HealthState, Member};
+use super::cluster::ClusterState;
+use super::member::{HealthState, Member};
 use crate::plugin::{Evidence, FaultReport, PluginEvent};
 
 /// Events that a listener may be behind; of those before, it hears how many there were.

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::discovering::listen_to_plugin;
 use super::{Membership, Said, SourceKey, Watch};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Discover, Endpoint};
 use crate::control::state::{Control, State};
 use crate::control::task::Task;
 use crate::discovery::{Name, Resolver, Source};
@@ -17,16 +18,24 @@ impl Control {
     /// for it to go live.
     pub(in crate::control) async fn hear_first(self: &Arc<Self>, config: &Config) {
         let clusters: Vec<&config::Cluster> = config.clusters.iter().collect();
-        self.first_answers(&clusters, || self.listen(Some(config))).await;
+        self.first_answers(&clusters, |watch| !watch.is_plugin(), || self.listen(Some(config))).await;
+    }
+
+    /// Waits for the first answers of plugins, which are asked once they are live.
+    pub(in crate::control) async fn hear_plugins(self: &Arc<Self>, config: &Config) {
+        let is_found =
+            |cluster: &&config::Cluster| cluster.discover.iter().any(|from| matches!(from, Discover::Plugin { .. }));
+        let clusters: Vec<&config::Cluster> = config.clusters.iter().filter(is_found).collect();
+        self.first_answers(&clusters, |_| true, || self.listen(None)).await;
     }
 
     /// The same for the live cluster of a name, after an endpoint was added.
     pub(in crate::control) async fn hear_names_of(self: &Arc<Self>, cluster: &str) {
         let Some(config) = self.lock().clusters.get(cluster).map(|cluster| cluster.config.clone()) else { return };
-        self.first_answers(&[&*config], || self.listen(None)).await;
+        self.first_answers(&[&*config], |_| true, || self.listen(None)).await;
     }
 
-    async fn first_answers(&self, clusters: &[&config::Cluster], listen: impl Fn()) {
+    async fn first_answers(&self, clusters: &[&config::Cluster], counts: impl Fn(&Watch) -> bool, listen: impl Fn()) {
         let heard_all = async {
             loop {
                 let news = self.heard.notified();
@@ -34,7 +43,7 @@ impl Control {
                 let missing = {
                     let State { membership, .. } = &*self.lock();
                     let mut wanted = clusters.iter().flat_map(|cluster| membership.wanted(cluster));
-                    wanted.any(|watch| !membership.has_heard(&watch))
+                    wanted.any(|watch| counts(&watch) && !membership.has_heard(&watch))
                 };
                 if !missing {
                     return;
@@ -75,6 +84,12 @@ impl Control {
         }
     }
 
+    /// The same of a source.
+    pub(super) fn hear_source(self: &Arc<Self>, key: &SourceKey, answer: Result<Vec<Endpoint>, String>) {
+        let what = format!("{} of cluster {}", key.from, key.cluster);
+        self.hear(&what, answer, |membership| membership.source(key));
+    }
+
     /// Puts into effect what sources say by now, and tells everyone what that changes.
     pub(in crate::control) fn renew_clusters(self: &Arc<Self>) {
         let mut changed = false;
@@ -101,7 +116,10 @@ fn begin(control: &Arc<Control>, watch: &Watch, resolver: &Arc<Resolver>) -> Tas
     let control = Arc::downgrade(control);
     match watch.clone() {
         Watch::Name(name) => Task::spawn(listen_to_name(control, resolver.clone(), name)),
-        Watch::Source(key) => Task::spawn(listen_to_source(control, key.source(resolver), key)),
+        Watch::Source(key) => match key.source(resolver) {
+            Some(source) => Task::spawn(listen_to_source(control, source, key)),
+            None => Task::spawn(listen_to_plugin(control, key)),
+        },
     }
 }
 
@@ -118,7 +136,6 @@ async fn listen_to_source(control: Weak<Control>, mut source: Box<dyn Source>, k
     loop {
         let answer = source.next().await;
         let Some(control) = control.upgrade() else { return };
-        let what = format!("{} of cluster {}", key.from, key.cluster);
-        control.hear(&what, answer, |membership| membership.source(&key));
+        control.hear_source(&key, answer);
     }
 }

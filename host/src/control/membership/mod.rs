@@ -8,12 +8,14 @@ mod amendments;
 mod care;
 mod cluster;
 mod departures;
+mod discovering;
 mod effects;
 mod endpoints;
 mod events;
 mod heard;
 mod hearing;
 mod kept;
+mod member;
 mod probing;
 mod recalling;
 mod remembered;
@@ -34,7 +36,6 @@ use crate::discovery::{FileSource, Resolver, ServiceSource, Source};
 pub use amending::EndpointChange;
 pub(super) use care::{end_departed, hear_outcomes};
 pub(super) use cluster::ClusterState;
-pub use cluster::{HealthState, Member};
 pub(super) use departures::Departures;
 pub(super) use effects::tell_untold;
 pub use endpoints::{EndpointPatch, PatchError};
@@ -43,6 +44,7 @@ pub(in crate::control) use events::Events;
 pub(super) use heard::HeardProbe;
 pub use kept::AmendError;
 pub(super) use kept::KeptAmendments;
+pub use member::{HealthState, Member};
 pub(in crate::control) use probing::{Asked, Place};
 pub(in crate::control) use remembered::{Remembered, Remembering};
 pub(super) use tasks::Tasks;
@@ -83,6 +85,13 @@ pub(in crate::control) enum Watch {
     Source(SourceKey),
 }
 
+impl Watch {
+    /// Whether it can only be heard of what is live.
+    pub(in crate::control) fn is_plugin(&self) -> bool {
+        matches!(self, Self::Source(SourceKey { from: Discover::Plugin { .. }, .. }))
+    }
+}
+
 /// What sources say of one cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::control) struct Found {
@@ -118,7 +127,7 @@ pub(in crate::control) enum Origin {
 /// How a source is doing.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct SourceReport {
-    /// `dns HOST`, `srv NAME`, `file PATH`, or `api`, the admin API, where it has added endpoints.
+    /// `dns HOST`, `srv NAME`, `file PATH`, `plugin NAME`, or `api`, the admin API, where it has added endpoints.
     pub source: String,
     /// Endpoints, or addresses of a host, that it told of last.
     pub endpoints: usize,
@@ -285,10 +294,12 @@ impl SourceKey {
         Self { cluster: cluster.name.as_str().into(), from: from.clone(), max_connections: cluster.max_connections }
     }
 
-    pub(in crate::control) fn source(&self, resolver: &Arc<Resolver>) -> Box<dyn Source> {
+    /// None for a plugin, which is asked in the control plane.
+    pub(in crate::control) fn source(&self, resolver: &Arc<Resolver>) -> Option<Box<dyn Source>> {
         match &self.from {
-            Discover::File(path) => Box::new(FileSource::new(path, self.max_connections)),
-            Discover::Srv(name) => Box::new(ServiceSource::new(resolver.clone(), name, self.max_connections)),
+            Discover::File(path) => Some(Box::new(FileSource::new(path, self.max_connections))),
+            Discover::Srv(name) => Some(Box::new(ServiceSource::new(resolver.clone(), name, self.max_connections))),
+            Discover::Plugin { .. } => None,
         }
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::cluster::{ClusterState, Member};
+use super::cluster::ClusterState;
+use super::member::Member;
 use crate::config;
 use crate::control::task::Task;
 use crate::health::{self, Evaluation, Keep, ProbeTls, Probed, Watcher, probe};
@@ -182,22 +183,25 @@ impl Place {
             cluster: &self.cluster,
             check: number,
             slot: self.slot,
-            address: SocketAddr::new(
-                check.address.unwrap_or_else(|| self.address.ip()),
-                check.port.unwrap_or_else(|| self.address.port()),
-            ),
-            protocol: check.protocol,
-            tls: way.tls.as_ref(),
-            encrypts: asked.tls.get(number).is_some_and(|tls| tls.as_ref().is_some_and(ProbeTls::encrypts)),
-            keep: &way.keep,
-            min_validity: check.min_validity,
-            proxy_protocol: check.proxy_protocol,
+            line: health::Line {
+                address: SocketAddr::new(
+                    check.address.unwrap_or_else(|| self.address.ip()),
+                    check.port.unwrap_or_else(|| self.address.port()),
+                ),
+                protocol: check.protocol,
+                tls: way.tls.as_ref(),
+                encrypts: asked.tls.get(number).is_some_and(|tls| tls.as_ref().is_some_and(ProbeTls::encrypts)),
+                keep: &way.keep,
+                min_validity: check.min_validity,
+                proxy_protocol: check.proxy_protocol,
+                patience: asked.probe.timeout / 2,
+                watcher,
+            },
             target: Target {
                 address: self.address.to_string(),
                 id: self.endpoint.clone(),
                 cluster: self.cluster.to_string(),
             },
-            watcher,
         }
     }
 }

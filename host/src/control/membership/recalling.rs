@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::cluster::{ClusterState, HealthState, Member};
+use super::cluster::ClusterState;
+use super::member::{HealthState, Member};
 use super::remembered::{Remembered, RememberedEndpoint, unix_ms};
 use crate::control::beside::beside;
 use crate::control::state::Control;

@@ -40,7 +40,7 @@ pub enum SignatureError {
 
 impl Component {
     /// A component in a file, with what is in the file of its signature.
-    pub(super) fn beside(path: &Path, bytes: impl Into<Arc<[u8]>>) -> io::Result<Self> {
+    pub fn beside(path: &Path, bytes: impl Into<Arc<[u8]>>) -> io::Result<Self> {
         let signature = match read_bounded(&signature_path(path), MAX_SIGNATURE_BYTES as u64) {
             Ok(text) => Some(String::from_utf8_lossy(&text).into()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -55,8 +55,11 @@ impl Component {
     }
 }
 
+/// Largest component that is taken, in bytes; what may be loaded of it is the engine's to say, with less.
+pub const MOST_COMPONENT_BYTES: usize = 33 << 20;
+
 /// Where the signature of a file is: where minisign writes it.
-pub(super) fn signature_path(component: &Path) -> PathBuf {
+pub fn signature_path(component: &Path) -> PathBuf {
     let mut path = component.as_os_str().to_owned();
     path.push(".minisig");
     path.into()

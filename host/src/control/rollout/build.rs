@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::placement::{New, Use};
-use crate::config::{self, Config, PluginUse};
+use crate::config::{self, Config, Discover, PluginUse};
 use crate::control::mistake::Mistake;
 use crate::plugin::{CreateError, Instance, KnownClusters, Plugin, PolicyConfig, Role, Services};
 use crate::snapshot::EndpointSet;
@@ -17,7 +19,7 @@ pub(in crate::control) const CONTROL: u32 = u32::MAX;
 pub(in crate::control) struct Uses {
     /// On every worker: routers, balancers, partitioners, affinities.
     pub(in crate::control) data: BTreeMap<Arc<str>, Vec<PolicyConfig>>,
-    /// In the control plane: health evaluators, probers.
+    /// In the control plane: health evaluators, probers, discoveries.
     pub(in crate::control) control: BTreeMap<Arc<str>, Vec<PolicyConfig>>,
     pub(in crate::control) clusters: Vec<ClusterUses>,
     /// Where each listener leads, in their order.
@@ -33,6 +35,8 @@ pub(in crate::control) struct ClusterUses {
     pub(in crate::control) evaluator: Use,
     /// Of each check of its probe.
     pub(in crate::control) probers: Vec<Use>,
+    /// Of those of its sources that are plugins.
+    pub(in crate::control) discoveries: Vec<(Discover, Use)>,
 }
 
 /// Where a listener leads.
@@ -55,7 +59,7 @@ impl Uses {
                 .collect(),
         );
         let mut uses = Self::default();
-        for cluster in &config.clusters {
+        for (index, cluster) in config.clusters.iter().enumerate() {
             let scope = Scope { name: &cluster.name, of_connections: false };
             let add = |map: &mut BTreeMap<_, _>, role, plugin: &PluginUse| add_policy(map, role, scope, plugin, &known);
             let balancer = add(&mut uses.data, Role::Balancer, &cluster.balancer);
@@ -65,8 +69,16 @@ impl Uses {
             let evaluator = add(&mut uses.control, Role::Health, &cluster.health.evaluator);
             let checks = cluster.health.probe.iter().flat_map(|probe| &probe.checks);
             let probers = checks.map(|check| add(&mut uses.control, Role::Prober, &check.plugin)).collect();
+            let mut discoveries = Vec::new();
+            for (source, from) in cluster.discover.iter().enumerate() {
+                if let Discover::Plugin { plugin, config } = from {
+                    let pointer = format!("/clusters/{index}/discover/{source}/config");
+                    let plugin = PluginUse { plugin: plugin.clone(), config: config.clone(), pointer };
+                    discoveries.push((from.clone(), add(&mut uses.control, Role::Discovery, &plugin)));
+                }
+            }
             let name = cluster.name.as_str().into();
-            uses.clusters.push(ClusterUses { name, balancer, partitioners, affinity, evaluator, probers });
+            uses.clusters.push(ClusterUses { name, balancer, partitioners, affinity, evaluator, probers, discoveries });
         }
         for listener in &config.listeners {
             let destination = match &listener.destination {
@@ -119,16 +131,25 @@ fn add_policy(
 ) -> Use {
     let name: Arc<str> = plugin.plugin.as_str().into();
     let policies = map.entry(name.clone()).or_default();
-    let config = if plugin.config.is_null() { "{}".to_owned() } else { plugin.config.to_string() };
     policies.push(PolicyConfig {
         role,
         scope: scope.name.into(),
-        config: config.into(),
+        config: text_of(&plugin.config).into(),
         pointer: plugin.pointer.clone(),
         known_clusters: known.clone(),
         of_connections: scope.of_connections,
     });
     Use { plugin: name, position: policies.len() - 1 }
+}
+
+/// What a policy is given. Keys have one order, so that who writes them in another has not written another configuration.
+fn text_of(config: &Value) -> String {
+    if config.is_null() {
+        return "{}".to_owned();
+    }
+    let mut config = config.clone();
+    config.sort_all_objects();
+    config.to_string()
 }
 
 /// What instances are made from.
@@ -203,5 +224,19 @@ fn at(policy: &PolicyConfig, plugin: &Plugin, error: CreateError) -> Vec<Mistake
             pointer: policy.pointer.clone(),
             message: format!("plugin `{}` failed on this configuration: {error}", plugin.name),
         }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_in_another_order_are_the_same_configuration() {
+        let (one, other) = (json!({ "a": { "b": 1, "c": [2] }, "d": 3 }), json!({ "d": 3, "a": { "c": [2], "b": 1 } }));
+        assert_eq!(text_of(&one), text_of(&other));
+        assert_eq!(text_of(&Value::Null), "{}");
     }
 }

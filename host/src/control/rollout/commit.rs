@@ -5,15 +5,16 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::build::{ClusterUses, Leads};
+use super::placement::Use;
 use super::prepare::Prepared;
 use super::sockets::{GIVE_WAY, Sockets};
-use crate::config::Config;
+use crate::config::{Config, Discover};
 use crate::control::certificates::ListenerTls;
 use crate::control::desired::ApplyError;
 use crate::control::membership::ClusterState;
 use crate::control::state::{Control, State};
 use crate::health::Policies;
-use crate::plugin::{Evaluator, Instance, Prober};
+use crate::plugin::{Discovery, Evaluator, Instance, Prober};
 use crate::worker::{ClusterInstall, Command, Destined, Install, InstanceNumber, ListenerInstall, PolicyRef};
 
 impl Control {
@@ -62,6 +63,7 @@ impl Control {
         }
         self.tell_prepared().await;
         self.renew_tasks();
+        self.hear_plugins(&prepared.wanted.config).await;
         self.settle_amendments(&prepared.wanted.config).await;
         self.renew_shadows().await;
         self.forget_metrics(&prepared.wanted.config);
@@ -119,9 +121,14 @@ impl Control {
         let policies = |uses: &ClusterUses| {
             let evaluator = placed.of(&uses.evaluator)?;
             let prober = |place: PolicyRef| (place.instance, Prober::new(place.policy));
+            let discovery = |(from, used): &(Discover, Use)| {
+                let place = placed.of(used)?;
+                Some((from.clone(), place.instance, Discovery::new(place.policy)))
+            };
             let policies = Policies {
                 evaluator: (evaluator.instance, Evaluator::new(evaluator.policy)),
                 probers: uses.probers.iter().map(|used| placed.of(used).map(prober)).collect::<Option<_>>()?,
+                discoveries: uses.discoveries.iter().map(discovery).collect::<Option<_>>()?,
             };
             Some((uses.name.clone(), policies))
         };

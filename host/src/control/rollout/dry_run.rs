@@ -143,6 +143,7 @@ fn versions(plugins: &PluginEntries, uses: &Uses, config: &Config) -> BTreeMap<S
 fn after_restart(before: &Config, after: &Config) -> Vec<String> {
     [
         ("workers", before.workers != after.workers),
+        ("node", before.node != after.node),
         ("secret", before.secret != after.secret),
         ("admin", before.admin != after.admin),
         ("access_log", before.access_log != after.access_log),

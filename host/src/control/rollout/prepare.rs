@@ -14,7 +14,7 @@ use crate::control::plugins::PluginEntries;
 use crate::control::state::Control;
 use crate::health::ProbeTls;
 use crate::net;
-use crate::plugin::{Evaluator, Instance, Plugin, Prober, Role};
+use crate::plugin::{Discovery, Evaluator, Instance, Plugin, Prober, Role};
 use crate::snapshot::EndpointSet;
 use crate::tls::{SystemRoots, UpstreamTls};
 use crate::worker::{InstanceNumber, PolicyRef};
@@ -120,6 +120,7 @@ impl Control {
         let endpoints = sets(&wanted.clusters);
         let builder = Builder { services: &self.services, endpoints: &endpoints };
         let health = builder.instances(&for_control, CONTROL)?;
+        self.check_calls(&wanted, &placed.control, &health)?;
         self.speak_tls_in_probes(&mut wanted, &placed.control, &health)?;
         self.hold_until_probed(&mut wanted, &placed.control, &health);
         let endpoints = sets(&wanted.clusters);
@@ -137,6 +138,36 @@ impl Control {
             }
         }
         Ok(Prepared { wanted, placed, workers, health, new, sockets: NewSockets::default(), tls: None })
+    }
+
+    /// Whether the clusters are there that plugins are to call.
+    fn check_calls(
+        &self,
+        wanted: &Wanted,
+        placed: &Placement,
+        made: &[(InstanceNumber, Instance)],
+    ) -> Result<(), Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        for uses in &wanted.uses.clusters {
+            for (from, used) in &uses.discoveries {
+                let Some(place) = placed.of(used) else { continue };
+                let plan = match instance(made, place) {
+                    Some(instance) => Discovery::new(place.policy).plan(instance),
+                    None => self.evaluation.finder(&uses.name, from).map(|(_, plan)| plan),
+                };
+                let policies = wanted.uses.control.get(&used.plugin);
+                let pointer = policies.and_then(|policies| policies.get(used.position)).map(|policy| &policy.pointer);
+                let unknown = |name: &&String| !wanted.clusters.contains_key(name.as_str());
+                for name in plan.iter().flat_map(|plan| &plan.clusters).filter(unknown) {
+                    let known: Vec<&str> = wanted.clusters.keys().map(|name| &**name).collect();
+                    mistakes.push(Mistake {
+                        pointer: pointer.cloned().unwrap_or_default(),
+                        message: format!("cluster `{name}` does not exist; there are: {}", known.join(", ")),
+                    });
+                }
+            }
+        }
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 
     /// Makes what it takes to speak TLS in probes, as the probers want it that have been made for that or live on.
@@ -267,6 +298,11 @@ fn unknown_plugin(name: &str, role: Role, plugins: &PluginEntries) -> String {
     let fitting: Vec<&str> = fitting.collect();
     match config::similar(name, fitting.iter().copied()) {
         Some(meant) => format!("plugin `{name}` is not known; did you mean `{meant}`?"),
+        None if fitting.is_empty() => {
+            format!(
+                "plugin `{name}` is not known, and none of the role {role} is; name one under `plugins`, or upload it"
+            )
+        }
         None => format!("plugin `{name}` is not known; of the role {role} are: {}", fitting.join(", ")),
     }
 }

@@ -159,7 +159,7 @@ mod tests {
         instance.set_endpoints(policy, &Arc::new(after.with_prepared(table)));
         let balancer = Balancer::new(Rc::new(RefCell::new(instance)), policy);
         for key in 0..100_u64 {
-            let pick = balancer.pick(PickRequest { key: Some(key << 40), tried: &[] });
+            let pick = balancer.pick(PickRequest { key: Some(key << 40), tried: &[], details: None });
             assert_eq!(pick.expect("no fault").map(|choice| choice.slot), Some(3));
         }
     }
@@ -179,7 +179,7 @@ mod tests {
             let balancer = Balancer::new(instance.clone(), policy);
             let mut chosen = vec![false; count as usize];
             for key in 0..1000_u64 {
-                let pick = balancer.pick(PickRequest { key: Some(key << 40), tried: &[] });
+                let pick = balancer.pick(PickRequest { key: Some(key << 40), tried: &[], details: None });
                 chosen[pick.expect("no fault").expect("a choice").slot as usize] = true;
             }
             assert!(chosen.iter().all(|chosen| *chosen), "{chosen:?}");

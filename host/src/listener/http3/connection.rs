@@ -5,7 +5,6 @@ use std::rc::Rc;
 use plimsoll_http3::{Code, MOST, Side};
 
 use crate::io::{IntoQuic, PeerStreams};
-use crate::listener::completion::Completion;
 use crate::listener::session::Session;
 use crate::proxy::Client;
 
@@ -13,8 +12,6 @@ use crate::proxy::Client;
 pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) quic: quinn::Connection,
-    /// Of its handshake.
-    pub(super) completion: Rc<Completion>,
     /// Where the client has connected to, as far as the system tells.
     pub(super) local_address: Option<SocketAddr>,
     /// As the session has it, until its address changes.
@@ -26,14 +23,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(session: Session, quic: quinn::Connection, completion: Rc<Completion>) -> Self {
+    pub(super) fn new(session: Session, quic: quinn::Connection) -> Self {
         let client = RefCell::new(session.client.clone());
         let local = quic.local_ip().zip(session.slot.current());
         let local_address = local.map(|(ip, listener)| SocketAddr::new(ip, listener.port));
         Self {
             session,
             quic,
-            completion,
             local_address,
             client,
             client_streams: PeerStreams::of(Side::Client),

@@ -2,6 +2,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -11,7 +12,7 @@ use quinn::SendStream;
 
 use super::sending::{Sending, put_head};
 use crate::downstream::ClientBody;
-use crate::io::IntoQuic;
+use crate::io::{Completion, IntoQuic};
 use crate::proxy::Link;
 use crate::timer::Timer;
 
@@ -23,6 +24,7 @@ pub(super) struct Http3Link {
     /// What comes in the protocol that the request asks for.
     tunnel: RefCell<Option<ClientBody>>,
     local_address: Option<SocketAddr>,
+    completion: Option<Arc<Completion>>,
 }
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
@@ -30,9 +32,13 @@ const PRIORITY: HeaderName = HeaderName::from_static("priority");
 const DEFAULT_URGENCY: u8 = 3;
 
 impl Http3Link {
-    pub(super) fn new(send: SendStream, local_address: Option<SocketAddr>) -> Self {
+    pub(super) fn new(
+        send: SendStream,
+        local_address: Option<SocketAddr>,
+        completion: Option<Arc<Completion>>,
+    ) -> Self {
         let (send, unsent, tunnel) = (RefCell::new(send), RefCell::default(), RefCell::default());
-        Self { send, unsent, tunnel, local_address }
+        Self { send, unsent, tunnel, local_address, completion }
     }
 
     /// Ready when the client does not want the answer, or is gone.
@@ -89,6 +95,10 @@ impl Link for Http3Link {
 
     fn local_address(&self) -> Option<SocketAddr> {
         self.local_address
+    }
+
+    fn handshake(&self) -> Option<&Arc<Completion>> {
+        self.completion.as_ref()
     }
 }
 

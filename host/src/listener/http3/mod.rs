@@ -15,7 +15,6 @@ use plimsoll_http3::{Code, MOST, Settings, put_goaway, put_settings};
 use quinn::{RecvStream, SendStream};
 
 use self::connection::Connection;
-use super::completion::Completion;
 use super::session::Session;
 use crate::io::hear;
 use crate::timer::Timer;
@@ -28,9 +27,9 @@ const LEAST_NOTICE: Duration = Duration::from_millis(50);
 const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves a connection until either side is done with it.
-pub(super) async fn serve(session: Session, quic: quinn::Connection, completion: Rc<Completion>) {
+pub(super) async fn serve(session: Session, quic: quinn::Connection) {
     session.connection.idle();
-    let driver = Driver(Rc::new(Connection::new(session, quic, completion)));
+    let driver = Driver(Rc::new(Connection::new(session, quic)));
     let code = driver.run().await;
     driver.0.end(code);
 }

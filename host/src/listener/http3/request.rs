@@ -3,7 +3,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
+use http::{Response, StatusCode, Version};
 use plimsoll_http3::Code;
 use quinn::{RecvStream, SendStream};
 
@@ -14,8 +14,6 @@ use crate::error::ErrorKind;
 use crate::io::IntoQuic;
 use crate::proxy::{self, ResponseBody};
 use crate::telemetry::BadRequest;
-
-const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
 /// Answers one request.
 pub(super) async fn answer(connection: Rc<Connection>, send: SendStream, recv: RecvStream) {
@@ -33,18 +31,10 @@ impl Connection {
         let mut body = Http3Body::new(self.quic.clone(), recv, self.session.config.limits.header_bytes);
         let patience = self.session.connection.patience();
         let head = self.session.context.timers.bound(patience.head, body.read_head()).await;
-        let link = Http3Link::new(send, self.local_address);
+        let link = Http3Link::new(send, self.local_address, self.session.completion.clone());
         let response = match head {
             Ok(Ok(head)) => {
                 let mut parts = head.parts;
-                if !self.completion.is_over() {
-                    if parts.method.is_safe() && head.protocol.is_none() && body.is_ended() {
-                        // RFC 8470 section 5.1: the endpoint may say that it is too early (425).
-                        parts.headers.insert(EARLY_DATA, HeaderValue::from_static("1"));
-                    } else {
-                        self.completion.wait().await;
-                    }
-                }
                 if let Some(protocol) = head.protocol {
                     parts.extensions.insert(h2::ext::Protocol::from(protocol.as_str()));
                 }

@@ -25,6 +25,8 @@ pub struct AffinityPlan {
     pub response_headers: Box<[Option<HeaderName>]>,
     /// Whether [`Affinity::prepare`] is to be called.
     pub rewrites_requests: bool,
+    /// How far apart its ticks are.
+    pub tick_ms: Option<u32>,
 }
 
 /// What an affinity knows of a client.
@@ -148,13 +150,11 @@ impl GuestRole for AffinityGuest {
     ) -> Result<Arc<AffinityPlan>, CreateError> {
         let plan = convert::created(self.0.call_create(store, policy, &config.config))?;
         convert::nothing_more(&plan.more)?;
-        if plan.tick_ms.is_some() {
-            return Err(convert::refused("this proxy does not call `tick` of affinities"));
-        }
         Ok(Arc::new(AffinityPlan {
             attributes: convert::attributes(plan.attributes)?,
             response_headers: plan.response_headers.iter().map(|name| name.parse().ok()).collect(),
             rewrites_requests: plan.rewrites_requests,
+            tick_ms: plan.tick_ms,
         }))
     }
 
@@ -173,6 +173,14 @@ impl GuestRole for AffinityGuest {
             }
         }
         self.0.call_endpoints(store, policy, generation, &convert::endpoints(after))
+    }
+
+    fn tick_ms(plan: &Arc<AffinityPlan>) -> Option<u32> {
+        plan.tick_ms
+    }
+
+    fn tick(&self, store: &mut Store<Guest>, policy: u32, now_ms: u64) -> wasmtime::Result<()> {
+        self.0.call_tick(store, policy, now_ms)
     }
 }
 

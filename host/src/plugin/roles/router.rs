@@ -17,7 +17,7 @@ use crate::plugin::policy::{ConfigMistake, PolicyConfig, Role};
 use crate::plugin::recording::{Asked, fault_in_words};
 use crate::plugin::role::{GuestRole, from_bindings};
 use crate::plugin::route::RouteSettings;
-use crate::plugin::shadow::{ShadowPlace, Told, Words};
+use crate::plugin::shadow::{Shadow, ShadowPlace, Told, Words};
 use crate::plugin::values::AttributeValues;
 use crate::telemetry::printable_within;
 
@@ -90,6 +90,15 @@ impl Router {
     /// The plan of the version that is live now.
     pub fn plan(&self) -> Option<RouterPlan> {
         self.handle.plan(|state| state.plan.clone())
+    }
+
+    /// How much of a body it, or its candidate, wants to see.
+    pub fn body_prefix(&self) -> usize {
+        let candidate =
+            |shadow: &mut Shadow, policy| shadow.tell(policy, |candidate, own| body_prefix_of(candidate, own));
+        let candidate = self.handle.with_shadow(candidate).flatten().unwrap_or(0);
+        let (instance, policy) = self.handle.parts();
+        candidate.max(body_prefix_of(&instance.borrow(), policy))
     }
 
     /// The route for a request of which `fill` writes the attributes that the policy wants.
@@ -196,12 +205,13 @@ pub(in crate::plugin) fn route_in_words(
     in_words(instance, policy, decision.as_ref().map_err(|fault| *fault))
 }
 
-impl Instance {
-    /// Names of the attributes that a policy wants to see, if it is a router.
-    pub(in crate::plugin) fn attributes(&self, policy: u32) -> Vec<String> {
-        let state = self.plan::<RouterGuest>(policy);
-        state.into_iter().flat_map(|state| state.plan.attributes.iter()).map(ToString::to_string).collect()
-    }
+/// What a router wants to see.
+pub(in crate::plugin) fn attributes(instance: &Instance, policy: u32) -> Option<Arc<[Attribute]>> {
+    Some(instance.plan::<RouterGuest>(policy)?.plan.attributes.clone())
+}
+
+fn body_prefix_of(instance: &Instance, policy: u32) -> usize {
+    instance.plan::<RouterGuest>(policy).map_or(0, |state| convert::body_prefix(&state.plan.attributes))
 }
 
 /// Asks a router, unless it has said that the same is to be repeated.

@@ -48,6 +48,11 @@ impl AffinityOnTrial {
             .ask("bind", |affinity: &AffinityGuest, store, policy| affinity.bind(store, policy, values, slot, response))
     }
 
+    /// Ticks that are due by now.
+    pub fn tick_if_due(&self, now_ms: u64) {
+        self.0.tick_if_due(now_ms);
+    }
+
     pub fn save(&self) -> Result<Vec<u8>, String> {
         self.0.save()
     }

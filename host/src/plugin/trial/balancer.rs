@@ -3,9 +3,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::policy::{PolicyOnTrial, show};
+use crate::plugin::details::Needs;
 use crate::plugin::instance::Instance;
 use crate::plugin::policy::Role;
-use crate::plugin::roles::{BalancerGuest, Choice, Request};
+use crate::plugin::roles::{BalancerGuest, Choice, Request, needs};
 use crate::snapshot::{Change, Endpoint, EndpointSet, Outcome};
 
 /// The functions of a balancer policy that a worker has no use for one by one.
@@ -19,7 +20,17 @@ impl BalancerOnTrial {
 
     /// Asks for an endpoint, as a worker does but for the deadline.
     pub fn pick(&self, request: Request<'_>) -> Result<Option<Choice>, String> {
-        self.0.ask("pick", |balancer: &BalancerGuest, store, policy| balancer.pick(store, policy, request))
+        match self.needs() {
+            None => self.0.ask("pick", |balancer: &BalancerGuest, store, policy| balancer.pick(store, policy, request)),
+            Some(needs) => self.0.ask("pick-for", |balancer: &BalancerGuest, store, policy| {
+                balancer.pick_for(store, policy, request, &needs)
+            }),
+        }
+    }
+
+    /// What it needs to see beyond a key.
+    pub fn needs(&self) -> Option<Needs> {
+        needs(&self.0.instance.borrow(), self.0.policy)
     }
 
     /// Tells it the step from one set to another as a worker does.
@@ -57,6 +68,19 @@ impl BalancerOnTrial {
     /// What became of attempts.
     pub fn outcomes(&self, batch: &[Outcome]) -> Result<(), String> {
         self.0.ask("outcomes", |balancer: &BalancerGuest, store, policy| balancer.outcomes(store, policy, batch))
+    }
+
+    pub fn ticks(&self) -> bool {
+        self.0.ticks()
+    }
+
+    pub fn tick(&self, now_ms: u64) -> Result<(), String> {
+        self.0.tick(now_ms)
+    }
+
+    /// Ticks that are due by now.
+    pub fn tick_if_due(&self, now_ms: u64) {
+        self.0.tick_if_due(now_ms);
     }
 
     pub fn save(&self) -> Result<Vec<u8>, String> {

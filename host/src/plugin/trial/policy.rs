@@ -21,11 +21,13 @@ pub struct PolicyOnTrial {
     pub(super) policy: u32,
     role: Role,
     took: Cell<Duration>,
+    /// What a tick came to that nobody has heard of yet.
+    failed_tick: RefCell<Option<String>>,
 }
 
 impl PolicyOnTrial {
     pub fn new(instance: Rc<RefCell<Instance>>, policy: u32, role: Role) -> Self {
-        Self { instance, policy, role, took: Cell::default() }
+        Self { instance, policy, role, took: Cell::default(), failed_tick: RefCell::default() }
     }
 
     /// Calls a function of its role.
@@ -45,6 +47,9 @@ impl PolicyOnTrial {
         function: &'static str,
         call: impl FnOnce(&mut Live, u32) -> wasmtime::Result<T>,
     ) -> Result<T, String> {
+        if let Some(why) = self.failed_tick.take() {
+            return Err(why);
+        }
         let began = thread_cpu_time();
         let mut instance = self.instance.borrow_mut();
         instance.ends_in_time().map_err(|fault| fault.to_string())?;
@@ -60,6 +65,27 @@ impl PolicyOnTrial {
             live.guest_mut().show(policy, after);
             live.tell(self.role, policy, before, after)
         })
+    }
+
+    /// Whether it wants to hear that time passes.
+    pub fn ticks(&self) -> bool {
+        self.instance.borrow().ticks(self.policy)
+    }
+
+    /// Tells it that time has passed.
+    pub fn tick(&self, now_ms: u64) -> Result<(), String> {
+        self.call("tick", |live, policy| live.tick(self.role, policy, now_ms))
+    }
+
+    /// Has the policies of its instance hear that time has passed, of which a tick is due by now, as a worker does. The next
+    /// call tells a failure.
+    pub fn tick_if_due(&self, now_ms: u64) {
+        let mut instance = self.instance.borrow_mut();
+        for policy in instance.due(now_ms) {
+            if let Err(fault) = instance.tick_policy(policy, Call::at_change("tick")) {
+                self.failed_tick.replace(Some(format!("at a tick: {}", instance.told(fault))));
+            }
+        }
     }
 
     /// Processor time of the last call.

@@ -13,14 +13,15 @@ use super::record::Record;
 use super::session::{News, Open, Session};
 use crate::error::{Error, ErrorKind};
 use crate::net::DatagramSocket;
-use crate::plugin::Values;
 use crate::proxy::affinity::Affine;
 use crate::proxy::attributes::Visible;
-use crate::proxy::cluster::{Claim, Cluster, Picked, Wanted};
+use crate::proxy::cluster::Cluster;
 use crate::proxy::context::Context;
 use crate::proxy::first_bytes::FirstBytes;
 use crate::proxy::flow::{may_go_on, note};
 use crate::proxy::listener::{Listener, Target};
+use crate::proxy::picked::{Claim, Picked, Wanted};
+use crate::proxy::shown::Shown;
 use crate::snapshot::OutcomeClass;
 use crate::telemetry::{ConnectResult, SessionEnd};
 use crate::timer::{CallOff, Fired};
@@ -51,7 +52,11 @@ async fn carry(
     session: &Session,
     record: &mut Record<'_>,
 ) -> Result<SessionEnd, Error> {
-    let mut search = Some(Box::new(Search::begin(context, listener, session, record)?));
+    let begun = Box::new(Search::begin(context, listener, session, record)?);
+    if session.only_goes_on() && begun.home.is_none() {
+        return Ok(SessionEnd::Drain);
+    }
+    let mut search = Some(begun);
     while let Some(seeking) = &mut search {
         let cluster = seeking.cluster.clone();
         // In a box: it is short, and sessions are not.
@@ -176,9 +181,10 @@ async fn relay(context: &Context, session: &Session, upstream: &DatagramSocket, 
 struct Search {
     cluster: Rc<Cluster>,
     key: Option<u64>,
-    /// To the partitioners.
-    visible: Vec<Values>,
+    shown: Shown,
     affine: Affine,
+    /// The endpoint that the client's connection of QUIC is with.
+    home: Option<Picked>,
     bound: Option<Picked>,
     attempts: Attempts,
     may_move: bool,
@@ -223,10 +229,12 @@ impl Search {
             _ => Affine::find(context, &cluster, visible),
         };
         let most = settings.and_then(|settings| settings.retry.max_attempts).unwrap_or(cluster.config.max_attempts);
+        let home = session.home(&cluster);
         Ok(Self {
             key,
-            visible: cluster.visible_to_partitioners(visible, &mut context.values.borrow_mut()),
-            bound: session.home(&cluster).or_else(|| affine.bound()),
+            shown: cluster.shown(visible, &mut context.values.borrow_mut()),
+            bound: home.clone().or_else(|| affine.bound()),
+            home,
             affine,
             attempts: Attempts::new(most, true),
             may_move: most > 1 && cluster.config.retries.policy.on.connect,
@@ -246,7 +254,7 @@ impl Search {
         let shown = self.cluster.config.transparent.then_some(session.client().ip());
         loop {
             let (key, tried) = (self.key, self.attempts.tried());
-            let wanted = Wanted { bound: self.bound.take(), key, visible: &self.visible, tried };
+            let wanted = Wanted { bound: self.bound.take(), key, shown: &self.shown, tried };
             let (picked, flight) = match self.cluster.claim(&wanted) {
                 Claim::Begun(begun) => begun,
                 Claim::Full => self.cluster.wait(context, wanted).await?,

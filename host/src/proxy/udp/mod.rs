@@ -10,5 +10,5 @@ mod record;
 mod session;
 
 pub use carry::carry_session;
-pub use quic::read_quic;
+pub use quic::{begins_quic, read_quic};
 pub use session::{Sender, Session, Taken};

@@ -3,7 +3,8 @@
 
 use crate::config;
 use crate::net::Datagrams;
-use crate::proxy::cluster::{Cluster, Picked};
+use crate::proxy::cluster::Cluster;
+use crate::proxy::picked::Picked;
 use crate::snapshot::ConnectionId;
 
 /// Kept of a session: a client may have several connections, and an endpoint that has clients come again names them anew.
@@ -62,6 +63,11 @@ fn source(datagram: &[u8]) -> Option<&[u8]> {
     }
     let (_destination, rest) = counted(rest)?;
     counted(rest).map(|(source, _)| source)
+}
+
+/// Whether it is of a handshake.
+pub fn begins_quic(datagram: &[u8]) -> bool {
+    datagram.first().is_none_or(|first| first & LONG_HEADER != 0)
 }
 
 /// What begins with the id of the receiver's connection, in a packet after the handshake.

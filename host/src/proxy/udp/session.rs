@@ -11,9 +11,10 @@ use super::quic::Ids;
 use crate::config;
 use crate::net::{DatagramSocket, Datagrams, Sent};
 use crate::proxy::client::{Announced, Client};
-use crate::proxy::cluster::{Cluster, Picked};
+use crate::proxy::cluster::Cluster;
 use crate::proxy::context::Context;
 use crate::proxy::listener::Listener;
+use crate::proxy::picked::Picked;
 use crate::telemetry::{DatagramDrop, Direction, ListenerShard};
 use crate::timer::Timer;
 
@@ -41,6 +42,8 @@ pub struct Session {
     stage: RefCell<Stage>,
     /// Of the client's connections, where QUIC is carried.
     ids: RefCell<Ids>,
+    /// It is there for a client that goes on with a connection, and for no other.
+    only_goes_on: Cell<bool>,
     /// Of both sides.
     silence: Timer,
     from_client: Tally,
@@ -121,12 +124,22 @@ impl Session {
             socket: RefCell::new(socket),
             stage: RefCell::new(Stage::Seeking(Held::default())),
             ids: RefCell::default(),
+            only_goes_on: Cell::default(),
             silence: context.timers.timer(),
             from_client: Tally::default(),
             to_client: Tally::default(),
             news: RefCell::default(),
             waker: RefCell::default(),
         })
+    }
+
+    /// Ends it at once unless its client goes on with a connection of QUIC that an endpoint has.
+    pub fn only_go_on(&self) {
+        self.only_goes_on.set(true);
+    }
+
+    pub(super) fn only_goes_on(&self) -> bool {
+        self.only_goes_on.get()
     }
 
     pub fn sender(&self) -> &Sender {

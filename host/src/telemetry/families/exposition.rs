@@ -43,6 +43,6 @@ impl Family<'_> {
         total: &HistogramTotal,
     ) -> fmt::Result {
         let exemplars = None::<&HashMap<usize, Exemplar<NoLabelSet, f64>>>;
-        self.0.encode_family(&labels)?.encode_histogram(total.sum_seconds, total.count, &total.buckets, exemplars)
+        self.0.encode_family(&labels)?.encode_histogram(total.sum, total.count, &total.buckets, exemplars)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Scrape;
 use super::exposition::Exposition;
 use crate::telemetry::histogram::{CALL, HistogramTotal};
-use crate::telemetry::label::{FallbackReason, ShadowEnd, ShadowResult, TrapKind};
+use crate::telemetry::label::{FallbackReason, OutwardResult, ShadowEnd, ShadowResult, TrapKind};
 use crate::telemetry::shard::PluginShard;
 use crate::telemetry::shards::PluginKey;
 
@@ -142,6 +142,14 @@ impl Scrape {
         for (plugin, totals) in &*self.plugins {
             family.sample([("plugin", plugin)], totals.messages_dropped.get())?;
         }
+        let mut family =
+            out.counter("plimsoll_plugin_outward_calls_total", "Requests to clusters that were made for a plugin.")?;
+        for (plugin, totals) in &*self.plugins {
+            for result in OutwardResult::ALL {
+                let count = totals.outward_calls[result as usize].get();
+                family.sample([("plugin", plugin.as_ref()), ("result", result.as_str())], count)?;
+            }
+        }
         let mut family = out.counter("plimsoll_plugin_counter_total", "What plugins count themselves.")?;
         for (plugin, totals) in &*self.plugins {
             for (name, count) in totals.own.counters() {
@@ -154,9 +162,15 @@ impl Scrape {
                 family.sample([("plugin", plugin), ("name", name)], value)?;
             }
         }
+        let mut family = out.histogram("plimsoll_plugin_histogram", "Values that plugins have observed themselves.")?;
+        for (plugin, totals) in &*self.plugins {
+            for (name, total) in totals.own.histograms() {
+                family.histogram([("plugin", plugin), ("name", name)], &total)?;
+            }
+        }
         let mut family = out.counter(
             "plimsoll_plugin_adds_refused_total",
-            "Changes of numbers that a plugin may not have: a 65th name, or one that is empty, too long or unprintable.",
+            "Changes of numbers that a plugin may not have: a 65th name, one that is empty, too long, unprintable or of another kind, or no value of a histogram.",
         )?;
         for (plugin, totals) in &*self.plugins {
             family.sample([("plugin", plugin)], totals.own.refused())?;

@@ -8,7 +8,7 @@ use plimsoll_sdk::{Choose, Group};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The zone of the proxy. Without one, every endpoint is local.
+    /// The zone of the proxy. Default: that of its `node`; without one, every endpoint is local.
     zone: String,
     /// How much more than its share an endpoint can carry, in percent of the share.
     #[schemars(range(min = 100, max = 1000))]
@@ -48,7 +48,8 @@ impl Partitioner for Locality {
             let message = format_args!("expected 1 to 10000, not {}", config.minimum_local);
             return Err(ConfigErrors::at("/minimum_local", message));
         }
-        Ok(Self { config, local: None })
+        let zone = if config.zone.is_empty() { host::node().zone } else { config.zone };
+        Ok(Self { config: Config { zone, ..config }, local: None })
     }
 
     fn partition(&mut self, endpoints: &Endpoints) -> Vec<Group> {

@@ -3,8 +3,9 @@
 
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::{
-    Choose, ChunkVerdict, Edit, EndpointMode, FilterPlan, Group, HealthPlan, HealthVerdict, Phases, ProbeAction,
-    ProbeEvent, ProbeLoad, ProbeResult, Response, Target, Transition, Transport, Verdict,
+    Choose, ChunkVerdict, DiscoveryAction, DiscoveryPlan, Edit, EndpointMode, FilterPlan, FoundEndpoint, Group,
+    HealthPlan, HealthVerdict, OutwardAnswer, OutwardCall, OutwardError, Phases, ProbeAction, ProbeEvent, ProbeLoad,
+    ProbeResult, Response, Target, Transition, Transport, Verdict,
 };
 
 /// The same for all roles.
@@ -24,6 +25,7 @@ fn use_all(slot: u32) {
     host::log::error("c");
     host::count("asked", 1);
     host::gauge("level", 0.5);
+    host::observe("size", 3.0);
     let keys = host::derive_key("label").map_or(0, |key| key.len());
     let read = host::in_flight(slot) + host::in_flight_pair(slot, slot).0 + host::first_byte_us(slot);
     let read =
@@ -221,6 +223,31 @@ impl Prober for Banner {
     }
 }
 
+pub struct Asking(Config);
+
+impl Discovery for Asking {
+    type Config = Config;
+
+    fn new(config: Config) -> Result<Self, ConfigErrors> {
+        Ok(Self(config))
+    }
+
+    fn plan(&self) -> DiscoveryPlan {
+        DiscoveryPlan { clusters: vec![self.0.cluster.clone()], tick: Some(Duration::from_secs(1)) }
+    }
+
+    fn tick(&mut self, _: u64) -> Vec<DiscoveryAction> {
+        vec![DiscoveryAction::Call(OutwardCall { authority: Some("a.test".into()), ..OutwardCall::get(7, 0, "/") })]
+    }
+
+    fn answered(&mut self, _: u64, _: u32, answer: Result<OutwardAnswer, OutwardError>) -> Vec<DiscoveryAction> {
+        match answer {
+            Ok(_) => vec![DiscoveryAction::Publish(vec![FoundEndpoint::at("10.0.0.1:80")])],
+            Err(error) => vec![DiscoveryAction::Fail(error.as_str().to_owned())],
+        }
+    }
+}
+
 pub struct Through;
 
 impl Filter for Through {
@@ -256,5 +283,6 @@ plimsoll_sdk::plugin! {
     affinity: Unbound,
     health: Trusting,
     prober: Banner,
+    discovery: Asking,
     filter: Through,
 }

@@ -1,4 +1,5 @@
-//! Has the host keep as much as it can: in tables, in policies of groups that are never the same again, in messages.
+//! Has the host keep as much as it can: in tables, in policies of groups that are never the same again, in messages, in
+//! histograms.
 
 use plimsoll_sdk::prelude::*;
 use plimsoll_sdk::{Choose, Group};
@@ -15,6 +16,9 @@ struct Greed {
     message: String,
     #[serde(default = "once")]
     times: u32,
+    /// Values that go into a histogram at each pick.
+    #[serde(default)]
+    observed: Vec<f64>,
 }
 
 fn once() -> u32 {
@@ -48,6 +52,7 @@ impl Balancer for Hoarder {
         if !self.greed.message.is_empty() {
             (0..self.greed.times).for_each(|_| host::log::info(&self.greed.message));
         }
+        self.greed.observed.iter().for_each(|value| host::observe("greed", *value));
         let ready = request.endpoints.ready();
         let fresh = ready.iter().find(|e| !request.is_tried(e.slot));
         fresh.or(ready.first()).map(|e| Choice::slot(e.slot))

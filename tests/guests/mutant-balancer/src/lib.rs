@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use mutant::suite::{self, Balancer};
+use mutant::suite::{self, Balancer, Values};
 use mutant::{Policies, mutants};
 use plimsoll_sdk::__private::wit::balancer::{Choice, Guest, Plan, Question};
 use plimsoll_sdk::{Change, ConfigError, Endpoint, Outcome, host};
@@ -17,6 +17,22 @@ fn call<T>(policy: u32, call: impl FnOnce(&mut mutant::Policy<dyn Balancer>) -> 
     BALANCERS.with_borrow_mut(|policies| policies.call(policy, call))
 }
 
+fn choose(policy: u32, choose: impl FnOnce(&mut dyn Balancer) -> Result<Option<u32>, String>) -> Option<Choice> {
+    call(policy, |p| {
+        let slots: Vec<u32> = p.fleet.endpoints().iter().map(|endpoint| endpoint.slot).collect();
+        for (slot, attempts) in slots.iter().zip(host::in_flight_many(&slots)) {
+            p.living.set_in_flight(*slot, attempts);
+        }
+        let slot = choose(&mut *p.living)?;
+        p.spent.instructions(p.living.executed().unwrap_or(0));
+        if let Some(bytes @ 1..) = p.living.table_bytes() {
+            // A key that was not there before.
+            host::table::put(&bytes.to_le_bytes(), b"called", plimsoll_sdk::Duration::from_secs(3600));
+        }
+        Ok(slot.map(Choice::slot))
+    })
+}
+
 impl Guest for Component {
     fn create(policy: u32, config: String) -> Result<Plan, Vec<ConfigError>> {
         BALANCERS.with_borrow_mut(|policies| {
@@ -25,9 +41,9 @@ impl Guest for Component {
                 outcomes: balancer.wants_outcomes(),
                 reasons: Vec::new(),
                 prepares: balancer.prepares(),
-                attributes: Vec::new(),
-                keys: false,
-                tick_ms: None,
+                attributes: balancer.attributes().into_iter().map(mutant::attribute).collect(),
+                keys: balancer.wants_keys(),
+                tick_ms: balancer.ticks().then_some(100),
                 more: Vec::new(),
             })
         })
@@ -68,27 +84,18 @@ impl Guest for Component {
     }
 
     fn pick_again(policy: u32, key: Option<u64>, _: u32, tried: Vec<u32>) -> Option<Choice> {
-        call(policy, |p| {
-            let slots: Vec<u32> = p.fleet.endpoints().iter().map(|endpoint| endpoint.slot).collect();
-            for (slot, attempts) in slots.iter().zip(host::in_flight_many(&slots)) {
-                p.living.set_in_flight(*slot, attempts);
-            }
-            let slot = p.living.pick(key, &tried)?;
-            p.spent.instructions(p.living.executed().unwrap_or(0));
-            if let Some(bytes @ 1..) = p.living.table_bytes() {
-                // A key that was not there before.
-                host::table::put(&bytes.to_le_bytes(), b"called", plimsoll_sdk::Duration::from_secs(3600));
-            }
-            Ok(slot.map(Choice::slot))
-        })
+        choose(policy, |living| living.pick(key, &tried))
     }
 
     fn pick_for(policy: u32, question: Question) -> Option<Choice> {
-        let key = question.keys.into_iter().flatten().next();
-        Self::pick_again(policy, key, question.attempt, question.tried)
+        let Question { attributes, keys, tried, .. } = question;
+        let values = Values(attributes);
+        choose(policy, |living| living.pick_for(&values, &keys, &tried))
     }
 
-    fn tick(_: u32, _: u64) {}
+    fn tick(policy: u32, now_ms: u64) {
+        call(policy, |p| p.living.tick(now_ms));
+    }
 
     fn outcomes(policy: u32, batch: Vec<Outcome>) {
         let batch: Vec<suite::Outcome> = batch.iter().map(mutant::outcome).collect();

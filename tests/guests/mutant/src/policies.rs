@@ -112,4 +112,5 @@ living! {
     Router: Policy, set_now_ms;
     Prober: Policy, set_now_ms;
     Partitioner: Policy, set_now_ms;
+    Discovery: Policy, set_now_ms;
 }

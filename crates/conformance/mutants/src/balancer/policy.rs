@@ -1,16 +1,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use plimsoll_conformance::{Availability, Balancer, Endpoint, Outcome, OutcomeClass};
+use plimsoll_conformance::{Attribute, Availability, Balancer, Endpoint, Outcome, OutcomeClass, Values};
 
-use super::{Fault, Instance, Kind};
+use super::common::Common;
+use super::fault::Fault;
+use super::kind::Kind;
 
 /// A balancer of a kind, with a fault.
 pub(super) struct Policy {
     pub(super) kind: Kind,
     pub(super) fault: Fault,
     seed: u64,
-    instance: Instance,
+    common: Common,
     leaked: u64,
     pub(super) state: State,
 }
@@ -76,8 +78,8 @@ impl Balancer for Policy {
 
     fn pick(&mut self, key: Option<u64>, tried: &[u32]) -> Result<Option<u32>, String> {
         self.leaked += 100;
-        let chaos = self.instance.chaos.get() + 1;
-        self.instance.chaos.set(chaos);
+        let chaos = self.common.chaos.get() + 1;
+        self.common.chaos.set(chaos);
         self.state.picks += 1;
         let ready = self.ready();
         let count = self.state.endpoints.len();
@@ -104,15 +106,15 @@ impl Balancer for Policy {
         if self.fault == Fault::IsNeverTheSame && self.state.now_ms == 1000 {
             return Ok(Some(candidates[chaos as usize % candidates.len()].slot));
         }
-        if self.fault == Fault::SharesItsTurns && self.instance.policies.get() > 1 {
-            let turn = self.instance.turns.get() + 1;
-            self.instance.turns.set(turn);
+        if self.fault == Fault::SharesItsTurns && self.common.policies.get() > 1 {
+            let turn = self.common.turns.get() + 1;
+            self.common.turns.set(turn);
             return Ok(Some(candidates[turn as usize % candidates.len()].slot));
         }
         Ok(Some(match self.kind {
             Kind::Turns if self.fault == Fault::Bursts => self.expanded(&candidates),
             Kind::Turns => self.turn(&candidates),
-            Kind::Hash | Kind::Numbered | Kind::Bounded => self.hashed(key, &candidates),
+            Kind::Hash | Kind::Numbered | Kind::Bounded | Kind::Tenants => self.hashed(key, &candidates),
             Kind::Least | Kind::Latency => self.better_of_two(&candidates),
             Kind::Sticky => self.remembered(key, &candidates),
             Kind::Packing => self.packed(&candidates),
@@ -125,6 +127,38 @@ impl Balancer for Policy {
             Kind::Deck => self.dealt(&candidates),
             Kind::Streaks => self.streaks(&candidates),
         }))
+    }
+
+    fn attributes(&self) -> Vec<Attribute> {
+        if self.kind == Kind::Tenants { vec![Attribute::Header("x-tenant".into())] } else { Vec::new() }
+    }
+
+    fn wants_keys(&self) -> bool {
+        self.kind == Kind::Tenants
+    }
+
+    /// The tenant counts, and the last thing that is hashed.
+    fn pick_for(&mut self, values: &Values, keys: &[Option<u64>], tried: &[u32]) -> Result<Option<u32>, String> {
+        let tenant = values.0.iter().flatten().next();
+        if self.fault == Fault::TrustsWhatIsShown
+            && let Some(tenant) = tenant
+        {
+            let all = &self.state.endpoints;
+            return Ok(all.get(tenant.len() % all.len().max(1)).map(|named| named.slot));
+        }
+        let of_tenant = tenant.map(|tenant| tenant.iter().fold(0, |all, byte| mix(all ^ u64::from(*byte))));
+        let key = keys.iter().copied().flatten().next_back();
+        self.pick(of_tenant.map_or(key, |of| Some(of ^ key.unwrap_or(0))), tried)
+    }
+
+    fn ticks(&self) -> bool {
+        self.kind == Kind::Tenants
+    }
+
+    fn tick(&mut self, now_ms: u64) -> Result<(), String> {
+        self.set_now_ms(now_ms);
+        let dies = self.fault == Fault::DiesOfTicks && self.state.endpoints.len() == 13;
+        if dies { Err("index out of bounds".into()) } else { Ok(()) }
     }
 
     fn prepares(&self) -> bool {
@@ -196,9 +230,8 @@ impl Balancer for Policy {
 }
 
 impl Policy {
-    pub(super) fn new(instance: Instance, seed: u64) -> Self {
-        let (kind, fault) = (instance.kind, instance.fault);
-        Self { kind, fault, seed, instance, leaked: 0, state: State::default() }
+    pub(super) fn new(kind: Kind, fault: Fault, seed: u64, common: Common) -> Self {
+        Self { kind, fault, seed, common, leaked: 0, state: State::default() }
     }
 
     fn tell(&mut self, endpoints: &[Endpoint]) {

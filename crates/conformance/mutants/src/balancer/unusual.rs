@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use plimsoll_conformance::Endpoint;
 
+use super::fault::Fault;
+use super::kind::Kind;
 use super::policy::Policy;
-use super::{Fault, Kind};
 
 /// Keys that the one who remembers does remember.
 const MOST_REMEMBERED: usize = 4096;

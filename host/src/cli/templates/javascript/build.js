@@ -5,8 +5,7 @@ import { componentize } from "@bytecodealliance/componentize-js";
 const { component } = await componentize({
   sourcePath: "plugin.js",
   witPath: "wit",
-  worldName: "balancer-plugin",
+  worldName: "{{role}}-plugin",
   disableFeatures: ["clocks", "fetch-event", "http", "random", "stdio"],
 });
-await writeFile("{{name}}.wasm", component);
-console.log(`{{name}}.wasm (${component.length} bytes)`);
+await writeFile(process.argv[2], component);

@@ -1,0 +1,2 @@
+# Makes the component $1.
+exec node build.js "$1"
