@@ -1,4 +1,5 @@
 use crate::fleet::{Fleet, Step, play, random_steps};
+use crate::foreign::foreign_states;
 use crate::kinds;
 use crate::memory::PAGE;
 use crate::shares::{count, is_keyed, map};
@@ -183,22 +184,8 @@ fn restores_or_refuses(trial: &mut Trial<'_>) -> Checked {
     play(&mut *saving, &mut fleet, &steps)?;
     let state = saving.save().map_err(|fault| format!("saving: {fault}"))?;
     trial.measure("bytes", state.len() as f64);
-    // Its own, cut off, changed, and what another plugin may have left.
-    let mut states = vec![state.clone(), Vec::new(), vec![0], vec![0xff; 4096], b"{\"version\":9}".to_vec()];
-    states
-        .extend([1, state.len() / 2, state.len().saturating_sub(1)].map(|cut| state[..cut.min(state.len())].to_vec()));
-    states.extend((0..16).map(|_| {
-        let mut changed = state.clone();
-        for _ in 0..4 {
-            if !changed.is_empty() {
-                let at = trial.random.usize(..changed.len());
-                changed[at] = trial.random.u8(..);
-            }
-        }
-        changed.extend((0..trial.random.usize(..9)).map(|_| trial.random.u8(..)));
-        changed
-    }));
-    for (number, state) in states.into_iter().enumerate() {
+    let states = std::iter::once(state.clone()).chain(foreign_states(&mut trial.random, &state));
+    for (number, state) in states.collect::<Vec<_>>().into_iter().enumerate() {
         let what = if number == 0 { "its own state" } else { "foreign state" };
         // The proxy restores either way: before the endpoints are told, or after.
         for before_endpoints in [true, false] {

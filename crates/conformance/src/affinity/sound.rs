@@ -1,6 +1,7 @@
 use super::ground::Ground;
 use super::policy::{Affinity, several};
 use super::site::{Client, Site};
+use crate::foreign::foreign_states;
 use crate::trial::{Checked, Property, Trial};
 use crate::{Availability, Endpoint, Profile};
 
@@ -41,18 +42,8 @@ fn restores_or_refuses(trial: &mut Trial<'_>) -> Checked {
     ground.bound(&mut site, &[0, 1, 2, 3, 4, 5])?;
     let state = site.affinity.save().map_err(|fault| format!("saving: {fault}"))?;
     trial.measure("bytes", state.len() as f64);
-    let mut states = vec![state.clone(), Vec::new(), vec![0], vec![0xff; 4096], b"{\"version\":9}".to_vec()];
-    states.extend([1, state.len() / 2].map(|cut| state[..cut.min(state.len())].to_vec()));
-    for _ in 0..16 {
-        let mut changed = state.clone();
-        if !changed.is_empty() {
-            let at = trial.random.usize(..changed.len());
-            changed[at] = trial.random.u8(..);
-        }
-        changed.extend((0..trial.random.usize(..9)).map(|_| trial.random.u8(..)));
-        states.push(changed);
-    }
-    for state in states {
+    let states = std::iter::once(state.clone()).chain(foreign_states(&mut trial.random, &state));
+    for state in states.collect::<Vec<_>>() {
         trial.try_list(state, |_, state| {
             let mut site = ground.site(Endpoint::several(6))?;
             site.affinity.restore(state).map_err(|fault| format!("restoring: {fault}"))?;

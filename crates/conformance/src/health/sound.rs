@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::ground::Ground;
 use super::ward::{Event, FAILED, Ward, random_events, random_probes, verdicts};
+use crate::foreign::foreign_states;
 use crate::memory::PAGE;
 use crate::trial::{Checked, Property, Stop, Trial};
 use crate::{Endpoint, Outcome, OutcomeClass, ProbeResult, Profile, Transition};
@@ -103,18 +104,8 @@ fn restores_or_refuses(trial: &mut Trial<'_>) -> Checked {
     }
     let state = saving.health.save().map_err(|fault| format!("saving: {fault}"))?;
     trial.measure("bytes", state.len() as f64);
-    let mut states = vec![state.clone(), Vec::new(), vec![0], vec![0xff; 4096], b"{\"version\":9}".to_vec()];
-    states.extend([1, state.len() / 2].map(|cut| state[..cut.min(state.len())].to_vec()));
-    for _ in 0..16 {
-        let mut changed = state.clone();
-        if !changed.is_empty() {
-            let at = trial.random.usize(..changed.len());
-            changed[at] = trial.random.u8(..);
-        }
-        changed.extend((0..trial.random.usize(..9)).map(|_| trial.random.u8(..)));
-        states.push(changed);
-    }
-    for state in states {
+    let states = std::iter::once(state.clone()).chain(foreign_states(&mut trial.random, &state));
+    for state in states.collect::<Vec<_>>() {
         trial.try_list(state, |_, state| {
             let mut ward = ground.ward(ENDPOINTS)?;
             ward.health.restore(state).map_err(|fault| format!("restoring: {fault}"))?;
