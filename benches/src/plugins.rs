@@ -20,8 +20,11 @@ use crate::report::{human, mark};
 use crate::{report, root};
 
 pub(crate) fn run(rounds: usize) -> Result<()> {
-    let builtin =
-        build_workspace(&root().join("plugins"), &root().join("target/plugins"), Build { locked: true, quiet: true })?;
+    let builtin = build_workspace(
+        &root().join("plugins"),
+        &root().join("target/plugins"),
+        Build { locked: true, quiet: true, ..Build::default() },
+    )?;
     let shelf = Shelf::load(&builtin)?;
     let mut cases = shelf.loaded.iter().map(|loaded| shelf.start_case(loaded)).collect::<Result<Vec<_>>>()?;
     for more in [policies::cases, balancers::cases, partitioners::cases, affinities::cases] {

@@ -42,7 +42,11 @@ const HOSTCALL_BYTES: usize = 8 << 20;
 
 pub(crate) fn run(rounds: usize) -> Result<()> {
     let directory = root().join("benches/guests/shapes");
-    let guest = build_guest(&directory, &root().join("target/guests"), Build { locked: true, quiet: true })?;
+    let guest = build_guest(
+        &directory,
+        &root().join("target/guests"),
+        Build { locked: true, quiet: true, ..Build::default() },
+    )?;
     let engine = Engine::new()?;
     let cases = cases(&engine.wasmtime, &guest.bytes).map_err(|error| anyhow!("{error:#}"))?;
     let measured = measure(cases, rounds)?;

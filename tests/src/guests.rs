@@ -47,7 +47,7 @@ pub fn guest_path(name: &str) -> &'static Path {
 
 fn built(name: &str) -> &'static Component {
     let guests = GUESTS.get_or_init(|| {
-        let build = Build { locked: true, quiet: true };
+        let build = Build { locked: true, quiet: true, ..Build::default() };
         build_workspace(&root().join("tests/guests"), &root().join("target/guests"), build)
             .expect("the guests build")
             .into_iter()
@@ -83,7 +83,7 @@ pub fn wasi_guest_path() -> &'static Path {
 /// # Panics
 /// When it does not build.
 pub fn example_plugin(name: &str) -> Vec<u8> {
-    let build = Build { locked: true, quiet: true };
+    let build = Build { locked: true, quiet: true, ..Build::default() };
     let directory = root().join("examples/plugins").join(name);
     build_guest(&directory, &root().join("target/guests"), build).expect("the example builds").bytes
 }
