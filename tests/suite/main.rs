@@ -25,6 +25,7 @@ mod health;
 mod hedging;
 mod http1;
 mod http2;
+mod http2_floods;
 mod http2_upstream;
 mod http3;
 mod http3_upstream;

@@ -27,8 +27,10 @@ pub enum Malformed {
     Authority,
     /// A `:path` that is empty, has a fragment, or bytes that no URI has.
     Path,
-    /// A `:protocol` that is not text (RFC 8441).
+    /// A `:protocol` that is not text, or is not asked for by CONNECT (RFC 8441).
     Protocol,
+    /// A `content-length` that what comes does not have (section 8.1.1).
+    Length,
     /// A `:status` that is not a number of three digits.
     Status,
 }
@@ -49,6 +51,7 @@ impl Malformed {
             Self::Authority => "an invalid :authority",
             Self::Path => "an invalid :path",
             Self::Protocol => "an invalid :protocol",
+            Self::Length => "a body that its content-length does not fit",
             Self::Status => "an invalid :status",
         }
     }

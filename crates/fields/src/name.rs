@@ -1,9 +1,13 @@
+use bytes::Bytes;
+use http::header::TE;
 use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+use crate::field::Field;
 use crate::malformed::Malformed;
 
 /// What a field is called, as far as it decides what is right for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Name {
     Method,
     Scheme,
@@ -12,7 +16,7 @@ pub enum Name {
     Protocol,
     /// Of an answer.
     Status,
-    Field,
+    Header(HeaderName),
     Te,
     ConnectionSpecific,
     /// A pseudo-field that nothing has.
@@ -34,91 +38,89 @@ impl Name {
                 Self::ConnectionSpecific
             }
             [b':', ..] => Self::UnknownPseudo,
-            [] => Self::Invalid,
-            _ if name.iter().all(|byte| is_token(*byte) && !byte.is_ascii_uppercase()) => Self::Field,
-            _ => Self::Invalid,
+            // The library lets quotes into names, which no token has.
+            _ => match HeaderName::from_lowercase(name) {
+                Ok(header) if !name.contains(&b'"') => Self::Header(header),
+                _ => Self::Invalid,
+            },
         }
     }
 
-    pub fn is_pseudo(self) -> bool {
-        matches!(
-            self,
-            Self::Method
-                | Self::Scheme
-                | Self::Authority
-                | Self::Path
-                | Self::Protocol
-                | Self::Status
-                | Self::UnknownPseudo
-        )
-    }
-
-    /// What is wrong with a field of this name that has this value.
-    pub fn judge(self, value: &[u8]) -> Option<Malformed> {
-        let (is_right, otherwise) = match self {
-            Self::Method => (!value.is_empty() && value.iter().all(|byte| is_token(*byte)), Malformed::Method),
-            Self::Scheme => (Scheme::try_from(value).is_ok(), Malformed::Scheme),
-            Self::Authority => (Authority::try_from(value).is_ok(), Malformed::Authority),
-            Self::Path => (is_path(value), Malformed::Path),
-            Self::Protocol => (std::str::from_utf8(value).is_ok(), Malformed::Protocol),
-            Self::Status => (is_status(value), Malformed::Status),
-            Self::Field => (value.iter().all(|byte| is_value(*byte)), Malformed::FieldValue),
-            Self::Te => (value == b"trailers", Malformed::ConnectionSpecific),
-            Self::ConnectionSpecific => (false, Malformed::ConnectionSpecific),
-            Self::UnknownPseudo => (false, Malformed::UnknownPseudoField),
-            Self::Invalid => (false, Malformed::FieldName),
+    /// A field of this name that has this value.
+    pub fn with(&self, value: &[u8]) -> Field {
+        let (field, otherwise) = match self {
+            Self::Method => (method(value), Malformed::Method),
+            Self::Scheme => (Scheme::try_from(value).ok().map(Field::Scheme), Malformed::Scheme),
+            Self::Authority => {
+                let authority = Authority::from_maybe_shared(Bytes::copy_from_slice(value));
+                (authority.ok().map(Field::Authority), Malformed::Authority)
+            }
+            Self::Path => (path(value), Malformed::Path),
+            Self::Protocol => {
+                let protocol = std::str::from_utf8(value);
+                (protocol.ok().map(|protocol| Field::Protocol(protocol.to_owned())), Malformed::Protocol)
+            }
+            Self::Status => (status(value), Malformed::Status),
+            Self::Header(name) => {
+                let value = HeaderValue::from_bytes(value);
+                (value.ok().map(|value| Field::Header(name.clone(), value)), Malformed::FieldValue)
+            }
+            Self::Te => {
+                let trailers = (value == b"trailers").then(|| Field::Header(TE, HeaderValue::from_static("trailers")));
+                (trailers, Malformed::ConnectionSpecific)
+            }
+            Self::ConnectionSpecific => (None, Malformed::ConnectionSpecific),
+            Self::UnknownPseudo => (None, Malformed::UnknownPseudoField),
+            Self::Invalid => (None, Malformed::FieldName),
         };
-        (!is_right).then_some(otherwise)
+        field.unwrap_or(Field::Malformed(otherwise))
     }
+}
 
-    /// Whether `h2` takes a field of this name with this value for one. Where it does not, it ends the connection.
-    pub fn is_readable(self, value: &[u8]) -> bool {
-        match self {
-            Self::Method => self.judge(value).is_none(),
-            Self::Scheme | Self::Authority | Self::Path | Self::Protocol => std::str::from_utf8(value).is_ok(),
-            Self::Field | Self::Te | Self::ConnectionSpecific => value.iter().all(|byte| is_value(*byte)),
-            Self::Status | Self::UnknownPseudo | Self::Invalid => false,
-        }
-    }
+fn method(value: &[u8]) -> Option<Field> {
+    Method::from_bytes(value).ok().map(Field::Method)
 }
 
 /// A fragment is never sent (RFC 9110 section 4.1), and would be cut off unseen.
-fn is_path(value: &[u8]) -> bool {
-    !value.is_empty() && !value.contains(&b'#') && PathAndQuery::try_from(value).is_ok()
+fn path(value: &[u8]) -> Option<Field> {
+    if value.is_empty() || value.contains(&b'#') {
+        return None;
+    }
+    PathAndQuery::from_maybe_shared(Bytes::copy_from_slice(value)).ok().map(Field::Path)
 }
 
 /// RFC 9110 section 15.
-fn is_status(value: &[u8]) -> bool {
-    matches!(value, [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'])
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// RFC 9110 section 5.5.
-fn is_value(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+fn status(value: &[u8]) -> Option<Field> {
+    StatusCode::from_bytes(value).ok().map(Field::Status)
 }
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue, Method};
-
     use super::*;
 
+    /// RFC 9110 section 5.6.2.
+    fn is_token(byte: u8) -> bool {
+        byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    }
+
+    /// RFC 9110 section 5.5.
+    fn is_value(byte: u8) -> bool {
+        byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+    }
+
     #[test]
-    fn bytes_are_judged_as_the_library_judges_them() {
+    fn names_values_and_methods_are_what_the_rfc_lets_them_be() {
         for byte in 0..=u8::MAX {
-            let one = [byte];
-            if byte != b':' {
-                // The library lets quotes into names, which no token has.
-                let is_name = HeaderName::from_lowercase(&one).is_ok() && byte != b'"';
-                assert_eq!(Name::of(&one) == Name::Field, is_name, "name {byte:#x}");
-            }
-            assert_eq!(Name::Field.judge(&one).is_none(), HeaderValue::from_bytes(&one).is_ok(), "value {byte:#x}");
-            assert_eq!(Name::Method.judge(&one).is_none(), Method::from_bytes(&one).is_ok(), "method {byte:#x}");
+            let is_read = |name: &Name| !matches!(name.with(&[byte]), Field::Malformed(_));
+            let is_header = matches!(Name::of(&[byte]), Name::Header(_));
+            assert_eq!(is_header, is_token(byte) && !byte.is_ascii_uppercase(), "name {byte:#x}");
+            assert_eq!(is_read(&Name::of(b"x")), is_value(byte), "value {byte:#x}");
+            assert_eq!(is_read(&Name::Method), is_token(byte), "method {byte:#x}");
+        }
+        assert_eq!(Name::of(b""), Name::Invalid);
+        assert_eq!(Name::Method.with(b""), Field::Malformed(Malformed::Method));
+        for status in ["099", "20", "2000", "2x0"] {
+            assert_eq!(Name::Status.with(status.as_bytes()), Field::Malformed(Malformed::Status), "{status}");
         }
     }
 }

@@ -1,31 +1,72 @@
-//! The guard as a function of bytes, for a fuzz target.
+//! A connection as a function of bytes, for a fuzz target.
 
-use crate::guard::Guard;
-use plimsoll_fields::Malformed;
+use std::task::{Context, Poll, Waker};
 
-const LIMIT: usize = 4096;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
 
-/// What a client sends behind the preface. What goes on does not depend on the pieces in which it comes.
+use crate::connection::Limits;
+use crate::server::{Event, Server};
+
+const LIMITS: Limits = Limits {
+    header_bytes: 4096,
+    block_bytes: 8192,
+    concurrent_streams: 4,
+    stream_window: 1000,
+    connection_window: 70_000,
+    unsent_bytes: 10_000,
+    extended_connect: true,
+};
+
+/// What a client sends behind the preface. What is answered does not depend on the pieces in which it comes.
 pub fn read_frames(bytes: &[u8]) {
     let Some((step, frames)) = bytes.split_first() else { return };
-    let bytes = [&[0; 24], frames].concat();
-    let whole = behind(&bytes, bytes.len());
-    assert_eq!(whole, behind(&bytes, usize::from(*step).max(1)), "the pieces make a difference");
+    let bytes = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", frames].concat();
+    let whole = answer(&bytes, bytes.len());
+    assert_eq!(whole, answer(&bytes, usize::from(*step).max(1)), "the pieces make a difference");
 }
 
-/// What goes on of `bytes` that come in pieces.
-fn behind(bytes: &[u8], step: usize) -> (Vec<u8>, Vec<Malformed>) {
-    let mut guard = Guard::new(LIMIT);
-    let (mut passed, mut malformed) = (Vec::new(), Vec::new());
+/// What is answered to `bytes` that come in pieces.
+fn answer(bytes: &[u8], step: usize) -> Vec<u8> {
+    let (server, mut input, mut sent) = (Server::new(LIMITS), BytesMut::new(), Vec::new());
+    let task = Context::from_waker(Waker::noop());
+    let mut under_way = Vec::new();
     for piece in bytes.chunks(step) {
-        let in_place = guard.read(piece);
-        passed.extend_from_slice(&piece[..in_place]);
-        let mut room = [0; 100];
-        while guard.has_ready() {
-            let count = guard.take_ready(&mut room);
-            passed.extend_from_slice(&room[..count]);
+        input.extend_from_slice(piece);
+        loop {
+            match server.receive(&mut input) {
+                Ok(Some(Event::Request(request))) => {
+                    request.responder.send_head(StatusCode::OK, &HeaderMap::new(), false);
+                    let _ = request.responder.poll_send(&mut Bytes::from(vec![0; 100]), request.body.is_none(), &task);
+                    if let Some(body) = request.body {
+                        under_way.push((body, request.responder));
+                    }
+                }
+                Ok(Some(Event::Malformed(_))) => {}
+                Ok(None) => break,
+                Err(code) => {
+                    server.abort(code);
+                    take(&server, &mut sent);
+                    return sent;
+                }
+            }
+            take(&server, &mut sent);
         }
-        malformed.extend(guard.take_malformed());
     }
-    (passed, malformed)
+    for (body, responder) in under_way {
+        while matches!(body.poll_data(&task), Poll::Ready(Some(Ok(_)))) {}
+        drop((body, responder));
+        take(&server, &mut sent);
+    }
+    sent
+}
+
+fn take(server: &Server, sent: &mut Vec<u8>) {
+    while server.unsent() > 0 {
+        server.send(|slices| {
+            let before = sent.len();
+            slices.iter().for_each(|slice| sent.extend_from_slice(slice));
+            (sent.len() - before, ())
+        });
+    }
 }

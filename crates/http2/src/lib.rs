@@ -1,16 +1,31 @@
-//! What of HTTP/2 (RFC 9113) has to be known below the `h2` crate: bytes in, bytes out, no sockets of its own and no clock.
+//! HTTP/2 with clients (RFC 9113) as bytes: frames, header blocks with HPACK (RFC 7541), streams and their flow control. No sockets
+//! and no clock: whoever has them hands in what came and sends what is to go.
 //!
-//! A malformed request ends its stream (RFC 9113 section 8.1.1). `h2` ends the whole connection for many of them, and with it
-//! the good streams beside, since it takes a field with forbidden bytes for an error of compression; others it does not see.
-//! The [`Guard`] stands between a socket and `h2`: it reads every header block, and passes a malformed one on in a form
-//! that `h2` answers with a stream error, while the state of compression stays in step.
+//! A [`Server`] is one connection. Its owner runs it, and hands each [`Request`] to somebody who answers it through the
+//! [`Responder`] and reads what comes with it from the [`Body`]. All of them are on one thread.
+//!
+//! A malformed request ends its stream and not its connection (RFC 9113 section 8.1.1).
 
-mod block;
+mod body;
+mod code;
+mod connection;
+mod decoder;
+mod encoder;
+mod flow;
+mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
-mod guard;
-mod representation;
+mod output;
+mod responder;
+mod server;
+mod settings;
+mod stream;
 mod table;
 
-pub use guard::Guard;
-pub use plimsoll_fields::Malformed;
+pub use body::Body;
+pub use code::Code;
+pub use connection::Limits;
+pub use output::Output;
+pub use plimsoll_fields::{Malformed, RequestHead};
+pub use responder::Responder;
+pub use server::{Event, Request, Server};

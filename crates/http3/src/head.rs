@@ -1,149 +1,42 @@
 //! Heads and trailers as field sections (RFC 9114 section 4).
 
-use bytes::Bytes;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, request, response};
-use plimsoll_fields::{Fields, Malformed, Name, Part};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, StatusCode, Uri, Version, response};
+use plimsoll_fields::{HeadReader, Name, Part};
+
+pub use plimsoll_fields::{HeadError, RequestHead};
 
 use crate::section::{self, Buffers};
 use crate::static_table::{AUTHORITY, METHOD, PATH, SCHEME, STATUS, index_of_status};
 
-/// The head of a request.
-#[derive(Debug)]
-pub struct RequestHead {
-    pub parts: request::Parts,
-    /// What an extended CONNECT asks for (RFC 9220).
-    pub protocol: Option<String>,
-}
-
-/// Why a section gives no head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadError {
-    /// It is no field section, or needs a dynamic table: the connection ends (RFC 9204 section 2.2).
-    Undecodable,
-    /// The request ends (RFC 9114 section 4.1.2).
-    Malformed(Malformed),
-    /// Its fields are larger than they may be, all together.
-    TooLarge,
-}
-
 /// Reads the head of a request whose fields may have so many bytes, counted as in RFC 9114 section 4.2.2.
 pub fn read_request(section: &[u8], most_bytes: usize) -> Result<RequestHead, HeadError> {
-    let mut pseudo = Pseudo::default();
-    let headers = read(section, Part::Request, most_bytes, |name, value| pseudo.note(name, value))?;
-    let Pseudo { method, scheme, authority, path, protocol } = pseudo;
-    let method = method.ok_or(HeadError::Malformed(Malformed::MissingPseudoField))?;
-    let mut uri = http::uri::Parts::default();
-    uri.scheme = scheme;
-    uri.authority = authority;
-    uri.path_and_query = path;
-    if uri.authority.is_none() || (method == Method::CONNECT && protocol.is_none()) {
-        // A URI has a scheme and an authority, or none of both.
-        uri.scheme = None;
-    }
-    let uri = Uri::from_parts(uri).map_err(|_| HeadError::Malformed(Malformed::Path))?;
-    let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = method;
-    parts.uri = uri;
-    parts.version = Version::HTTP_3;
-    parts.headers = headers;
-    Ok(RequestHead { parts, protocol })
+    read(section, Part::Request, most_bytes)?.into_request(Version::HTTP_3)
 }
 
 /// Reads the head of an answer, or of one in advance, whose fields may have so many bytes.
 pub fn read_response(section: &[u8], most_bytes: usize) -> Result<response::Parts, HeadError> {
-    let mut status = None;
-    let headers = read(section, Part::Response, most_bytes, |name, value| {
-        // Others have no place in an answer, which is found to be wrong with all else.
-        if name == Name::Status {
-            status = Some(StatusCode::from_bytes(value).map_err(|_| Malformed::Status)?);
-        }
-        Ok(())
-    })?;
-    let (mut head, ()) = http::Response::new(()).into_parts();
-    head.status = status.ok_or(HeadError::Malformed(Malformed::MissingPseudoField))?;
-    head.version = Version::HTTP_3;
-    head.headers = headers;
-    Ok(head)
+    read(section, Part::Response, most_bytes)?.into_response(Version::HTTP_3)
 }
 
 /// Reads trailers whose fields may have so many bytes.
 pub fn read_trailers(section: &[u8], most_bytes: usize) -> Result<HeaderMap, HeadError> {
-    read(section, Part::Trailers, most_bytes, |_, _| Ok(()))
+    read(section, Part::Trailers, most_bytes)?.into_trailers()
 }
 
-/// The pseudo-fields of a request, each of which was found to be right.
-#[derive(Debug, Default)]
-struct Pseudo {
-    method: Option<Method>,
-    scheme: Option<Scheme>,
-    authority: Option<Authority>,
-    path: Option<PathAndQuery>,
-    protocol: Option<String>,
-}
-
-impl Pseudo {
-    fn note(&mut self, name: Name, value: &[u8]) -> Result<(), Malformed> {
-        match name {
-            Name::Method => self.method = Some(Method::from_bytes(value).map_err(|_| Malformed::Method)?),
-            Name::Scheme => self.scheme = Some(Scheme::try_from(value).map_err(|_| Malformed::Scheme)?),
-            Name::Authority => {
-                let authority = Authority::from_maybe_shared(Bytes::copy_from_slice(value));
-                self.authority = Some(authority.map_err(|_| Malformed::Authority)?);
-            }
-            Name::Path => {
-                let path = PathAndQuery::from_maybe_shared(Bytes::copy_from_slice(value));
-                self.path = Some(path.map_err(|_| Malformed::Path)?);
-            }
-            Name::Protocol => {
-                let protocol = std::str::from_utf8(value).map_err(|_| Malformed::Protocol)?;
-                self.protocol = Some(protocol.to_owned());
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-fn read(
-    mut section: &[u8],
-    part: Part,
-    most_bytes: usize,
-    mut pseudo: impl FnMut(Name, &[u8]) -> Result<(), Malformed>,
-) -> Result<HeaderMap, HeadError> {
-    let mut fields = Fields::new(part);
-    let mut headers = HeaderMap::new();
-    let mut left = most_bytes;
-    let mut is_too_large = false;
+fn read(mut section: &[u8], part: Part, most_bytes: usize) -> Result<HeadReader, HeadError> {
+    let mut head = HeadReader::new(part, most_bytes);
     let mut buffers = Buffers::default();
     section::take_prefix(&mut section).ok_or(HeadError::Undecodable)?;
     while !section.is_empty() {
         let field = section::take_field(&mut section, &mut buffers).ok_or(HeadError::Undecodable)?;
-        is_too_large |= left < field.size();
-        left = left.saturating_sub(field.size());
-        let name = Name::of(field.name);
-        let judged = name.judge(field.value);
-        fields.add(name, judged, name == Name::Method && field.value == b"CONNECT");
-        if judged.is_some() || is_too_large {
-            continue;
+        if head.has_room_for(field.name.len() + field.value.len()) {
+            let never_indexed = field.never_indexed;
+            let field = Name::of(field.name).with(field.value);
+            head.add(if never_indexed { field.never_indexed() } else { field });
         }
-        if name.is_pseudo() {
-            pseudo(name, field.value).map_err(HeadError::Malformed)?;
-            continue;
-        }
-        let added = HeaderName::from_bytes(field.name)
-            .ok()
-            .zip(HeaderValue::from_bytes(field.value).ok())
-            .is_some_and(|(name, value)| headers.try_append(name, value).is_ok());
-        is_too_large |= !added;
     }
-    if is_too_large {
-        return Err(HeadError::TooLarge);
-    }
-    match fields.finish() {
-        Some(malformed) => Err(HeadError::Malformed(malformed)),
-        None => Ok(headers),
-    }
+    Ok(head)
 }
 
 /// Appends the field section of a request's head; `protocol` is what an extended CONNECT asks for.
@@ -201,6 +94,9 @@ fn put_fields(headers: &HeaderMap, section: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use plimsoll_fields::Malformed;
+
     use super::*;
 
     fn section(fields: &[(&str, &str)]) -> Vec<u8> {

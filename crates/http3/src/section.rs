@@ -9,13 +9,7 @@ use crate::static_table::{FIELDS, index_of};
 pub(crate) struct Field<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) value: &'a [u8],
-}
-
-impl Field<'_> {
-    /// RFC 9114 section 4.2.2.
-    pub(crate) fn size(&self) -> usize {
-        self.name.len() + self.value.len() + 32
-    }
+    pub(crate) never_indexed: bool,
 }
 
 /// Texts that were coded, one at a time.
@@ -41,7 +35,7 @@ pub(crate) fn take_field<'a: 'b, 'b>(section: &mut &'a [u8], buffers: &'b mut Bu
     match *section.first()? {
         first @ 0x80.. => {
             let (name, value) = FIELDS.get(integer::take(section, 6)?)?;
-            let field = Field { name: name.as_bytes(), value: value.as_bytes() };
+            let field = Field { name: name.as_bytes(), value: value.as_bytes(), never_indexed: false };
             (first & IS_STATIC != 0).then_some(field)
         }
         first @ 0x40..0x80 => {
@@ -50,12 +44,12 @@ pub(crate) fn take_field<'a: 'b, 'b>(section: &mut &'a [u8], buffers: &'b mut Bu
                 return None;
             }
             let value = take_text(section, 7, &mut buffers.value)?;
-            Some(Field { name: name.as_bytes(), value })
+            Some(Field { name: name.as_bytes(), value, never_indexed: first & 0x20 != 0 })
         }
-        0x20..0x40 => {
+        first @ 0x20..0x40 => {
             let name = take_text(section, 3, &mut buffers.name)?;
             let value = take_text(section, 7, &mut buffers.value)?;
-            Some(Field { name, value })
+            Some(Field { name, value, never_indexed: first & 0x10 != 0 })
         }
         _ => None,
     }

@@ -10,7 +10,7 @@ use plimsoll_http1::{self as http1, BodyDecoder, Framing, HeadLimits, RequestHea
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::{Error, ErrorKind};
-use crate::io::{Buffers, Prefixed, Stream};
+use crate::io::{Buffers, Stream};
 
 /// A connection of HTTP/1.1 with what was read on it. The listener reads heads here, the body of the request under way
 /// reads the rest, wherever it is read: never both at once, since a body is whole before the next head is looked for.
@@ -181,10 +181,10 @@ impl Inbound {
         self.poll_fill(task).map_ok(drop)
     }
 
-    /// The stream with what was read of it, to go on in another way. None while somebody else has it.
-    pub fn into_stream(inbound: Rc<Self>) -> Option<Prefixed<Stream>> {
+    /// The stream and what was read of it, to go on in another way. None while somebody else has it.
+    pub fn into_stream(inbound: Rc<Self>) -> Option<(Stream, BytesMut)> {
         let inbound = Rc::into_inner(inbound)?;
-        Some(Prefixed::new(inbound.read.into_inner(), inbound.stream.into_inner()))
+        Some((inbound.stream.into_inner(), inbound.read.into_inner()))
     }
 
     /// The stream, to write to it.

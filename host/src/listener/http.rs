@@ -19,8 +19,8 @@ pub(super) async fn serve(session: Session, stream: Stream) {
         None => {}
         Some(Protocol::Http1) => Box::pin(http1::serve(session, inbound)).await,
         Some(Protocol::Http2) => {
-            if let Some(stream) = Inbound::into_stream(inbound) {
-                Box::pin(http2::serve(session, stream)).await;
+            if let Some((stream, read)) = Inbound::into_stream(inbound) {
+                Box::pin(http2::serve(session, stream, read)).await;
             }
         }
     }

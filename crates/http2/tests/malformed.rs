@@ -1,16 +1,21 @@
-//! The guard in front of a server of the `h2` crate: whatever is malformed ends its own stream only, and the compression of
-//! both ends stays in step.
+//! Whatever is malformed ends its own stream only, and the compression of both ends stays in step.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use bytes::Bytes;
-use plimsoll_http2::{Guard, Malformed};
+use bytes::BytesMut;
+use http::{HeaderMap, StatusCode};
+use plimsoll_http2::{Event, Limits, Malformed, Server};
 use proptest::prelude::*;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+const LIMITS: Limits = Limits {
+    header_bytes: 64 * 1024,
+    block_bytes: 128 * 1024,
+    concurrent_streams: 100,
+    stream_window: 65_535,
+    connection_window: 65_535,
+    unsent_bytes: 65_536,
+    extended_connect: true,
+};
 const RST_STREAM: u8 = 0x3;
 const GOAWAY: u8 = 0x7;
 
@@ -134,36 +139,6 @@ fn frames(stream: u32, block: &[u8], size: usize) -> Vec<u8> {
     bytes
 }
 
-/// A stream behind the guard, as the proxy reads one.
-struct Guarded {
-    stream: DuplexStream,
-    guard: Guard,
-    malformed: Vec<Malformed>,
-}
-
-impl AsyncRead for Guarded {
-    fn poll_read(self: Pin<&mut Self>, task: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        let this = self.get_mut();
-        let read = this.guard.poll_read(&mut this.stream, task, buffer);
-        this.malformed.extend(this.guard.take_malformed());
-        read
-    }
-}
-
-impl AsyncWrite for Guarded {
-    fn poll_write(self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(task, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(task)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(task)
-    }
-}
-
 /// What the server made of what a client sent.
 #[derive(Debug, Default)]
 struct Seen {
@@ -175,53 +150,52 @@ struct Seen {
     malformed: Vec<Malformed>,
 }
 
-fn serve(sent: Vec<u8>, step: usize) -> Seen {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(async {
-        let (mut client, server) = tokio::io::duplex(1 << 20);
-        let mut seen = Seen::default();
-        let client = tokio::spawn(async move {
-            for piece in sent.chunks(step) {
-                client.write_all(piece).await.expect("there is room");
-                tokio::task::yield_now().await;
-            }
-            client.shutdown().await.expect("it is open");
-            let mut answered = Vec::new();
-            client.read_to_end(&mut answered).await.expect("it ends");
-            answered
-        });
-        let mut guarded = Guarded { stream: server, guard: Guard::new(64 * 1024), malformed: Vec::new() };
-        {
-            let mut builder = h2::server::Builder::new();
-            // As many as there may be blocks in a test.
-            builder.max_local_error_reset_streams(None);
-            let mut server = builder.handshake::<_, Bytes>(&mut guarded).await.expect("a preface");
-            while let Some(request) = server.accept().await {
-                let Ok((request, mut respond)) = request else {
+fn serve(sent: &[u8], step: usize) -> Seen {
+    let (server, mut input, mut answered) = (Server::new(LIMITS), BytesMut::new(), Vec::new());
+    let (mut seen, mut begun) = (Seen::default(), Vec::new());
+    for piece in sent.chunks(step) {
+        input.extend_from_slice(piece);
+        loop {
+            match server.receive(&mut input) {
+                Ok(Some(Event::Request(request))) => {
+                    let head = request.head.expect("not too large");
+                    let mark = head.parts.headers.get("mark").map(|mark| mark.as_bytes().to_vec());
+                    seen.requests.push((head.parts.uri.path().to_owned(), mark));
+                    if request.body.is_none() {
+                        request.responder.send_head(StatusCode::OK, &HeaderMap::new(), true);
+                    } else {
+                        begun.push((request.body, request.responder));
+                    }
+                }
+                Ok(Some(Event::Malformed(malformed))) => seen.malformed.push(malformed),
+                Ok(None) => break,
+                Err(code) => {
                     seen.failed = true;
+                    server.abort(code);
                     break;
-                };
-                let mark = request.headers().get("mark").map(|mark| mark.as_bytes().to_vec());
-                seen.requests.push((request.uri().path().to_owned(), mark));
-                let _ = respond.send_response(http::Response::new(()), true);
+                }
             }
         }
-        seen.malformed = std::mem::take(&mut guarded.malformed);
-        drop(guarded);
-        let answered = client.await.expect("the client ends");
-        let mut rest = &answered[..];
-        while rest.len() >= 9 {
-            let length = usize::from(rest[1]) << 8 | usize::from(rest[2]);
-            match rest[3] {
-                RST_STREAM => seen.resets.push(u32::from_be_bytes([rest[5], rest[6], rest[7], rest[8]])),
-                // The last one says that all is well.
-                GOAWAY => seen.goaway |= rest[13..17] != [0; 4],
-                _ => {}
-            }
-            rest = &rest[(9 + length).min(rest.len())..];
+        while server.unsent() > 0 {
+            server.send(|slices| {
+                slices.iter().for_each(|slice| answered.extend_from_slice(slice));
+                (slices.iter().map(|slice| slice.len()).sum(), ())
+            });
         }
-        seen
-    })
+    }
+    let mut rest = &answered[..];
+    while rest.len() >= 9 {
+        let length = usize::from(rest[1]) << 8 | usize::from(rest[2]);
+        match rest[3] {
+            RST_STREAM if rest[9..13] == [0, 0, 0, 1] => {
+                seen.resets.push(u32::from_be_bytes([rest[5], rest[6], rest[7], rest[8]]));
+            }
+            GOAWAY => seen.goaway = true,
+            _ => {}
+        }
+        rest = &rest[(9 + length).min(rest.len())..];
+    }
+    seen
 }
 
 fn sent(blocks: &[Vec<u8>]) -> Vec<u8> {
@@ -237,7 +211,7 @@ fn between_good_ones(pieces: &[Piece]) -> Seen {
     let mut encoder = Encoder::default();
     let good = encoder.write(&good_request());
     let bad = encoder.write(pieces);
-    serve(sent(&[good.clone(), bad, good]), usize::MAX)
+    serve(&sent(&[good.clone(), bad, good]), usize::MAX)
 }
 
 #[test]
@@ -271,6 +245,8 @@ fn a_malformed_request_ends_its_stream_and_no_other() {
         (instead(2, b"a b"), Malformed::Authority),
         (instead(3, b"/a#b"), Malformed::Path),
         (instead(3, b"/a b"), Malformed::Path),
+        (with(":protocol", b"websocket"), Malformed::Protocol),
+        (with("content-length", b"1"), Malformed::Length),
         (instead(3, b""), Malformed::Path),
         (instead(3, b"/\xff"), Malformed::Path),
     ] {
@@ -288,7 +264,7 @@ fn what_is_malformed_stays_so_in_the_table() {
     let bad = encoder.write(&[good_request(), vec![literal("mark", b"a\rb", true)]].concat());
     // The newest entry, which is the bad one.
     let again = encoder.write(&[good_request(), vec![Piece::Indexed(61)]].concat());
-    let seen = serve(sent(&[bad, again, good]), usize::MAX);
+    let seen = serve(&sent(&[bad, again, good]), usize::MAX);
     assert_eq!(seen.requests.len(), 1, "{seen:?}");
     assert_eq!(seen.resets, [1, 3]);
 }
@@ -303,7 +279,7 @@ fn a_pseudo_field_in_trailers_ends_the_stream() {
     bytes.extend(open);
     bytes.extend(frames(1, &encoder.write(&[literal(":path", b"/other", false)]), 16_384));
     bytes.extend(frames(3, &request, 16_384));
-    let seen = serve(bytes, usize::MAX);
+    let seen = serve(&bytes, usize::MAX);
     assert_eq!(seen.malformed, [Malformed::PseudoFieldInTrailers]);
     assert_eq!((seen.requests.len(), seen.resets, seen.goaway), (2, vec![1], false));
 }
@@ -316,7 +292,7 @@ fn a_block_in_many_frames_is_judged_as_one() {
     let mut bytes = [PREFACE, SETTINGS].concat();
     bytes.extend(frames(1, &bad, 20));
     bytes.extend(frames(3, &good, 7));
-    let seen = serve(bytes, 11);
+    let seen = serve(&bytes, 11);
     assert_eq!((seen.requests.len(), seen.resets, seen.goaway), (1, vec![1], false));
 }
 
@@ -378,7 +354,7 @@ proptest! {
         let indexed = last.map(|at| Piece::Indexed(61 + at)).into_iter();
         let request: Vec<Piece> = good_request().into_iter().chain(indexed).collect();
         bytes.extend(frames(stream, &encoder.write(&request), 16_384));
-        let seen = serve(bytes, step);
+        let seen = serve(&bytes, step);
         prop_assert!(!seen.failed && !seen.goaway, "{:?}", seen);
         prop_assert_eq!(&seen.requests.last().expect("the last is good").1, &expected);
     }

@@ -1,0 +1,80 @@
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+
+use h2::ext::Protocol;
+use http::{Response, StatusCode, Version};
+use plimsoll_http2::{Body, Request, RequestHead, Responder};
+
+use super::link::Http2Link;
+use super::sending::Sending;
+use crate::downstream::{ClientBody, Http2Body};
+use crate::error::ErrorKind;
+use crate::listener::connection::UnderWay;
+use crate::listener::session::Session;
+use crate::proxy::{self, ResponseBody};
+
+/// Begins to answer a request, in a task of its own.
+pub(super) fn begin(session: &Rc<Session>, local_address: Option<SocketAddr>, request: Request) {
+    let under_way = session.connection.begin_request();
+    // It ends by itself.
+    drop(tokio::task::spawn_local(answer(session.clone(), local_address, request, under_way)));
+}
+
+async fn answer(session: Rc<Session>, local_address: Option<SocketAddr>, request: Request, under_way: UnderWay) {
+    let Request { head, body, responder } = request;
+    let response = match head {
+        Some(head) => {
+            let link = Http2Link::new(&responder, local_address, session.completion.clone());
+            respond_to(&session, head, body, &responder, &link).await
+        }
+        None => session.refuse(ErrorKind::HeadTooLarge, Version::HTTP_2),
+    };
+    match response {
+        Some(response) => {
+            let patience = session.connection.patience().write;
+            let sending = Sending::new(responder, session.context.timers.timer(), patience);
+            sending.send(response).await;
+        }
+        None => session.connection.gave_up(),
+    }
+    drop(under_way);
+}
+
+/// Has the request answered. None when its client has given it up.
+async fn respond_to(
+    session: &Session,
+    mut head: Box<RequestHead>,
+    body: Option<Body>,
+    responder: &Responder,
+    link: &Http2Link<'_>,
+) -> Option<Response<ResponseBody>> {
+    let Some(listener) = session.listener() else {
+        let mut response = Response::new(ResponseBody::default());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        return Some(response);
+    };
+    let mut body = body.map_or(ClientBody::Empty, |body| ClientBody::Http2(Box::new(Http2Body::new(body))));
+    if let Some(protocol) = head.protocol.take() {
+        head.parts.extensions.insert(Protocol::from(protocol.as_str()));
+        // What comes is not the request's, but of the protocol that it asks for (RFC 8441 section 5).
+        link.set_tunnel(std::mem::replace(&mut body, ClientBody::Empty));
+    }
+    let mut serving = std::pin::pin!(proxy::serve(
+        session.context.clone(),
+        listener,
+        session.client.clone(),
+        &mut head.parts,
+        body,
+        link
+    ));
+    poll_fn(|task| {
+        if let Poll::Ready(response) = serving.as_mut().poll(task) {
+            return Poll::Ready(Some(response));
+        }
+        // Ready when the client has reset the stream, or the connection is gone.
+        responder.poll_reset(task).map(|_| None)
+    })
+    .await
+}
