@@ -21,6 +21,11 @@ struct Strings {
     value: Vec<u8>,
 }
 
+/// What is kept to decode strings into, in bytes.
+const LARGE: usize = 1024;
+/// A byte takes five bits at least (RFC 7541 appendix B).
+const FEWEST_BITS: usize = 5;
+
 impl Decoder {
     pub(crate) fn new(most_bytes: usize) -> Self {
         Self { table: Table::new(), strings: Strings::default(), most_bytes }
@@ -41,7 +46,9 @@ impl Decoder {
 
     /// Gives up memory that large strings have taken.
     pub(crate) fn settle(&mut self) {
-        self.strings = Strings::default();
+        if self.strings.name.capacity() + self.strings.value.capacity() > LARGE {
+            self.strings = Strings::default();
+        }
     }
 
     fn read(&mut self, mut block: &[u8], part: Part) -> Result<HeadReader, HeadError> {
@@ -114,6 +121,7 @@ fn take_string<'s, 'a: 's>(block: &mut &'a [u8], decoded: &'s mut Vec<u8>) -> Op
         return Some(string);
     }
     decoded.clear();
+    decoded.reserve(string.len() * 8 / FEWEST_BITS);
     huffman::decode(string, decoded)?;
     Some(decoded)
 }

@@ -24,6 +24,8 @@ enum Piece {
 
 /// A piece that is as large is not copied, in bytes.
 const LARGE: usize = 2048;
+/// Room for what is usually sent at once, in bytes.
+const ROOM: usize = 512;
 /// What may have been sent of `small` before its room is used again, in bytes.
 const MOST_SENT: usize = 64 * 1024;
 
@@ -39,6 +41,9 @@ impl Output {
 
     /// Appends what is put into the buffer.
     pub(crate) fn put(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        if self.small.capacity() == 0 {
+            self.small.reserve(ROOM);
+        }
         let before = self.small.len();
         put(&mut self.small);
         let put = self.small.len() - before;

@@ -135,6 +135,19 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_is_to_keep_stays_so() {
+        let mut bytes = section(&[]);
+        section::put_field(&mut bytes, "x-own", b"1", true);
+        section::put_field(&mut bytes, "cookie", b"1", true);
+        section::put_field(&mut bytes, "accept", b"1", false);
+        let fields = read_trailers(&bytes, 1024).expect("fields");
+        assert_eq!(["x-own", "cookie", "accept"].map(|name| fields[name].is_sensitive()), [true, true, false]);
+        let mut again = Vec::new();
+        encode_trailers(&fields, &mut again);
+        assert_eq!(again, bytes);
+    }
+
+    #[test]
     fn coded_texts_are_read() {
         // `www.example.com` in RFC 7541 appendix C.4.1, as `:authority`.
         let mut bytes = section(&[GET[0], GET[1], GET[3]]);

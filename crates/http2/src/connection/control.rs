@@ -1,5 +1,9 @@
 //! What concerns the connection as a whole: SETTINGS, PING, and its end.
 
+use std::collections::VecDeque;
+
+use slab::Slab;
+
 use super::{Connection, Leaving};
 use crate::code::Code;
 use crate::frame::{self, FrameHeader};
@@ -7,6 +11,8 @@ use crate::settings::{ClientSettings, MAX_WINDOW};
 
 /// What is asked behind the first GOAWAY. When it comes back, the client has heard of it.
 const HEARD: [u8; 8] = *b"plimsoll";
+/// Room for so many streams is kept while there are none.
+const FEW_STREAMS: usize = 8;
 
 impl Connection {
     pub(super) fn receive_settings(&mut self, header: FrameHeader, payload: &[u8]) -> Result<(), Code> {
@@ -86,6 +92,9 @@ impl Connection {
         if self.streams.is_empty() {
             self.output.settle();
             self.decoder.settle();
+            if self.streams.capacity() > FEW_STREAMS {
+                (self.streams, self.keys, self.waiting) = (Slab::new(), Vec::new(), VecDeque::new());
+            }
         }
     }
 }
