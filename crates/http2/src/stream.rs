@@ -87,14 +87,19 @@ pub(crate) struct Received {
 const LARGE: usize = 4096;
 
 impl Received {
-    /// Appends a piece. False where more has come than the client has said.
-    pub(crate) fn push(&mut self, piece: BytesMut) -> bool {
-        if let Some(remaining) = &mut self.remaining {
-            match remaining.checked_sub(piece.len() as u64) {
-                Some(rest) => *remaining = rest,
-                None => return false,
+    /// Counts a piece. False where the client has said that more or less comes (section 8.1.1).
+    pub(crate) fn fits(&mut self, length: usize, is_last: bool) -> bool {
+        let Some(remaining) = &mut self.remaining else { return true };
+        match remaining.checked_sub(length as u64) {
+            Some(rest) if rest == 0 || !is_last => {
+                *remaining = rest;
+                true
             }
+            _ => false,
         }
+    }
+
+    pub(crate) fn push(&mut self, piece: BytesMut) {
         self.length += piece.len();
         if piece.len() >= LARGE {
             self.pieces.push_back(piece);
@@ -109,7 +114,6 @@ impl Received {
                 }
             }
         }
-        true
     }
 
     pub(crate) fn pop(&mut self) -> Option<BytesMut> {

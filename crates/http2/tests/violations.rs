@@ -122,6 +122,7 @@ fn what_breaks_the_connection_ends_it() {
         ("PUSH_PROMISE", frame(PUSH_PROMISE, END_HEADERS, 1, &[0; 4]), Code::PROTOCOL_ERROR),
         ("a short PING", frame(PING, 0, 0, b"1"), Code::FRAME_SIZE_ERROR),
         ("PING of a stream", frame(PING, 0, 1, b"12345678"), Code::PROTOCOL_ERROR),
+        ("a short GOAWAY", frame(GOAWAY, 0, 0, &[0; 7]), Code::FRAME_SIZE_ERROR),
         ("GOAWAY of a stream", frame(GOAWAY, 0, 1, &[0; 8]), Code::PROTOCOL_ERROR),
         ("a window that grows by nothing", frame(WINDOW_UPDATE, 0, 0, &[0; 4]), Code::PROTOCOL_ERROR),
         ("a short WINDOW_UPDATE", frame(WINDOW_UPDATE, 0, 0, &[1]), Code::FRAME_SIZE_ERROR),
@@ -229,6 +230,32 @@ fn what_came_is_counted_until_it_is_taken() {
     }
     begun.requests[0].responder.send_head(StatusCode::OK, &HeaderMap::new(), true);
     assert_eq!(begun.resets(), [(1, Code::NO_ERROR)]);
+}
+
+#[test]
+fn what_is_thrown_away_does_not_count_for_ever() {
+    let mut begun = Begun::new();
+    let with_length = [GET, &[0x0f, 13, 1, b'5']].concat();
+    let task = Context::from_waker(Waker::noop());
+    for stream in (1..400).step_by(2) {
+        begun.receive(&frame(HEADERS, END_HEADERS, stream, &with_length)).expect("a request");
+        let request = begun.requests.pop().expect("a request");
+        // Too much, too little, and what nobody reads: 100 000 bytes and more in all.
+        let (flags, length) = if stream % 3 == 0 { (END_STREAM, 4) } else { (0, 800) };
+        let body = request.body.filter(|_| stream % 5 != 0);
+        begun
+            .receive(&frame(DATA, flags | PADDED, stream, &[vec![100], vec![0; length + 100]].concat()))
+            .expect("room");
+        assert_eq!(request.responder.poll_reset(&task), Poll::Ready(Code::PROTOCOL_ERROR));
+        drop((body, request.responder));
+        let window: u32 = begun
+            .sent()
+            .iter()
+            .filter(|(kind, stream, _)| *kind == WINDOW_UPDATE && *stream == 0)
+            .map(|(.., more)| u32::from_be_bytes(more[..].try_into().expect("a number")))
+            .sum();
+        assert!(window <= 65_535);
+    }
 }
 
 #[test]

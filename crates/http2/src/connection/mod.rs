@@ -214,6 +214,7 @@ impl Connection {
             frame::PUSH_PROMISE => return Err(Code::PROTOCOL_ERROR),
             frame::PING => self.receive_ping(header, payload)?,
             frame::GOAWAY if header.stream != 0 => return Err(Code::PROTOCOL_ERROR),
+            frame::GOAWAY if payload.len() < 8 => return Err(Code::FRAME_SIZE_ERROR),
             frame::GOAWAY => self.client_leaves = true,
             frame::WINDOW_UPDATE => self.receive_window_update(header, payload)?,
             // Section 5.5.

@@ -30,23 +30,17 @@ impl Connection {
         data.truncate(length - behind);
         data.advance(before);
         let is_last = header.has(frame::END_STREAM);
-        // What nobody reads is counted all the same.
-        let mut unread = before + behind;
-        if !stream.is_read {
-            unread = length;
-        }
-        if !stream.received.push(data) || (is_last && stream.received.remaining.unwrap_or(0) > 0) {
-            // Section 8.1.1: more or less than the client has said.
-            self.take_from_window(unread);
+        if !stream.received.fits(data.len(), is_last) {
+            self.take_from_window(length);
             self.reset(key, Code::PROTOCOL_ERROR);
             return Ok(());
         }
-        if !stream.is_read {
-            stream.received.clear();
-        }
-        stream.wake_reader();
-        if unread > 0 {
-            self.take(key, unread);
+        if stream.is_read {
+            stream.received.push(data);
+            stream.wake_reader();
+            self.take(key, before + behind);
+        } else {
+            self.take_from_window(length);
         }
         if is_last {
             self.end_receiving(key);

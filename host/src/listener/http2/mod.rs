@@ -36,9 +36,10 @@ const MOST_UNSENT: usize = 4 * UNSENT;
 const OVERSIZE: usize = 64 * 1024;
 /// How long a client has to hear that the connection ends.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// Room for a read, in bytes; grows while what comes fills it.
+/// Room for a read, in bytes; grows while what comes fills it. Two frames with data are in the most: what waits to be taken keeps
+/// the whole of it.
 const ROOM: usize = 8 * 1024;
-const MOST_ROOM: usize = 64 * 1024;
+const MOST_ROOM: usize = 32 * 1024;
 
 /// Serves a connection until either side is done with it. `read` was read from the stream before.
 pub(super) async fn serve(session: Session, stream: Stream, read: BytesMut) {
