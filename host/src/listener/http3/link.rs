@@ -41,11 +41,6 @@ impl Http3Link {
         Self { send, unsent, tunnel, local_address, completion }
     }
 
-    /// Ready when the client does not want the answer, or is gone.
-    pub(super) fn stopped(&self) -> impl Future {
-        self.send.borrow().stopped()
-    }
-
     /// What comes in the protocol that the request asks for.
     pub(super) fn set_tunnel(&self, body: ClientBody) {
         self.tunnel.replace(Some(body));

@@ -1,5 +1,5 @@
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -31,6 +31,8 @@ impl Connection {
         let mut body = Http3Body::new(self.quic.clone(), recv, self.session.config.limits.header_bytes);
         let patience = self.session.connection.patience();
         let head = self.session.context.timers.bound(patience.head, body.read_head()).await;
+        // Ready when the client does not want the answer, is gone, or has all of it.
+        let mut stopped = pin!(send.stopped());
         let link = Http3Link::new(send, self.local_address, self.session.completion.clone());
         let response = match head {
             Ok(Ok(head)) => {
@@ -38,7 +40,7 @@ impl Connection {
                 if let Some(protocol) = head.protocol {
                     parts.extensions.insert(h2::ext::Protocol::from(protocol.as_str()));
                 }
-                self.respond_to(parts, body, &link).await
+                self.respond_to(parts, body, &link, stopped.as_mut()).await
             }
             Ok(Err(NoHead::TooLarge)) => self.session.refuse(ErrorKind::HeadTooLarge, Version::HTTP_3),
             Ok(Err(NoHead::Malformed(how))) => {
@@ -58,7 +60,7 @@ impl Connection {
         let is_taken = match response {
             Some(response) => {
                 let mut sending = link.into_sending(self.session.context.timers.timer(), patience.write);
-                sending.send(response).await
+                sending.send(response, stopped).await
             }
             None => {
                 link.reset(Code::RequestCancelled);
@@ -88,6 +90,7 @@ impl Connection {
         mut head: http::request::Parts,
         body: Http3Body,
         link: &Http3Link,
+        mut stopped: Pin<&mut impl Future>,
     ) -> Option<Response<ResponseBody>> {
         let Some(listener) = self.session.listener() else {
             let mut response = Response::new(ResponseBody::default());
@@ -102,12 +105,10 @@ impl Connection {
         }
         let (context, client) = (self.session.context.clone(), self.client());
         let mut serving = pin!(proxy::serve(context, listener, client, &mut head, body, link));
-        let mut stopped = pin!(link.stopped());
         poll_fn(|task| {
             if let Poll::Ready(response) = serving.as_mut().poll(task) {
                 return Poll::Ready(Some(response));
             }
-            // Ready when the client does not want the answer, or is gone.
             stopped.as_mut().poll(task).map(|_| None)
         })
         .await

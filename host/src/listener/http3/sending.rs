@@ -8,7 +8,7 @@ use http::header::{SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 use plimsoll_http3::{Code, encode_response, encode_trailers, put_data_header, put_section};
-use quinn::SendStream;
+use quinn::{SendStream, StoppedError, VarInt};
 
 use crate::io::IntoQuic;
 use crate::proxy::ResponseBody;
@@ -29,8 +29,12 @@ impl Sending {
         Self { stream, unsent, timer, patience }
     }
 
-    /// False when the client has not taken all of it.
-    pub(super) async fn send(&mut self, response: Response<ResponseBody>) -> bool {
+    /// `stopped` is that of the stream. False when the client has not taken all of it.
+    pub(super) async fn send(
+        &mut self,
+        response: Response<ResponseBody>,
+        mut stopped: Pin<&mut impl Future<Output = Result<Option<VarInt>, StoppedError>>>,
+    ) -> bool {
         let (mut head, mut body) = response.into_parts();
         // Protocols are not asked for in a field.
         head.headers.remove(UPGRADE);
@@ -40,7 +44,6 @@ impl Sending {
             head.headers.remove(SEC_WEBSOCKET_ACCEPT);
         }
         put_head(&mut self.unsent, head.status, &head.headers);
-        let mut stopped = pin!(self.stream.stopped());
         let sent = match body.is_end_stream() {
             true => self.write(Bytes::new()).await,
             false => self.send_body(&mut body, stopped.as_mut()).await,
