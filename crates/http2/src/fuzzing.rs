@@ -42,7 +42,7 @@ fn answer(bytes: &[u8], step: usize) -> Vec<u8> {
                         under_way.push((body, request.responder));
                     }
                 }
-                Ok(Some(Event::Malformed(_))) => {}
+                Ok(Some(Event::Begun | Event::Malformed(_))) => {}
                 Ok(None) => break,
                 Err(code) => {
                     server.abort(code);

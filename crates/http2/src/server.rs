@@ -28,6 +28,8 @@ pub struct Request {
 /// What has come.
 #[derive(Debug)]
 pub enum Event {
+    /// The client has said what a connection begins with (RFC 9113 section 3.4).
+    Begun,
     Request(Request),
     /// A malformed request, or trailers, whose stream has been reset.
     Malformed(Malformed),
@@ -49,6 +51,7 @@ impl Server {
         let mut connection = self.0.borrow_mut();
         Ok(match connection.receive(input)? {
             None => None,
+            Some(Arrival::Begun) => Some(Event::Begun),
             Some(Arrival::Malformed(malformed)) => Some(Event::Malformed(malformed)),
             Some(Arrival::Request(key, head)) => {
                 let is_whole = connection.streams.get(key).is_none_or(|stream| stream.has_received);
@@ -60,11 +63,6 @@ impl Server {
                 Some(Event::Request(Request { head, body, responder }))
             }
         })
-    }
-
-    /// The client has said what a connection begins with (RFC 9113 section 3.4).
-    pub fn has_begun(&self) -> bool {
-        self.0.borrow().has_settings
     }
 
     /// A head has begun, of which `input` is what is left, and is not whole.

@@ -167,6 +167,7 @@ fn serve(sent: &[u8], step: usize) -> Seen {
                         begun.push((request.body, request.responder));
                     }
                 }
+                Ok(Some(Event::Begun)) => {}
                 Ok(Some(Event::Malformed(malformed))) => seen.malformed.push(malformed),
                 Ok(None) => break,
                 Err(code) => {

@@ -152,8 +152,12 @@ fn a_connection_begins_with_its_preface_and_settings() {
     for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nXX", &[&preface[..], &open(1)].concat()] {
         let server = Server::new(LIMITS);
         assert!(matches!(server.receive(&mut BytesMut::from(bytes)), Err(Code::PROTOCOL_ERROR)));
-        assert!(!server.has_begun());
     }
+    let settings = [&preface[..], &frame(SETTINGS, 0, 0, b"")].concat();
+    let (server, mut bytes) =
+        (Server::new(LIMITS), BytesMut::from(&[settings, frame(SETTINGS, 0, 0, b"")].concat()[..]));
+    assert!(matches!(server.receive(&mut bytes), Ok(Some(Event::Begun))));
+    assert!(matches!(server.receive(&mut bytes), Ok(None)), "once");
 }
 
 #[test]

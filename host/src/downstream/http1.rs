@@ -10,18 +10,16 @@ use plimsoll_http1::{self as http1, BodyDecoder, Framing, HeadLimits, RequestHea
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::{Error, ErrorKind};
-use crate::io::{Buffers, Stream};
+use crate::io::{Buffers, ReadBuffer, Stream};
 
 /// A connection of HTTP/1.1 with what was read on it. The listener reads heads here, the body of the request under way
 /// reads the rest, wherever it is read: never both at once, since a body is whole before the next head is looked for.
 #[derive(Debug)]
 pub struct Inbound {
     stream: RefCell<Stream>,
-    read: RefCell<BytesMut>,
+    read: RefCell<ReadBuffer>,
     buffers: Rc<Buffers>,
     decoder: RefCell<BodyDecoder>,
-    /// Room for the next read, in bytes; grows while a body fills it.
-    room: Cell<usize>,
     /// The client waits to be told that it may send the body.
     expects_continue: Cell<bool>,
     continue_due: Cell<bool>,
@@ -31,7 +29,7 @@ pub struct Inbound {
     owner: RefCell<Option<Waker>>,
 }
 
-const ROOM: usize = 8 * 1024;
+/// For a read, in bytes.
 const MOST_ROOM: usize = 64 * 1024;
 
 impl Inbound {
@@ -39,10 +37,9 @@ impl Inbound {
     pub fn new(stream: Stream, read: BytesMut, buffers: Rc<Buffers>) -> Rc<Self> {
         Rc::new(Self {
             stream: RefCell::new(stream),
-            read: RefCell::new(read),
+            read: RefCell::new(ReadBuffer::new(read, MOST_ROOM)),
             buffers,
             decoder: RefCell::new(BodyDecoder::new(Framing::Length(0))),
-            room: Cell::new(ROOM),
             expects_continue: Cell::default(),
             continue_due: Cell::default(),
             ended: Cell::default(),
@@ -57,7 +54,7 @@ impl Inbound {
 
     /// Bytes that were read and not used yet.
     pub fn unused(&self) -> RefMut<'_, BytesMut> {
-        self.read.borrow_mut()
+        RefMut::map(self.read.borrow_mut(), |read| &mut **read)
     }
 
     /// True once the client has ended its side.
@@ -78,29 +75,15 @@ impl Inbound {
 
     /// Gives back the buffer, and what a body has made it grow to, before a wait of unknown length.
     pub fn settle(&self) {
-        self.room.set(ROOM);
-        let mut read = self.read.borrow_mut();
-        if read.is_empty() {
-            self.buffers.done_reading(std::mem::take(&mut read));
-        }
+        self.read.borrow_mut().give_back(&self.buffers);
     }
 
     /// Reads more; 0 is the end of what the client sends.
     pub fn poll_fill(&self, task: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut read = self.read.borrow_mut();
-        if read.capacity() == 0 {
-            // Most of the time nothing is there yet, and no buffer is needed to find that out.
-            ready!(self.stream.borrow().poll_readable(task))?;
-            *read = self.buffers.for_reading();
-        }
-        read.reserve(self.room.get());
-        let room = read.capacity() - read.len();
-        let mut stream = self.stream.borrow_mut();
-        let count = ready!(tokio_util::io::poll_read_buf(Pin::new(&mut *stream), task, &mut *read))?;
+        let count = ready!(read.poll_fill_lent(&mut self.stream.borrow_mut(), &self.buffers, task))?;
         if count == 0 {
             self.ended.set(true);
-        } else if count == room {
-            self.room.set((self.room.get() * 2).min(MOST_ROOM));
         }
         Poll::Ready(Ok(count))
     }
@@ -184,7 +167,7 @@ impl Inbound {
     /// The stream and what was read of it, to go on in another way. None while somebody else has it.
     pub fn into_stream(inbound: Rc<Self>) -> Option<(Stream, BytesMut)> {
         let inbound = Rc::into_inner(inbound)?;
-        Some((inbound.stream.into_inner(), inbound.read.into_inner()))
+        Some((inbound.stream.into_inner(), inbound.read.into_inner().into_bytes()))
     }
 
     /// The stream, to write to it.

@@ -141,6 +141,13 @@ impl Connection {
         self.given_up.set(self.given_up.get().saturating_add(1));
     }
 
+    /// A request was never one, and its stream has been reset: whoever makes us give up streams is like one that gives them up
+    /// (CVE-2025-8671).
+    pub(super) fn gave_up_at_once(&self) {
+        self.begun.set(self.begun.get().saturating_add(1));
+        self.gave_up();
+    }
+
     /// Whether the client asks in order to give up, which costs it next to nothing and us whole requests (CVE-2023-44487): more
     /// than half of 500, as Envoy counts.
     pub(super) fn is_abused(&self) -> bool {

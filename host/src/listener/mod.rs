@@ -14,6 +14,7 @@ mod peek;
 mod proxy_protocol;
 mod quic;
 mod session;
+mod stream_link;
 mod turns;
 mod udp;
 mod udp_sessions;

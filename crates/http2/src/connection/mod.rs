@@ -41,6 +41,8 @@ pub struct Limits {
 /// What has come.
 #[derive(Debug)]
 pub(crate) enum Arrival {
+    /// The client's first SETTINGS.
+    Begun,
     /// A request; of none whose head is too large there is a head.
     Request(usize, Option<Box<RequestHead>>),
     /// A malformed request or malformed trailers, whose stream has been reset.
@@ -52,7 +54,7 @@ pub(crate) enum Arrival {
 pub(crate) struct Connection {
     limits: Limits,
     preface_left: &'static [u8],
-    pub(crate) has_settings: bool,
+    has_settings: bool,
     block: Option<Block>,
     decoder: Decoder,
     pub(crate) streams: Slab<Stream>,
@@ -210,7 +212,7 @@ impl Connection {
             frame::CONTINUATION => return self.receive_continuation(header, payload),
             frame::PRIORITY => self.receive_priority(header, payload)?,
             frame::RST_STREAM => self.receive_reset(header, payload)?,
-            frame::SETTINGS => self.receive_settings(header, payload)?,
+            frame::SETTINGS => return self.receive_settings(header, payload),
             frame::PUSH_PROMISE => return Err(Code::PROTOCOL_ERROR),
             frame::PING => self.receive_ping(header, payload)?,
             frame::GOAWAY if header.stream != 0 => return Err(Code::PROTOCOL_ERROR),

@@ -1,6 +1,5 @@
 //! HTTP/2 with a client: a task drives the connection, and one of its own answers each request.
 
-mod link;
 mod request;
 mod sending;
 
@@ -21,7 +20,7 @@ use super::connection::Timeout;
 use super::linger;
 use super::session::Session;
 use crate::error::ErrorKind;
-use crate::io::Stream;
+use crate::io::{ReadBuffer, Stream};
 use crate::telemetry::BadRequest;
 use crate::timer::Timer;
 
@@ -36,9 +35,7 @@ const MOST_UNSENT: usize = 4 * UNSENT;
 const OVERSIZE: usize = 64 * 1024;
 /// How long a client has to hear that the connection ends.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// Room for a read, in bytes; grows while what comes fills it. Two frames with data are in the most: what waits to be taken keeps
-/// the whole of it.
-const ROOM: usize = 8 * 1024;
+/// For a read, in bytes: two frames with data. What waits to be taken keeps the whole of it.
 const MOST_ROOM: usize = 32 * 1024;
 
 /// Serves a connection until either side is done with it. `read` was read from the stream before.
@@ -56,8 +53,8 @@ pub(super) async fn serve(session: Session, stream: Stream, read: BytesMut) {
     let head_timer = session.context.timers.timer();
     let local_address = stream.local_address().ok();
     let session = Rc::new(session);
-    let mut driver =
-        Driver { session, server, stream, read, room: ROOM, has_begun: false, head_timer, local_address, ending: None };
+    let read = ReadBuffer::new(read, MOST_ROOM);
+    let mut driver = Driver { session, server, stream, read, head_timer, local_address, ending: None };
     let end = poll_fn(|task| driver.poll(task)).await;
     let Driver { server, mut stream, session, .. } = driver;
     drop(server);
@@ -81,10 +78,7 @@ struct Driver {
     server: Server,
     stream: Stream,
     /// What was read and is not a whole frame yet.
-    read: BytesMut,
-    room: usize,
-    /// The client has said what a connection begins with.
-    has_begun: bool,
+    read: ReadBuffer,
     /// Armed while a head has begun and is not whole.
     head_timer: Timer,
     local_address: Option<SocketAddr>,
@@ -157,18 +151,16 @@ impl Driver {
     fn poll_read(&mut self, task: &mut Context<'_>) -> Result<Poll<()>, Code> {
         loop {
             while self.server.unsent() < MOST_UNSENT {
-                let event = self.server.receive(&mut self.read)?;
-                if !self.has_begun && self.server.has_begun() {
-                    self.has_begun = true;
-                    self.session.connection.idle();
-                }
-                match event {
+                match self.server.receive(&mut self.read)? {
+                    Some(Event::Begun) => self.session.connection.idle(),
                     Some(Event::Request(request)) => request::begin(&self.session, self.local_address, request),
                     Some(Event::Malformed(how)) => {
-                        // Whoever makes us give up streams is like one that gives them up (CVE-2025-8671).
-                        drop(self.session.connection.begin_request());
-                        self.session.connection.gave_up();
+                        self.session.connection.gave_up_at_once();
                         self.session.refuse_stream(ErrorKind::BadRequest(how.as_str()), Version::HTTP_2);
+                        if self.session.connection.is_abused() {
+                            // The connection ends: what comes behind it is of no interest.
+                            return Ok(Poll::Pending);
+                        }
                     }
                     None => break,
                 }
@@ -180,28 +172,12 @@ impl Driver {
             if self.server.unsent() >= MOST_UNSENT {
                 return Ok(Poll::Pending);
             }
-            match self.poll_fill(task) {
+            match self.read.poll_fill_lent(&mut self.stream, &self.session.context.buffers, task) {
                 Poll::Ready(Ok(0) | Err(_)) => return Ok(Poll::Ready(())),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending => return Ok(Poll::Pending),
             }
         }
-    }
-
-    /// Reads more; 0 is the end of what the client sends.
-    fn poll_fill(&mut self, task: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.read.capacity() == 0 {
-            // Most of the time nothing is there yet, and no buffer is needed to find that out.
-            ready!(self.stream.poll_readable(task))?;
-            self.read = self.session.context.buffers.for_reading();
-        }
-        self.read.reserve(self.room);
-        let room = self.read.capacity() - self.read.len();
-        let count = ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), task, &mut self.read))?;
-        if count == room {
-            self.room = (self.room * 2).min(MOST_ROOM);
-        }
-        Poll::Ready(Ok(count))
     }
 
     /// Writes what there is.
@@ -233,10 +209,7 @@ impl Driver {
 
     /// Gives back what a wait of unknown length does not need.
     fn rest(&mut self) {
-        if self.read.is_empty() {
-            self.room = ROOM;
-            self.session.context.buffers.done_reading(std::mem::take(&mut self.read));
-        }
+        self.read.give_back(&self.session.context.buffers);
         if self.session.connection.is_quiet() {
             self.server.rest();
         }

@@ -4,15 +4,15 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use h2::ext::Protocol;
-use http::{Response, StatusCode, Version};
+use http::{Response, StatusCode, Version, response};
 use plimsoll_http2::{Body, Request, RequestHead, Responder};
 
-use super::link::Http2Link;
 use super::sending::Sending;
 use crate::downstream::{ClientBody, Http2Body};
 use crate::error::ErrorKind;
 use crate::listener::connection::UnderWay;
 use crate::listener::session::Session;
+use crate::listener::stream_link::StreamLink;
 use crate::proxy::{self, ResponseBody};
 
 /// Begins to answer a request, in a task of its own.
@@ -25,10 +25,7 @@ pub(super) fn begin(session: &Rc<Session>, local_address: Option<SocketAddr>, re
 async fn answer(session: Rc<Session>, local_address: Option<SocketAddr>, request: Request, under_way: UnderWay) {
     let Request { head, body, responder } = request;
     let response = match head {
-        Some(head) => {
-            let link = Http2Link::new(&responder, local_address, session.completion.clone());
-            respond_to(&session, head, body, &responder, &link).await
-        }
+        Some(head) => respond_to(&session, local_address, head, body, &responder).await,
         None => session.refuse(ErrorKind::HeadTooLarge, Version::HTTP_2),
     };
     match response {
@@ -45,16 +42,18 @@ async fn answer(session: Rc<Session>, local_address: Option<SocketAddr>, request
 /// Has the request answered. None when its client has given it up.
 async fn respond_to(
     session: &Session,
+    local_address: Option<SocketAddr>,
     mut head: Box<RequestHead>,
     body: Option<Body>,
     responder: &Responder,
-    link: &Http2Link<'_>,
 ) -> Option<Response<ResponseBody>> {
     let Some(listener) = session.listener() else {
         let mut response = Response::new(ResponseBody::default());
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         return Some(response);
     };
+    let inform = |head: response::Parts| responder.send_head(head.status, &head.headers, false);
+    let link = StreamLink::new(session, local_address, inform);
     let mut body = body.map_or(ClientBody::Empty, |body| ClientBody::Http2(Box::new(Http2Body::new(body))));
     if let Some(protocol) = head.protocol.take() {
         head.parts.extensions.insert(Protocol::from(protocol.as_str()));
@@ -67,7 +66,7 @@ async fn respond_to(
         session.client.clone(),
         &mut head.parts,
         body,
-        link
+        &link
     ));
     poll_fn(|task| {
         if let Poll::Ready(response) = serving.as_mut().poll(task) {

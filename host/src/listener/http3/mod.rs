@@ -1,7 +1,7 @@
 //! HTTP/3 with a client: a task drives the connection, and one of its own answers each request.
 
 mod connection;
-mod link;
+mod outbound;
 mod request;
 mod sending;
 

@@ -8,10 +8,11 @@ use plimsoll_http3::Code;
 use quinn::{RecvStream, SendStream};
 
 use super::connection::Connection;
-use super::link::Http3Link;
+use super::outbound::Outbound;
 use crate::downstream::{ClientBody, Http3Body, NoHead};
 use crate::error::ErrorKind;
 use crate::io::IntoQuic;
+use crate::listener::stream_link::StreamLink;
 use crate::proxy::{self, ResponseBody};
 use crate::telemetry::BadRequest;
 
@@ -33,37 +34,40 @@ impl Connection {
         let head = self.session.context.timers.bound(patience.head, body.read_head()).await;
         // Ready when the client does not want the answer, is gone, or has all of it.
         let mut stopped = pin!(send.stopped());
-        let link = Http3Link::new(send, self.local_address, self.session.completion.clone());
+        let outbound = Outbound::new(send);
         let response = match head {
             Ok(Ok(head)) => {
                 let mut parts = head.parts;
                 if let Some(protocol) = head.protocol {
                     parts.extensions.insert(h2::ext::Protocol::from(protocol.as_str()));
                 }
-                self.respond_to(parts, body, &link, stopped.as_mut()).await
+                self.respond_to(parts, body, &outbound, stopped.as_mut()).await.ok_or(Code::RequestCancelled)
             }
-            Ok(Err(NoHead::TooLarge)) => self.session.refuse(ErrorKind::HeadTooLarge, Version::HTTP_3),
+            Ok(Err(NoHead::TooLarge)) => {
+                self.session.refuse(ErrorKind::HeadTooLarge, Version::HTTP_3).ok_or(Code::RequestCancelled)
+            }
             Ok(Err(NoHead::Malformed(how))) => {
                 self.session.refuse_stream(ErrorKind::BadRequest(how), Version::HTTP_3);
                 body.stop(Code::MessageError);
-                return link.reset(Code::MessageError);
+                // As with HTTP/2, it counts as one that its client has given up.
+                Err(Code::MessageError)
             }
-            Ok(Err(NoHead::Gone | NoHead::Broken)) => return link.reset(Code::RequestCancelled),
+            Ok(Err(NoHead::Gone | NoHead::Broken)) => Err(Code::RequestCancelled),
             Err(_elapsed) => {
                 if let Some(listener) = self.session.slot.current() {
                     listener.shard.bad_request(BadRequest::Timeout);
                 }
                 body.stop(Code::RequestRejected);
-                return link.reset(Code::RequestRejected);
+                Err(Code::RequestRejected)
             }
         };
         let is_taken = match response {
-            Some(response) => {
-                let mut sending = link.into_sending(self.session.context.timers.timer(), patience.write);
+            Ok(response) => {
+                let mut sending = outbound.into_sending(self.session.context.timers.timer(), patience.write);
                 sending.send(response, stopped).await
             }
-            None => {
-                link.reset(Code::RequestCancelled);
+            Err(code) => {
+                outbound.reset(code);
                 false
             }
         };
@@ -89,7 +93,7 @@ impl Connection {
         &self,
         mut head: http::request::Parts,
         body: Http3Body,
-        link: &Http3Link,
+        outbound: &Outbound,
         mut stopped: Pin<&mut impl Future>,
     ) -> Option<Response<ResponseBody>> {
         let Some(listener) = self.session.listener() else {
@@ -97,14 +101,15 @@ impl Connection {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             return Some(response);
         };
-        link.prioritise(&head.headers);
+        outbound.prioritise(&head.headers);
+        let link = StreamLink::new(&self.session, self.local_address, |head| outbound.inform(head));
         let mut body = if body.is_ended() { ClientBody::Empty } else { ClientBody::Http3(Box::new(body)) };
         if head.extensions.get::<h2::ext::Protocol>().is_some() {
             // What comes is not the request's, but of the protocol that it asks for (RFC 9220).
             link.set_tunnel(std::mem::replace(&mut body, ClientBody::Empty));
         }
         let (context, client) = (self.session.context.clone(), self.client());
-        let mut serving = pin!(proxy::serve(context, listener, client, &mut head, body, link));
+        let mut serving = pin!(proxy::serve(context, listener, client, &mut head, body, &link));
         poll_fn(|task| {
             if let Poll::Ready(response) = serving.as_mut().poll(task) {
                 return Poll::Ready(Some(response));

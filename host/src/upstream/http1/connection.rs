@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::upload::{Upload, UploadError};
 use crate::error::{Error, ErrorKind};
-use crate::io::Stream;
+use crate::io::{ReadBuffer, Stream};
 use crate::upstream::RequestBody;
 
 /// A connection to an endpoint, for one request at a time.
@@ -23,9 +23,7 @@ use crate::upstream::RequestBody;
 pub(in crate::upstream) struct Connection {
     socket: Socket,
     /// What was read and not used yet.
-    pub(super) read: BytesMut,
-    /// Room for the next read, in bytes; grows while answers fill it.
-    room: usize,
+    pub(super) read: ReadBuffer,
     /// The buffer that heads are written to.
     out: Vec<u8>,
     /// Bounds of an answer's head.
@@ -81,7 +79,6 @@ pub(in crate::upstream) struct Failure {
     pub unsent: bool,
 }
 
-const ROOM: usize = 8 * 1024;
 const MOST_ROOM: usize = 64 * 1024;
 /// Heads of 1xx before the answer proper.
 const INFORMATIONAL: usize = 32;
@@ -89,7 +86,7 @@ const INFORMATIONAL: usize = 32;
 impl Connection {
     pub(in crate::upstream) fn new(stream: Stream, head_limits: HeadLimits) -> Self {
         let out = Vec::with_capacity(1024);
-        Self { socket: Socket::Whole(stream), read: BytesMut::new(), room: ROOM, out, head_limits }
+        Self { socket: Socket::Whole(stream), read: ReadBuffer::new(BytesMut::new(), MOST_ROOM), out, head_limits }
     }
 
     /// False once the endpoint has closed the connection, or has sent something that nobody asked for.
@@ -171,24 +168,15 @@ impl Connection {
 
     /// Forgets what large answers made it grow to, before it waits for another request.
     pub(super) fn settle(&mut self) {
-        if self.room > ROOM {
-            self.room = ROOM;
-            self.read = BytesMut::new();
-        }
+        self.read.shrink();
     }
 
     /// Reads more, up to `wanted` bytes if that is known; 0 is the end of the connection.
     pub(super) fn poll_read(&mut self, wanted: Option<u64>, task: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if let Some(wanted) = wanted.and_then(|wanted| usize::try_from(wanted).ok()) {
-            self.room = self.room.max(wanted.min(MOST_ROOM));
+            self.read.expect(wanted);
         }
-        self.read.reserve(self.room);
-        let room = self.read.capacity() - self.read.len();
-        let count = ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.socket), task, &mut self.read))?;
-        if count == room {
-            self.room = (self.room * 2).min(MOST_ROOM);
-        }
-        Poll::Ready(Ok(count))
+        self.read.poll_fill(&mut self.socket, task)
     }
 
     fn poll_head(&mut self, to_head_request: bool, task: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
@@ -210,7 +198,7 @@ impl Connection {
     /// Lets an upload go on by itself while the answer streams: the endpoint may need the rest to go on with its answer,
     /// and the client may read nothing until it has sent all.
     pub(super) fn send_aside(self: Box<Self>, mut upload: Upload, at_end: AtEnd) -> Box<Self> {
-        let Self { socket: Socket::Whole(stream), read, room, out, head_limits } = *self else { return self };
+        let Self { socket: Socket::Whole(stream), read, out, head_limits } = *self else { return self };
         let stream = Rc::new(RefCell::new(stream));
         let mut writing = Writing(stream.clone());
         let task = tokio::task::spawn_local(async move {
@@ -220,7 +208,7 @@ impl Connection {
                 drop(writing.shutdown().await);
             }
         });
-        Box::new(Self { socket: Socket::Shared { stream, _upload: UploadTask(task) }, read, room, out, head_limits })
+        Box::new(Self { socket: Socket::Shared { stream, _upload: UploadTask(task) }, read, out, head_limits })
     }
 }
 

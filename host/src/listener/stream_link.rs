@@ -3,28 +3,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::response;
-use plimsoll_http2::Responder;
 
+use super::session::Session;
 use crate::downstream::ClientBody;
 use crate::io::Completion;
 use crate::proxy::Link;
 
-/// What a request says to its client before its answer.
-pub(super) struct Http2Link<'a> {
-    responder: &'a Responder,
+/// What a request on a stream of HTTP/2 or HTTP/3 says to its client before its answer; `inform` sends a head in advance.
+pub(super) struct StreamLink<I> {
+    inform: I,
     /// What comes in the protocol that the request asks for.
     tunnel: RefCell<Option<ClientBody>>,
     local_address: Option<SocketAddr>,
     completion: Option<Arc<Completion>>,
 }
 
-impl<'a> Http2Link<'a> {
-    pub(super) fn new(
-        responder: &'a Responder,
-        local_address: Option<SocketAddr>,
-        completion: Option<Arc<Completion>>,
-    ) -> Self {
-        Self { responder, tunnel: RefCell::default(), local_address, completion }
+impl<I: Fn(response::Parts)> StreamLink<I> {
+    pub(super) fn new(session: &Session, local_address: Option<SocketAddr>, inform: I) -> Self {
+        Self { inform, tunnel: RefCell::default(), local_address, completion: session.completion.clone() }
     }
 
     /// What comes in the protocol that the request asks for.
@@ -33,13 +29,13 @@ impl<'a> Http2Link<'a> {
     }
 }
 
-impl Link for Http2Link<'_> {
+impl<I: Fn(response::Parts)> Link for StreamLink<I> {
     fn informational(&self, head: response::Parts) {
-        self.responder.send_head(head.status, &head.headers, false);
+        (self.inform)(head);
     }
 
     fn queued(&self, _queued: bool) {
-        // A client that goes resets its stream.
+        // A client that goes ends its stream, which is heard of.
     }
 
     fn tunnel(&self) -> Option<ClientBody> {

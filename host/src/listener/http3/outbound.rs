@@ -1,8 +1,6 @@
 use std::cell::RefCell;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -11,39 +9,23 @@ use plimsoll_http3::Code;
 use quinn::SendStream;
 
 use super::sending::{Sending, put_head};
-use crate::downstream::ClientBody;
-use crate::io::{Completion, IntoQuic};
-use crate::proxy::Link;
+use crate::io::IntoQuic;
 use crate::timer::Timer;
 
-/// What a request says to its client before its answer.
-pub(super) struct Http3Link {
+/// The stream on which a request is answered, as long as it has no answer.
+pub(super) struct Outbound {
     send: RefCell<SendStream>,
     /// What could not be sent yet.
     unsent: RefCell<BytesMut>,
-    /// What comes in the protocol that the request asks for.
-    tunnel: RefCell<Option<ClientBody>>,
-    local_address: Option<SocketAddr>,
-    completion: Option<Arc<Completion>>,
 }
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
 /// RFC 9218 section 4.1.
 const DEFAULT_URGENCY: u8 = 3;
 
-impl Http3Link {
-    pub(super) fn new(
-        send: SendStream,
-        local_address: Option<SocketAddr>,
-        completion: Option<Arc<Completion>>,
-    ) -> Self {
-        let (send, unsent, tunnel) = (RefCell::new(send), RefCell::default(), RefCell::default());
-        Self { send, unsent, tunnel, local_address, completion }
-    }
-
-    /// What comes in the protocol that the request asks for.
-    pub(super) fn set_tunnel(&self, body: ClientBody) {
-        self.tunnel.replace(Some(body));
+impl Outbound {
+    pub(super) fn new(send: SendStream) -> Self {
+        Self { send: RefCell::new(send), unsent: RefCell::default() }
     }
 
     /// What the client finds urgent goes before what it does not (RFC 9218).
@@ -61,10 +43,9 @@ impl Http3Link {
     pub(super) fn into_sending(self, timer: Timer, patience: Option<Duration>) -> Sending {
         Sending::new(self.send.into_inner(), self.unsent.into_inner(), timer, patience)
     }
-}
 
-impl Link for Http3Link {
-    fn informational(&self, head: response::Parts) {
+    /// Sends a head in advance.
+    pub(super) fn inform(&self, head: response::Parts) {
         let mut unsent = self.unsent.borrow_mut();
         if !unsent.is_empty() {
             // The client takes nothing.
@@ -78,22 +59,6 @@ impl Link for Http3Link {
         let _ = pin!(send.write_chunks(&mut chunk)).poll(&mut nobody);
         let [rest] = chunk;
         unsent.extend_from_slice(&rest);
-    }
-
-    fn queued(&self, _queued: bool) {
-        // A client that goes stops its stream.
-    }
-
-    fn tunnel(&self) -> Option<ClientBody> {
-        self.tunnel.take()
-    }
-
-    fn local_address(&self) -> Option<SocketAddr> {
-        self.local_address
-    }
-
-    fn handshake(&self) -> Option<&Arc<Completion>> {
-        self.completion.as_ref()
     }
 }
 
