@@ -472,6 +472,23 @@ async def giving_up():
         say(begun=begun, termination=client.termination)
 
 
+async def breaking():
+    """Asks for what is malformed, again and again."""
+    async with connected() as client:
+        begun = 0
+        while client.termination is None and begun < 50_000:
+            for _ in range(50):
+                stream = client._quic.get_next_available_stream_id()
+                if stream // 4 >= client._quic._remote_max_streams_bidi:
+                    break
+                client.answers[stream] = Answer()
+                client._quic.send_stream_data(stream, BROKEN["no path"], end_stream=True)
+                begun += 1
+            client.transmit()
+            await asyncio.sleep(0.02)
+        say(begun=begun, termination=client.termination)
+
+
 async def burst():
     """First datagrams of forty connections at the same moment; then a client that goes on."""
     sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

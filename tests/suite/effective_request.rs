@@ -219,3 +219,25 @@ fn what_is_refused_stands_in_the_access_log() {
         });
     }
 }
+
+#[test]
+fn a_head_that_is_too_large_over_http2_stands_in_the_access_log() {
+    /// What begins a connection: the preface and SETTINGS.
+    const BEGIN: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let endpoint = Endpoint::named("one");
+    let proxy = logged(&endpoint, "limits: { header_bytes: 8KiB }");
+    // GET, http, `/`, and a field of 9000 bytes.
+    let block = [&[0x82, 0x86, 0x84, 0, 1, b'x', 0x7f, 0x80 | 41, 69][..], &[b'y'; 9000]].concat();
+    let length = (block.len() as u32).to_be_bytes();
+    let mut client = Connection::open(proxy.address("web"));
+    client.send([BEGIN, &length[1..], &[1, 5, 0, 0, 0, 1], &block].concat());
+    plimsoll_tests::wait_for("the line in the log", || {
+        let lines = proxy.stdout();
+        let mut lines = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.find(|line| line["status"] == 431)
+    });
+    assert_eq!(proxy.metric("plimsoll_bad_requests_total{listener=\"web\",reason=\"header_too_large\"}"), 1.0);
+    // And nothing of the connection is lost.
+    client.send([0, 0, 6, 1, 5, 0, 0, 0, 3, 0x82, 0x86, 0x84, 0x41, 1, b'a']);
+    plimsoll_tests::wait_for("the next request", || (endpoint.requests().len() == 1).then_some(()));
+}

@@ -233,6 +233,28 @@ fn an_answer_that_breaks_before_its_client_has_seen_any_of_it_is_502() {
 }
 
 #[test]
+fn a_client_that_makes_the_proxy_give_up_most_of_what_it_asks_for_is_let_go() {
+    let endpoint = Endpoint::named("one");
+    let proxy = in_front_of(&[&endpoint], "", "");
+    let mut client = Connection::open(proxy.address("web"));
+    client.send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, b"")].concat());
+    for stream in (1..1200_u32).step_by(2) {
+        // No path.
+        let mut malformed = frame(1, 5, 0, &[0x82, 0x86]);
+        malformed[5..9].copy_from_slice(&stream.to_be_bytes());
+        client.send(malformed);
+    }
+    let answered = client.read_to_end();
+    let goaway = [&[0, 0, 8, 7, 0, 0, 0, 0, 0][..], &999_u32.to_be_bytes(), &0xb_u32.to_be_bytes()].concat();
+    assert!(
+        answered.ends_with(&goaway),
+        "500 requests, and ENHANCE_YOUR_CALM: {:x?}",
+        &answered[answered.len() - 40..]
+    );
+    assert_eq!(proxy.metric("plimsoll_bad_requests_total{listener=\"web\",reason=\"given_up\"}"), 1.0);
+}
+
+#[test]
 fn a_client_that_gives_up_most_of_what_it_asks_for_is_let_go() {
     let endpoint = Endpoint::scripted(std::sync::Arc::new(|mut stream: TcpStream| {
         // Never an answer.

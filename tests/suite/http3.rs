@@ -456,6 +456,16 @@ fn a_client_that_gives_up_most_of_what_it_asks_for_is_let_go() {
 }
 
 #[test]
+fn a_client_that_makes_the_proxy_give_up_most_of_what_it_asks_for_is_let_go() {
+    let site = Site::new();
+    let proxy = site.start("");
+    let said = site.client(&proxy, "breaking").line();
+    assert_eq!(said["termination"], json!(0x107), "{said}");
+    assert!(said["begun"].as_u64().is_some_and(|begun| begun >= 500), "{said}");
+    assert_eq!(proxy.metric("plimsoll_bad_requests_total{listener=\"web\",reason=\"given_up\"}"), 1.0);
+}
+
+#[test]
 fn a_name_whose_tls_is_passed_through_is_not_ended_over_quic() {
     const VERSION_FALLBACK: u64 = 0x110;
     let site = Site::new();
