@@ -9,7 +9,7 @@ pub enum Malformed {
     FieldValue,
     /// A field that speaks of a connection, or `te` with anything but `trailers` (section 8.2.2).
     ConnectionSpecific,
-    /// A pseudo-field that requests, or answers, do not have (section 8.3).
+    /// A pseudo-field that requests, or answers, do not have (section 8.3), or CONNECT does not (section 8.5).
     UnknownPseudoField,
     /// A pseudo-field for the second time (section 8.3).
     RepeatedPseudoField,

@@ -74,10 +74,14 @@ impl Section {
         if self.pseudo & PROTOCOL != 0 && !self.is_connect {
             return Err(Malformed::Protocol);
         }
+        let is_connect = self.is_connect && self.pseudo & PROTOCOL == 0;
+        if is_connect && self.pseudo & (SCHEME | PATH) != 0 {
+            return Err(Malformed::UnknownPseudoField);
+        }
         let needed = match self.part {
             Part::Trailers => 0,
             Part::Response => STATUS,
-            Part::Request if self.is_connect && self.pseudo & PROTOCOL == 0 => METHOD | AUTHORITY,
+            Part::Request if is_connect => METHOD | AUTHORITY,
             Part::Request => METHOD | SCHEME | PATH,
         };
         if self.pseudo & needed == needed { Ok(()) } else { Err(Malformed::MissingPseudoField) }

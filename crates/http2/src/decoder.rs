@@ -3,6 +3,7 @@
 use http::{HeaderMap, Version};
 use plimsoll_fields::{HeadError, HeadReader, Name, Part, RequestHead, huffman, integer};
 
+use crate::encoder::NEVER_INDEXED;
 use crate::table::{Entry, Table};
 
 /// The compression of a connection, as its client does it.
@@ -53,13 +54,18 @@ impl Decoder {
 
     fn read(&mut self, mut block: &[u8], part: Part) -> Result<HeadReader, HeadError> {
         let mut head = HeadReader::new(part, self.most_bytes);
+        // Nowhere else (RFC 7541 section 4.2).
+        while let Some(0x20..0x40) = block.first() {
+            let size = integer::take(&mut block, 5).ok_or(HeadError::Undecodable)?;
+            self.table.resize(size).ok_or(HeadError::Undecodable)?;
+        }
         while !block.is_empty() {
             self.take(&mut block, &mut head).ok_or(HeadError::Undecodable)?;
         }
         Ok(head)
     }
 
-    /// Takes the next piece of a block, and does to the table what it says. None if it is none.
+    /// Takes the next field of a block, and has the table keep it if it says so. None if it is none.
     fn take(&mut self, block: &mut &[u8], head: &mut HeadReader) -> Option<()> {
         match block.first()? {
             0x80.. => {
@@ -77,18 +83,11 @@ impl Decoder {
                 self.table.insert(entry);
                 Some(())
             }
-            0x20..0x40 => self.table.resize(integer::take(block, 5)?),
-            0x10..0x20 => {
+            0x20..0x40 => None,
+            first => {
                 let entry = self.take_literal(block, 4)?;
                 if head.has_room_for(entry.length) {
-                    head.add(entry.field.never_indexed());
-                }
-                Some(())
-            }
-            _ => {
-                let entry = self.take_literal(block, 4)?;
-                if head.has_room_for(entry.length) {
-                    head.add(entry.field);
+                    head.add(if first & NEVER_INDEXED == 0 { entry.field } else { entry.field.never_indexed() });
                 }
                 Some(())
             }

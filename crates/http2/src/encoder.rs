@@ -1,5 +1,5 @@
-//! Header blocks as they are sent (RFC 7541 section 6): by the static table and as they are, like HAProxy's. Whoever codes them for a
-//! dynamic table compares each field with what is in there, and one answer's with the next costs more than the bytes.
+//! Header blocks as they are sent (RFC 7541 section 6): by the static table and as they are, like HAProxy's. A dynamic table would have
+//! each field of each answer looked up and compared, which costs more than the bytes that it saves.
 
 use http::{HeaderMap, StatusCode};
 use plimsoll_fields::integer;
@@ -8,7 +8,8 @@ use crate::table::{STATUS, index_of, index_of_status};
 
 /// The dynamic table has no room from here on.
 const NO_TABLE: u8 = 0x20;
-const NEVER_INDEXED: u8 = 0x10;
+/// Of a field that nobody is to keep in a table (section 6.2.3).
+pub(crate) const NEVER_INDEXED: u8 = 0x10;
 
 /// Appends that no table is used. A client that has set the size of its own is to be answered so (RFC 7541 section 4.2).
 pub(crate) fn put_no_table(block: &mut Vec<u8>) {

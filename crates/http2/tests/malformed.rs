@@ -246,6 +246,7 @@ fn a_malformed_request_ends_its_stream_and_no_other() {
         (instead(2, b"a b"), Malformed::Authority),
         (instead(3, b"/a#b"), Malformed::Path),
         (instead(3, b"/a b"), Malformed::Path),
+        (instead(0, b"CONNECT"), Malformed::UnknownPseudoField),
         (with(":protocol", b"websocket"), Malformed::Protocol),
         (with("content-length", b"1"), Malformed::Length),
         (instead(3, b""), Malformed::Path),

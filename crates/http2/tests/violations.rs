@@ -114,6 +114,12 @@ fn what_breaks_the_connection_ends_it() {
         ),
         ("a block that cannot be decoded", frame(HEADERS, END_HEADERS, 1, &[0xff]), Code::COMPRESSION_ERROR),
         ("an entry that there is not", frame(HEADERS, END_HEADERS, 1, &[0x80 | 62]), Code::COMPRESSION_ERROR),
+        (
+            "a table that is sized behind a field",
+            frame(HEADERS, END_HEADERS, 1, &[0x82, 0x20]),
+            Code::COMPRESSION_ERROR,
+        ),
+        ("a table larger than it may be", frame(HEADERS, END_HEADERS, 1, &[0x3f, 0xe2, 0x1f]), Code::COMPRESSION_ERROR),
         ("PRIORITY of no stream", frame(PRIORITY, 0, 0, &[0; 5]), Code::PROTOCOL_ERROR),
         ("RST_STREAM of an idle stream", frame(RST_STREAM, 0, 1, &[0; 4]), Code::PROTOCOL_ERROR),
         ("a short RST_STREAM", [open(1), frame(RST_STREAM, 0, 1, &[0; 3])].concat(), Code::FRAME_SIZE_ERROR),

@@ -181,6 +181,8 @@ mod tests {
         }
         let late = [&GET[..3], &[("x", "1"), GET[3]]].concat();
         assert_eq!(request(&late).expect_err("malformed"), HeadError::Malformed(Malformed::LatePseudoField));
+        let connect = request(&[&[(":method", "CONNECT")], &GET[1..]].concat()).expect_err("malformed");
+        assert_eq!(connect, HeadError::Malformed(Malformed::UnknownPseudoField));
         let missing = request(&GET[..3]).expect_err("malformed");
         assert_eq!(missing, HeadError::Malformed(Malformed::MissingPseudoField));
         let trailers = read_trailers(&section(&GET), 1024).expect_err("malformed");
