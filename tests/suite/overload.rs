@@ -46,9 +46,12 @@ fn connections_of_all_listeners_are_bounded_together() {
     let endpoint = Endpoint::named("one");
     let proxy = proxy(&endpoint, "max_connections: 2");
     let (web, other) = (proxy.address("web"), proxy.address("other"));
-    // The bound holds a moment after the start.
     let (mut first, mut second) = (Connection::open(web), Connection::open(other));
-    let refusal = wait_for("a refusal", || Some(get(other, "/")).filter(|response| response.status == 503));
+    for accepted in [&mut first, &mut second] {
+        assert_eq!(ask(accepted).expect("an answer").text(), "one");
+    }
+    let refusal = get(other, "/");
+    assert_eq!(refusal.status, 503);
     assert_eq!(refusal.header("retry-after"), Some("1"));
     assert!(refused(&proxy, "overload") >= 1.0);
     assert_eq!(refused(&proxy, "limit"), 0.0);
@@ -86,17 +89,26 @@ fn with_too_much_memory_in_use_requests_are_refused_and_the_admin_api_answers() 
 #[test]
 fn connections_are_refused_before_file_descriptors_run_out() {
     let endpoint = Endpoint::named("one");
-    let proxy = proxy(&endpoint, "");
+    let config = format!(
+        "workers: 1
+admin: {{ bind: 127.0.0.1:0 }}
+listeners:
+  - {{ name: web, bind: 127.0.0.1:0, cluster: app }}
+  - {{ name: other, bind: 127.0.0.1:0, cluster: app }}
+clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
+        endpoint.address()
+    );
+    let proxy =
+        Proxy::run("sh", &["-c", &format!("ulimit -n 100; exec {PLIMSOLL} run --config config.yaml")], Some(&config));
     let web = proxy.address("web");
     let mut open = Connection::open(web);
-    let limited = Command::new("prlimit").args(["--nofile=100:100", "--pid", &proxy.pid().to_string()]).status();
-    assert!(limited.is_ok_and(|status| status.success()), "prlimit is part of Debian's util-linux");
-    let mut idle = Vec::new();
-    wait_for("a refusal", || {
-        idle.push(Connection::open(web));
-        (refused(&proxy, "overload") >= 1.0).then_some(())
-    });
-    assert!(idle.len() <= 100);
+    assert_eq!(ask(&mut open).expect("an answer").text(), "one");
+    // Faster than anything is measured.
+    let mut idle: Vec<_> = (0..200).map(|_| Connection::open(web)).collect();
+    wait_for("all that are too many to be refused", || (refused(&proxy, "overload") >= 100.0).then_some(()));
+    // One of the last may have got a descriptor that something else gave back meanwhile.
+    let is_refused = |connection: &mut Connection| connection.response().is_some_and(|answer| answer.status == 503);
+    assert!(idle.iter_mut().rev().take(5).any(is_refused), "who is refused is told so");
     assert_eq!(ask(&mut open).expect("an answer").text(), "one", "what is open can be served");
     drop(idle);
     wait_for("room", || (get(web, "/").status == 200).then_some(()));

@@ -1,13 +1,13 @@
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slab::Slab;
 use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{Connection, Patience};
@@ -228,11 +228,8 @@ impl Acceptor {
             return;
         }
         let Some(listener) = self.slot.current() else { return };
-        let Some(counted) = OpenConnection::begin(&self, &listener, local) else {
-            if listener.config.protocol == Protocol::Http && listener.tls.is_none() {
-                tokio::task::spawn_local(refuse(stream));
-            }
-            return;
+        let Some(counted) = OpenConnection::begin(&self, &listener, local, Some(stream.as_fd())) else {
+            return refuse(&listener, &stream);
         };
         tokio::task::spawn_local(self.run(listener, counted, stream, address));
     }
@@ -254,10 +251,7 @@ impl Acceptor {
             origin = told;
         }
         if !counted.enter_from(&listener, origin.address.ip()) {
-            if listener.config.protocol == Protocol::Http && listener.tls.is_none() {
-                refuse(stream).await;
-            }
-            return;
+            return refuse(&listener, &stream);
         }
         if let Some(passthrough) = listener.config.tls.as_ref().and_then(|tls| tls.passthrough.as_ref()) {
             let looking = passthrough::whose(&self.context, &listener, passthrough, &stream, &counted.connection);
@@ -298,7 +292,7 @@ impl Acceptor {
             return incoming.refuse();
         };
         let Some(handshake) = self.handshakes.admit(incoming) else { return };
-        let Some(mut counted) = OpenConnection::begin(&self, &listener, handshake.incoming.local_ip()) else {
+        let Some(mut counted) = OpenConnection::begin(&self, &listener, handshake.incoming.local_ip(), None) else {
             return handshake.incoming.refuse();
         };
         let address = handshake.incoming.remote_address();
@@ -339,12 +333,16 @@ fn client(origin: Origin, tls: Option<Encrypted>) -> Client {
     }
 }
 
-/// Says that there are too many, without ever waiting for the client.
-async fn refuse(mut stream: TcpStream) {
-    let text = proxy::refusal(::http::StatusCode::SERVICE_UNAVAILABLE, None);
-    // The answer fits the socket's buffer; a client that has gone needs none.
-    let _ = stream.write_all(text.as_bytes()).await;
-    let _ = stream.shutdown().await;
+/// Says that there are too many, where it can be said. It is done at once, so that as many as are refused take up no more than
+/// one file descriptor.
+fn refuse(listener: &proxy::Listener, stream: &TcpStream) {
+    if listener.config.protocol == Protocol::Http && listener.tls.is_none() {
+        let text = proxy::refusal(::http::StatusCode::SERVICE_UNAVAILABLE, None);
+        // The answer fits the socket's buffer; a client that has gone needs none.
+        let stream = SockRef::from(stream);
+        let _ = stream.send(text.as_bytes());
+        let _ = stream.shutdown(Shutdown::Write);
+    }
 }
 
 /// One connection in all the counts; taken out when dropped.
@@ -361,14 +359,19 @@ struct OpenConnection {
 
 impl OpenConnection {
     /// None when the listener has as many as it may, or the process, which is counted.
-    fn begin(acceptor: &Acceptor, listener: &proxy::Listener, local: Option<IpAddr>) -> Option<Self> {
+    fn begin(
+        acceptor: &Acceptor,
+        listener: &proxy::Listener,
+        local: Option<IpAddr>,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Option<Self> {
         let count = acceptor.count.borrow().clone();
         if !count.enter(listener.config.limits.connections) {
             listener.shard.refused(Refusal::Limit);
             return None;
         }
         let overload = acceptor.context.overload.clone();
-        if !overload.enter() {
+        if descriptor.is_some_and(|of| overload.is_beyond_files(of)) || !overload.enter() {
             count.leave();
             listener.shard.refused(Refusal::Overload);
             return None;

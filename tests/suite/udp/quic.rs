@@ -212,7 +212,7 @@ fn reached(proxy: &Proxy, datagram: &[u8]) -> HashSet<String> {
 fn an_id_leads_to_its_endpoint_as_long_as_a_session_has_it() {
     let endpoints = [telling("one", "first id"), telling("other", "another one")];
     let addresses = endpoints.each_ref().map(UdpEndpoint::address);
-    let proxy = udp_proxy(&addresses, "udp: { quic: true }, timeouts: { idle: 1s }", "");
+    let proxy = udp_proxy(&addresses, "udp: { quic: true }, timeouts: { idle: 4s }", "");
     let both = HashSet::from(["one".to_owned(), "other".to_owned()]);
     assert_eq!(reached(&proxy, &later("first id")), both, "nobody has told it yet");
     assert_eq!(reached(&proxy, &handshake("mine")).len(), 2, "who begins is balanced");

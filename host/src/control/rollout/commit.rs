@@ -56,6 +56,7 @@ impl Control {
         if origin.is_some() {
             self.tell_expiring();
         }
+        self.bound_use(&prepared.wanted.config.overload);
         self.services.limit_tables(prepared.wanted.config.plugin_table_bytes);
         self.install_on_workers(installs).await?;
         if gives_way {
