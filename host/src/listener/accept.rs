@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use slab::Slab;
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::connection::{Connection, Patience};
 use super::count::{ConnectionCount, OfSource};
@@ -22,7 +22,7 @@ use super::udp_sessions::Sessions;
 use super::{http, http3};
 use crate::config::{self, Protocol};
 use crate::io::{Completion, Stream};
-use crate::net::BACKLOG;
+use crate::net::{BACKLOG, Listening};
 use crate::proxy::{self, Client, Encrypted, ListenerSlot};
 use crate::snapshot::Overload;
 use crate::telemetry::{OpenConnection as CountedConnection, Refusal};
@@ -103,7 +103,7 @@ impl OpenConnections {
 }
 
 /// Accepts until it is dropped.
-pub async fn serve(acceptor: Rc<Acceptor>, socket: Rc<TcpListener>) {
+pub async fn serve(acceptor: Rc<Acceptor>, socket: Rc<Listening>) {
     loop {
         match socket.accept().await {
             Ok((stream, address)) => acceptor.clone().accepted(stream, address),
@@ -201,17 +201,11 @@ impl Acceptor {
     }
 
     /// Accepts the connections that wait at a socket, and waits for no others.
-    pub fn accept_waiting(self: &Rc<Self>, socket: &TcpListener) {
-        let socket = SockRef::from(socket);
+    pub fn accept_waiting(self: &Rc<Self>, socket: &Listening) {
         // As fast as they come it would never end.
         for _ in 0..BACKLOG {
-            match socket.accept() {
-                Ok((stream, address)) => {
-                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream.into()));
-                    if let (Ok(stream), Some(address)) = (stream, address.as_socket()) {
-                        self.clone().accepted(stream, address);
-                    }
-                }
+            match socket.accept_waiting() {
+                Ok((stream, address)) => self.clone().accepted(stream, address),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(_) => return,
             }

@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod group;
+mod listening;
 mod options;
 mod quic_id;
 mod quic_listening;
@@ -15,6 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 pub use datagrams::{Batch, DatagramSocket, Datagrams, Sent};
 pub use group::{SocketGroup, Steering, can_bind};
+pub use listening::Listening;
 pub use quic_id::{QUIC_ID_BYTES, name_endpoint};
 pub use quic_listening::{QuicListeners, QuicListening};
 pub use quic_socket::QuicSocket;

@@ -2,13 +2,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::command::GroupSocket;
 use crate::config::{Afterlife, SocketKey};
 use crate::listener::{self, Acceptor, Steering};
-use crate::net::{DatagramSocket, QuicListeners, SocketGroup};
+use crate::net::{DatagramSocket, Listening, QuicListeners, SocketGroup};
 use crate::tls::QuicTls;
 
 /// The sockets of one worker.
@@ -38,7 +37,7 @@ pub(super) struct Accepting {
 #[derive(Debug)]
 enum Over {
     /// None when it accepts nothing more.
-    Tcp(Option<Rc<TcpListener>>),
+    Tcp(Option<Rc<Listening>>),
     Quic(Quic),
     Udp(Arc<SocketGroup>),
 }
@@ -54,7 +53,7 @@ impl Accepting {
     /// None when that cannot be, which is logged.
     pub(super) fn begin(acceptor: Rc<Acceptor>, socket: std::net::TcpListener) -> Option<Self> {
         let address = socket.local_addr();
-        match TcpListener::from_std(socket).map(Rc::new) {
+        match Listening::new(socket).map(Rc::new) {
             Ok(socket) => {
                 let task = tokio::task::spawn_local(listener::serve(acceptor.clone(), socket.clone()));
                 Some(Self { acceptor, task, over: Over::Tcp(Some(socket)) })
