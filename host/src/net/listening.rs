@@ -3,21 +3,22 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 
+use super::options;
+
 /// A socket that connections are accepted from, one after the other.
 ///
 /// Accepting where nobody waits is dear: before the kernel looks, it makes an inode, a directory entry and a file, and throws them
-/// away, which takes about as long as receiving a request. So it is asked whether another one waits.
+/// away, which takes about as long as receiving a request. So it is asked how many wait.
 #[derive(Debug)]
 pub struct Listening {
     socket: AsyncFd<TcpListener>,
-    /// One was accepted of those that the reactor has told of: there may be more, or not.
-    is_in_midst: Cell<bool>,
+    /// As far as is known; none when all that is known is that the reactor tells of the next one.
+    waiting: Cell<Option<u32>>,
 }
 
 impl Listening {
@@ -29,7 +30,7 @@ impl Listening {
         #[allow(unsafe_code, reason = "the reactor has to be told what it may not close")]
         // SAFETY: the listener has its descriptor from its beginning to its end, and nothing exchanges it: it is only lent.
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
-        Ok(Self { socket, is_in_midst: Cell::new(false) })
+        Ok(Self { socket, waiting: Cell::default() })
     }
 
     /// Waits for a connection.
@@ -49,19 +50,22 @@ impl Listening {
     }
 
     fn accept_next(&self, socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-        if self.is_in_midst.replace(false) && !has_waiting(socket)? {
-            // Whoever comes from here on is told of by the reactor.
+        let waiting = match self.waiting.get() {
+            Some(0) => options::waiting_connections(socket)?,
+            Some(waiting) => waiting,
+            None => 1,
+        };
+        self.waiting.set(waiting.checked_sub(1));
+        if waiting == 0 {
+            // The reactor has told of whoever has come since it was asked.
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let accepted = accept(socket)?;
-        self.is_in_midst.set(true);
-        Ok(accepted)
+        accept(socket).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                self.waiting.set(None);
+            }
+        })
     }
-}
-
-fn has_waiting(socket: &TcpListener) -> io::Result<bool> {
-    const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-    Ok(poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&NO_TIME))? > 0)
 }
 
 fn accept(socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
@@ -69,4 +73,70 @@ fn accept(socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let address = address.and_then(|address| SocketAddr::try_from(address).ok());
     let address = address.ok_or(io::ErrorKind::ConnectionAborted)?;
     Ok((TcpStream::from_std(stream.into())?, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Nobody comes for so long.
+    const A_MOMENT: Duration = Duration::from_millis(50);
+
+    fn listening() -> (Listening, SocketAddr) {
+        let bound = super::super::bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        let address = bound.address().expect("an address");
+        (Listening::new(bound.listen().expect("it is bound")).expect("a reactor"), address)
+    }
+
+    async fn connect(address: SocketAddr) -> TcpStream {
+        TcpStream::connect(address).await.expect("it listens")
+    }
+
+    #[tokio::test]
+    async fn all_are_accepted_whether_they_come_together_or_one_by_one() {
+        let (listening, address) = listening();
+        for together in [1, 3, 1, 1, 70, 2] {
+            let mut clients = Vec::new();
+            for _ in 0..together {
+                clients.push(connect(address).await);
+            }
+            for client in clients {
+                let (_, from) = listening.accept().await.expect("a client");
+                assert_eq!(from, client.local_addr().expect("an address"));
+            }
+            assert!(tokio::time::timeout(A_MOMENT, listening.accept()).await.is_err(), "nobody else is there");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_another_is_accepted_is_not_forgotten() {
+        let (listening, address) = listening();
+        for _ in 0..50 {
+            let _first = connect(address).await;
+            listening.accept().await.expect("the first");
+            let (second, _third) = tokio::join!(listening.accept(), connect(address));
+            second.expect("the next");
+        }
+    }
+
+    #[tokio::test]
+    async fn those_that_wait_are_accepted_without_waiting_for_more() {
+        let (listening, address) = listening();
+        let is_nobody = |listening: &Listening| {
+            listening.accept_waiting().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        };
+        assert!(is_nobody(&listening));
+        let clients = [connect(address).await, connect(address).await];
+        listening.accept().await.expect("the first");
+        listening.accept_waiting().expect("the second");
+        assert!(is_nobody(&listening));
+        // What it knew is no longer so.
+        assert!(tokio::time::timeout(A_MOMENT, listening.accept()).await.is_err());
+        drop(clients);
+        let _client = connect(address).await;
+        listening.accept().await.expect("the third");
+    }
 }
