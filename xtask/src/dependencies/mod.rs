@@ -37,11 +37,11 @@ const SEVERAL_VERSIONS: [(&str, usize); 21] = [
     ("syn", 2),
     ("synstructure", 2),
     ("untrusted", 2),
-    ("wasm-encoder", 3),
-    ("wasm-metadata", 3),
-    ("wasmparser", 3),
-    ("wit-component", 3),
-    ("wit-parser", 3),
+    ("wasm-encoder", 2),
+    ("wasm-metadata", 2),
+    ("wasmparser", 2),
+    ("wit-component", 2),
+    ("wit-parser", 2),
 ];
 
 /// Two versions of these would be two protocol stacks in one binary.
