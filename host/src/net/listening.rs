@@ -80,6 +80,8 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
+    use socket2::{Domain, Protocol, Socket, Type};
+
     use super::*;
 
     /// Nobody comes for so long.
@@ -91,8 +93,11 @@ mod tests {
         (Listening::new(bound.listen().expect("it is bound")).expect("a reactor"), address)
     }
 
-    async fn connect(address: SocketAddr) -> TcpStream {
-        TcpStream::connect(address).await.expect("it listens")
+    /// The kernel lets it in at once.
+    fn connect(address: SocketAddr) -> Socket {
+        let client = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
+        client.connect(&address.into()).expect("it listens");
+        client
     }
 
     #[tokio::test]
@@ -101,11 +106,11 @@ mod tests {
         for together in [1, 3, 1, 1, 70, 2] {
             let mut clients = Vec::new();
             for _ in 0..together {
-                clients.push(connect(address).await);
+                clients.push(connect(address));
             }
             for client in clients {
                 let (_, from) = listening.accept().await.expect("a client");
-                assert_eq!(from, client.local_addr().expect("an address"));
+                assert_eq!(Some(from), client.local_addr().expect("an address").as_socket());
             }
             assert!(tokio::time::timeout(A_MOMENT, listening.accept()).await.is_err(), "nobody else is there");
         }
@@ -115,9 +120,9 @@ mod tests {
     async fn who_comes_while_another_is_accepted_is_not_forgotten() {
         let (listening, address) = listening();
         for _ in 0..50 {
-            let _first = connect(address).await;
+            let _first = connect(address);
             listening.accept().await.expect("the first");
-            let (second, _third) = tokio::join!(listening.accept(), connect(address));
+            let (second, _client) = tokio::join!(listening.accept(), async { connect(address) });
             second.expect("the next");
         }
     }
@@ -129,14 +134,14 @@ mod tests {
             listening.accept_waiting().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
         };
         assert!(is_nobody(&listening));
-        let clients = [connect(address).await, connect(address).await];
+        let clients = [connect(address), connect(address)];
         listening.accept().await.expect("the first");
         listening.accept_waiting().expect("the second");
         assert!(is_nobody(&listening));
         // What it knew is no longer so.
         assert!(tokio::time::timeout(A_MOMENT, listening.accept()).await.is_err());
         drop(clients);
-        let _client = connect(address).await;
+        let _client = connect(address);
         listening.accept().await.expect("the third");
     }
 }
