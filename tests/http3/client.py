@@ -454,8 +454,8 @@ async def elsewhere():
         say(termination=client.termination)
 
 
-async def giving_up():
-    """Asks and does not wait for the answer, again and again."""
+async def again_and_again(ask):
+    """Asks on one stream after the other until the connection ends; says how often, and how it ended."""
     async with connected() as client:
         begun = 0
         while client.termination is None and begun < 50_000:
@@ -464,29 +464,31 @@ async def giving_up():
                 if stream // 4 >= client._quic._remote_max_streams_bidi:
                     # aioquic would give up before it has asked, which nobody hears.
                     break
-                client.http.send_headers(stream, client.head("GET", "/"), end_stream=True)
-                client._quic.stop_stream(stream, 0x10C)
+                ask(client, stream)
                 begun += 1
             client.transmit()
             await asyncio.sleep(0.02)
         say(begun=begun, termination=client.termination)
+
+
+async def giving_up():
+    """Asks and does not wait for the answer, again and again."""
+
+    def ask(client, stream):
+        client.http.send_headers(stream, client.head("GET", "/"), end_stream=True)
+        client._quic.stop_stream(stream, 0x10C)
+
+    await again_and_again(ask)
 
 
 async def breaking():
     """Asks for what is malformed, again and again."""
-    async with connected() as client:
-        begun = 0
-        while client.termination is None and begun < 50_000:
-            for _ in range(50):
-                stream = client._quic.get_next_available_stream_id()
-                if stream // 4 >= client._quic._remote_max_streams_bidi:
-                    break
-                client.answers[stream] = Answer()
-                client._quic.send_stream_data(stream, BROKEN["no path"], end_stream=True)
-                begun += 1
-            client.transmit()
-            await asyncio.sleep(0.02)
-        say(begun=begun, termination=client.termination)
+
+    def ask(client, stream):
+        client.answers[stream] = Answer()
+        client._quic.send_stream_data(stream, BROKEN["no path"], end_stream=True)
+
+    await again_and_again(ask)
 
 
 async def burst():

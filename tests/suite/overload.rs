@@ -10,20 +10,29 @@ use plimsoll_tests::{Connection, Endpoint, Proxy, Response, get, wait_for};
 
 use crate::PLIMSOLL;
 
-/// A proxy with two listeners, `web` and `other`, to one endpoint.
-fn proxy(endpoint: &Endpoint, overload: &str) -> Proxy {
-    Proxy::start(
-        PLIMSOLL,
-        &format!(
-            "workers: 2
+/// Two listeners, `web` and `other`, to one endpoint.
+fn config(endpoint: &Endpoint, workers: u32, overload: &str) -> String {
+    format!(
+        "workers: {workers}
+admin: {{ bind: 127.0.0.1:0 }}
 overload: {{ {overload} }}
 listeners:
   - {{ name: web, bind: 127.0.0.1:0, cluster: app }}
   - {{ name: other, bind: 127.0.0.1:0, cluster: app }}
 clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
-            endpoint.address()
-        ),
+        endpoint.address()
     )
+}
+
+fn proxy(endpoint: &Endpoint, overload: &str) -> Proxy {
+    Proxy::start(PLIMSOLL, &config(endpoint, 2, overload))
+}
+
+/// Has it have so many file descriptors at the most, as prlimit(1) says it.
+fn limit_files(proxy: &Proxy, most: &str) {
+    let limited =
+        Command::new("prlimit").args([&format!("--nofile={most}"), "--pid", &proxy.pid().to_string()]).status();
+    assert!(limited.is_ok_and(|status| status.success()), "prlimit is part of Debian's util-linux");
 }
 
 fn refused(proxy: &Proxy, reason: &str) -> f64 {
@@ -89,17 +98,8 @@ fn with_too_much_memory_in_use_requests_are_refused_and_the_admin_api_answers() 
 #[test]
 fn connections_are_refused_before_file_descriptors_run_out() {
     let endpoint = Endpoint::named("one");
-    let config = format!(
-        "workers: 1
-admin: {{ bind: 127.0.0.1:0 }}
-listeners:
-  - {{ name: web, bind: 127.0.0.1:0, cluster: app }}
-  - {{ name: other, bind: 127.0.0.1:0, cluster: app }}
-clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
-        endpoint.address()
-    );
-    let proxy =
-        Proxy::run("sh", &["-c", &format!("ulimit -n 100; exec {PLIMSOLL} run --config config.yaml")], Some(&config));
+    let limited = format!("ulimit -n 100; exec {PLIMSOLL} run --config config.yaml");
+    let proxy = Proxy::run("sh", &["-c", &limited], Some(&config(&endpoint, 1, "")));
     let web = proxy.address("web");
     let mut open = Connection::open(web);
     assert_eq!(ask(&mut open).expect("an answer").text(), "one");
@@ -112,6 +112,23 @@ clusters: [ {{ name: app, endpoints: [ \"{}\" ] }} ]",
     assert_eq!(ask(&mut open).expect("an answer").text(), "one", "what is open can be served");
     drop(idle);
     wait_for("room", || (get(web, "/").status == 200).then_some(()));
+    assert_eq!(refused(&proxy, "error"), 0.0);
+}
+
+#[test]
+fn a_limit_of_file_descriptors_that_is_lowered_from_outside_is_heeded() {
+    let endpoint = Endpoint::named("one");
+    let proxy = proxy(&endpoint, "");
+    let web = proxy.address("web");
+    let mut open: Vec<_> = (0..60).map(|_| Connection::open(web)).collect();
+    for accepted in &mut open {
+        assert_eq!(ask(accepted).expect("an answer").status, 200);
+    }
+    let used = std::fs::read_dir(format!("/proc/{}/fd", proxy.pid())).expect("it runs").count();
+    // More than nine tenths of it are in use.
+    limit_files(&proxy, &format!("{}:", used + 5));
+    wait_for("a refusal", || (get(web, "/").status == 503).then_some(()));
+    assert_eq!(ask(&mut open[0]).expect("an answer").status, 200, "what is open can be served");
     assert_eq!(refused(&proxy, "error"), 0.0);
 }
 
@@ -154,18 +171,14 @@ clusters:
 fn an_endpoint_is_not_to_blame_for_file_descriptors_that_the_process_lacks() {
     let endpoint = Endpoint::answering("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
     let proxy = proxy(&endpoint, "max_open_files_percent: 100");
-    let limit = |most: &str| {
-        let done = Command::new("prlimit").args([most, "--pid", &proxy.pid().to_string()]).status();
-        assert!(done.is_ok_and(|status| status.success()), "prlimit is part of Debian's util-linux");
-    };
     let mut connection = Connection::open(proxy.address("web"));
     assert_eq!(ask(&mut connection).expect("an answer").status, 200);
-    limit("--nofile=3:");
+    limit_files(&proxy, "3:");
     // More than it takes for an endpoint to be ejected.
     for _ in 0..8 {
         assert_eq!(ask(&mut connection).expect("an answer").status, 503);
     }
-    limit("--nofile=1000:");
+    limit_files(&proxy, "1000:");
     assert_eq!(ask(&mut connection).expect("an answer").status, 200);
     let report = proxy.admin_json("GET", "/v1/clusters/app", None);
     let endpoint = &report["endpoints"][0];
