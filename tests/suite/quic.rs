@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::Method;
+use plimsoll_fields::RequestHead;
 use plimsoll_http3::{Piece, RequestStream, encode_request, put_section, read_response};
 use plimsoll_tests::{Authority, Endpoint, PATIENCE, Proxy, free_address, wait_for};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -82,8 +83,8 @@ fn rfc9000_10_3_a_client_learns_at_once_that_a_restart_has_cut_its_connection() 
 pub(crate) async fn ask(connection: &Connection, method: Method, path: &str) -> u16 {
     let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
     let (mut section, mut bytes) = (Vec::new(), Vec::new());
-    let target = format!("https://localhost{path}").parse().expect("a target");
-    encode_request(&method, &target, None, &HeaderMap::new(), &mut section);
+    let uri = format!("https://localhost{path}").parse().expect("a target");
+    encode_request(&RequestHead { method, uri, ..RequestHead::default() }, &mut section);
     put_section(&mut bytes, &section);
     send.write_all(&bytes).await.expect("room");
     send.finish().expect("it is open");

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use clap::Parser;
-use http::{HeaderMap, Method, Uri};
+use http::Uri;
+use plimsoll_fields::RequestHead;
 use plimsoll_http3::{Piece, RequestStream, Settings, encode_request, put_section, put_settings, read_response};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint};
@@ -92,7 +93,7 @@ fn config(certificate: &Path) -> Result<ClientConfig> {
 
 fn encoded(target: &Uri) -> Vec<u8> {
     let (mut section, mut bytes) = (Vec::new(), Vec::new());
-    encode_request(&Method::GET, target, None, &HeaderMap::new(), &mut section);
+    encode_request(&RequestHead { uri: target.clone(), ..RequestHead::default() }, &mut section);
     put_section(&mut bytes, &section);
     bytes
 }

@@ -11,7 +11,7 @@ pub enum Field {
     Authority(Authority),
     Path(PathAndQuery),
     /// What an extended CONNECT asks for (RFC 8441).
-    Protocol(String),
+    Protocol(Box<str>),
     /// Of an answer.
     Status(StatusCode),
     Header(HeaderName, HeaderValue),

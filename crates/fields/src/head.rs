@@ -1,130 +1,46 @@
-use http::uri::{self, Uri};
-use http::{HeaderMap, Method, StatusCode, Version, request, response};
+use http::{Method, Request, StatusCode, Uri, Version, request, response};
 
-use crate::field::Field;
-use crate::malformed::Malformed;
-use crate::section::{Part, Section};
+use crate::fields::Fields;
+use crate::reason::ReasonPhrase;
 
 /// The head of a request.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub struct RequestHead {
-    pub parts: request::Parts,
+    pub method: Method,
+    pub uri: Uri,
+    pub version: Version,
+    pub headers: Fields,
     /// What an extended CONNECT asks for (RFC 8441, RFC 9220).
-    pub protocol: Option<String>,
+    pub protocol: Option<Box<str>>,
 }
 
-/// Why a section gives no head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadError {
-    /// It cannot be decoded, and what follows cannot either: the connection ends (RFC 7541 section 3, RFC 9204 section 2.2).
-    Undecodable,
-    /// The request ends (RFC 9113 section 8.1.1, RFC 9114 section 4.1.2).
-    Malformed(Malformed),
-    /// Its fields are larger than they may be, all together.
-    TooLarge,
+/// The head of an answer, or of one in advance.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseHead {
+    pub status: StatusCode,
+    pub version: Version,
+    pub headers: Fields,
+    /// Of HTTP/1.1, where it is not the usual one of its status.
+    pub reason: Option<ReasonPhrase>,
 }
 
-/// Makes a head, or trailers, of fields as they come.
-#[derive(Debug)]
-pub struct HeadReader {
-    section: Section,
-    method: Option<Method>,
-    uri: uri::Parts,
-    protocol: Option<String>,
-    status: Option<StatusCode>,
-    headers: HeaderMap,
-    /// What the fields that come may still have, in bytes.
-    left: usize,
-    is_too_large: bool,
+impl ResponseHead {
+    /// Without fields.
+    pub fn of(status: StatusCode) -> Self {
+        Self { status, ..Self::default() }
+    }
 }
 
-/// What a field has beside its name and its value (RFC 9113 section 6.5.2, RFC 9114 section 4.2.2).
-const OVERHEAD: usize = 32;
-/// Room for the fields of most requests, and for those that are added on the way.
-const FIELDS: usize = 12;
-
-impl HeadReader {
-    /// The fields may have so many bytes, counted with 32 for each.
-    pub fn new(part: Part, most_bytes: usize) -> Self {
-        Self {
-            section: Section::new(part),
-            method: None,
-            uri: uri::Parts::default(),
-            protocol: None,
-            status: None,
-            headers: HeaderMap::new(),
-            left: most_bytes,
-            is_too_large: false,
-        }
+impl From<Request<()>> for RequestHead {
+    fn from(request: Request<()>) -> Self {
+        let (request::Parts { method, uri, version, headers, .. }, ()) = request.into_parts();
+        Self { method, uri, version, headers: headers.into(), protocol: None }
     }
+}
 
-    /// Counts a field whose name and value have so many bytes. False once they are too many: it is not to be added.
-    pub fn has_room_for(&mut self, length: usize) -> bool {
-        self.is_too_large |= self.left < length + OVERHEAD;
-        self.left = self.left.saturating_sub(length + OVERHEAD);
-        !self.is_too_large
-    }
-
-    /// Adds a field that there was room for.
-    pub fn add(&mut self, field: Field) {
-        if !self.section.add(&field) {
-            return;
-        }
-        match field {
-            Field::Method(method) => self.method = Some(method),
-            Field::Scheme(scheme) => self.uri.scheme = Some(scheme),
-            Field::Authority(authority) => self.uri.authority = Some(authority),
-            Field::Path(path) => self.uri.path_and_query = Some(path),
-            Field::Protocol(protocol) => self.protocol = Some(protocol),
-            Field::Status(status) => self.status = Some(status),
-            Field::Header(name, value) => {
-                if self.headers.capacity() == 0 {
-                    self.headers.reserve(FIELDS);
-                }
-                self.is_too_large |= self.headers.try_append(name, value).is_err();
-            }
-            Field::Malformed(_) => {}
-        }
-    }
-
-    /// The fields were those of a request's head.
-    pub fn into_request(mut self, version: Version) -> Result<RequestHead, HeadError> {
-        self.judge()?;
-        let missing = HeadError::Malformed(Malformed::MissingPseudoField);
-        let method = self.method.ok_or(missing)?;
-        if self.uri.authority.is_none() || (method == Method::CONNECT && self.protocol.is_none()) {
-            // A URI has a scheme and an authority, or none of both.
-            self.uri.scheme = None;
-        }
-        let uri = Uri::from_parts(self.uri).map_err(|_| HeadError::Malformed(Malformed::Path))?;
-        let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.method = method;
-        parts.uri = uri;
-        parts.version = version;
-        parts.headers = self.headers;
-        Ok(RequestHead { parts, protocol: self.protocol })
-    }
-
-    /// The fields were those of an answer's head, or of one in advance.
-    pub fn into_response(self, version: Version) -> Result<response::Parts, HeadError> {
-        self.judge()?;
-        let (mut head, ()) = http::Response::new(()).into_parts();
-        head.status = self.status.ok_or(HeadError::Malformed(Malformed::MissingPseudoField))?;
-        head.version = version;
-        head.headers = self.headers;
-        Ok(head)
-    }
-
-    /// The fields were trailers.
-    pub fn into_trailers(self) -> Result<HeaderMap, HeadError> {
-        self.judge()?;
-        Ok(self.headers)
-    }
-
-    fn judge(&self) -> Result<(), HeadError> {
-        if self.is_too_large {
-            return Err(HeadError::TooLarge);
-        }
-        self.section.finish().map_err(HeadError::Malformed)
+impl From<response::Parts> for ResponseHead {
+    fn from(parts: response::Parts) -> Self {
+        let response::Parts { status, version, headers, .. } = parts;
+        Self { status, version, headers: headers.into(), reason: None }
     }
 }

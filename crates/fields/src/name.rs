@@ -58,7 +58,7 @@ impl Name {
             Self::Path => (path(value), Malformed::Path),
             Self::Protocol => {
                 let protocol = std::str::from_utf8(value);
-                (protocol.ok().map(|protocol| Field::Protocol(protocol.to_owned())), Malformed::Protocol)
+                (protocol.ok().map(|protocol| Field::Protocol(protocol.into())), Malformed::Protocol)
             }
             Self::Status => (status(value), Malformed::Status),
             Self::Header(name) => {

@@ -1,6 +1,5 @@
 use bytes::{Buf, Bytes, BytesMut};
-use http::HeaderMap;
-use http_body::Frame;
+use plimsoll_fields::{Fields, Frame};
 
 use crate::error::Error;
 
@@ -68,18 +67,18 @@ impl BodyDecoder {
 
     /// Takes the next piece of content, or the trailers, from what was read. None when more has to be read first, or
     /// when the body has ended.
-    pub fn take(&mut self, read: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Error> {
+    pub fn take(&mut self, read: &mut BytesMut) -> Result<Option<Frame>, Error> {
         loop {
             match &mut self.0 {
                 State::Ended => return Ok(None),
-                State::Close => return Ok(take_at_most(read, u64::MAX).map(Frame::data)),
+                State::Close => return Ok(take_at_most(read, u64::MAX).map(Frame::Data)),
                 State::Length(left) => {
                     let Some(data) = take_at_most(read, *left) else { return Ok(None) };
                     *left -= data.len() as u64;
                     if *left == 0 {
                         self.0 = State::Ended;
                     }
-                    return Ok(Some(Frame::data(data)));
+                    return Ok(Some(Frame::Data(data)));
                 }
                 State::Chunk(chunk) => match chunk {
                     Chunk::Size => match take_size(read)? {
@@ -93,7 +92,7 @@ impl BodyDecoder {
                         if *left == 0 {
                             *chunk = Chunk::DataEnd;
                         }
-                        return Ok(Some(Frame::data(data)));
+                        return Ok(Some(Frame::Data(data)));
                     }
                     Chunk::DataEnd => {
                         if read.len() < 2 {
@@ -108,7 +107,7 @@ impl BodyDecoder {
                     Chunk::Trailers => {
                         let Some(trailers) = take_trailers(read)? else { return Ok(None) };
                         self.0 = State::Ended;
-                        return Ok((!trailers.is_empty()).then(|| Frame::trailers(trailers)));
+                        return Ok((!trailers.is_empty()).then(|| Frame::Trailers(trailers)));
                     }
                 },
             }
@@ -170,13 +169,13 @@ fn hex(digit: u8) -> u8 {
 }
 
 /// The fields behind the last chunk, up to the empty line.
-fn take_trailers(read: &mut BytesMut) -> Result<Option<HeaderMap>, Error> {
+fn take_trailers(read: &mut BytesMut) -> Result<Option<Fields>, Error> {
     let mut fields = [httparse::EMPTY_HEADER; TRAILER_FIELDS];
     let parsed = httparse::parse_headers(read, &mut fields).map_err(|_| Error::Malformed("trailers"))?;
     let httparse::Status::Complete((length, fields)) = parsed else {
         return if read.len() > TRAILER_BYTES { Err(Error::HeadTooLarge) } else { Ok(None) };
     };
-    let mut trailers = HeaderMap::new();
+    let mut trailers = Fields::new();
     for field in fields {
         let name = http::HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Error::Malformed("trailer name"))?;
         let value = http::HeaderValue::from_bytes(field.value).map_err(|_| Error::Malformed("trailer value"))?;
@@ -193,22 +192,22 @@ mod tests {
     use super::*;
 
     /// Decodes what comes in these pieces, to content, trailers and what is left behind the end.
-    fn decode(framing: Framing, pieces: &[&[u8]]) -> Result<(Vec<u8>, HeaderMap, Vec<u8>, bool), Error> {
+    fn decode(framing: Framing, pieces: &[&[u8]]) -> Result<(Vec<u8>, Fields, Vec<u8>, bool), Error> {
         let (mut decoder, mut read) = (BodyDecoder::new(framing), BytesMut::new());
-        let (mut content, mut trailers) = (Vec::new(), HeaderMap::new());
+        let (mut content, mut trailers) = (Vec::new(), Fields::new());
         for piece in pieces {
             read.extend_from_slice(piece);
             while let Some(frame) = decoder.take(&mut read)? {
-                match frame.into_data() {
-                    Ok(data) => content.extend_from_slice(&data),
-                    Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+                match frame {
+                    Frame::Data(data) => content.extend_from_slice(&data),
+                    Frame::Trailers(fields) => trailers = fields,
                 }
             }
         }
         Ok((content, trailers, read.to_vec(), decoder.is_ended()))
     }
 
-    fn chunked(text: &[u8]) -> Result<(Vec<u8>, HeaderMap, Vec<u8>, bool), Error> {
+    fn chunked(text: &[u8]) -> Result<(Vec<u8>, Fields, Vec<u8>, bool), Error> {
         decode(Framing::Chunked, &[text])
     }
 

@@ -2,10 +2,11 @@
 //! pieces in which bytes come, and not write what they would read otherwise. For fuzz targets.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Version};
+use http::Version;
+use plimsoll_fields::{Fields, Frame};
 
 use crate::{
-    BodyDecoder, BodyEncoder, EncodedFraming, Error, Framing, HeadLimits, RequestHead, ResponseHead, take_request,
+    BodyDecoder, BodyEncoder, EncodedFraming, Error, Framing, HeadLimits, Request, Response, take_request,
     take_response, write_request, write_response,
 };
 
@@ -14,53 +15,53 @@ const LIMITS: HeadLimits = HeadLimits { bytes: 4096, fields: 32 };
 /// A request's head, and what is left behind it.
 pub fn read_request(bytes: &[u8]) {
     let Some((step, bytes)) = bytes.split_first() else { return };
-    let shown = |head: RequestHead| format!("{head:?}");
+    let shown = |request: Request| format!("{request:?}");
     let whole = in_pieces(bytes, bytes.len(), |read| Ok(take_request(read, &LIMITS)?.map(shown)));
     let pieces = in_pieces(bytes, usize::from(*step), |read| Ok(take_request(read, &LIMITS)?.map(shown)));
     assert_eq!(whole, pieces, "the pieces make a difference");
 
-    let Ok(Some(head)) = take_request(&mut BytesMut::from(bytes), &LIMITS) else { return };
+    let Ok(Some(request)) = take_request(&mut BytesMut::from(bytes), &LIMITS) else { return };
     // Only targets in these forms are written; whoever routes makes them of the others, or refuses those.
-    let target = head.parts.uri.path_and_query().map(http::uri::PathAndQuery::as_str);
+    let target = request.head.uri.path_and_query().map(http::uri::PathAndQuery::as_str);
     let Some(target) = target.filter(|target| target.starts_with('/') || *target == "*") else { return };
-    let framing = match head.framing {
+    let framing = match request.framing {
         Framing::Length(0) => EncodedFraming::None,
         Framing::Length(length) => EncodedFraming::Length(length),
         Framing::Chunked => EncodedFraming::Chunked,
         Framing::Close => panic!("the end of the connection ends no request"),
     };
     let mut written = Vec::new();
-    write_request(&head.parts, framing, &mut written);
+    write_request(&request.head, framing, &mut written);
     let mut read = BytesMut::from(&written[..]);
     let again = take_request(&mut read, &HeadLimits { bytes: 2 * LIMITS.bytes, fields: LIMITS.fields + 1 });
     let again = again.expect("what was written can be read").expect("it is whole");
     assert!(read.is_empty(), "there is something behind the head: {}", written.escape_ascii());
-    assert_eq!((&again.parts.method, again.framing), (&head.parts.method, head.framing));
-    assert_eq!(without_framing(&again.parts.headers), without_framing(&head.parts.headers));
-    assert_eq!(again.parts.uri.path_and_query().map(http::uri::PathAndQuery::as_str), Some(target));
+    assert_eq!((&again.head.method, again.framing), (&request.head.method, request.framing));
+    assert_eq!(without_framing(&again.head.headers), without_framing(&request.head.headers));
+    assert_eq!(again.head.uri.path_and_query().map(http::uri::PathAndQuery::as_str), Some(target));
 }
 
 /// The head of an answer, and what is left behind it.
 pub fn read_response(bytes: &[u8]) {
     let [step, to_head_request, bytes @ ..] = bytes else { return };
     let to_head_request = to_head_request & 1 == 1;
-    let shown = |head: ResponseHead| format!("{head:?}");
+    let shown = |response: Response| format!("{response:?}");
     let take = |read: &mut BytesMut| Ok(take_response(read, to_head_request, &LIMITS)?.map(shown));
     assert_eq!(in_pieces(bytes, bytes.len(), take), in_pieces(bytes, usize::from(*step), take), "the pieces differ");
 
-    let Ok(Some(head)) = take_response(&mut BytesMut::from(bytes), to_head_request, &LIMITS) else { return };
-    let framing = match head.framing {
+    let Ok(Some(response)) = take_response(&mut BytesMut::from(bytes), to_head_request, &LIMITS) else { return };
+    let framing = match response.framing {
         Framing::Length(length) => EncodedFraming::Length(length),
         Framing::Chunked => EncodedFraming::Chunked,
         Framing::Close => EncodedFraming::Close,
     };
     let mut written = Vec::new();
-    write_response(&head.parts, Version::HTTP_11, framing, head.keeps, &mut written);
+    write_response(&response.head, Version::HTTP_11, framing, response.keeps, &mut written);
     let mut read = BytesMut::from(&written[..]);
     let again = take_response(&mut read, false, &HeadLimits { bytes: 2 * LIMITS.bytes, fields: LIMITS.fields + 3 });
     let again = again.expect("what was written can be read").expect("it is whole");
     assert!(read.is_empty(), "there is something behind the head: {}", written.escape_ascii());
-    assert_eq!(again.parts.status, head.parts.status);
+    assert_eq!(again.head.status, response.head.status);
 }
 
 /// A body in chunks, with its trailers.
@@ -114,22 +115,20 @@ fn in_pieces(
 #[derive(Debug, PartialEq, Eq)]
 struct Decoded {
     data: Vec<u8>,
-    trailers: HeaderMap,
+    trailers: Fields,
     rest: Vec<u8>,
 }
 
 /// None of a body that is broken or has no end.
 fn decode(bytes: &[u8], step: usize) -> Result<Decoded, ()> {
     let mut decoder = BodyDecoder::new(Framing::Chunked);
-    let (mut data, mut trailers) = (Vec::new(), HeaderMap::new());
+    let (mut data, mut trailers) = (Vec::new(), Fields::new());
     let mut read = BytesMut::new();
     let mut rest = bytes;
     while !decoder.is_ended() {
         match decoder.take(&mut read).map_err(drop)? {
-            Some(frame) => match frame.into_data() {
-                Ok(piece) => data.extend_from_slice(&piece),
-                Err(frame) => trailers = frame.into_trailers().map_err(drop)?,
-            },
+            Some(Frame::Data(piece)) => data.extend_from_slice(&piece),
+            Some(Frame::Trailers(fields)) => trailers = fields,
             None if decoder.is_ended() => {}
             None if rest.is_empty() => return Err(()),
             None => {
@@ -142,7 +141,7 @@ fn decode(bytes: &[u8], step: usize) -> Result<Decoded, ()> {
     Ok(Decoded { data, trailers, rest: [&read[..], rest].concat() })
 }
 
-fn without_framing(headers: &HeaderMap) -> HeaderMap {
+fn without_framing(headers: &Fields) -> Fields {
     let mut headers = headers.clone();
     headers.remove(http::header::CONTENT_LENGTH);
     headers.remove(http::header::TRANSFER_ENCODING);

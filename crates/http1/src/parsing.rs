@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use crate::error::Error;
-use crate::fields::HeadLimits;
+use crate::field_reader::HeadLimits;
 
 type Field<'a> = MaybeUninit<httparse::Header<'a>>;
 

@@ -1,11 +1,11 @@
 use http::Method;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::request::Parts;
+use plimsoll_fields::RequestHead;
 
 use crate::body_encoder::EncodedFraming;
 
 /// How a request with this head and a body of `length` bytes, if that is known, is to be delimited.
-pub fn request_framing(head: &Parts, length: Option<u64>) -> EncodedFraming {
+pub fn request_framing(head: &RequestHead, length: Option<u64>) -> EncodedFraming {
     match length {
         None => EncodedFraming::Chunked,
         // RFC 9110 section 8.6: where a method gives a body a meaning, its absence is said.
@@ -14,13 +14,13 @@ pub fn request_framing(head: &Parts, length: Option<u64>) -> EncodedFraming {
     }
 }
 
-fn expects_body(head: &Parts) -> bool {
-    matches!(head.method, Method::POST | Method::PUT | Method::PATCH) || head.headers.contains_key(CONTENT_LENGTH)
+fn expects_body(head: &RequestHead) -> bool {
+    matches!(head.method, Method::POST | Method::PUT | Method::PATCH) || head.headers.contains(CONTENT_LENGTH)
 }
 
 /// Writes a request's head in origin form. What says how long the body is comes from `framing` alone: a field of the
 /// client that said something else would let the endpoint see another request than we do.
-pub fn write_request(head: &Parts, framing: EncodedFraming, out: &mut Vec<u8>) {
+pub fn write_request(head: &RequestHead, framing: EncodedFraming, out: &mut Vec<u8>) {
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     fn written(request: http::request::Builder, length: Option<u64>) -> String {
-        let (head, ()) = request.body(()).expect("the request is valid").into_parts();
+        let head = RequestHead::from(request.body(()).expect("the request is valid"));
         let mut out = Vec::new();
         write_request(&head, request_framing(&head, length), &mut out);
         String::from_utf8(out).expect("text")

@@ -1,14 +1,13 @@
 use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
-use http::response::Parts;
 use http::{StatusCode, Version};
+use plimsoll_fields::{ReasonPhrase, ResponseHead};
 
 use crate::body_encoder::EncodedFraming;
-use crate::reason::ReasonPhrase;
 
 /// Writes an answer's head for a client of `version`. `Content-Length` is written as the head has it, which must be the
 /// length that `framing` says; fields of the connection are written from `framing` and `keeps` alone, which says whether it
 /// stays open, and from `Upgrade`, which 101 and 426 have (RFC 9110 section 7.8).
-pub fn write_response(head: &Parts, version: Version, framing: EncodedFraming, keeps: bool, out: &mut Vec<u8>) {
+pub fn write_response(head: &ResponseHead, version: Version, framing: EncodedFraming, keeps: bool, out: &mut Vec<u8>) {
     let is_1_0 = version == Version::HTTP_10;
     out.extend_from_slice(if is_1_0 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     out.extend_from_slice(head.status.as_str().as_bytes());
@@ -43,12 +42,8 @@ pub fn write_response(head: &Parts, version: Version, framing: EncodedFraming, k
     out.extend_from_slice(b"\r\n");
 }
 
-fn reason(head: &Parts) -> &[u8] {
-    let own = (!head.extensions.is_empty()).then(|| head.extensions.get::<ReasonPhrase>()).flatten();
-    match own {
-        Some(reason) => reason.as_bytes(),
-        None => usual_reason(head.status).as_bytes(),
-    }
+fn reason(head: &ResponseHead) -> &[u8] {
+    head.reason.as_ref().map_or_else(|| usual_reason(head.status).as_bytes(), ReasonPhrase::as_bytes)
 }
 
 fn usual_reason(status: StatusCode) -> &'static str {
@@ -62,7 +57,7 @@ mod tests {
     use super::*;
 
     fn written(response: http::response::Builder, framing: EncodedFraming, keeps: bool) -> String {
-        let (head, ()) = response.body(()).expect("the answer is valid").into_parts();
+        let head = ResponseHead::from(response.body(()).expect("the answer is valid").into_parts().0);
         let mut out = Vec::new();
         write_response(&head, head.version, framing, keeps, &mut out);
         String::from_utf8(out).expect("text")
@@ -88,9 +83,10 @@ mod tests {
 
     #[test]
     fn a_reason_of_its_own_is_written() {
-        let mut answer = Response::builder().status(200);
-        answer = answer.extension(ReasonPhrase::new(b"Fine").expect("a phrase"));
-        assert!(written(answer, EncodedFraming::None, true).starts_with("HTTP/1.1 200 Fine\r\n"));
+        let head = ResponseHead { reason: ReasonPhrase::new(b"Fine"), ..ResponseHead::of(StatusCode::OK) };
+        let mut out = Vec::new();
+        write_response(&head, Version::HTTP_11, EncodedFraming::None, true, &mut out);
+        assert!(out.starts_with(b"HTTP/1.1 200 Fine\r\n"));
         assert_eq!(ReasonPhrase::new(b"a\r\nx: y"), None);
     }
 }

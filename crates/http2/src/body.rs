@@ -3,7 +3,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use plimsoll_fields::Fields;
 
 use crate::code::Code;
 use crate::connection::Connection;
@@ -26,9 +26,9 @@ impl Body {
     }
 
     /// Trailers, once all data was taken.
-    pub fn take_trailers(&self) -> Option<HeaderMap> {
+    pub fn take_trailers(&self) -> Option<Fields> {
         let mut connection = self.connection.borrow_mut();
-        connection.streams.get_mut(self.key)?.received.trailers.take().map(|trailers| *trailers)
+        connection.streams.get_mut(self.key)?.received.trailers.take()
     }
 
     /// All of it has come and was taken.

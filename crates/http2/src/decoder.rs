@@ -1,7 +1,7 @@
 //! Header blocks as a client codes them (RFC 7541 section 6).
 
-use http::{HeaderMap, Version};
-use plimsoll_fields::{HeadError, HeadReader, Name, Part, RequestHead, huffman, integer};
+use http::Version;
+use plimsoll_fields::{Fields, HeadError, HeadReader, Name, Part, RequestHead, huffman, integer};
 
 use crate::encoder::NEVER_INDEXED;
 use crate::table::{Entry, Table};
@@ -36,7 +36,7 @@ impl Decoder {
         self.read(block, Part::Request)?.into_request(Version::HTTP_2)
     }
 
-    pub(crate) fn read_trailers(&mut self, block: &[u8]) -> Result<HeaderMap, HeadError> {
+    pub(crate) fn read_trailers(&mut self, block: &[u8]) -> Result<Fields, HeadError> {
         self.read(block, Part::Trailers)?.into_trailers()
     }
 

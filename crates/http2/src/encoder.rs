@@ -1,8 +1,8 @@
 //! Header blocks as they are sent (RFC 7541 section 6): by the static table and as they are, like HAProxy's. A dynamic table would have
 //! each field of each answer looked up and compared, which costs more than the bytes that it saves.
 
-use http::{HeaderMap, StatusCode};
-use plimsoll_fields::integer;
+use http::StatusCode;
+use plimsoll_fields::{Fields, integer};
 
 use crate::table::{STATUS, index_of, index_of_status};
 
@@ -16,7 +16,7 @@ pub(crate) fn put_no_table(block: &mut Vec<u8>) {
     block.push(NO_TABLE);
 }
 
-pub(crate) fn put_response(block: &mut Vec<u8>, status: StatusCode, fields: &HeaderMap) {
+pub(crate) fn put_response(block: &mut Vec<u8>, status: StatusCode, fields: &Fields) {
     match index_of_status(status.as_u16()) {
         Some(index) => block.push(0x80 | index),
         None => {
@@ -27,7 +27,7 @@ pub(crate) fn put_response(block: &mut Vec<u8>, status: StatusCode, fields: &Hea
     put_fields(block, fields);
 }
 
-pub(crate) fn put_fields(block: &mut Vec<u8>, fields: &HeaderMap) {
+pub(crate) fn put_fields(block: &mut Vec<u8>, fields: &Fields) {
     for (name, value) in fields {
         let flags = if value.is_sensitive() { NEVER_INDEXED } else { 0 };
         match index_of(name.as_str()) {

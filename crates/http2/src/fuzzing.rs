@@ -3,7 +3,8 @@
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use plimsoll_fields::Fields;
 
 use crate::connection::Limits;
 use crate::server::{Event, Server};
@@ -36,7 +37,7 @@ fn answer(bytes: &[u8], step: usize) -> Vec<u8> {
         loop {
             match server.receive(&mut input) {
                 Ok(Some(Event::Request(request))) => {
-                    request.responder.send_head(StatusCode::OK, &HeaderMap::new(), false);
+                    request.responder.send_head(StatusCode::OK, &Fields::new(), false);
                     let _ = request.responder.poll_send(&mut Bytes::from(vec![0; 100]), request.body.is_none(), &task);
                     if let Some(body) = request.body {
                         under_way.push((body, request.responder));

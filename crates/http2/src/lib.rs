@@ -26,6 +26,6 @@ pub use body::Body;
 pub use code::Code;
 pub use connection::Limits;
 pub use output::Output;
-pub use plimsoll_fields::{Malformed, RequestHead};
+pub use plimsoll_fields::Malformed;
 pub use responder::Responder;
 pub use server::{Event, Request, Server};

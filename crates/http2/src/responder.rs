@@ -3,7 +3,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use plimsoll_fields::Fields;
 
 use crate::code::Code;
 use crate::connection::Connection;
@@ -22,7 +23,7 @@ impl Responder {
     }
 
     /// Sends a head, an answer's or one in advance; `ends` says that nothing follows.
-    pub fn send_head(&self, status: StatusCode, fields: &HeaderMap, ends: bool) {
+    pub fn send_head(&self, status: StatusCode, fields: &Fields, ends: bool) {
         self.connection.borrow_mut().send_head(self.key, status, fields, ends);
     }
 
@@ -33,7 +34,7 @@ impl Responder {
     }
 
     /// Ends the answer.
-    pub fn send_trailers(&self, fields: &HeaderMap) {
+    pub fn send_trailers(&self, fields: &Fields) {
         self.connection.borrow_mut().send_trailers(self.key, fields);
     }
 

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 use bytes::{BufMut, BytesMut};
-use http::HeaderMap;
+use plimsoll_fields::Fields;
 
 use crate::code::Code;
 use crate::flow::ReceiveWindow;
@@ -80,7 +80,7 @@ pub(crate) struct Received {
     pub(crate) length: usize,
     /// How many are still to come, where the client has said so.
     pub(crate) remaining: Option<u64>,
-    pub(crate) trailers: Option<Box<HeaderMap>>,
+    pub(crate) trailers: Option<Fields>,
 }
 
 /// A piece that is as large stays in the buffer that it was read into, in bytes: others would keep far more than they are.

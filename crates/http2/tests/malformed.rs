@@ -1,7 +1,8 @@
 //! Whatever is malformed ends its own stream only, and the compression of both ends stays in step.
 
 use bytes::BytesMut;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use plimsoll_fields::Fields;
 use plimsoll_http2::{Event, Limits, Malformed, Server};
 use proptest::prelude::*;
 
@@ -159,10 +160,10 @@ fn serve(sent: &[u8], step: usize) -> Seen {
             match server.receive(&mut input) {
                 Ok(Some(Event::Request(request))) => {
                     let head = request.head.expect("not too large");
-                    let mark = head.parts.headers.get("mark").map(|mark| mark.as_bytes().to_vec());
-                    seen.requests.push((head.parts.uri.path().to_owned(), mark));
+                    let mark = head.headers.get("mark").map(|mark| mark.as_bytes().to_vec());
+                    seen.requests.push((head.uri.path().to_owned(), mark));
                     if request.body.is_none() {
-                        request.responder.send_head(StatusCode::OK, &HeaderMap::new(), true);
+                        request.responder.send_head(StatusCode::OK, &Fields::new(), true);
                     } else {
                         begun.push((request.body, request.responder));
                     }

@@ -63,7 +63,7 @@ async fn serve(mut stream: DuplexStream, server: Rc<Server>) {
 
 async fn echo(request: plimsoll_http2::Request) {
     let head = request.head.expect("a small head");
-    request.responder.send_head(StatusCode::OK, &head.parts.headers, request.body.is_none());
+    request.responder.send_head(StatusCode::OK, &head.headers, request.body.is_none());
     let Some(body) = request.body else { return };
     while let Some(data) = poll_fn(|task| body.poll_data(task)).await {
         let mut data = data.expect("nobody resets");

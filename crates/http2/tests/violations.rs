@@ -3,7 +3,8 @@
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use plimsoll_fields::Fields;
 use plimsoll_http2::{Code, Event, Limits, Request, Server};
 
 const LIMITS: Limits = Limits {
@@ -238,7 +239,7 @@ fn what_came_is_counted_until_it_is_taken() {
     for _ in 0..80 {
         begun.receive(&frame(DATA, 0, 1, b"x")).expect("within its window");
     }
-    begun.requests[0].responder.send_head(StatusCode::OK, &HeaderMap::new(), true);
+    begun.requests[0].responder.send_head(StatusCode::OK, &Fields::new(), true);
     assert_eq!(begun.resets(), [(1, Code::NO_ERROR)]);
 }
 
@@ -285,8 +286,8 @@ fn what_nobody_is_to_keep_stays_so() {
     let secret = [GET, b"\x10\x01x\x01y", b"\x00\x01z\x01y"].concat();
     begun.receive(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &secret)).expect("a request");
     let head = begun.requests[0].head.as_ref().expect("a head");
-    assert!(head.parts.headers["x"].is_sensitive() && !head.parts.headers["z"].is_sensitive());
-    begun.requests[0].responder.send_head(StatusCode::OK, &head.parts.headers, true);
+    assert!(head.headers["x"].is_sensitive() && !head.headers["z"].is_sensitive());
+    begun.requests[0].responder.send_head(StatusCode::OK, &head.headers, true);
     let block = [&[0x88], &secret[GET.len()..]].concat();
     assert_eq!(begun.sent(), [(HEADERS, 1, block)]);
 }
@@ -298,7 +299,7 @@ fn a_client_that_sizes_its_table_is_told_that_none_is_used() {
     begun.receive(&[open(1), open(3)].concat()).expect("two requests");
     begun.sent();
     for request in &begun.requests {
-        request.responder.send_head(StatusCode::OK, &HeaderMap::new(), false);
+        request.responder.send_head(StatusCode::OK, &Fields::new(), false);
     }
     assert_eq!(begun.sent(), [(HEADERS, 1, vec![0x20, 0x88]), (HEADERS, 3, vec![0x88])]);
 }
@@ -307,8 +308,8 @@ fn a_client_that_sizes_its_table_is_told_that_none_is_used() {
 fn a_head_larger_than_a_frame_goes_in_several() {
     let mut begun = Begun::new();
     begun.receive(&open(1)).expect("a request");
-    let mut fields = HeaderMap::new();
-    fields.insert("x", "y".repeat(40_000).parse().expect("a value"));
+    let mut fields = Fields::new();
+    fields.insert(http::HeaderName::from_static("x"), "y".repeat(40_000).parse().expect("a value"));
     begun.requests[0].responder.send_head(StatusCode::OK, &fields, false);
     let lengths: Vec<_> = begun.sent().into_iter().map(|(kind, stream, block)| (kind, stream, block.len())).collect();
     // The status, the name, how long the value is, and the value.

@@ -10,7 +10,7 @@ use crate::stream::{Piece, RequestStream};
 /// the same.
 pub fn read_http3(bytes: &[u8]) {
     const MOST: usize = 4096;
-    let request = read_request(bytes, MOST).map(|head| head.parts.headers);
+    let request = read_request(bytes, MOST).map(|head| head.headers);
     let response = read_response(bytes, MOST).map(|head| head.headers);
     for section in [request, response, read_trailers(bytes, MOST)] {
         let Ok(headers) = section else { continue };

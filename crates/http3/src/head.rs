@@ -1,10 +1,10 @@
 //! Heads and trailers as field sections (RFC 9114 section 4).
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Uri, Version, response};
-use plimsoll_fields::{HeadReader, Name, Part};
+use http::{StatusCode, Version};
+use plimsoll_fields::{Fields, HeadReader, Name, Part, RequestHead, ResponseHead};
 
-pub use plimsoll_fields::{HeadError, RequestHead};
+pub use plimsoll_fields::HeadError;
 
 use crate::section::{self, Buffers};
 use crate::static_table::{AUTHORITY, METHOD, PATH, SCHEME, STATUS, index_of_status};
@@ -15,12 +15,12 @@ pub fn read_request(section: &[u8], most_bytes: usize) -> Result<RequestHead, He
 }
 
 /// Reads the head of an answer, or of one in advance, whose fields may have so many bytes.
-pub fn read_response(section: &[u8], most_bytes: usize) -> Result<response::Parts, HeadError> {
+pub fn read_response(section: &[u8], most_bytes: usize) -> Result<ResponseHead, HeadError> {
     read(section, Part::Response, most_bytes)?.into_response(Version::HTTP_3)
 }
 
 /// Reads trailers whose fields may have so many bytes.
-pub fn read_trailers(section: &[u8], most_bytes: usize) -> Result<HeaderMap, HeadError> {
+pub fn read_trailers(section: &[u8], most_bytes: usize) -> Result<Fields, HeadError> {
     read(section, Part::Trailers, most_bytes)?.into_trailers()
 }
 
@@ -39,28 +39,23 @@ fn read(mut section: &[u8], part: Part, most_bytes: usize) -> Result<HeadReader,
     Ok(head)
 }
 
-/// Appends the field section of a request's head; `protocol` is what an extended CONNECT asks for.
-pub fn encode_request(
-    method: &Method,
-    target: &Uri,
-    protocol: Option<&str>,
-    headers: &HeaderMap,
-    section: &mut Vec<u8>,
-) {
+/// Appends the field section of a request's head.
+pub fn encode_request(head: &RequestHead, section: &mut Vec<u8>) {
+    let RequestHead { method, uri, headers, protocol, .. } = head;
     section::put_prefix(section);
     match method.as_str() {
         "GET" => section::put_indexed(section, METHOD + 2),
         "POST" => section::put_indexed(section, METHOD + 5),
         method => section::put_value(section, METHOD, method.as_bytes(), false),
     }
-    match target.scheme_str() {
+    match uri.scheme_str() {
         Some("http") => section::put_indexed(section, SCHEME),
         _ => section::put_indexed(section, SCHEME + 1),
     }
-    if let Some(authority) = target.authority() {
+    if let Some(authority) = uri.authority() {
         section::put_value(section, AUTHORITY, authority.as_str().as_bytes(), false);
     }
-    match target.path_and_query().map_or("/", PathAndQuery::as_str) {
+    match uri.path_and_query().map_or("/", PathAndQuery::as_str) {
         "/" | "" => section::put_indexed(section, PATH),
         path => section::put_value(section, PATH, path.as_bytes(), false),
     }
@@ -71,7 +66,7 @@ pub fn encode_request(
 }
 
 /// Appends the field section of an answer's head.
-pub fn encode_response(status: StatusCode, headers: &HeaderMap, section: &mut Vec<u8>) {
+pub fn encode_response(status: StatusCode, headers: &Fields, section: &mut Vec<u8>) {
     section::put_prefix(section);
     match index_of_status(status.as_u16()) {
         Some(index) => section::put_indexed(section, index),
@@ -81,12 +76,12 @@ pub fn encode_response(status: StatusCode, headers: &HeaderMap, section: &mut Ve
 }
 
 /// Appends the field section of trailers.
-pub fn encode_trailers(trailers: &HeaderMap, section: &mut Vec<u8>) {
+pub fn encode_trailers(trailers: &Fields, section: &mut Vec<u8>) {
     section::put_prefix(section);
     put_fields(trailers, section);
 }
 
-fn put_fields(headers: &HeaderMap, section: &mut Vec<u8>) {
+fn put_fields(headers: &Fields, section: &mut Vec<u8>) {
     for (name, value) in headers {
         section::put_field(section, name.as_str(), value.as_bytes(), value.is_sensitive());
     }
@@ -94,7 +89,8 @@ fn put_fields(headers: &HeaderMap, section: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::header::CONTENT_TYPE;
+    use http::{HeaderName, HeaderValue, Method};
     use plimsoll_fields::Malformed;
 
     use super::*;
@@ -116,10 +112,10 @@ mod tests {
     #[test]
     fn a_head_is_read() {
         let head = request(&[&GET[..], &[("accept", "*/*"), ("x-own", "1"), ("x-own", "2")]].concat()).expect("a head");
-        assert_eq!(head.parts.uri, "https://a.test/p?q");
-        assert_eq!((head.parts.method, head.parts.version), (Method::GET, Version::HTTP_3));
-        assert_eq!(head.parts.headers["accept"], "*/*");
-        assert_eq!(head.parts.headers.get_all("x-own").iter().count(), 2);
+        assert_eq!(head.uri, "https://a.test/p?q");
+        assert_eq!((head.method, head.version), (Method::GET, Version::HTTP_3));
+        assert_eq!(head.headers["accept"], "*/*");
+        assert_eq!(head.headers.get_all("x-own").count(), 2);
         assert_eq!(head.protocol, None);
     }
 
@@ -153,16 +149,16 @@ mod tests {
         let mut bytes = section(&[GET[0], GET[1], GET[3]]);
         bytes.extend_from_slice(b"\x50\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff");
         let head = read_request(&bytes, 1024).expect("a head");
-        assert_eq!(head.parts.uri.authority().expect("an authority"), "www.example.com");
+        assert_eq!(head.uri.authority().expect("an authority"), "www.example.com");
     }
 
     #[test]
     fn connect_has_an_authority_and_extended_connect_all() {
         let head = request(&[(":method", "CONNECT"), (":authority", "a.test:443")]).expect("a head");
-        assert_eq!(head.parts.uri, "a.test:443");
+        assert_eq!(head.uri, "a.test:443");
         let head = request(&[&[(":method", "CONNECT"), (":protocol", "websocket")], &GET[1..]].concat());
         let head = head.expect("a head");
-        assert_eq!((head.parts.uri.path(), head.protocol.as_deref()), ("/p", Some("websocket")));
+        assert_eq!((head.uri.path(), head.protocol.as_deref()), ("/p", Some("websocket")));
     }
 
     #[test]
@@ -216,14 +212,20 @@ mod tests {
             ("PATCH", "http://a.test:81/x", None),
             ("CONNECT", "https://a.test/chat", Some("websocket")),
         ] {
-            let (method, target) = (method.parse().expect("a method"), target.parse().expect("a target"));
-            let mut headers = HeaderMap::new();
-            headers.insert("x-own", HeaderValue::from_static("1"));
+            let mut headers = Fields::new();
+            headers.insert(HeaderName::from_static("x-own"), HeaderValue::from_static("1"));
+            let asked = RequestHead {
+                method: method.parse().expect("a method"),
+                uri: target.parse().expect("a target"),
+                version: Version::HTTP_3,
+                headers,
+                protocol: protocol.map(Into::into),
+            };
             let mut section = Vec::new();
-            encode_request(&method, &target, protocol, &headers, &mut section);
+            encode_request(&asked, &mut section);
             let head = read_request(&section, 1024).expect("a head");
-            assert_eq!((&head.parts.method, &head.parts.uri), (&method, &target));
-            assert_eq!((head.protocol.as_deref(), &head.parts.headers), (protocol, &headers));
+            assert_eq!((&head.method, &head.uri), (&asked.method, &asked.uri));
+            assert_eq!((&head.protocol, &head.headers), (&asked.protocol, &asked.headers));
         }
     }
 
@@ -254,19 +256,21 @@ mod tests {
         assert_eq!(read_request(&bomb, 1024).expect_err("a bomb"), HeadError::TooLarge);
         assert_eq!(read_trailers(&section(&[("x", "1")]), 33), Err(HeadError::TooLarge));
         assert!(read_trailers(&section(&[("x", "1")]), 34).is_ok());
+        assert!(read_trailers(&section(&[("x", "1"); 4096]), 1 << 20).is_ok());
+        assert_eq!(read_trailers(&section(&[("x", "1"); 4097]), 1 << 20), Err(HeadError::TooLarge));
     }
 
     #[test]
     fn what_is_encoded_is_read() {
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", HeaderValue::from_static("text/plain"));
-        headers.insert("x-own", HeaderValue::from_static("1"));
+        let mut headers = Fields::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        headers.insert(HeaderName::from_static("x-own"), HeaderValue::from_static("1"));
         let mut bytes = Vec::new();
         encode_trailers(&headers, &mut bytes);
         assert_eq!(read_trailers(&bytes, 1024), Ok(headers));
         for (status, wanted) in [(200, &b"\x00\x00\xd9"[..]), (201, b"\x00\x00\x5f\x09\x03201")] {
             let mut bytes = Vec::new();
-            encode_response(StatusCode::from_u16(status).expect("a status"), &HeaderMap::new(), &mut bytes);
+            encode_response(StatusCode::from_u16(status).expect("a status"), &Fields::new(), &mut bytes);
             assert_eq!(bytes, wanted);
         }
     }

@@ -22,8 +22,7 @@ pub use code::Code;
 pub use control::{Control, ControlFrame, Side};
 pub use frame::{put_data_header, put_goaway, put_section, put_settings};
 pub use head::{
-    HeadError, RequestHead, encode_request, encode_response, encode_trailers, read_request, read_response,
-    read_trailers,
+    HeadError, encode_request, encode_response, encode_trailers, read_request, read_response, read_trailers,
 };
 pub use qpack_stream::QpackStream;
 pub use settings::Settings;

@@ -1,12 +1,12 @@
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use bytes::{Bytes, BytesMut};
-use http_body::{Body, Frame};
+use bytes::BytesMut;
+use plimsoll_fields::Frame;
 
+use super::body::Body;
 use crate::error::{Error, ErrorKind};
 
 /// A request's body whose client has put it in base64, as it is beneath. Parts that were encoded one by one, each with its
@@ -28,7 +28,7 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
-impl<B: Body<Data = Bytes, Error = Error> + Unpin> Base64Body<B> {
+impl<B: Body> Base64Body<B> {
     pub fn new(encoded: B) -> Self {
         Self { encoded, rest: BytesMut::new(), ended: false }
     }
@@ -37,12 +37,12 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Base64Body<B> {
         self.ended
     }
 
-    pub(super) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub(super) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         loop {
             if self.ended {
                 return Poll::Ready(None);
             }
-            let frame = match Pin::new(&mut self.encoded).poll_frame(task) {
+            let frame = match self.encoded.poll_frame(task) {
                 Poll::Ready(Some(Ok(frame))) => frame,
                 Poll::Ready(None) => {
                     self.ended = true;
@@ -51,15 +51,12 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Base64Body<B> {
                 }
                 other => return other,
             };
-            let data = match frame.into_data() {
-                Ok(data) => data,
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-            };
+            let Frame::Data(data) = frame else { return Poll::Ready(Some(Ok(frame))) };
             self.rest.extend_from_slice(&data);
             let whole = self.rest.len() / GROUP * GROUP;
             let Some(decoded) = decode(&self.rest.split_to(whole)) else { return Poll::Ready(Some(Err(malformed()))) };
             if !decoded.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(decoded.into()))));
+                return Poll::Ready(Some(Ok(Frame::Data(decoded.into()))));
             }
         }
     }

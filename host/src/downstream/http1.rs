@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Bytes, BytesMut};
-use http_body::Frame;
-use plimsoll_http1::{self as http1, BodyDecoder, Framing, HeadLimits, RequestHead};
+use bytes::BytesMut;
+use plimsoll_fields::Frame;
+use plimsoll_http1::{self as http1, BodyDecoder, Framing, HeadLimits};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::{Error, ErrorKind};
@@ -63,14 +63,14 @@ impl Inbound {
     }
 
     /// The head at the beginning of what was read, if it is whole. Its body is the next thing to be read.
-    pub fn take_head(&self, limits: &HeadLimits) -> Result<Option<RequestHead>, http1::Error> {
-        let head = http1::take_request(&mut self.read.borrow_mut(), limits)?;
-        if let Some(head) = &head {
-            *self.decoder.borrow_mut() = BodyDecoder::new(head.framing);
-            self.expects_continue.set(head.expects_continue);
+    pub fn take_head(&self, limits: &HeadLimits) -> Result<Option<http1::Request>, http1::Error> {
+        let request = http1::take_request(&mut self.read.borrow_mut(), limits)?;
+        if let Some(request) = &request {
+            *self.decoder.borrow_mut() = BodyDecoder::new(request.framing);
+            self.expects_continue.set(request.expects_continue);
             self.continue_due.set(false);
         }
-        Ok(head)
+        Ok(request)
     }
 
     /// Gives back the buffer, and what a body has made it grow to, before a wait of unknown length.
@@ -103,7 +103,7 @@ impl Inbound {
         self.decoder.borrow().remaining()
     }
 
-    pub(super) fn poll_frame(&self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub(super) fn poll_frame(&self, task: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         loop {
             if let Some(frame) = self.take_frame().transpose() {
                 return Poll::Ready(Some(frame));
@@ -129,7 +129,7 @@ impl Inbound {
     }
 
     /// A piece of the body from what was read.
-    fn take_frame(&self) -> Result<Option<Frame<Bytes>>, Error> {
+    fn take_frame(&self) -> Result<Option<Frame>, Error> {
         self.decoder.borrow_mut().take(&mut self.read.borrow_mut()).map_err(|error| match error {
             http1::Error::Malformed(how) => ErrorKind::BadRequest(how).into(),
             error => Error::new(ErrorKind::BadRequest("trailers are too large"), error),

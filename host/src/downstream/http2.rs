@@ -1,8 +1,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http_body::Frame;
+use plimsoll_fields::Frame;
 use plimsoll_http2::Body;
 
 use crate::error::{Error, ErrorKind};
@@ -24,14 +23,14 @@ impl Http2Body {
         if self.0.is_ended() { Some(0) } else { self.0.remaining() }
     }
 
-    pub(super) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub(super) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         match ready!(self.0.poll_data(task)) {
-            Some(Ok(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Some(Ok(data)) => Poll::Ready(Some(Ok(Frame::Data(data)))),
             Some(Err(code)) => {
                 let error = io::Error::other(format!("the stream was reset: {code:?}"));
                 Poll::Ready(Some(Err(Error::new(ErrorKind::ClientAbort, error))))
             }
-            None => Poll::Ready(self.0.take_trailers().map(|trailers| Ok(Frame::trailers(trailers)))),
+            None => Poll::Ready(self.0.take_trailers().map(|trailers| Ok(Frame::Trailers(trailers)))),
         }
     }
 }

@@ -1,10 +1,9 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http_body::Frame;
-use plimsoll_http3::{Code, RequestHead, read_request};
+use plimsoll_fields::{Frame, RequestHead};
+use plimsoll_http3::{Code, read_request};
 use quinn::RecvStream;
 
 use crate::error::{Error, ErrorKind};
@@ -51,9 +50,9 @@ impl Http3Body {
     pub async fn read_head(&mut self) -> Result<RequestHead, NoHead> {
         let section = poll_fn(|task| self.message.poll_section(task)).await?;
         let head = read_request(&section, self.most_header_bytes).map_err(|error| self.message.unreadable(error))?;
-        let mut lengths = head.parts.headers.get_all(CONTENT_LENGTH).iter();
+        let length = head.headers.get(CONTENT_LENGTH);
         // Whether it is a length is judged with the rest of the head.
-        self.message.begin_body(lengths.next().and_then(|length| length.to_str().ok()?.parse().ok()));
+        self.message.begin_body(length.and_then(|length| length.to_str().ok()?.parse().ok()));
         Ok(head)
     }
 
@@ -66,7 +65,7 @@ impl Http3Body {
         self.message.remaining()
     }
 
-    pub(super) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub(super) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         self.message.poll_frame(task).map_err(|unread| match unread {
             Unread::Gone(error) => Error::new(ErrorKind::ClientAbort, error),
             Unread::Malformed(how) => ErrorKind::BadRequest(how).into(),

@@ -3,13 +3,15 @@
 
 mod base64;
 mod body;
+mod client_body;
 mod http1;
 mod http2;
 mod http3;
 mod read_ahead;
 
 pub use base64::Base64Body;
-pub use body::ClientBody;
+pub use body::Body;
+pub use client_body::ClientBody;
 pub use http1::Inbound;
 pub use http2::Http2Body;
 pub use http3::{Http3Body, NoHead};

@@ -1,9 +1,9 @@
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
-use http_body::{Body, Frame};
+use bytes::BytesMut;
+use plimsoll_fields::{Fields, Frame};
 
+use super::body::Body;
 use crate::error::Error;
 
 /// A request's body of which the beginning was read before anybody wanted to send it on: who reads it gets all of it.
@@ -14,11 +14,11 @@ pub struct ReadAhead<B> {
     /// How much of that was asked for.
     wanted: usize,
     /// Trailers that came behind it.
-    trailers: Option<Frame<Bytes>>,
+    trailers: Option<Fields>,
     rest: B,
 }
 
-impl<B: Body<Data = Bytes, Error = Error> + Unpin> ReadAhead<B> {
+impl<B: Body> ReadAhead<B> {
     pub(super) fn new(rest: B) -> Self {
         Self { read: BytesMut::new(), wanted: 0, trailers: None, rest }
     }
@@ -30,32 +30,32 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> ReadAhead<B> {
     /// Reads on until so many bytes have come, or all. Nothing may have been handed on yet.
     pub(super) async fn read(&mut self, bytes: usize) -> Result<(), Error> {
         self.wanted = bytes;
-        while self.read.len() < bytes && self.trailers.is_none() && !self.rest.is_end_stream() {
-            let frame = std::future::poll_fn(|task| Pin::new(&mut self.rest).poll_frame(task)).await;
+        while self.read.len() < bytes && self.trailers.is_none() && !self.rest.is_ended() {
+            let frame = std::future::poll_fn(|task| self.rest.poll_frame(task)).await;
             let Some(frame) = frame.transpose()? else { break };
-            match frame.into_data() {
-                Ok(data) => self.read.extend_from_slice(&data),
-                Err(trailers) => self.trailers = Some(trailers),
+            match frame {
+                Frame::Data(data) => self.read.extend_from_slice(&data),
+                Frame::Trailers(trailers) => self.trailers = Some(trailers),
             }
         }
         Ok(())
     }
 
     pub(super) fn is_ended(&self) -> bool {
-        self.read.is_empty() && self.trailers.is_none() && self.rest.is_end_stream()
+        self.read.is_empty() && self.trailers.is_none() && self.rest.is_ended()
     }
 
     pub(super) fn remaining(&self) -> Option<u64> {
-        Some(self.rest.size_hint().exact()? + self.read.len() as u64)
+        Some(self.rest.remaining()? + self.read.len() as u64)
     }
 
-    pub(super) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub(super) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         if !self.read.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(self.read.split().freeze()))));
+            return Poll::Ready(Some(Ok(Frame::Data(self.read.split().freeze()))));
         }
         match self.trailers.take() {
-            Some(trailers) => Poll::Ready(Some(Ok(trailers))),
-            None => Pin::new(&mut self.rest).poll_frame(task),
+            Some(trailers) => Poll::Ready(Some(Ok(Frame::Trailers(trailers)))),
+            None => self.rest.poll_frame(task),
         }
     }
 }
@@ -64,29 +64,32 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> ReadAhead<B> {
 mod tests {
     use std::collections::VecDeque;
 
+    use bytes::Bytes;
+
     use super::*;
 
     /// Pieces of a body, and what it comes to at the end.
-    struct Pieces(VecDeque<Frame<Bytes>>);
+    struct Pieces(VecDeque<Frame>);
 
     impl Body for Pieces {
-        type Data = Bytes;
-        type Error = Error;
-
-        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
             Poll::Ready(self.0.pop_front().map(Ok))
         }
 
-        fn is_end_stream(&self) -> bool {
+        fn is_ended(&self) -> bool {
             self.0.is_empty()
+        }
+
+        fn remaining(&self) -> Option<u64> {
+            None
         }
     }
 
     /// With a trailer behind them.
     fn body(pieces: &[&'static str]) -> ReadAhead<Pieces> {
-        let pieces = pieces.iter().map(|piece| Frame::data(Bytes::from_static(piece.as_bytes())));
+        let pieces = pieces.iter().map(|piece| Frame::Data(Bytes::from_static(piece.as_bytes())));
         let trailers = [(http::header::ETAG, http::HeaderValue::from_static("1"))].into_iter().collect();
-        ReadAhead::new(Pieces(pieces.chain([Frame::trailers(trailers)]).collect()))
+        ReadAhead::new(Pieces(pieces.chain([Frame::Trailers(trailers)]).collect()))
     }
 
     /// The beginning of so many bytes, how many frames were left behind it, and all that comes in the end.
@@ -100,9 +103,9 @@ mod tests {
         let (beginning, left) = (body.beginning().to_vec(), body.rest.0.len());
         let (mut all, mut trailers) = (Vec::new(), 0);
         while let Poll::Ready(Some(Ok(frame))) = body.poll_frame(&mut task) {
-            match frame.into_data() {
-                Ok(data) => all.extend_from_slice(&data),
-                Err(_) => trailers += 1,
+            match frame {
+                Frame::Data(data) => all.extend_from_slice(&data),
+                Frame::Trailers(_) => trailers += 1,
             }
         }
         assert!(body.is_ended() && trailers == 1);

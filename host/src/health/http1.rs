@@ -135,7 +135,7 @@ impl Connection {
         if keep.reuses && is_whole && self.driver.is_some() {
             keep.put(self);
         }
-        Ok(Answer::new(&head, (bytes, most), is_whole.then_some(&trailers)))
+        Ok(Answer::new(&head.into(), (bytes, most), is_whole.then(|| trailers.into()).as_ref()))
     }
 }
 

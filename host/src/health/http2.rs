@@ -38,13 +38,13 @@ pub(super) async fn over_http2(stream: Stream, address: SocketAddr, request: Req
     while bytes.len() < request.most {
         let Some(data) = body.data().await else {
             let fields = body.trailers().await.map_err(failed("reading the answer"))?;
-            trailers = Some(fields.unwrap_or_default());
+            trailers = Some(fields.unwrap_or_default().into());
             break;
         };
         bytes.extend_from_slice(&data.map_err(failed("reading the answer"))?);
     }
     drop(driver);
-    Ok(Answer::new(&head, (bytes, request.most), trailers.as_ref()))
+    Ok(Answer::new(&head.into(), (bytes, request.most), trailers.as_ref()))
 }
 
 fn failed(doing: &str, error: &dyn std::error::Error) -> String {

@@ -2,9 +2,10 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
+use http::Method;
 use http::header::CONTENT_LENGTH;
 use http::uri::Scheme;
-use http::{HeaderMap, Method};
+use plimsoll_fields::{Fields, Frame, RequestHead};
 use plimsoll_http3::{Code, Settings, encode_request, put_data_header, put_section, put_settings, read_response};
 
 use super::message::{Answer, HEAD_BYTES, Request};
@@ -21,7 +22,7 @@ pub(super) async fn over_http3(
 ) -> Result<Answer, String> {
     let ended = Ended(quic);
     let quic = &ended.0;
-    let head = request.head_of_http2(address, Scheme::HTTPS)?;
+    let head = RequestHead::from(request.head_of_http2(address, Scheme::HTTPS)?);
     let settings = Settings { max_field_section_size: Some(HEAD_BYTES.into()), enable_connect_protocol: false };
     let mut greeting = Vec::new();
     put_settings(&mut greeting, &settings);
@@ -29,7 +30,7 @@ pub(super) async fn over_http3(
     control.write_all(&greeting).await.map_err(failed("speaking HTTP/3"))?;
     let (mut send, recv) = quic.open_bi().await.map_err(failed("speaking HTTP/3"))?;
     let (mut section, mut bytes) = (Vec::new(), BytesMut::new());
-    encode_request(head.method(), head.uri(), None, head.headers(), &mut section);
+    encode_request(&head, &mut section);
     put_section(&mut bytes, &section);
     if !request.body.is_empty() {
         put_data_header(&mut bytes, request.body.len());
@@ -51,18 +52,18 @@ pub(super) async fn over_http3(
         }
         message.expect_another_head();
     };
-    let length = answered.headers.get(CONTENT_LENGTH).filter(|_| head.method() != Method::HEAD);
+    let length = answered.headers.get(CONTENT_LENGTH).filter(|_| head.method != Method::HEAD);
     message.begin_body(length.and_then(|length| length.to_str().ok()?.parse().ok()));
-    let (mut body, mut trailers, mut is_whole) = (Vec::new(), HeaderMap::new(), false);
+    let (mut body, mut trailers, mut is_whole) = (Vec::new(), Fields::new(), false);
     while body.len() < request.most {
         let Some(frame) = poll_fn(|task| message.poll_frame(task)).await else {
             is_whole = true;
             break;
         };
         let frame = frame.map_err(|unread| format!("reading the answer failed: {}", in_words(&unread)))?;
-        match frame.into_data() {
-            Ok(data) => body.extend_from_slice(&data),
-            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+        match frame {
+            Frame::Data(data) => body.extend_from_slice(&data),
+            Frame::Trailers(fields) => trailers = fields,
         }
     }
     Ok(Answer::new(&answered, (body, request.most), is_whole.then_some(&trailers)))

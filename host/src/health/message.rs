@@ -1,9 +1,9 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{PathAndQuery, Scheme, Uri};
+use plimsoll_fields::{Fields, ResponseHead};
 
 /// The most of an answer's body that a prober sees.
 pub(super) const PROBE_BODY_BYTES: usize = 64 * 1024;
@@ -72,14 +72,10 @@ impl Request {
 
 impl Answer {
     /// Of the body, `most` is told. No trailers: it was not read to its end.
-    pub(super) fn new(
-        head: &http::response::Parts,
-        (mut body, most): (Vec<u8>, usize),
-        trailers: Option<&HeaderMap>,
-    ) -> Self {
+    pub(super) fn new(head: &ResponseHead, (mut body, most): (Vec<u8>, usize), trailers: Option<&Fields>) -> Self {
         let is_whole = trailers.is_some() && body.len() <= most;
         body.truncate(most);
-        let fields = |fields: &HeaderMap| {
+        let fields = |fields: &Fields| {
             fields.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect()
         };
         let trailers = trailers.map(fields).unwrap_or_default();

@@ -9,18 +9,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Response, StatusCode, Version, response};
-use http_body::Body;
-use plimsoll_http1::{self as codec, BodyEncoder, EncodedFraming, HeadLimits, RequestHead, write_response};
+use http::{StatusCode, Version};
+use plimsoll_fields::{Frame, ResponseHead};
+use plimsoll_http1::{self as codec, BodyEncoder, EncodedFraming, HeadLimits, write_response};
 use tokio::io::AsyncWrite;
 
 use super::connection::Timeout;
 use super::linger;
 use super::session::Session;
-use crate::downstream::{ClientBody, Inbound};
+use crate::downstream::{Body, ClientBody, Inbound};
 use crate::error::{Error, ErrorKind};
 use crate::io::{Completion, poll_write_all};
-use crate::proxy::{self, Link, ResponseBody, Unread};
+use crate::proxy::{self, Link, Response, ResponseBody, Unread};
 
 /// What answers in advance may wait for a client, in bytes.
 const INTERIM_BYTES: usize = 16 * 1024;
@@ -65,15 +65,15 @@ struct Asked {
 impl Http1 {
     /// One request and its answer.
     async fn exchange(&self) -> Next {
-        let head = match poll_fn(|task| self.poll_head(task)).await {
-            Ok(Some(head)) => head,
+        let request = match poll_fn(|task| self.poll_head(task)).await {
+            Ok(Some(request)) => request,
             Ok(None) => return Next::End,
             Err(kind) => return self.refuse(kind).await,
         };
         let connection = &self.session.connection;
         connection.request_began();
-        let asked = Asked { version: head.parts.version, keeps: head.keeps };
-        let next = match self.respond(head).await {
+        let asked = Asked { version: request.head.version, keeps: request.keeps };
+        let next = match self.respond(request).await {
             Some(response) => self.send(asked, response).await,
             None => Next::End,
         };
@@ -82,15 +82,15 @@ impl Http1 {
     }
 
     /// The next head; none when there will be none.
-    fn poll_head(&self, task: &mut Context<'_>) -> Poll<Result<Option<RequestHead>, ErrorKind>> {
+    fn poll_head(&self, task: &mut Context<'_>) -> Poll<Result<Option<codec::Request>, ErrorKind>> {
         let (inbound, connection) = (&self.inbound, &self.session.connection);
         let limits = &self.session.config.limits;
         let limits = HeadLimits { bytes: limits.header_bytes, fields: limits.header_count };
         loop {
             if !inbound.is_empty() {
                 connection.received();
-                if let Some(head) = inbound.take_head(&limits).map_err(refusal)? {
-                    return Poll::Ready(Ok(Some(head)));
+                if let Some(request) = inbound.take_head(&limits).map_err(refusal)? {
+                    return Poll::Ready(Ok(Some(request)));
                 }
             } else {
                 inbound.settle();
@@ -112,24 +112,22 @@ impl Http1 {
     }
 
     /// Has the request answered. None when the client has gone.
-    async fn respond(&self, mut head: RequestHead) -> Option<Response<ResponseBody>> {
+    async fn respond(&self, mut request: codec::Request) -> Option<Response> {
         let session = &self.session;
-        let body = match head.framing {
+        let body = match request.framing {
             codec::Framing::Length(0) => ClientBody::Empty,
             _ => ClientBody::Http1(self.inbound.clone()),
         };
         let Some(listener) = session.listener() else {
-            let mut response = Response::new(ResponseBody::default());
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-            return Some(response);
+            return Some(Response::of(StatusCode::SERVICE_UNAVAILABLE));
         };
-        let link = Http1Link { http1: self, version: head.parts.version, queued: Cell::new(false) };
+        let link = Http1Link { http1: self, version: request.head.version, queued: Cell::new(false) };
         // In a box: an idle connection has no room for it.
         let mut serving = Box::pin(proxy::serve(
             session.context.clone(),
             listener,
             session.client.clone(),
-            &mut head.parts,
+            &mut request.head,
             body,
             &link,
         ));
@@ -158,12 +156,12 @@ impl Http1 {
     }
 
     /// Sends an answer.
-    async fn send(&self, asked: Asked, response: Response<ResponseBody>) -> Next {
-        let (head, mut body) = response.into_parts();
+    async fn send(&self, asked: Asked, response: Response) -> Next {
+        let Response { head, mut body } = response;
         // An endpoint that answers early may still be sent the rest.
         let is_read = Rc::strong_count(&self.inbound) > 1;
         let received = if is_read { self.inbound.body_ended() } else { self.inbound.discard_body() };
-        let framing = match body.size_hint().exact() {
+        let framing = match body.remaining() {
             _ if body.is_tunnel() => EncodedFraming::Close,
             Some(0) => EncodedFraming::None,
             Some(length) => EncodedFraming::Length(length),
@@ -241,16 +239,14 @@ impl Http1 {
 /// Takes of the body what there is now; pending when there may be more later.
 fn gather(encoder: &mut BodyEncoder, body: &mut ResponseBody, task: &mut Context<'_>) -> Poll<Result<(), Error>> {
     while !encoder.is_ended() && encoder.has_room() {
-        let added = match ready!(Pin::new(&mut *body).poll_frame(task)) {
+        let added = match ready!(body.poll_frame(task)).transpose()? {
             None => encoder.end(None),
-            Some(frame) => match frame?.into_data() {
-                Ok(data) => encoder.add(data),
-                Err(frame) => encoder.end(frame.trailers_ref()),
-            },
+            Some(Frame::Data(data)) => encoder.add(data),
+            Some(Frame::Trailers(trailers)) => encoder.end(Some(&trailers)),
         };
         added.map_err(|error| Error::new(ErrorKind::UpstreamProtocol, error))?;
         // The end is known with the last piece, mostly, and then goes out with it.
-        if !encoder.is_ended() && body.is_end_stream() {
+        if !encoder.is_ended() && body.is_ended() {
             encoder.end(None).map_err(|error| Error::new(ErrorKind::UpstreamProtocol, error))?;
         }
     }
@@ -277,7 +273,7 @@ struct Http1Link<'a> {
 }
 
 impl Link for Http1Link<'_> {
-    fn informational(&self, head: response::Parts) {
+    fn informational(&self, head: ResponseHead) {
         // Clients of HTTP/1.0 know no answers in advance.
         if self.version == Version::HTTP_11 {
             self.http1.push_interim(&head);
@@ -304,7 +300,7 @@ impl Link for Http1Link<'_> {
 }
 
 impl Http1 {
-    fn push_interim(&self, head: &response::Parts) {
+    fn push_interim(&self, head: &ResponseHead) {
         let mut interim = self.interim.borrow_mut();
         let before = interim.len();
         write_response(head, Version::HTTP_11, EncodedFraming::None, true, &mut interim);
@@ -316,9 +312,7 @@ impl Http1 {
     /// Sends what waits to be sent in front of the answer, as far as the client takes it.
     fn poll_interim(&self, task: &mut Context<'_>) -> io::Result<()> {
         if self.inbound.take_continue(task) {
-            let (mut head, ()) = Response::new(()).into_parts();
-            head.status = StatusCode::CONTINUE;
-            self.push_interim(&head);
+            self.push_interim(&ResponseHead::of(StatusCode::CONTINUE));
         }
         let mut interim = self.interim.borrow_mut();
         let connection = &self.session.connection;

@@ -1,13 +1,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Response, Version};
+use http::Version;
 
 use super::connection::Connection;
 use crate::config;
 use crate::error::ErrorKind;
 use crate::io::Completion;
-use crate::proxy::{self, Client, Listener, ListenerSlot, ResponseBody, Unread};
+use crate::proxy::{self, Client, Listener, ListenerSlot, Response, Unread};
 use crate::telemetry::BadRequest;
 
 /// What all requests of a client's connection have in common.
@@ -54,7 +54,7 @@ impl Session {
     }
 
     /// Counts and logs a request that was not read whole. Its answer; none when the listener has gone.
-    pub(super) fn refuse(&self, kind: ErrorKind, version: Version) -> Option<Response<ResponseBody>> {
+    pub(super) fn refuse(&self, kind: ErrorKind, version: Version) -> Option<Response> {
         let unread = Unread::Section(version);
         Some(proxy::refuse(&self.context, self.listener()?, self.client.clone(), kind, unread))
     }

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::response;
+use plimsoll_fields::ResponseHead;
 
 use super::session::Session;
 use crate::downstream::ClientBody;
@@ -18,7 +18,7 @@ pub(super) struct StreamLink<I> {
     completion: Option<Arc<Completion>>,
 }
 
-impl<I: Fn(response::Parts)> StreamLink<I> {
+impl<I: Fn(ResponseHead)> StreamLink<I> {
     pub(super) fn new(session: &Session, local_address: Option<SocketAddr>, inform: I) -> Self {
         Self { inform, tunnel: RefCell::default(), local_address, completion: session.completion.clone() }
     }
@@ -29,8 +29,8 @@ impl<I: Fn(response::Parts)> StreamLink<I> {
     }
 }
 
-impl<I: Fn(response::Parts)> Link for StreamLink<I> {
-    fn informational(&self, head: response::Parts) {
+impl<I: Fn(ResponseHead)> Link for StreamLink<I> {
+    fn informational(&self, head: ResponseHead) {
         (self.inform)(head);
     }
 

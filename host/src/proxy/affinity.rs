@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
+use http::HeaderValue;
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue};
+use plimsoll_fields::Fields;
 
 use super::attributes::Visible;
 use super::cluster::Cluster;
@@ -56,7 +57,7 @@ impl Affine {
     }
 
     /// Makes of the client's head what the policy wants endpoints to see.
-    pub(super) fn prepare(&self, cluster: &Cluster, headers: &mut HeaderMap) {
+    pub(super) fn prepare(&self, cluster: &Cluster, headers: &mut Fields) {
         let (Some(affinity), Some(asked)) = (&cluster.affinity, &self.asked) else { return };
         if !asked.plan.rewrites_requests || affinity.plan() != asked.plan {
             return;
@@ -68,12 +69,12 @@ impl Affine {
     }
 
     /// Gives the client what makes it come back to the endpoint that answered, unless it has that already.
-    pub(super) fn remember(&self, cluster: &Cluster, picked: &Picked, headers: &mut HeaderMap) {
+    pub(super) fn remember(&self, cluster: &Cluster, picked: &Picked, headers: &mut Fields) {
         let (Some(affinity), Some(asked)) = (&cluster.affinity, &self.asked) else { return };
         let slot = picked.endpoint.endpoint.slot;
         let bound = self.picked.as_ref().map(|picked| picked.endpoint.endpoint.slot);
         let wanted = &asked.plan.response_headers;
-        let tells = || wanted.iter().flatten().any(|name| headers.contains_key(name));
+        let tells = || wanted.iter().flatten().any(|name| headers.contains(name));
         if bound == Some(slot) && !asked.renew && !tells() {
             return;
         }
@@ -89,8 +90,8 @@ impl Affine {
 }
 
 /// The fields of the headers that the policy wants to see.
-fn fields(headers: &HeaderMap, asked: &Asked) -> Vec<Vec<Vec<u8>>> {
-    let of = |name| headers.get_all(name).iter().map(|field| field.as_bytes().to_vec()).collect();
+fn fields(headers: &Fields, asked: &Asked) -> Vec<Vec<Vec<u8>>> {
+    let of = |name| headers.get_all(name).map(|field| field.as_bytes().to_vec()).collect();
     asked.plan.response_headers.iter().map(|name| name.as_ref().map_or_else(Vec::new, of)).collect()
 }
 
@@ -98,8 +99,8 @@ fn fields(headers: &HeaderMap, asked: &Asked) -> Vec<Vec<Vec<u8>>> {
 fn apply(
     edits: Vec<HeaderEdit>,
     affinity: &Affinity,
-    headers: &mut HeaderMap,
-    apply: fn(&mut HeaderMap, HeaderEdit) -> bool,
+    headers: &mut Fields,
+    apply: fn(&mut Fields, HeaderEdit) -> bool,
 ) {
     let refused = edits.into_iter().map(|edit| apply(headers, edit)).filter(|made| !made).count();
     if refused > 0 {
@@ -108,7 +109,7 @@ fn apply(
 }
 
 /// False if the edit is not allowed, and was not made.
-fn edit_fields(headers: &mut HeaderMap, edit: HeaderEdit) -> bool {
+fn edit_fields(headers: &mut Fields, edit: HeaderEdit) -> bool {
     match edit {
         HeaderEdit::Set(name, _) | HeaderEdit::Append(name, _) | HeaderEdit::Remove(name) if is_ours(&name) => {
             return false;
@@ -128,7 +129,7 @@ fn edit_fields(headers: &mut HeaderMap, edit: HeaderEdit) -> bool {
 }
 
 /// As [`edit_fields`], with cookies as well.
-fn edit_request(headers: &mut HeaderMap, edit: HeaderEdit) -> bool {
+fn edit_request(headers: &mut Fields, edit: HeaderEdit) -> bool {
     match edit {
         HeaderEdit::ReplaceCookie(name, value) => edit_cookies(headers, name.as_bytes(), Some(&value)),
         HeaderEdit::RemoveCookie(name) => edit_cookies(headers, name.as_bytes(), None),
@@ -139,12 +140,12 @@ fn edit_request(headers: &mut HeaderMap, edit: HeaderEdit) -> bool {
 
 /// Gives the first cookie of a name another value, or takes all of them away. The others stay as they are, byte by byte.
 /// A field that is left empty goes.
-fn edit_cookies(headers: &mut HeaderMap, name: &[u8], value: Option<&[u8]>) {
+fn edit_cookies(headers: &mut Fields, name: &[u8], value: Option<&[u8]>) {
     let is_named = |pair: &[u8]| {
         let pair = pair.trim_ascii_start();
         pair.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'='))
     };
-    let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+    let fields: Vec<HeaderValue> = headers.get_all(COOKIE).cloned().collect();
     let mut replacement = value;
     let mut edited = Vec::with_capacity(fields.len());
     for field in &fields {
@@ -179,12 +180,12 @@ mod tests {
     use super::*;
 
     fn cookies(fields: &[&str], edit: HeaderEdit) -> Vec<String> {
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         for field in fields {
             headers.append(COOKIE, field.parse().expect("a value"));
         }
         assert!(edit_request(&mut headers, edit));
-        headers.get_all(COOKIE).iter().map(|field| field.to_str().expect("text").to_owned()).collect()
+        headers.get_all(COOKIE).map(|field| field.to_str().expect("text").to_owned()).collect()
     }
 
     #[test]
@@ -206,9 +207,8 @@ mod tests {
     }
 
     /// The values that policies see of the cookies `a` and `b`.
-    fn seen(headers: &HeaderMap) -> Vec<Option<Vec<u8>>> {
-        let (mut head, ()) = http::Request::new(()).into_parts();
-        head.headers.clone_from(headers);
+    fn seen(headers: &Fields) -> Vec<Option<Vec<u8>>> {
+        let head = plimsoll_fields::RequestHead { headers: headers.clone(), ..Default::default() };
         let client = super::super::client::Client::new(([192, 0, 2, 7], 4711).into(), None);
         let mut values = crate::plugin::AttributeValues::default();
         let wanted = ["a", "b"].map(|name| crate::plugin::Attribute::Cookie(name.into()));
@@ -219,7 +219,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn what_is_edited_is_what_policies_see(fields in proptest::collection::vec("[ab=;\\x20]{0,12}", 0..4)) {
-            let mut headers = HeaderMap::new();
+            let mut headers = Fields::new();
             for field in &fields {
                 headers.append(COOKIE, field.parse().expect("a value"));
             }
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn fields_that_are_ours_are_not_edited() {
         let value = || HeaderValue::from_static("x");
-        let mut headers = HeaderMap::from_iter([(http::header::CONTENT_LENGTH, HeaderValue::from_static("7"))]);
+        let mut headers = Fields::from_iter([(http::header::CONTENT_LENGTH, HeaderValue::from_static("7"))]);
         for name in ["connection", "content-length", "transfer-encoding", "host", "upgrade", "te", "trailer"] {
             let name: http::HeaderName = name.parse().expect("a name");
             assert!(!edit_fields(&mut headers, HeaderEdit::Set(name.clone(), value())), "{name}");

@@ -1,10 +1,9 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use http::Method;
 use http::header::RETRY_AFTER;
-use http::request::Parts;
-use http::{HeaderMap, Method, response};
-use http_body::Body;
+use plimsoll_fields::{Fields, RequestHead, ResponseHead};
 use plimsoll_resilience::{self as resilience, Failed, Failure, Policy};
 
 use super::affinity::Affine;
@@ -20,7 +19,7 @@ use super::picked::{Claim, Picked, Wanted};
 use super::sent::{Sending, Sent, Tried, failure_of, note_failure};
 use super::shown::Shown;
 use super::upgrade::Upgrade;
-use crate::downstream::ClientBody;
+use crate::downstream::{Body, ClientBody};
 use crate::error::{Error, ErrorKind};
 use crate::snapshot::Retrying;
 use crate::telemetry::{ConnectResult, RetryReason};
@@ -69,7 +68,7 @@ impl<'a> Attempts<'a> {
     pub(super) async fn run(
         mut self,
         account: &mut Exchange,
-        head: &mut Parts,
+        head: &mut RequestHead,
         body: ClientBody,
     ) -> Result<Tried, Error> {
         let timer = Rc::new(self.context.timers.timer());
@@ -79,7 +78,7 @@ impl<'a> Attempts<'a> {
         let mut attempts = resilience::Attempts::new(self.wanted.max_attempts, idempotent);
         let mut retrying: Option<Retrying> = None;
         let link = self.link;
-        let pass_on = |mut head: response::Parts| {
+        let pass_on = |mut head: ResponseHead| {
             headers::prepare_response(&mut head);
             link.informational(head);
         };
@@ -169,7 +168,7 @@ impl<'a> Attempts<'a> {
         body: ClientBody,
         timer: &Rc<Timer>,
     ) -> Result<Option<Rc<UploadState>>, ErrorKind> {
-        if body.is_end_stream() {
+        if body.is_ended() {
             return Ok(None);
         }
         let patience = Patience { send: self.cluster.config.timeouts.send, first_byte: self.wanted.first_byte_timeout };
@@ -201,7 +200,7 @@ impl<'a> Attempts<'a> {
         failed: Failed,
         end: Result<Tried, Error>,
         account: &mut Exchange,
-        head: &mut Parts,
+        head: &mut RequestHead,
     ) -> Next {
         let was_early = |tried: &Tried| early_data::failure_of(account, tried.answer.head.status).is_some();
         if end.as_ref().is_ok_and(was_early) {
@@ -273,7 +272,7 @@ fn failure_of_attempt(failed: &AttemptError, kind: ErrorKind) -> Option<Failure>
 }
 
 /// How long an endpoint asks to be left alone, in seconds or up to a date (RFC 9110 section 10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+fn retry_after(headers: &Fields) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

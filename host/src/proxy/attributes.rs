@@ -1,7 +1,7 @@
 //! From a request's head to the values of declared attributes.
 
 use http::header::{COOKIE, HOST};
-use http::request::Parts;
+use plimsoll_fields::RequestHead;
 
 use super::client::Client;
 use super::first_bytes::FirstBytes;
@@ -17,7 +17,7 @@ pub(super) struct Visible<'a> {
     /// At the other end of the connection.
     pub client: &'a Client,
     pub source: &'a Source,
-    pub head: Option<&'a Parts>,
+    pub head: Option<&'a RequestHead>,
     /// Of a TCP connection, as far as they were looked at.
     pub first_bytes: &'a [u8],
     /// What a TLS client has asked for.
@@ -33,7 +33,7 @@ impl<'a> Visible<'a> {
         listener: &'a str,
         client: &'a Client,
         source: &'a Source,
-        head: &'a Parts,
+        head: &'a RequestHead,
         body: Option<&'a [u8]>,
     ) -> Self {
         let greeting = client.greeting().unwrap_or_default();
@@ -93,7 +93,7 @@ impl<'a> Visible<'a> {
     }
 }
 
-fn push_from_head(head: &Parts, source: &Source, attribute: &Attribute, values: &mut AttributeValues) {
+fn push_from_head(head: &RequestHead, source: &Source, attribute: &Attribute, values: &mut AttributeValues) {
     match attribute {
         Attribute::Method => values.push(Some(head.method.as_str().as_bytes())),
         Attribute::Scheme => values.push(Some(source.scheme.as_bytes())),
@@ -101,11 +101,11 @@ fn push_from_head(head: &Parts, source: &Source, attribute: &Attribute, values: 
         Attribute::Path => values.push(Some(head.uri.path().as_bytes())),
         Attribute::Query => values.push(head.uri.query().map(str::as_bytes)),
         Attribute::Header(name) => {
-            let mut fields = head.headers.get_all(name).iter();
+            let mut fields = head.headers.get_all(name);
             match (fields.next(), fields.next()) {
                 (first, None) => values.push(first.map(http::HeaderValue::as_bytes)),
                 _ => {
-                    let fields = head.headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
+                    let fields = head.headers.get_all(name).map(http::HeaderValue::as_bytes);
                     values.push_parts(fields, if *name == COOKIE { b"; " } else { b", " });
                 }
             }
@@ -113,7 +113,7 @@ fn push_from_head(head: &Parts, source: &Source, attribute: &Attribute, values: 
         Attribute::Cookie(name) => values.push(cookie(head, name.as_bytes())),
         Attribute::QueryParameter(name) => values.push(query_parameter(head, name)),
         Attribute::Claim { header, name } => {
-            let found = head.headers.get_all(header).iter().find_map(|field| claim(field.as_bytes(), name));
+            let found = head.headers.get_all(header).find_map(|field| claim(field.as_bytes(), name));
             values.push(found.as_deref());
         }
         Attribute::SourceAddress
@@ -129,7 +129,7 @@ fn push_from_head(head: &Parts, source: &Source, attribute: &Attribute, values: 
 }
 
 /// Host and port that the client asked for: from the target if it has them (HTTP/2, absolute form), else from `Host`.
-pub(super) fn authority(head: &Parts) -> Option<&[u8]> {
+pub(super) fn authority(head: &RequestHead) -> Option<&[u8]> {
     match head.uri.authority() {
         Some(authority) => Some(authority.as_str().as_bytes()),
         None => head.headers.get(HOST).map(http::HeaderValue::as_bytes),
@@ -137,17 +137,15 @@ pub(super) fn authority(head: &Parts) -> Option<&[u8]> {
 }
 
 /// Value of the first cookie of a name, over all `Cookie` fields (RFC 6265 section 5.4; HTTP/2 may split them).
-fn cookie<'a>(head: &'a Parts, name: &[u8]) -> Option<&'a [u8]> {
-    head.headers.get_all(COOKIE).iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';')).find_map(
-        |pair| {
-            let pair = pair.trim_ascii();
-            let (key, value) = split_once(pair, b'=')?;
-            (key == name).then_some(value)
-        },
-    )
+fn cookie<'a>(head: &'a RequestHead, name: &[u8]) -> Option<&'a [u8]> {
+    head.headers.get_all(COOKIE).flat_map(|field| field.as_bytes().split(|byte| *byte == b';')).find_map(|pair| {
+        let pair = pair.trim_ascii();
+        let (key, value) = split_once(pair, b'=')?;
+        (key == name).then_some(value)
+    })
 }
 
-fn query_parameter<'a>(head: &'a Parts, name: &str) -> Option<&'a [u8]> {
+fn query_parameter<'a>(head: &'a RequestHead, name: &str) -> Option<&'a [u8]> {
     head.uri.query()?.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (key == name).then_some(value.as_bytes())
@@ -166,7 +164,7 @@ mod tests {
     use super::*;
 
     fn values(request: http::request::Builder, attributes: &[Attribute]) -> Vec<Option<String>> {
-        let (head, ()) = request.body(()).expect("the request is valid").into_parts();
+        let head = RequestHead::from(request.body(()).expect("the request is valid"));
         let client = Client::new(([192, 0, 2, 7], 4711).into(), None);
         let mut values = AttributeValues::default();
         Visible::of_request("web", &client, &client.source, &head, None).fill(attributes, &mut values);

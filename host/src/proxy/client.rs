@@ -2,7 +2,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
+use plimsoll_fields::Fields;
 use plimsoll_proxy_protocol::Details;
 
 use super::greeting::Greeting;
@@ -110,7 +111,7 @@ impl Client {
     }
 
     /// Whom a request with these header fields comes from. Without trust they are not looked at.
-    pub(super) fn source_of(&self, trusted: Option<&Networks>, headers: &HeaderMap) -> Rc<Source> {
+    pub(super) fn source_of(&self, trusted: Option<&Networks>, headers: &Fields) -> Rc<Source> {
         let Some(trusted) = trusted.filter(|trusted| trusted.contains(self.address.ip())) else {
             return self.source.clone();
         };

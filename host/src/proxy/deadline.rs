@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
+use plimsoll_fields::Fields;
 
 use super::grpc;
 
@@ -18,7 +19,7 @@ impl Deadline {
     /// The time that a request has, bounded by `most`, and how its endpoint is told. `header` is the field that the operator has
     /// named for it. None for both where nothing is to be told.
     pub(super) fn of(
-        headers: &HeaderMap,
+        headers: &Fields,
         is_call: bool,
         header: Option<&HeaderName>,
         most: Option<Duration>,
@@ -32,20 +33,20 @@ impl Deadline {
     }
 
     /// Writes what is left into the head of an attempt.
-    pub(super) fn tell(&self, headers: &mut HeaderMap) {
+    pub(super) fn tell(&self, headers: &mut Fields) {
         let left = self.at.saturating_duration_since(Instant::now());
         if self.grpc {
             grpc::set_timeout(headers, left);
         }
         if let Some(header) = &self.header {
             let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-            headers.insert(header, HeaderValue::from(millis));
+            headers.insert(header.clone(), HeaderValue::from(millis));
         }
     }
 }
 
 /// What is no number counts as nothing said.
-fn milliseconds(headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
+fn milliseconds(headers: &Fields, name: &HeaderName) -> Option<Duration> {
     let digits = headers.get(name)?.as_bytes();
     if !(1..=18).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -83,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_told_and_less_than_there_was() {
-        let mut headers = HeaderMap::from_iter([(HEADER, HeaderValue::from_static("60000"))]);
+        let mut headers = Fields::from_iter([(HEADER, HeaderValue::from_static("60000"))]);
         let (_, deadline) = Deadline::of(&headers, false, Some(&HEADER), None);
         deadline.expect("a deadline").tell(&mut headers);
         let left: u64 = headers[HEADER].to_str().expect("text").parse().expect("a number");

@@ -1,10 +1,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::Response;
 use http::header::HOST;
-use http::request::Parts;
-use http_body::Body;
+use plimsoll_fields::RequestHead;
 use plimsoll_resilience::Policy;
 
 use super::affinity::Affine;
@@ -21,16 +19,16 @@ use super::introduction::introduction;
 use super::link::{Link, go_on};
 use super::listener::Target;
 use super::reply;
-use super::response_body::ResponseBody;
+use super::response::Response;
 use super::upgrade::Upgrade;
-use crate::downstream::ClientBody;
+use crate::downstream::{Body, ClientBody};
 use crate::error::{Error, ErrorKind};
 use crate::plugin::{Limit, RouteRetry, RouteSettings};
 use crate::telemetry::Flag;
 
 /// What is to become of a request.
 pub(super) enum Decision {
-    Answer(Response<ResponseBody>),
+    Answer(Response),
     Forward(Forwarding),
 }
 
@@ -59,7 +57,7 @@ pub(super) struct Directed {
 /// Reads of a body what is decided by, and decides.
 pub(super) async fn look_at_body(
     account: &mut Exchange,
-    head: &mut Parts,
+    head: &mut RequestHead,
     body: &mut ClientBody,
     link: &dyn Link,
     needed: Needed,
@@ -83,7 +81,7 @@ pub(super) async fn look_at_body(
 /// The client has as long for it as for a head.
 async fn read_ahead(
     account: &Exchange,
-    head: &mut Parts,
+    head: &mut RequestHead,
     body: &mut ClientBody,
     link: &dyn Link,
     bytes: usize,
@@ -98,16 +96,16 @@ async fn read_ahead(
 /// the one that is meant.
 pub(super) fn decide(
     account: &mut Exchange,
-    head: &mut Parts,
+    head: &mut RequestHead,
     body: &ClientBody,
     link: &dyn Link,
 ) -> Result<Step, Error> {
-    if !body.is_end_stream() && !body.is_read_ahead() && account.listener.body_prefix() > 0 {
+    if !body.is_ended() && !body.is_read_ahead() && account.listener.body_prefix() > 0 {
         return Ok(Step::Read(Needed::ForRoute));
     }
     let (context, listener) = (account.context.clone(), account.listener.clone());
     let (client, source) = (account.client.clone(), account.source.clone());
-    let upgrade = Upgrade::of_request(head, !body.is_end_stream(), &listener.config.upgrades)?;
+    let upgrade = Upgrade::of_request(head, !body.is_ended(), &listener.config.upgrades)?;
     effective::make(head, link, listener.config.limits.header_count, listener.config.underscores)?;
     if !source.by_trusted_hop && client.is_misdirected(head.headers.get(HOST)) {
         return Err(ErrorKind::Misdirected.into());
@@ -115,18 +113,18 @@ pub(super) fn decide(
     // Before anybody is led away: this is read on port 80, whatever else is there.
     if let Some(answer) = context.challenges.http_answer(head.uri.path()) {
         let response = reply::acme_challenge(answer);
-        account.answered(response.status(), None);
+        account.answered(response.head.status, None);
         return Ok(Step::Decided(Decision::Answer(response)));
     }
     if let Some(redirect) = &listener.config.redirect_https
         && source.scheme == "http"
     {
         let response = reply::to_https(redirect, head);
-        account.answered(response.status(), None);
+        account.answered(response.head.status, None);
         return Ok(Step::Decided(Decision::Answer(response)));
     }
     if let Some(response) = effective::last_step(head) {
-        account.answered(response.status(), None);
+        account.answered(response.head.status, None);
         return Ok(Step::Decided(Decision::Answer(response)));
     }
     if context.overload.sheds_requests() {
@@ -146,7 +144,7 @@ pub(super) fn decide(
     };
     account.cluster = Some(cluster.clone());
     let directed = Directed { cluster, settings, upgrade, by_fallback: route.by_fallback };
-    if directed.cluster.body_prefix() > 0 && !body.is_end_stream() {
+    if directed.cluster.body_prefix() > 0 && !body.is_ended() {
         return Ok(Step::Read(Needed::ForCluster(Box::new(directed))));
     }
     Ok(Step::Decided(Decision::Forward(direct(account, head, body, directed, link))))
@@ -155,7 +153,7 @@ pub(super) fn decide(
 /// What is known of a request before an endpoint is looked for. Its head becomes the one that is sent on.
 fn direct(
     account: &mut Exchange,
-    head: &mut Parts,
+    head: &mut RequestHead,
     body: &ClientBody,
     directed: Directed,
     link: &dyn Link,
@@ -217,7 +215,7 @@ fn retry_policy(route: &RouteRetry, cluster: &Cluster) -> Option<Box<Policy>> {
     Some(policy)
 }
 
-fn answer_ourselves(account: &mut Exchange, response: Response<ResponseBody>) -> Decision {
-    account.answered(response.status(), Some(Flag::PluginReply));
+fn answer_ourselves(account: &mut Exchange, response: Response) -> Decision {
+    account.answered(response.head.status, Some(Flag::PluginReply));
     Decision::Answer(response)
 }

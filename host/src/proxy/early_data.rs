@@ -1,8 +1,8 @@
 //! Requests that come before the handshake of their client is over, and could be sent again by somebody who has seen them (RFC 8470).
 
 use http::header::UPGRADE;
-use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
+use plimsoll_fields::RequestHead;
 use plimsoll_resilience::Failure;
 
 use super::exchange::Exchange;
@@ -17,12 +17,13 @@ const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 pub(super) async fn admit(
     completion: &Completion,
     account: &mut Exchange,
-    head: &mut Parts,
+    head: &mut RequestHead,
     has_body: bool,
 ) -> Result<(), ErrorKind> {
-    if head.method.is_safe() && !has_body && !head.headers.contains_key(UPGRADE) {
+    if head.method.is_safe() && !has_body && !head.headers.contains(UPGRADE) {
         // Section 5.2: of what was early before it came to us, its client has to hear that it was too early.
-        account.is_early = head.headers.insert(EARLY_DATA, HeaderValue::from_static("1")).is_none();
+        account.is_early = !head.headers.contains(EARLY_DATA);
+        head.headers.insert(EARLY_DATA, HeaderValue::from_static("1"));
         return Ok(());
     }
     if completion.wait().await { Ok(()) } else { Err(ErrorKind::ClientAbort) }
@@ -34,7 +35,7 @@ pub(super) fn failure_of(account: &Exchange, status: StatusCode) -> Option<Failu
 }
 
 /// Waits until the request can be made as any other.
-pub(super) async fn wait(link: &dyn Link, account: &mut Exchange, head: &mut Parts) -> Result<(), ErrorKind> {
+pub(super) async fn wait(link: &dyn Link, account: &mut Exchange, head: &mut RequestHead) -> Result<(), ErrorKind> {
     account.is_early = false;
     head.headers.remove(EARLY_DATA);
     match link.handshake() {

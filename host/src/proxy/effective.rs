@@ -4,20 +4,20 @@
 use std::net::Ipv6Addr;
 
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, MAX_FORWARDS};
-use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use plimsoll_fields::{Fields, RequestHead};
 
 use super::link::Link;
 use super::reply;
-use super::response_body::ResponseBody;
+use super::response::Response;
 use crate::config::Underscores;
 use crate::error::ErrorKind;
 
 /// Turns what was received into the effective request: the target in origin form (or `*`), who is asked in `Host`.
 /// Refuses what has none.
 pub(super) fn make(
-    head: &mut Parts,
+    head: &mut RequestHead,
     link: &dyn Link,
     header_count: usize,
     underscores: Underscores,
@@ -62,8 +62,8 @@ enum Authority {
     None,
 }
 
-fn authority(head: &Parts) -> Result<Authority, ErrorKind> {
-    let mut hosts = head.headers.get_all(HOST).iter();
+fn authority(head: &RequestHead) -> Result<Authority, ErrorKind> {
+    let mut hosts = head.headers.get_all(HOST);
     let host = hosts.next();
     if hosts.next().is_some() {
         return Err(ErrorKind::BadRequest("more than one Host"));
@@ -100,7 +100,7 @@ fn authority(head: &Parts) -> Result<Authority, ErrorKind> {
 }
 
 /// The target in origin form, where it has another; none where it stays as it is.
-fn target(head: &Parts) -> Result<Option<PathAndQuery>, ErrorKind> {
+fn target(head: &RequestHead) -> Result<Option<PathAndQuery>, ErrorKind> {
     let absolute = head.uri.scheme().is_some();
     if let Some(scheme) = head.uri.scheme()
         && *scheme != Scheme::HTTP
@@ -157,14 +157,28 @@ fn is_registered_name(host: &[u8]) -> bool {
     let mut rest = host;
     while let [byte, behind @ ..] = rest {
         rest = match (byte, behind) {
+            (byte, behind) if REGISTERED[usize::from(*byte)] => behind,
             (b'%', [high, low, behind @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => behind,
-            (b'%', _) => return false,
-            _ if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte) => behind,
             _ => return false,
         };
     }
     true
 }
+
+/// What a name may have that is not coded: `unreserved` and `sub-delims` (RFC 3986 section 3.2.2).
+static REGISTERED: [bool; 256] = {
+    let mut registered = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        registered[byte] = matches!(
+            byte as u8,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')'
+                | b'*' | b'+' | b',' | b';' | b'='
+        );
+        byte += 1;
+    }
+    registered
+};
 
 fn is_port(port: &[u8]) -> bool {
     port.len() <= 5
@@ -173,35 +187,32 @@ fn is_port(port: &[u8]) -> bool {
 }
 
 /// What HTTP/1.1's codec has looked at already.
-fn judge_length(head: &Parts) -> Result<(), ErrorKind> {
+fn judge_length(head: &RequestHead) -> Result<(), ErrorKind> {
     if head.version < Version::HTTP_2 {
         return Ok(());
     }
-    let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
+    let mut lengths = head.headers.get_all(CONTENT_LENGTH);
     let Some(length) = lengths.next() else { return Ok(()) };
     let is_number = !length.is_empty() && length.len() < 20 && length.as_bytes().iter().all(u8::is_ascii_digit);
     if is_number && lengths.next().is_none() { Ok(()) } else { Err(ErrorKind::BadRequest("content-length")) }
 }
 
 /// Applications that read fields as CGI variables take `x_forwarded_for` for `X-Forwarded-For`.
-fn judge_underscores(headers: &mut HeaderMap, underscores: Underscores) -> Result<(), ErrorKind> {
-    let has_one = |name: &&HeaderName| name.as_str().contains('_');
-    if underscores == Underscores::Pass || !headers.keys().any(|name| has_one(&name)) {
+fn judge_underscores(headers: &mut Fields, underscores: Underscores) -> Result<(), ErrorKind> {
+    let has_one = |name: &HeaderName| name.as_str().contains('_');
+    if underscores == Underscores::Pass || !headers.names().any(has_one) {
         return Ok(());
     }
     if underscores == Underscores::Reject {
         return Err(ErrorKind::BadRequest("a field name with an underscore"));
     }
-    let names: Vec<HeaderName> = headers.keys().filter(has_one).cloned().collect();
-    for name in names {
-        headers.remove(name);
-    }
+    headers.retain(|name, _| !has_one(name));
     Ok(())
 }
 
 /// The answer of the last one that a request may reach, if that is us (RFC 9110 section 7.6.2). One that may go on has one
 /// step less left.
-pub(super) fn last_step(head: &mut Parts) -> Option<Response<ResponseBody>> {
+pub(super) fn last_step(head: &mut RequestHead) -> Option<Response> {
     if head.method != Method::OPTIONS && head.method != Method::TRACE {
         return None;
     }
@@ -210,15 +221,13 @@ pub(super) fn last_step(head: &mut Parts) -> Option<Response<ResponseBody>> {
         head.headers.insert(MAX_FORWARDS, left.into());
         return None;
     }
-    let mut response = Response::new(ResponseBody::default());
-    if head.method == Method::OPTIONS {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(reply::METHODS));
-    } else {
-        // TRACE shows a client what arrives, which may be secrets that its own pages cannot read: it ends here.
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(reply::METHODS));
+    // TRACE shows a client what arrives, which may be secrets that its own pages cannot read: it ends here.
+    let is_options = head.method == Method::OPTIONS;
+    let mut response = Response::of(if is_options { StatusCode::OK } else { StatusCode::METHOD_NOT_ALLOWED });
+    if !is_options {
+        response.head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     }
+    response.head.headers.insert(ALLOW, HeaderValue::from_static(reply::METHODS));
     Some(response)
 }
 
@@ -232,7 +241,7 @@ mod tests {
     struct Nobody;
 
     impl Link for Nobody {
-        fn informational(&self, _head: http::response::Parts) {}
+        fn informational(&self, _head: plimsoll_fields::ResponseHead) {}
 
         fn queued(&self, _queued: bool) {}
 
@@ -249,12 +258,12 @@ mod tests {
         }
     }
 
-    fn made(request: http::request::Builder) -> Result<Parts, ErrorKind> {
+    fn made(request: http::request::Builder) -> Result<RequestHead, ErrorKind> {
         made_with(request, Underscores::Drop)
     }
 
-    fn made_with(request: http::request::Builder, underscores: Underscores) -> Result<Parts, ErrorKind> {
-        let (mut head, ()) = request.body(()).expect("the request is valid").into_parts();
+    fn made_with(request: http::request::Builder, underscores: Underscores) -> Result<RequestHead, ErrorKind> {
+        let mut head = RequestHead::from(request.body(()).expect("the request is valid"));
         make(&mut head, &Nobody, 100, underscores)?;
         Ok(head)
     }
@@ -291,7 +300,7 @@ mod tests {
     #[test]
     fn rfc9112_3_2_other_forms_are_refused() {
         for target in ["admin", "other.test:80", "*", "?x=1", "ftp://a/", "http://u@a/", "http://a:x/"] {
-            let Ok((mut head, ())) = get("/").body(()).map(Request::into_parts) else { unreachable!("valid") };
+            let mut head = RequestHead::from(get("/").body(()).expect("valid"));
             let Ok(uri) = target.parse() else { continue };
             head.uri = uri;
             let made = make(&mut head, &Nobody, 100, Underscores::Drop);
@@ -335,10 +344,8 @@ mod tests {
     fn names_with_underscores_are_dropped_passed_or_rejected() {
         let request = || get("/").header("x_forwarded_for", "1").header("content_length", "5").header("x-ok", "1");
         let dropped = made(request()).expect("dropped");
-        assert!(
-            dropped.headers.keys().all(|name| !name.as_str().contains('_')) && dropped.headers.contains_key("x-ok")
-        );
-        assert!(made_with(request(), Underscores::Pass).expect("passed").headers.contains_key("x_forwarded_for"));
+        assert!(dropped.headers.names().all(|name| !name.as_str().contains('_')) && dropped.headers.contains("x-ok"));
+        assert!(made_with(request(), Underscores::Pass).expect("passed").headers.contains("x_forwarded_for"));
         assert!(made_with(request(), Underscores::Reject).is_err());
     }
 
@@ -346,8 +353,8 @@ mod tests {
     fn rfc9110_7_6_2_max_forwards_is_heeded() {
         let asked = |method: Method, left: &str| {
             let request = Request::builder().method(method).uri("/").header("max-forwards", left);
-            let (mut head, ()) = request.body(()).expect("valid").into_parts();
-            (last_step(&mut head).map(|response| response.status()), head.headers["max-forwards"].clone())
+            let mut head = RequestHead::from(request.body(()).expect("valid"));
+            (last_step(&mut head).map(|response| response.head.status), head.headers["max-forwards"].clone())
         };
         assert_eq!(asked(Method::OPTIONS, "0").0, Some(StatusCode::OK));
         assert_eq!(asked(Method::TRACE, "0").0, Some(StatusCode::METHOD_NOT_ALLOWED));

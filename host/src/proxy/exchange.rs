@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::header::{REFERER, USER_AGENT};
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, StatusCode};
+use plimsoll_fields::{Fields, RequestHead, Response};
 
 use super::attributes;
 use super::client::Client;
@@ -79,7 +79,7 @@ enum LoggedTarget {
 }
 
 impl LogRecord {
-    fn of_request(head: &Parts) -> Self {
+    fn of_request(head: &RequestHead) -> Self {
         Self {
             method: Some(head.method.clone()),
             authority: attributes::authority(head).map(<[u8]>::to_vec),
@@ -132,7 +132,7 @@ const LOGGED_METHOD: usize = 32;
 const LOGGED_TARGET: usize = 1024;
 
 impl Exchange {
-    pub(super) fn begin(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, head: &Parts) -> Self {
+    pub(super) fn begin(context: Rc<Context>, listener: Rc<Listener>, client: Rc<Client>, head: &RequestHead) -> Self {
         let log = context.access_log.is_some().then(|| Box::new(LogRecord::of_request(head)));
         let source = client.source_of(listener.config.trusted.as_ref(), &head.headers);
         let mut account = Self::new(context, listener, client, source, log);
@@ -226,7 +226,7 @@ impl Exchange {
     }
 
     /// Takes note of how a call of gRPC has ended, if these are the fields that tell.
-    pub(super) fn note_grpc(&mut self, fields: &HeaderMap) {
+    pub(super) fn note_grpc(&mut self, fields: &Fields) {
         if self.is_call
             && let Some(status) = grpc::status(fields)
         {
@@ -237,13 +237,13 @@ impl Exchange {
     /// The answer is ours: to a call of gRPC it is made one that its client understands.
     pub(super) fn answers_ourselves<B: Default>(&mut self, answer: &mut Response<B>, failure: Option<ErrorKind>) {
         if self.is_call {
-            self.grpc_status = Some(grpc::translate(answer.status(), answer.headers_mut(), failure));
+            self.grpc_status = Some(grpc::translate(answer.head.status, &mut answer.head.headers, failure));
             if let Some(web) = self.web {
-                web.retype(answer.headers_mut());
+                web.retype(&mut answer.head.headers);
             }
             self.status = StatusCode::OK;
-            *answer.status_mut() = self.status;
-            *answer.body_mut() = B::default();
+            answer.head.status = self.status;
+            answer.body = B::default();
         }
     }
 

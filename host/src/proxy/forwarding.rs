@@ -4,8 +4,8 @@
 //! appended.
 
 use http::header::{FORWARDED, HOST, VIA};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderName, HeaderValue, Version};
+use plimsoll_fields::{Fields, RequestHead};
 
 use super::client::Client;
 use super::hops::{X_FORWARDED_FOR, X_FORWARDED_PROTO};
@@ -25,7 +25,13 @@ pub(super) fn is_forwarding(name: &HeaderName) -> bool {
 
 /// Tells the endpoint who forwarded. `received` is the version of the request as it came, its target and `Host` are
 /// already those that the endpoint gets.
-pub(super) fn forward(head: &mut Parts, client: &Client, source: &Source, listener: &Listener, received: Version) {
+pub(super) fn forward(
+    head: &mut RequestHead,
+    client: &Client,
+    source: &Source,
+    listener: &Listener,
+    received: Version,
+) {
     let headers = &mut head.headers;
     let continued = match listener.forwarded {
         Forwarded::Off => return,
@@ -39,7 +45,7 @@ pub(super) fn forward(head: &mut Parts, client: &Client, source: &Source, listen
     } else {
         replace(headers, source);
     }
-    if !headers.contains_key(&X_FORWARDED_PORT) {
+    if !headers.contains(X_FORWARDED_PORT) {
         let port = port(headers);
         headers.insert(X_FORWARDED_PORT, port);
     }
@@ -54,11 +60,10 @@ pub(super) fn forward(head: &mut Parts, client: &Client, source: &Source, listen
 
 /// Tells who the client is by its certificate, in the place of whatever it has said itself. What a trusted hop says is kept,
 /// where we have not asked for a certificate ourselves.
-pub(super) fn certify(headers: &mut HeaderMap, client: &Client, source: &Source, listener: &Listener) {
+pub(super) fn certify(headers: &mut Fields, client: &Client, source: &Source, listener: &Listener) {
     let asks = listener.tls.as_ref().is_some_and(|tls| tls.client_certificates.is_some());
-    // Mostly it is not there, which a look at each name finds out for less than a hash.
-    if (asks || !source.by_trusted_hop) && headers.keys().any(|name| *name == X_FORWARDED_CLIENT_CERT) {
-        headers.remove(&X_FORWARDED_CLIENT_CERT);
+    if asks || !source.by_trusted_hop {
+        headers.remove(X_FORWARDED_CLIENT_CERT);
     }
     if let Some(certificate) = client.certificate() {
         headers.insert(X_FORWARDED_CLIENT_CERT, certificate.forwarded.clone());
@@ -66,31 +71,27 @@ pub(super) fn certify(headers: &mut HeaderMap, client: &Client, source: &Source,
 }
 
 /// A chain begins here. `Forwarded` is not begun, since nearly all that read it read the others, too.
-fn replace(headers: &mut HeaderMap, source: &Source) {
+fn replace(headers: &mut Fields, source: &Source) {
     // Of the certificate it is ours alone already.
-    let is_told = |name: &&HeaderName| is_forwarding(name) && **name != X_FORWARDED_CLIENT_CERT;
-    let told: Vec<HeaderName> = headers.keys().filter(is_told).cloned().collect();
-    for name in told {
-        headers.remove(name);
-    }
-    headers.insert(X_FORWARDED_FOR, source.ip.clone());
-    headers.insert(X_REAL_IP, source.ip.clone());
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(source.scheme));
+    headers.retain(|name, _| !is_forwarding(name) || *name == X_FORWARDED_CLIENT_CERT);
+    headers.append(X_FORWARDED_FOR, source.ip.clone());
+    headers.append(X_REAL_IP, source.ip.clone());
+    headers.append(X_FORWARDED_PROTO, HeaderValue::from_static(source.scheme));
     if let Some(host) = headers.get(HOST).cloned() {
-        headers.insert(X_FORWARDED_HOST, host);
+        headers.append(X_FORWARDED_HOST, host);
     }
 }
 
 /// The chain goes on: lists get whoever handed the request to us, and what was not told is told.
-fn append(headers: &mut HeaderMap, client: &Client, source: &Source) {
+fn append(headers: &mut Fields, client: &Client, source: &Source) {
     let for_whom = joined(headers, &X_FORWARDED_FOR, client.ip.as_bytes());
     headers.insert(X_FORWARDED_FOR, for_whom.unwrap_or_else(|| client.ip.clone()));
-    if headers.contains_key(FORWARDED) {
+    if headers.contains(FORWARDED) {
         let element = element(client, headers.get(HOST));
         match joined(headers, &FORWARDED, &element) {
             Some(elements) => headers.insert(FORWARDED, elements),
-            None => headers.remove(FORWARDED),
-        };
+            None => drop(headers.remove(FORWARDED)),
+        }
     }
     or_insert(headers, X_REAL_IP, || Some(source.ip.clone()));
     or_insert(headers, X_FORWARDED_PROTO, || Some(HeaderValue::from_static(source.scheme)));
@@ -98,8 +99,8 @@ fn append(headers: &mut HeaderMap, client: &Client, source: &Source) {
     or_insert(headers, X_FORWARDED_HOST, || host);
 }
 
-fn or_insert(headers: &mut HeaderMap, name: HeaderName, value: impl FnOnce() -> Option<HeaderValue>) {
-    if !headers.contains_key(&name)
+fn or_insert(headers: &mut Fields, name: HeaderName, value: impl FnOnce() -> Option<HeaderValue>) {
+    if !headers.contains(&name)
         && let Some(value) = value()
     {
         headers.insert(name, value);
@@ -107,8 +108,8 @@ fn or_insert(headers: &mut HeaderMap, name: HeaderName, value: impl FnOnce() -> 
 }
 
 /// One list of all fields of a name, and `last` at its end.
-fn joined(headers: &HeaderMap, name: &HeaderName, last: &[u8]) -> Option<HeaderValue> {
-    let fields = headers.get_all(name).iter().map(HeaderValue::as_bytes).filter(|field| !field.is_empty());
+fn joined(headers: &Fields, name: &HeaderName, last: &[u8]) -> Option<HeaderValue> {
+    let fields = headers.get_all(name).map(HeaderValue::as_bytes).filter(|field| !field.is_empty());
     let list: Vec<&[u8]> = fields.chain([last]).collect();
     HeaderValue::from_bytes(&list.join(&b", "[..])).ok()
 }
@@ -131,11 +132,11 @@ fn element(client: &Client, host: Option<&HeaderValue>) -> Vec<u8> {
 
 /// The port that the client connected to: what the host that it asked for says, else that of the scheme, as in Traefik. Our
 /// own may be another one behind the mapping of a container.
-fn port(headers: &HeaderMap) -> HeaderValue {
-    let told = headers.get(&X_FORWARDED_HOST).and_then(|host| port_of(host.as_bytes()));
+fn port(headers: &Fields) -> HeaderValue {
+    let told = headers.get(X_FORWARDED_HOST).and_then(|host| port_of(host.as_bytes()));
     told.and_then(|digits| HeaderValue::from_bytes(digits).ok()).unwrap_or_else(|| {
         let secure =
-            headers.get(&X_FORWARDED_PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+            headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
         HeaderValue::from_static(if secure { "443" } else { "80" })
     })
 }
@@ -162,8 +163,8 @@ clusters: [{{ name: a, endpoints: [ 127.0.0.1:1 ] }}]"
         crate::config::parse(&text, "test").expect("the configuration is valid").listeners.remove(0)
     }
 
-    fn told_by(peer: &str, request: http::request::Builder, forwarded: &str) -> HeaderMap {
-        let (mut head, ()) = request.body(()).expect("the request is valid").into_parts();
+    fn told_by(peer: &str, request: http::request::Builder, forwarded: &str) -> Fields {
+        let mut head = RequestHead::from(request.body(()).expect("the request is valid"));
         let client = Client::new(peer.parse().expect("an address"), None);
         let listener = listener(forwarded);
         let source = client.source_of(listener.trusted.as_ref(), &head.headers);
@@ -186,7 +187,7 @@ clusters: [{{ name: a, endpoints: [ 127.0.0.1:1 ] }}]"
             .header("x-other", "1")
     }
 
-    fn text(headers: &HeaderMap) -> Vec<String> {
+    fn text(headers: &Fields) -> Vec<String> {
         let mut fields: Vec<String> = headers
             .iter()
             .filter(|(name, _)| is_forwarding(name))
@@ -260,14 +261,14 @@ clusters: [{{ name: a, endpoints: [ 127.0.0.1:1 ] }}]"
     fn nothing_of_a_client_is_left_where_we_know_nothing_better() {
         let old = Request::get("/").version(Version::HTTP_10).header("x-forwarded-host", "evil");
         let told = told_by("192.0.2.7:4711", old, "");
-        assert!(!told.contains_key("x-forwarded-host"));
+        assert!(!told.contains("x-forwarded-host"));
         assert_eq!(told["via"], "1.0 plimsoll");
     }
 
     #[test]
     fn off_leaves_all_as_it_came() {
         let request = request();
-        let before = request.headers_ref().expect("a request").clone();
+        let before = Fields::from(request.headers_ref().expect("a request").clone());
         assert_eq!(told_by("192.0.2.7:4711", request, "forwarded: 'off', trusted: [192.0.2.0/24]"), before);
     }
 

@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 use http::header::{FORWARDED, HOST};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
+use http::{HeaderName, HeaderValue, Version};
+use plimsoll_fields::{Fields, RequestHead};
 
 use super::client::Client;
 use super::first_bytes::{FirstBytes, Interest};
@@ -21,7 +21,7 @@ pub fn read_load_report(bytes: &[u8]) {
     let names = ["endpoint-load-metrics", "endpoint-load-metrics-json", "endpoint-load-metrics-bin"];
     let Some((choice, value)) = bytes.split_first() else { return };
     let Ok(value) = HeaderValue::from_bytes(value) else { return };
-    let mut headers = HeaderMap::new();
+    let mut headers = Fields::new();
     headers.insert(HeaderName::from_static(names[usize::from(*choice) % names.len()]), value);
     // A broken one is an answer, too.
     let _ = load_report::take(&mut headers);
@@ -65,20 +65,20 @@ pub fn read_forwarding(bytes: &[u8]) {
     let fields = || lines.split(|byte| *byte == b'\n').filter_map(field);
     let client = Client::new(([127, 0, 0, 1], 4711).into(), None);
     let (head, source) = forwarded(fields().collect(), &client, listener);
-    let told: Vec<&HeaderValue> = head.headers.get_all(&X_FORWARDED_FOR).iter().collect();
+    let told: Vec<&HeaderValue> = head.headers.get_all(&X_FORWARDED_FOR).collect();
     match listener.name.as_str() {
         "trusting" | "believing" => {
             assert!(told.len() == 1 && told[0].as_bytes().ends_with(b"127.0.0.1"), "we are the last");
         }
         _ => {
             assert_eq!(told, [&source.ip]);
-            assert!(!head.headers.contains_key(FORWARDED));
-            assert!(head.headers.keys().filter(|name| is_forwarding(name)).count() <= 5, "nothing passes");
+            assert!(!head.headers.contains(FORWARDED));
+            assert!(head.headers.names().filter(|name| is_forwarding(name)).count() <= 5, "nothing passes");
         }
     }
     // Whatever a client wrote, what a trusted hop appends decides.
     for (name, last) in [(X_FORWARDED_FOR, "192.0.2.7"), (FORWARDED, "for=192.0.2.7")] {
-        let mut headers: HeaderMap = fields().filter(|(known, _)| *known == name).collect();
+        let mut headers: Fields = fields().filter(|(known, _)| *known == name).collect();
         headers.append(name, HeaderValue::from_static(last));
         let (_, source) = forwarded(headers, &client, &listeners[0]);
         assert_eq!(source.address.ip(), std::net::IpAddr::from([192, 0, 2, 7]));
@@ -100,9 +100,8 @@ fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     Some((name, HeaderValue::from_bytes(value).ok()?))
 }
 
-fn forwarded(headers: HeaderMap, client: &Client, listener: &Listener) -> (Parts, Rc<Source>) {
-    let (mut head, ()) = Request::new(()).into_parts();
-    head.headers = headers;
+fn forwarded(headers: Fields, client: &Client, listener: &Listener) -> (RequestHead, Rc<Source>) {
+    let mut head = RequestHead { headers, ..RequestHead::default() };
     let source = client.source_of(listener.trusted.as_ref(), &head.headers);
     forwarding::forward(&mut head, client, &source, listener, Version::HTTP_11);
     (head, source)

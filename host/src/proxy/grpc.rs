@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
+use plimsoll_fields::{Fields, RequestHead};
 
 use crate::error::ErrorKind;
 use crate::telemetry::GrpcStatus;
@@ -15,7 +15,7 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Whether a request is a call: `application/grpc`, with or without the coding of its messages.
-pub(super) fn is_call(head: &Parts) -> bool {
+pub(super) fn is_call(head: &RequestHead) -> bool {
     if head.version < Version::HTTP_2 {
         return false;
     }
@@ -25,7 +25,7 @@ pub(super) fn is_call(head: &Parts) -> bool {
 }
 
 /// How long the client waits for a call: up to eight digits and a unit. None for what is not that, which counts as none.
-pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn timeout(headers: &Fields) -> Option<Duration> {
     let (unit, digits) = headers.get(GRPC_TIMEOUT)?.as_bytes().split_last()?;
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -43,7 +43,7 @@ pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Says how long is left, as exactly as eight digits can.
-pub(super) fn set_timeout(headers: &mut HeaderMap, left: Duration) {
+pub(super) fn set_timeout(headers: &mut Fields, left: Duration) {
     const MOST: u128 = 99_999_999;
     let (number, unit) = match left {
         _ if left.as_micros() <= MOST => (left.as_micros(), 'u'),
@@ -56,7 +56,7 @@ pub(super) fn set_timeout(headers: &mut HeaderMap, left: Duration) {
 }
 
 /// The status in trailers, or in a head that has nothing behind it.
-pub(super) fn status(fields: &HeaderMap) -> Option<GrpcStatus> {
+pub(super) fn status(fields: &Fields) -> Option<GrpcStatus> {
     let code: usize = fields.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()?;
     // Codes that nobody knows are to be taken for this one.
     Some(GrpcStatus::ALL.get(code).copied().unwrap_or(GrpcStatus::Unknown))
@@ -64,7 +64,7 @@ pub(super) fn status(fields: &HeaderMap) -> Option<GrpcStatus> {
 
 /// Makes the fields of an answer of ours those of one to a call, which is a head alone, with the status that stands for that
 /// of HTTP.
-pub(super) fn translate(http: StatusCode, headers: &mut HeaderMap, failure: Option<ErrorKind>) -> GrpcStatus {
+pub(super) fn translate(http: StatusCode, headers: &mut Fields, failure: Option<ErrorKind>) -> GrpcStatus {
     let status = match failure {
         Some(ErrorKind::RequestTimeout) => GrpcStatus::DeadlineExceeded,
         _ => of_http(http),
@@ -115,7 +115,7 @@ mod tests {
         for text in ["", "m", "1", "100000000m", "1 m", "-1m", "1.5S", "1s", "1h"] {
             assert_eq!(timeout_of(text), None, "{text}");
         }
-        assert_eq!(timeout(&HeaderMap::new()), None);
+        assert_eq!(timeout(&Fields::new()), None);
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
             (Duration::from_secs(100_000), "100000S"),
             (Duration::from_secs(u64::MAX), "99999999S"),
         ] {
-            let mut headers = HeaderMap::new();
+            let mut headers = Fields::new();
             set_timeout(&mut headers, left);
             assert_eq!(headers[GRPC_TIMEOUT], text);
         }
@@ -138,7 +138,7 @@ mod tests {
     fn a_call_is_told_by_its_media_type() {
         let is = |text: &str, version| {
             let request = Request::post("/a/b").version(version).header("content-type", text).body(());
-            is_call(&request.expect("valid").into_parts().0)
+            is_call(&request.expect("valid").into())
         };
         for text in ["application/grpc", "application/grpc+proto", "application/grpc;x=y"] {
             assert!(is(text, Version::HTTP_2), "{text}");
@@ -157,6 +157,6 @@ mod tests {
         assert_eq!(status_of("16"), Some(GrpcStatus::Unauthenticated));
         assert_eq!(status_of("17"), Some(GrpcStatus::Unknown));
         assert_eq!(status_of("-1"), None);
-        assert_eq!(status(&HeaderMap::new()), None);
+        assert_eq!(status(&Fields::new()), None);
     }
 }

@@ -1,18 +1,16 @@
 //! gRPC-Web (its PROTOCOL-WEB.md): what browsers speak in the place of gRPC, since they see no trailers. Towards endpoints it
 //! is gRPC; on the way back the trailers are the last message of the body. As text, all of it is in base64.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{BufMut as _, Bytes, BytesMut};
+use http::HeaderValue;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, TE};
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
-use http_body::{Body, Frame};
+use plimsoll_fields::{Fields, Frame, RequestHead};
 
-use crate::downstream::{Base64Body, ClientBody};
+use crate::downstream::{Base64Body, Body, ClientBody};
 use crate::error::Error;
 
 /// A call of gRPC-Web.
@@ -31,7 +29,7 @@ const TRAILERS: u8 = 0x80;
 
 impl GrpcWeb {
     /// Whether a request is a call.
-    pub(super) fn of(head: &Parts) -> Option<Self> {
+    pub(super) fn of(head: &RequestHead) -> Option<Self> {
         let media_type = head.headers.get(CONTENT_TYPE)?.as_bytes();
         let asks_in_text = of_type(media_type, TEXT).is_some();
         if !asks_in_text && of_type(media_type, WEB).is_none() {
@@ -46,7 +44,7 @@ impl GrpcWeb {
     }
 
     /// Makes it a call of gRPC.
-    pub(super) fn translate_request(self, headers: &mut HeaderMap) {
+    pub(super) fn translate_request(self, headers: &mut Fields) {
         let from = if self.asks_in_text { TEXT } else { WEB };
         retype(headers, from, GRPC);
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -65,13 +63,13 @@ impl GrpcWeb {
     }
 
     /// Makes the fields of an answer of gRPC those of one that the client understands. False when it is none.
-    pub(super) fn retype(self, headers: &mut HeaderMap) -> bool {
+    pub(super) fn retype(self, headers: &mut Fields) -> bool {
         retype(headers, GRPC, if self.wants_text { TEXT } else { WEB })
     }
 
     /// Makes the head of an answer of gRPC one that the client understands. Answers whether its body is to be in base64, and
     /// none when it is no such answer.
-    pub(super) fn translate_response(self, headers: &mut HeaderMap) -> Option<bool> {
+    pub(super) fn translate_response(self, headers: &mut Fields) -> Option<bool> {
         let is_answer = self.retype(headers);
         if is_answer {
             headers.remove(CONTENT_LENGTH);
@@ -90,7 +88,7 @@ fn of_type<'a>(value: &'a [u8], media_type: &[u8]) -> Option<&'a [u8]> {
     (own.eq_ignore_ascii_case(media_type) && matches!(rest, [] | [b'+' | b';' | b' ', ..])).then_some(rest)
 }
 
-fn retype(headers: &mut HeaderMap, from: &[u8], to: &[u8]) -> bool {
+fn retype(headers: &mut Fields, from: &[u8], to: &[u8]) -> bool {
     let typed = headers.get(CONTENT_TYPE).and_then(|value| of_type(value.as_bytes(), from));
     let Some(value) = typed.and_then(|rest| HeaderValue::from_bytes(&[to, rest].concat()).ok()) else { return false };
     headers.insert(CONTENT_TYPE, value);
@@ -104,24 +102,24 @@ pub(super) struct WebBody<B> {
     pub(super) in_text: bool,
 }
 
-impl<B: Body<Data = Bytes, Error = Error> + Unpin> WebBody<B> {
-    pub(super) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let Some(frame) = ready!(Pin::new(&mut self.of_grpc).poll_frame(task)) else { return Poll::Ready(None) };
-        let bytes = match frame?.into_data() {
-            Ok(data) => data,
-            Err(frame) => message_of(&frame.into_trailers().unwrap_or_default()),
+impl<B: Body> WebBody<B> {
+    pub(super) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        let Some(frame) = ready!(self.of_grpc.poll_frame(task)) else { return Poll::Ready(None) };
+        let bytes = match frame? {
+            Frame::Data(data) => data,
+            Frame::Trailers(trailers) => message_of(&trailers),
         };
         let bytes = if self.in_text { BASE64_STANDARD.encode(bytes).into() } else { bytes };
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
+        Poll::Ready(Some(Ok(Frame::Data(bytes))))
     }
 
-    pub(super) fn is_end_stream(&self) -> bool {
-        self.of_grpc.is_end_stream()
+    pub(super) fn is_ended(&self) -> bool {
+        self.of_grpc.is_ended()
     }
 }
 
 /// Trailers as a message: as they would stand in HTTP/1.1.
-fn message_of(trailers: &HeaderMap) -> Bytes {
+fn message_of(trailers: &Fields) -> Bytes {
     let mut text = BytesMut::new();
     for (name, value) in trailers {
         text.put_slice(name.as_str().as_bytes());
@@ -150,7 +148,7 @@ mod tests {
             if let Some(accept) = accept {
                 request = request.header("accept", accept);
             }
-            let (mut head, ()) = request.body(()).expect("valid").into_parts();
+            let mut head = RequestHead::from(request.body(()).expect("valid"));
             let web = GrpcWeb::of(&head)?;
             web.translate_request(&mut head.headers);
             let asked = head.headers[CONTENT_TYPE].to_str().expect("text").to_owned();
@@ -181,7 +179,7 @@ mod tests {
 
     #[test]
     fn trailers_are_a_message() {
-        let trailers: HeaderMap = [("grpc-status", "5"), ("grpc-message", "no")]
+        let trailers: Fields = [("grpc-status", "5"), ("grpc-message", "no")]
             .into_iter()
             .map(|(name, value)| (name.parse().expect("a name"), HeaderValue::from_static(value)))
             .collect();

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use http::request::Parts;
+use plimsoll_fields::RequestHead;
 use xxhash_rust::xxh64::xxh64;
 
 use super::attributes::Visible;
@@ -106,7 +106,7 @@ fn network_key(address: IpAddr, prefixes: &config::NetworkPrefixes) -> u64 {
 
 /// The beginning of a path, as HAProxy's `balance uri` cuts it: up to the slash that ends the last segment that counts,
 /// and not longer than so many bytes.
-fn path_part<'a>(head: &'a Parts, part: &config::PathPart) -> &'a [u8] {
+fn path_part<'a>(head: &'a RequestHead, part: &config::PathPart) -> &'a [u8] {
     let path = if part.query { head.uri.path_and_query().map_or("/", |all| all.as_str()) } else { head.uri.path() };
     let path = path.as_bytes();
     let end_of_path = head.uri.path().len().min(path.len());
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     fn key(source: &str, path: &str, keys: &[HashKey]) -> Option<u64> {
-        let (head, ()) = Request::get(path).body(()).expect("the request is valid").into_parts();
+        let head = RequestHead::from(Request::get(path).body(()).expect("the request is valid"));
         let client = Client::new((source.parse::<IpAddr>().expect("an address"), 4711).into(), None);
         let visible = Visible::of_request("web", &client, &client.source, &head, None);
         HashOn::new(keys).key(visible, &mut AttributeValues::default())
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_path_counts_up_to_its_depth_and_length() {
         let cut = |path: &str, depth, length, query| {
-            let (head, ()) = Request::get(path).body(()).expect("the request is valid").into_parts();
+            let head = RequestHead::from(Request::get(path).body(()).expect("the request is valid"));
             String::from_utf8_lossy(path_part(&head, &config::PathPart { depth, length, query })).into_owned()
         };
         assert_eq!(cut("/a/b/c?x=/y", Some(1), None, false), "/a");

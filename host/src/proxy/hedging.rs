@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::request::Parts;
+use plimsoll_fields::RequestHead;
 use plimsoll_resilience::{self as resilience, Policy};
 
 use super::cluster::Cluster;
@@ -45,7 +45,7 @@ struct UnderWay<'a> {
 impl<'a> Hedging<'a> {
     /// Makes the attempt that has been claimed, and others beside it as long as none is answered. Answers the one whose answer
     /// counts, or the last that has failed.
-    pub(super) async fn run(mut self, head: &'a Parts, first: (Picked, InFlight), timer: &'a Rc<Timer>) -> Sent {
+    pub(super) async fn run(mut self, head: &'a RequestHead, first: (Picked, InFlight), timer: &'a Rc<Timer>) -> Sent {
         let mut latest = first.0.endpoint.endpoint.slot;
         let sending = self.sending;
         let mut under_way =
@@ -78,7 +78,7 @@ impl<'a> Hedging<'a> {
     }
 
     /// Another attempt beside the latest, if one may begin.
-    fn another(&mut self, head: &'a Parts, latest: u32) -> Option<(u32, UnderWay<'a>)> {
+    fn another(&mut self, head: &'a RequestHead, latest: u32) -> Option<(u32, UnderWay<'a>)> {
         self.attempts.hedge_after(self.policy)?;
         if self.sending.upload.is_some_and(|upload| !upload.is_shareable()) {
             return None;
@@ -148,7 +148,7 @@ impl<'a> Hedging<'a> {
     }
 }
 
-async fn send(sending: Sending<'_>, (picked, flight): (Picked, InFlight), head: &Parts, timer: &Timer) -> Sent {
+async fn send(sending: Sending<'_>, (picked, flight): (Picked, InFlight), head: &RequestHead, timer: &Timer) -> Sent {
     let started = Instant::now();
     let result = sending.attempt(&picked, head, timer, started).send(sending.interim).await;
     Sent { picked, flight, started, result }

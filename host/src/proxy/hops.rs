@@ -5,7 +5,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::header::FORWARDED;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
+use plimsoll_fields::Fields;
 
 use crate::config::Networks;
 
@@ -19,13 +20,13 @@ const LONGEST_NODE: usize = 64;
 
 /// The first address from the right that is not trusted, or the leftmost, if all are (nginx's `real_ip_recursive`). What
 /// is no address ends the walk at the hop that told it. `peer` is trusted.
-pub(super) fn client(headers: &HeaderMap, trusted: &Networks, peer: SocketAddr) -> SocketAddr {
-    if headers.contains_key(&X_FORWARDED_FOR) {
-        let fields = headers.get_all(&X_FORWARDED_FOR).iter().rev();
+pub(super) fn client(headers: &Fields, trusted: &Networks, peer: SocketAddr) -> SocketAddr {
+    if headers.contains(X_FORWARDED_FOR) {
+        let fields = headers.get_all(X_FORWARDED_FOR).rev();
         let nodes = fields.flat_map(|field| field.as_bytes().rsplit(|byte| *byte == b',')).map(node);
         return walk(nodes, trusted, peer);
     }
-    let fields = headers.get_all(FORWARDED).iter().rev();
+    let fields = headers.get_all(FORWARDED).rev();
     let elements = fields.flat_map(|field| FromRight(Some(field.as_bytes())));
     walk(elements.map(|text| element(text)?.node.and_then(node)), trusted, peer)
 }
@@ -43,12 +44,12 @@ fn walk(nodes: impl Iterator<Item = Option<SocketAddr>>, trusted: &Networks, pee
 }
 
 /// The scheme that a trusted peer tells: X-Forwarded-Proto, if it is one word, else that of the last `Forwarded` element.
-pub(super) fn scheme(headers: &HeaderMap) -> Option<&'static str> {
-    let mut told = headers.get_all(&X_FORWARDED_PROTO).iter();
+pub(super) fn scheme(headers: &Fields) -> Option<&'static str> {
+    let mut told = headers.get_all(X_FORWARDED_PROTO);
     match (told.next(), told.next()) {
         (Some(scheme), None) => known_scheme(scheme.as_bytes()),
         (None, _) => {
-            let last = headers.get_all(FORWARDED).iter().next_back().map(HeaderValue::as_bytes);
+            let last = headers.get_all(FORWARDED).next_back().map(HeaderValue::as_bytes);
             FromRight(last).next().and_then(element).and_then(|element| element.proto).and_then(known_scheme)
         }
         _ => None,
@@ -186,7 +187,7 @@ mod tests {
         ["10.0.0.0/8", "fd00::/8"].iter().map(|text| text.parse::<Network>().expect("a network")).collect()
     }
 
-    fn headers(name: &HeaderName, fields: &[&[u8]]) -> HeaderMap {
+    fn headers(name: &HeaderName, fields: &[&[u8]]) -> Fields {
         fields.iter().map(|field| (name.clone(), HeaderValue::from_bytes(field).expect("a value"))).collect()
     }
 

@@ -2,7 +2,8 @@
 //! envoyproxy/envoy issue 6614; gRFC A51). Reports come in three formats under three names; unknown parts are left out,
 //! and a report that is no report is left out whole.
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
+use plimsoll_fields::Fields;
 use serde_json::{Map, Value};
 
 use crate::snapshot::{LoadReport, Reported};
@@ -21,7 +22,7 @@ const MAX_BYTES: usize = 4096;
 pub(super) struct Malformed;
 
 /// Takes the report out of the fields of an answer, which is not the client's business.
-pub(super) fn take(headers: &mut HeaderMap) -> Result<Option<Reported>, Malformed> {
+pub(super) fn take(headers: &mut Fields) -> Result<Option<Reported>, Malformed> {
     let fields = [ANY, JSON, BINARY].map(|name| headers.remove(name));
     let read: fn(&[u8]) -> Result<Parts, Malformed>;
     let value = match fields {
@@ -271,8 +272,8 @@ mod tests {
     use super::*;
 
     fn reported(name: HeaderName, value: &[u8]) -> Result<Option<Reported>, Malformed> {
-        let mut headers = HeaderMap::new();
-        headers.insert("x", HeaderValue::from_static("1"));
+        let mut headers = Fields::new();
+        headers.insert(HeaderName::from_static("x"), HeaderValue::from_static("1"));
         headers.insert(name, HeaderValue::from_bytes(value).expect("a value of a field"));
         let report = take(&mut headers);
         assert_eq!(headers.len(), 1, "the report is taken out, whatever it is");
@@ -339,7 +340,7 @@ mod tests {
         }
         assert_eq!(taken(ANY, format!("eps:1,{}:1", "x".repeat(MAX_BYTES)).as_bytes()), Err(Malformed));
         assert_eq!(taken(JSON, format!("{}1", "[".repeat(4000)).as_bytes()), Err(Malformed));
-        let mut two = HeaderMap::new();
+        let mut two = Fields::new();
         two.insert(ANY, HeaderValue::from_static("eps:1"));
         two.insert(JSON, HeaderValue::from_static("{}"));
         assert_eq!(take(&mut two), Err(Malformed));

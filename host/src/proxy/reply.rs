@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER};
-use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
+use plimsoll_fields::RequestHead;
 
 use super::client::without_port;
 use super::headers;
+use super::response::Response;
 use super::response_body::ResponseBody;
 use super::status::status_and_flag;
 use crate::config::RedirectHttps;
@@ -17,29 +18,29 @@ use crate::plugin;
 pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// The answer to a request that failed.
-pub(super) fn failure(error: &Error) -> Response<ResponseBody> {
+pub(super) fn failure(error: &Error) -> Response {
     let (status, _) = status_and_flag(error.kind);
     let mut response = text(status, &format!("{} {}\n", status.as_u16(), describe(error.kind, status)));
     match error.kind {
         ErrorKind::NoEndpoint | ErrorKind::QueueFull | ErrorKind::QueueTimeout | ErrorKind::Overloaded => {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            response.head.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         ErrorKind::MethodNotAllowed => {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+            response.head.headers.insert(ALLOW, HeaderValue::from_static(METHODS));
         }
         _ => {}
     }
     response
 }
 
-pub(super) fn redirect(redirect: &plugin::Redirect) -> Response<ResponseBody> {
+pub(super) fn redirect(redirect: &plugin::Redirect) -> Response {
     let mut response = text(redirect.status, "");
-    response.headers_mut().insert(LOCATION, redirect.location.clone());
+    response.head.headers.insert(LOCATION, redirect.location.clone());
     response
 }
 
 /// Leads a client that asked in the clear to `https`, with what it asked for.
-pub(super) fn to_https(redirect: &RedirectHttps, head: &Parts) -> Response<ResponseBody> {
+pub(super) fn to_https(redirect: &RedirectHttps, head: &RequestHead) -> Response {
     let keeps_itself = matches!(head.method, Method::GET | Method::HEAD);
     let usual = if keeps_itself { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
     let mut response = text(redirect.status.unwrap_or(usual), "");
@@ -52,25 +53,24 @@ pub(super) fn to_https(redirect: &RedirectHttps, head: &Parts) -> Response<Respo
     let location = [b"https://", host, port.as_bytes(), target.unwrap_or("/").as_bytes()].concat();
     // What was in a head may be in another.
     if let Ok(location) = HeaderValue::from_bytes(&location) {
-        response.headers_mut().insert(LOCATION, location);
+        response.head.headers.insert(LOCATION, location);
     }
     response
 }
 
 /// What an authority reads that wants to know whose a name is (RFC 8555 section 8.3).
-pub(super) fn acme_challenge(answer: Bytes) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(answer));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+pub(super) fn acme_challenge(answer: Bytes) -> Response {
+    let mut response = Response::new(StatusCode::OK, ResponseBody::full(answer));
+    response.head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     response
 }
 
-pub(super) fn respond(wanted: &plugin::Response) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(wanted.body.clone()));
-    *response.status_mut() = wanted.status;
+pub(super) fn respond(wanted: &plugin::Response) -> Response {
+    let mut response = Response::new(wanted.status, ResponseBody::full(wanted.body.clone()));
     // How the message is framed is not a plugin's to say: a length that is not the body's would put the connection out of
     // step.
     for (name, value) in wanted.headers.iter().filter(|(name, _)| !headers::is_ours(name)) {
-        response.headers_mut().append(name.clone(), value.clone());
+        response.head.headers.append(name.clone(), value.clone());
     }
     response
 }
@@ -87,10 +87,9 @@ pub fn refusal(status: StatusCode, text: Option<&str>) -> String {
     )
 }
 
-fn text(status: StatusCode, text: &str) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(Bytes::copy_from_slice(text.as_bytes())));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+fn text(status: StatusCode, text: &str) -> Response {
+    let mut response = Response::new(status, ResponseBody::full(Bytes::copy_from_slice(text.as_bytes())));
+    response.head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 

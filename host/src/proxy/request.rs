@@ -1,8 +1,7 @@
 use std::rc::Rc;
 
-use http::request::Parts;
-use http::{Method, Response};
-use http_body::Body;
+use http::Method;
+use plimsoll_fields::RequestHead;
 
 use super::answer;
 use super::attempts::{Attempts, Forwarding};
@@ -16,9 +15,10 @@ use super::link::Link;
 use super::listener::Listener;
 use super::picked::PickedBy;
 use super::reply;
+use super::response::Response;
 use super::response_body::{ResponseBody, Timing, Transfer};
 use super::sent::Tried;
-use crate::downstream::ClientBody;
+use crate::downstream::{Body, ClientBody};
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::Flag;
 use crate::upstream::Answer;
@@ -29,17 +29,15 @@ pub async fn serve(
     context: Rc<Context>,
     listener: Rc<Listener>,
     client: Rc<Client>,
-    head: &mut Parts,
+    head: &mut RequestHead,
     mut body: ClientBody,
     link: &dyn Link,
-) -> Response<ResponseBody> {
+) -> Response {
     let asked = head.version;
     let mut exchange = Some(Exchange::begin(context.clone(), listener.clone(), client, head));
     let admitted = match link.handshake().filter(|completion| !completion.is_reached()).zip(exchange.as_mut()) {
         // In a box: it is rare, and would make the future of every request larger.
-        Some((completion, account)) => {
-            Box::pin(early_data::admit(completion, account, head, !body.is_end_stream())).await
-        }
+        Some((completion, account)) => Box::pin(early_data::admit(completion, account, head, !body.is_ended())).await,
         None => Ok(()),
     };
     let decided = match &mut exchange {
@@ -94,7 +92,7 @@ pub fn refuse(
     client: Rc<Client>,
     kind: ErrorKind,
     unread: Unread<'_>,
-) -> Response<ResponseBody> {
+) -> Response {
     let mut exchange = Exchange::of_unread(context.clone(), listener.clone(), client, unread);
     exchange.failed(kind);
     let mut response = reply::failure(&kind.into());
@@ -107,10 +105,10 @@ pub fn refuse(
 async fn forward(
     exchange: &mut Option<Exchange>,
     wanted: &Forwarding,
-    head: &mut Parts,
+    head: &mut RequestHead,
     body: ClientBody,
     link: &dyn Link,
-) -> Result<Response<ResponseBody>, Error> {
+) -> Result<Response, Error> {
     let Some(account) = exchange.as_mut() else { return Err(ErrorKind::ClientAbort.into()) };
     let Forwarding { cluster, affinity, upgrade, .. } = wanted;
     let context = account.context.clone();
@@ -146,7 +144,7 @@ async fn forward(
         body = body.into_web(in_text);
     }
     body.begin()?;
-    Ok(Response::from_parts(head, body))
+    Ok(Response { head, body })
 }
 
 #[cfg(test)]

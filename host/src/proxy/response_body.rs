@@ -1,17 +1,16 @@
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http::StatusCode;
+use plimsoll_fields::{Fields, Frame};
 
 use super::cluster::Cluster;
 use super::exchange::Exchange;
 use super::grpc_web::WebBody;
 use super::headers;
-use crate::downstream::ClientBody;
+use crate::downstream::{Body, ClientBody};
 use crate::error::{Error, ErrorKind};
 use crate::snapshot::{Outcome, OutcomeClass};
 use crate::timer::{CallOff, Fired, Timer};
@@ -39,7 +38,7 @@ struct UpstreamBody {
     /// Armed while the endpoint is waited for in the middle of the body.
     timer: Option<Rc<Timer>>,
     /// A piece that came before the head was given to the client.
-    first: Option<Frame<Bytes>>,
+    first: Option<Frame>,
     /// The client has been given the head, or is about to be.
     head_given: bool,
 }
@@ -162,7 +161,7 @@ impl Transfer {
     }
 
     /// What the endpoint says of its load behind the answer, as gRPC servers do.
-    fn note_load(&self, trailers: &mut HeaderMap) {
+    fn note_load(&self, trailers: &mut Fields) {
         if self.cluster.config.load_reports {
             self.cluster.note_load(self.flight.endpoint(), trailers);
         }
@@ -213,43 +212,36 @@ fn micros(duration: Duration) -> u32 {
 }
 
 impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match &mut self.get_mut().0 {
-            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+    fn poll_frame(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        match &mut self.0 {
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::Data(bytes)))),
             Kind::Upstream(body) => body.poll_frame(context),
             Kind::Web(body) => body.poll_frame(context),
         }
     }
 
-    fn is_end_stream(&self) -> bool {
+    fn is_ended(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
-            Kind::Web(body) => body.is_end_stream(),
+            Kind::Web(body) => body.is_ended(),
             Kind::Upstream(body) => {
                 body.first.is_none() && body.coming.as_ref().is_none_or(|coming| coming.answer.is_ended())
             }
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
+    fn remaining(&self) -> Option<u64> {
         match &self.0 {
             // Nobody knows how long the trailers will be.
-            Kind::Web(body) => {
-                if body.is_end_stream() {
-                    SizeHint::with_exact(0)
-                } else {
-                    SizeHint::default()
-                }
-            }
-            Kind::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Web(body) => body.is_ended().then_some(0),
+            Kind::Full(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Upstream(body) => {
-                let coming =
-                    body.coming.as_ref().map_or_else(|| SizeHint::with_exact(0), |coming| coming.answer.size_hint());
-                let first = body.first.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
-                coming.exact().map_or(coming, |coming| SizeHint::with_exact(coming + first))
+                let coming = body.coming.as_ref().map_or(Some(0), |coming| coming.answer.remaining())?;
+                let first = match &body.first {
+                    Some(Frame::Data(data)) => data.len() as u64,
+                    Some(Frame::Trailers(_)) | None => 0,
+                };
+                Some(coming + first)
             }
         }
     }
@@ -261,7 +253,7 @@ impl UpstreamBody {
         Self { is_tunnel, coming: Some(Coming { answer, transfer }), timer, first: None, head_given: false }
     }
 
-    fn poll_frame(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame, Error>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
@@ -275,12 +267,13 @@ impl UpstreamBody {
                 if let Some(timer) = &self.timer {
                     timer.disarm();
                 }
-                if let Some(data) = frame.data_ref() {
-                    transfer.bytes += data.len() as u64;
-                } else if let Some(trailers) = frame.trailers_mut() {
-                    transfer.note_load(trailers);
-                    transfer.exchange.note_grpc(trailers);
-                    headers::prepare_trailers(trailers);
+                match &mut frame {
+                    Frame::Data(data) => transfer.bytes += data.len() as u64,
+                    Frame::Trailers(trailers) => {
+                        transfer.note_load(trailers);
+                        transfer.exchange.note_grpc(trailers);
+                        headers::prepare_trailers(trailers);
+                    }
                 }
                 if answer.is_ended() {
                     self.end();
@@ -299,7 +292,7 @@ impl UpstreamBody {
         }
     }
 
-    fn poll_idle(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_idle(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<Frame, Error>>> {
         let Some(Coming { transfer, .. }) = &self.coming else { return Poll::Pending };
         let (idle, kind) = transfer.patience();
         let timer = self.timer.get_or_insert_with(|| Rc::new(transfer.exchange.context.timers.timer()));

@@ -1,8 +1,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::request::Parts;
-use http::response;
+use plimsoll_fields::{RequestHead, ResponseHead};
 use plimsoll_resilience::{Failure, Policy};
 
 use super::cluster::Cluster;
@@ -26,7 +25,7 @@ pub(super) struct Sending<'a> {
     pub(super) upgrades: bool,
     pub(super) introduction: &'a Introduction,
     pub(super) first_byte_timeout: Option<Duration>,
-    pub(super) interim: &'a dyn Fn(response::Parts),
+    pub(super) interim: &'a dyn Fn(ResponseHead),
 }
 
 impl<'a> Sending<'a> {
@@ -34,7 +33,7 @@ impl<'a> Sending<'a> {
     pub(super) fn attempt<'b>(
         self,
         picked: &'b Picked,
-        head: &'b Parts,
+        head: &'b RequestHead,
         timer: &'b Timer,
         started: Instant,
     ) -> Attempt<'b>

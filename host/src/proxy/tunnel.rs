@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
+use plimsoll_fields::Fields;
 use plimsoll_resilience::Attempts;
 
 use super::affinity::Affine;
@@ -107,7 +107,7 @@ async fn carry(
         connect(context, &cluster, (key, &shown), settings, affinity.bound(), &introduction, account).await?;
     account.connect = Some(after);
     // There is no head to give the client anything in.
-    affinity.remember(&cluster, &picked, &mut HeaderMap::new());
+    affinity.remember(&cluster, &picked, &mut Fields::new());
 
     let silence = Silence { timer: context.timers.timer(), limit: listener.config.timeouts.idle };
     silence.timer.wait_for(picked.endpoint.subject(), CallOff::End);

@@ -5,10 +5,9 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use h2::ext::Protocol;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, response};
+use http::{HeaderValue, Method, StatusCode, Version};
+use plimsoll_fields::{Fields, RequestHead, ResponseHead};
 use sha1::{Digest, Sha1};
 
 use crate::config::Upgrades;
@@ -28,19 +27,17 @@ impl Upgrade {
     /// What the request asks for, if it may be had here; what may not is no longer asked for, as if the field were unknown.
     /// An extended CONNECT becomes the GET that it stands for.
     pub(super) fn of_request(
-        head: &mut Parts,
+        head: &mut RequestHead,
         has_body: bool,
         allowed: &Upgrades,
     ) -> Result<Option<Rc<Self>>, ErrorKind> {
         if head.version >= Version::HTTP_2 {
             return Self::of_connect(head, allowed);
         }
-        // A look at each name costs less than a hash of this one, which next to no request has.
-        let names_it = || head.headers.keys().any(|name| *name == UPGRADE);
-        if head.version != Version::HTTP_11 || has_body || !names_it() {
+        if head.version != Version::HTTP_11 || has_body {
             return Ok(None);
         }
-        let mut asked = head.headers.get_all(UPGRADE).iter();
+        let mut asked = head.headers.get_all(UPGRADE);
         let (Some(protocol), None) = (asked.next(), asked.next()) else { return Ok(None) };
         let is_allowed = protocol.to_str().is_ok_and(|protocol| allowed.allow(protocol));
         if !is_allowed || !names_upgrade(&head.headers) {
@@ -50,13 +47,13 @@ impl Upgrade {
         Ok(Some(Rc::new(Self { protocol: protocol.clone(), key, by_connect: false })))
     }
 
-    fn of_connect(head: &mut Parts, allowed: &Upgrades) -> Result<Option<Rc<Self>>, ErrorKind> {
-        let Some(protocol) = head.extensions.get::<Protocol>() else { return Ok(None) };
+    fn of_connect(head: &mut RequestHead, allowed: &Upgrades) -> Result<Option<Rc<Self>>, ErrorKind> {
+        let Some(protocol) = head.protocol.take() else { return Ok(None) };
         if head.method != Method::CONNECT {
             return Err(ErrorKind::BadRequest(":protocol without CONNECT"));
         }
         // There is no other protocol of which it is known how to ask for it over HTTP/1.1.
-        if !protocol.as_str().eq_ignore_ascii_case(WEBSOCKET) || !allowed.allow(WEBSOCKET) {
+        if !protocol.eq_ignore_ascii_case(WEBSOCKET) || !allowed.allow(WEBSOCKET) {
             return Err(ErrorKind::UnknownProtocol);
         }
         let protocol = HeaderValue::from_static(WEBSOCKET);
@@ -68,7 +65,7 @@ impl Upgrade {
     }
 
     /// Asks for it in a head whose fields of the client's connection are gone.
-    pub(super) fn ask(&self, headers: &mut HeaderMap) {
+    pub(super) fn ask(&self, headers: &mut Fields) {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, self.protocol.clone());
         if let Some(key) = &self.key {
@@ -77,7 +74,7 @@ impl Upgrade {
     }
 
     /// Looks whether an answer agrees to it. Fails where the answer would mean to the client what the endpoint has not said.
-    pub(super) fn is_agreed(&self, answer: &mut response::Parts) -> Result<bool, Error> {
+    pub(super) fn is_agreed(&self, answer: &mut ResponseHead) -> Result<bool, Error> {
         if answer.status != StatusCode::SWITCHING_PROTOCOLS {
             // RFC 8441 section 4: to the client of an extended CONNECT, any 2xx would be the protocol that it asked for.
             return match self.by_connect && answer.status.is_success() {
@@ -97,7 +94,7 @@ impl Upgrade {
                 }
                 Some(_) => {}
                 // Over HTTP/2 it gives none.
-                None => drop(answer.headers.insert(SEC_WEBSOCKET_ACCEPT, proof)),
+                None => answer.headers.insert(SEC_WEBSOCKET_ACCEPT, proof),
             }
         }
         Ok(true)
@@ -106,8 +103,8 @@ impl Upgrade {
 
 const WEBSOCKET: &str = "websocket";
 
-fn names_upgrade(headers: &HeaderMap) -> bool {
-    let options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+fn names_upgrade(headers: &Fields) -> bool {
+    let options = headers.get_all(CONNECTION).flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     options.into_iter().any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
@@ -139,7 +136,7 @@ mod tests {
     }
 
     fn asked(request: http::request::Builder, has_body: bool) -> Option<Rc<Upgrade>> {
-        let (mut head, ()) = request.body(()).expect("valid").into_parts();
+        let mut head = RequestHead::from(request.body(()).expect("valid"));
         Upgrade::of_request(&mut head, has_body, &websocket()).expect("no mistake")
     }
 
@@ -147,8 +144,8 @@ mod tests {
         Request::get("/").header("connection", "keep-alive, Upgrade")
     }
 
-    fn agreed(upgrade: &Upgrade, answer: http::response::Builder) -> Result<HeaderMap, bool> {
-        let (mut head, ()) = answer.body(()).expect("valid").into_parts();
+    fn agreed(upgrade: &Upgrade, answer: http::response::Builder) -> Result<Fields, bool> {
+        let mut head = ResponseHead::from(answer.body(()).expect("valid").into_parts().0);
         match upgrade.is_agreed(&mut head) {
             Ok(true) => Ok(head.headers),
             Ok(false) => Err(false),
@@ -177,8 +174,8 @@ mod tests {
     fn rfc8441_4_an_extended_connect_becomes_a_get() {
         let connect = |protocol: &'static str| {
             let request = Request::connect("https://a/chat").version(Version::HTTP_2);
-            let (mut head, ()) =
-                request.extension(Protocol::from_static(protocol)).body(()).expect("valid").into_parts();
+            let mut head = RequestHead::from(request.body(()).expect("valid"));
+            head.protocol = Some(protocol.into());
             let upgrade = Upgrade::of_request(&mut head, false, &websocket());
             upgrade.map(|upgrade| (head, upgrade.expect("it asks")))
         };

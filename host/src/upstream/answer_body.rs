@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use plimsoll_fields::Frame;
 
 use super::exclusive::ExclusivePool;
 use super::request_body::RequestBody;
@@ -44,11 +44,12 @@ impl AnswerBody {
         }
     }
 
-    pub fn size_hint(&self) -> SizeHint {
+    /// Bytes still to come, if that is known.
+    pub fn remaining(&self) -> Option<u64> {
         match &self.0 {
-            Kind::Http1(body, _) => body.size_hint(),
-            Kind::Http2(body) => body.size_hint(),
-            Kind::Http3(body) => body.size_hint(),
+            Kind::Http1(body, _) => body.remaining(),
+            Kind::Http2(body) => body.remaining(),
+            Kind::Http3(body) => body.remaining(),
         }
     }
 
@@ -79,7 +80,7 @@ impl AnswerBody {
     }
 
     /// The next piece; none at the end.
-    pub fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         match &mut self.0 {
             Kind::Http1(body, _) => body.poll_frame(task),
             Kind::Http2(body) => body.poll_frame(task),

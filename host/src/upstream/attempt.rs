@@ -1,8 +1,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::request;
-use http::response;
+use plimsoll_fields::{RequestHead, ResponseHead};
 
 use super::answer_body::AnswerBody;
 use super::dial::Introduction;
@@ -20,7 +19,7 @@ pub struct Attempt<'a> {
     pub timers: &'a Timers,
     /// Armed while the endpoint is waited for.
     pub timer: &'a Timer,
-    pub head: &'a request::Parts,
+    pub head: &'a RequestHead,
     /// None without a body.
     pub upload: Option<&'a Rc<UploadState>>,
     /// Sending it twice does no harm.
@@ -38,7 +37,7 @@ pub struct Attempt<'a> {
 /// An answer, of which the body is still coming.
 #[derive(Debug)]
 pub struct Answer {
-    pub head: response::Parts,
+    pub head: ResponseHead,
     pub body: AnswerBody,
     pub reused: bool,
     pub first_byte: Duration,
@@ -59,7 +58,7 @@ impl Attempt<'_> {
     /// is replaced by another. One that closes while the request is under way is the endpoint's right too: if the request
     /// is repeatable, it is sent once more, on a new connection. What the endpoint answers in advance (1xx) goes to
     /// `interim`.
-    pub async fn send(&self, interim: &dyn Fn(response::Parts)) -> Result<Answer, AttemptError> {
+    pub async fn send(&self, interim: &dyn Fn(ResponseHead)) -> Result<Answer, AttemptError> {
         let mut kept_allowed = true;
         loop {
             let kept = kept_allowed.then(|| self.endpoint.pool.take(self.upgrades)).flatten();
@@ -101,7 +100,7 @@ impl Attempt<'_> {
         })
     }
 
-    async fn send_on(&self, lease: Lease, interim: &dyn Fn(response::Parts)) -> Result<Answer, AttemptError> {
+    async fn send_on(&self, lease: Lease, interim: &dyn Fn(ResponseHead)) -> Result<Answer, AttemptError> {
         self.wait_for_endpoint(self.first_byte_timeout);
         let reused = lease.is_reused();
         let body = self.upload.map_or_else(RequestBody::empty, RequestBody::of);

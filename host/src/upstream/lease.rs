@@ -1,6 +1,6 @@
 use std::rc::Rc;
 
-use http::{request, response};
+use plimsoll_fields::{RequestHead, ResponseHead};
 
 use super::answer_body::AnswerBody;
 use super::exclusive::ExclusivePool;
@@ -63,10 +63,10 @@ impl Lease {
     /// advance go to `interim`.
     pub(super) async fn exchange(
         self,
-        head: &request::Parts,
+        head: &RequestHead,
         body: RequestBody,
-        interim: &dyn Fn(response::Parts),
-    ) -> Result<(response::Parts, AnswerBody), Failure> {
+        interim: &dyn Fn(ResponseHead),
+    ) -> Result<(ResponseHead, AnswerBody), Failure> {
         match self {
             Self::Exclusive { connection, pool, reused } => match connection.exchange(head, body, interim).await {
                 Ok((head, rest)) => Ok((head, AnswerBody::http1(http1::AnswerBody::new(rest), pool))),
@@ -89,10 +89,10 @@ impl Lease {
 
 /// What came of a request on a connection that carries many; `reused` when others have been on it before.
 fn shared_answer<B>(
-    answered: Result<(response::Parts, B), shared::Failure>,
+    answered: Result<(ResponseHead, B), shared::Failure>,
     reused: bool,
     body: impl Fn(B) -> AnswerBody,
-) -> Result<(response::Parts, AnswerBody), Failure> {
+) -> Result<(ResponseHead, AnswerBody), Failure> {
     match answered {
         Ok((head, answer)) => Ok((head, body(answer))),
         Err(shared::Failure { error, unacted, lost_connection }) => {

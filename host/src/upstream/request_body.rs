@@ -1,11 +1,10 @@
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use plimsoll_fields::Frame;
 
 use super::upload_state::UploadState;
+use crate::downstream::Body;
 use crate::error::Error;
 
 /// The client's request body on its way to an endpoint. Bytes are passed on as they come, at the pace at which the
@@ -30,25 +29,21 @@ impl RequestBody {
 }
 
 impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = self.get_mut();
-        let Some(upload) = &this.upload else { return Poll::Ready(None) };
-        let frame = upload.poll_frame(this.at, context);
-        if let Poll::Ready(Some(Ok(frame))) = &frame {
-            this.at = this.at.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        let Some(upload) = &self.upload else { return Poll::Ready(None) };
+        let frame = upload.poll_frame(self.at, context);
+        if let Poll::Ready(Some(Ok(Frame::Data(data)))) = &frame {
+            self.at = self.at.saturating_add(data.len());
         }
         frame
     }
 
-    fn is_end_stream(&self) -> bool {
+    fn is_ended(&self) -> bool {
         self.upload.as_ref().is_none_or(|upload| upload.is_end(self.at))
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.upload.as_ref().map_or_else(|| SizeHint::with_exact(0), |upload| upload.size_hint(self.at))
+    fn remaining(&self) -> Option<u64> {
+        self.upload.as_ref().map_or(Some(0), |upload| upload.remaining(self.at))
     }
 }
 

@@ -4,11 +4,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use plimsoll_fields::Frame;
 
 use super::kept::Kept;
-use crate::downstream::ClientBody;
+use crate::downstream::{Body, ClientBody};
 use crate::error::{Error, ErrorKind};
 use crate::timer::Timer;
 
@@ -64,7 +63,7 @@ impl UploadState {
         timer: Rc<Timer>,
         patience: Patience,
     ) -> Result<Rc<Self>, ErrorKind> {
-        if limit.is_some_and(|limit| incoming.size_hint().lower() > limit) {
+        if limit.is_some_and(|limit| incoming.remaining().is_some_and(|length| length > limit)) {
             return Err(ErrorKind::BodyTooLarge);
         }
         Ok(Rc::new(Self {
@@ -94,7 +93,7 @@ impl UploadState {
 
     /// Whether all of it has come, and can be sent by several attempts at once.
     pub fn is_shareable(&self) -> bool {
-        self.is_replayable() && self.incoming.borrow().is_end_stream()
+        self.is_replayable() && self.incoming.borrow().is_ended()
     }
 
     /// No other attempt follows: nothing need be kept.
@@ -137,11 +136,11 @@ impl UploadState {
     }
 
     /// What follows after the first `at` bytes.
-    pub(super) fn poll_frame(&self, at: usize, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub(super) fn poll_frame(&self, at: usize, context: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         let kept = self.kept.borrow().piece_at(at);
         if let Some(piece) = kept {
             self.hand_on(self.is_end(at + piece.len()));
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
+            return Poll::Ready(Some(Ok(Frame::Data(piece))));
         }
         let polled = Pin::new(&mut *self.incoming.borrow_mut()).poll_frame(context);
         match polled {
@@ -163,9 +162,9 @@ impl UploadState {
         }
     }
 
-    fn take(&self, frame: &Frame<Bytes>) -> Result<(), Error> {
-        let is_last = self.incoming.borrow().is_end_stream();
-        let Some(data) = frame.data_ref() else {
+    fn take(&self, frame: &Frame) -> Result<(), Error> {
+        let is_last = self.incoming.borrow().is_ended();
+        let Frame::Data(data) = frame else {
             // Trailers are too rare to be kept.
             self.keep_no_more();
             self.waits_for.set(Next::Answer);
@@ -204,12 +203,11 @@ impl UploadState {
     }
 
     pub(super) fn is_end(&self, at: usize) -> bool {
-        self.kept_from(at) == 0 && self.incoming.borrow().is_end_stream()
+        self.kept_from(at) == 0 && self.incoming.borrow().is_ended()
     }
 
-    pub(super) fn size_hint(&self, at: usize) -> SizeHint {
-        let incoming = self.incoming.borrow().size_hint();
-        incoming.exact().map_or(incoming, |exact| SizeHint::with_exact(exact + self.kept_from(at)))
+    pub(super) fn remaining(&self, at: usize) -> Option<u64> {
+        Some(self.incoming.borrow().remaining()? + self.kept_from(at))
     }
 
     fn kept_from(&self, at: usize) -> u64 {

@@ -82,7 +82,7 @@ impl Connection {
             }
         };
         // Whether it is a length is judged with the rest of the head.
-        let length = head.as_ref().and_then(|head| head.parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok());
+        let length = head.as_ref().and_then(|head| head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok());
         if is_last && length.is_some_and(|length: u64| length > 0) {
             self.put_reset(stream, Code::PROTOCOL_ERROR);
             return Ok(Some(Arrival::Malformed(Malformed::Length)));
@@ -119,7 +119,7 @@ impl Connection {
             // Section 8.1: nothing but the end may follow, nor may what was said to come be missing.
             Ok(trailers) if is_last && stream.received.remaining.unwrap_or(0) == 0 => {
                 if !trailers.is_empty() {
-                    stream.received.trailers = Some(Box::new(trailers));
+                    stream.received.trailers = Some(trailers);
                 }
                 self.end_receiving(key);
                 Ok(None)

@@ -3,7 +3,8 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use plimsoll_fields::Fields;
 
 use super::Connection;
 use crate::code::Code;
@@ -37,11 +38,11 @@ impl Connection {
     }
 
     /// Sends a head, an answer's or one in advance.
-    pub(crate) fn send_head(&mut self, key: usize, status: StatusCode, fields: &HeaderMap, ends: bool) {
+    pub(crate) fn send_head(&mut self, key: usize, status: StatusCode, fields: &Fields, ends: bool) {
         self.send_block(key, ends, |block| encoder::put_response(block, status, fields));
     }
 
-    pub(crate) fn send_trailers(&mut self, key: usize, fields: &HeaderMap) {
+    pub(crate) fn send_trailers(&mut self, key: usize, fields: &Fields) {
         self.send_block(key, true, |block| encoder::put_fields(block, fields));
     }
 

@@ -4,7 +4,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
-use http_body::Frame;
+use plimsoll_fields::Frame;
 use plimsoll_http3::{Code, HeadError, Piece, RequestStream, read_trailers};
 use quinn::{ReadError, RecvStream};
 
@@ -132,13 +132,13 @@ impl Http3Message {
     }
 
     /// The next piece of the body; none at the end.
-    pub fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unread>>> {
+    pub fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame, Unread>>> {
         loop {
             if self.is_ended {
                 return Poll::Ready(None);
             }
             match self.frames.take(&mut self.unread) {
-                Ok(Some(Piece::Data(data))) => return Poll::Ready(Some(self.counted(data).map(Frame::data))),
+                Ok(Some(Piece::Data(data))) => return Poll::Ready(Some(self.counted(data).map(Frame::Data))),
                 Ok(Some(Piece::Section(section))) => return Poll::Ready(Some(self.trailers(&section))),
                 Ok(Some(Piece::TooLarge)) => return Poll::Ready(Some(Err(self.refuse(Unread::TooLarge)))),
                 Ok(None) => {}
@@ -178,9 +178,9 @@ impl Http3Message {
         Ok(data)
     }
 
-    fn trailers(&mut self, section: &[u8]) -> Result<Frame<Bytes>, Unread> {
+    fn trailers(&mut self, section: &[u8]) -> Result<Frame, Unread> {
         match read_trailers(section, self.most_header_bytes) {
-            Ok(trailers) => Ok(Frame::trailers(trailers)),
+            Ok(trailers) => Ok(Frame::Trailers(trailers)),
             Err(error) => {
                 let unreadable = self.unreadable(error);
                 Err(self.refuse(unreadable))

@@ -3,9 +3,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
-use h2::ext::Protocol;
-use http::{Response, StatusCode, Version, response};
-use plimsoll_http2::{Body, Request, RequestHead, Responder};
+use http::{StatusCode, Version};
+use plimsoll_fields::{RequestHead, ResponseHead};
+use plimsoll_http2::{Body, Request, Responder};
 
 use super::sending::Sending;
 use crate::downstream::{ClientBody, Http2Body};
@@ -13,7 +13,7 @@ use crate::error::ErrorKind;
 use crate::listener::connection::UnderWay;
 use crate::listener::session::Session;
 use crate::listener::stream_link::StreamLink;
-use crate::proxy::{self, ResponseBody};
+use crate::proxy::{self, Response};
 
 /// Begins to answer a request, in a task of its own.
 pub(super) fn begin(session: &Rc<Session>, local_address: Option<SocketAddr>, request: Request) {
@@ -46,28 +46,19 @@ async fn respond_to(
     mut head: Box<RequestHead>,
     body: Option<Body>,
     responder: &Responder,
-) -> Option<Response<ResponseBody>> {
+) -> Option<Response> {
     let Some(listener) = session.listener() else {
-        let mut response = Response::new(ResponseBody::default());
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        return Some(response);
+        return Some(Response::of(StatusCode::SERVICE_UNAVAILABLE));
     };
-    let inform = |head: response::Parts| responder.send_head(head.status, &head.headers, false);
+    let inform = |head: ResponseHead| responder.send_head(head.status, &head.headers, false);
     let link = StreamLink::new(session, local_address, inform);
     let mut body = body.map_or(ClientBody::Empty, |body| ClientBody::Http2(Box::new(Http2Body::new(body))));
-    if let Some(protocol) = head.protocol.take() {
-        head.parts.extensions.insert(Protocol::from(protocol.as_str()));
+    if head.protocol.is_some() {
         // What comes is not the request's, but of the protocol that it asks for (RFC 8441 section 5).
         link.set_tunnel(std::mem::replace(&mut body, ClientBody::Empty));
     }
-    let mut serving = std::pin::pin!(proxy::serve(
-        session.context.clone(),
-        listener,
-        session.client.clone(),
-        &mut head.parts,
-        body,
-        &link
-    ));
+    let mut serving =
+        std::pin::pin!(proxy::serve(session.context.clone(), listener, session.client.clone(), &mut head, body, &link));
     poll_fn(|task| {
         if let Poll::Ready(response) = serving.as_mut().poll(task) {
             return Poll::Ready(Some(response));

@@ -4,17 +4,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use http::{Response, StatusCode};
-use http_body::{Body, Frame};
+use plimsoll_fields::Frame;
 use plimsoll_http2::{Code, Responder};
 
+use crate::downstream::Body;
 use crate::error::Error;
-use crate::proxy::ResponseBody;
+use crate::proxy::{Response, ResponseBody};
 use crate::timer::Timer;
 
 /// What an answer's body gives.
-type Piece = Result<Frame<Bytes>, Error>;
+type Piece = Result<Frame, Error>;
 
 /// Sends an answer at the pace of its client.
 pub(super) struct Sending {
@@ -29,8 +30,8 @@ impl Sending {
         Self { responder, timer, patience }
     }
 
-    pub(super) async fn send(&self, response: Response<ResponseBody>) {
-        let (mut head, mut body) = response.into_parts();
+    pub(super) async fn send(&self, response: Response) {
+        let Response { mut head, mut body } = response;
         // Protocols are not asked for in a field.
         head.headers.remove(UPGRADE);
         if body.is_tunnel() {
@@ -38,7 +39,7 @@ impl Sending {
             head.status = StatusCode::OK;
             head.headers.remove(SEC_WEBSOCKET_ACCEPT);
         }
-        let ends = body.is_end_stream();
+        let ends = body.is_ended();
         self.responder.send_head(head.status, &head.headers, ends);
         if !ends && let Err(code) = self.send_body(&mut body).await {
             self.responder.reset(code);
@@ -51,26 +52,24 @@ impl Sending {
                 None => return self.send_data(Bytes::new(), true).await,
                 // An answer that breaks off must not look whole (RFC 9113 section 8.1).
                 Some(Err(_)) => return Err(Code::INTERNAL_ERROR),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => {
-                        let ends = body.is_end_stream();
-                        self.send_data(data, ends).await?;
-                        if ends {
-                            return Ok(());
-                        }
-                    }
-                    Err(frame) => {
-                        self.responder.send_trailers(&frame.into_trailers().unwrap_or_default());
+                Some(Ok(Frame::Data(data))) => {
+                    let ends = body.is_ended();
+                    self.send_data(data, ends).await?;
+                    if ends {
                         return Ok(());
                     }
-                },
+                }
+                Some(Ok(Frame::Trailers(trailers))) => {
+                    self.responder.send_trailers(&trailers);
+                    return Ok(());
+                }
             }
         }
     }
 
     /// The next of the answer. Fails when the client does not want it any more.
     fn poll_frame(&self, body: &mut ResponseBody, task: &mut Context<'_>) -> Poll<Result<Option<Piece>, Code>> {
-        if let Poll::Ready(frame) = Pin::new(body).poll_frame(task) {
+        if let Poll::Ready(frame) = body.poll_frame(task) {
             return Poll::Ready(Ok(frame));
         }
         self.responder.poll_reset(task).map(Err)

@@ -4,7 +4,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue, response};
+use http::{HeaderName, HeaderValue};
+use plimsoll_fields::{Fields, ResponseHead};
 use plimsoll_http3::Code;
 use quinn::SendStream;
 
@@ -29,7 +30,7 @@ impl Outbound {
     }
 
     /// What the client finds urgent goes before what it does not (RFC 9218).
-    pub(super) fn prioritise(&self, headers: &HeaderMap) {
+    pub(super) fn prioritise(&self, headers: &Fields) {
         let Some(priority) = headers.get(PRIORITY).map(priority) else { return };
         // The stream may be over.
         let _ = self.send.borrow().set_priority(priority);
@@ -45,7 +46,7 @@ impl Outbound {
     }
 
     /// Sends a head in advance.
-    pub(super) fn inform(&self, head: response::Parts) {
+    pub(super) fn inform(&self, head: ResponseHead) {
         let mut unsent = self.unsent.borrow_mut();
         if !unsent.is_empty() {
             // The client takes nothing.

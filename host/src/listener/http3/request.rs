@@ -3,7 +3,8 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
-use http::{Response, StatusCode, Version};
+use http::{StatusCode, Version};
+use plimsoll_fields::RequestHead;
 use plimsoll_http3::Code;
 use quinn::{RecvStream, SendStream};
 
@@ -13,7 +14,7 @@ use crate::downstream::{ClientBody, Http3Body, NoHead};
 use crate::error::ErrorKind;
 use crate::io::IntoQuic;
 use crate::listener::stream_link::StreamLink;
-use crate::proxy::{self, ResponseBody};
+use crate::proxy::{self, Response};
 use crate::telemetry::BadRequest;
 
 /// Answers one request.
@@ -37,11 +38,7 @@ impl Connection {
         let outbound = Outbound::new(send);
         let response = match head {
             Ok(Ok(head)) => {
-                let mut parts = head.parts;
-                if let Some(protocol) = head.protocol {
-                    parts.extensions.insert(h2::ext::Protocol::from(protocol.as_str()));
-                }
-                self.respond_to(parts, body, &outbound, stopped.as_mut()).await.ok_or(Code::RequestCancelled)
+                self.respond_to(head, body, &outbound, stopped.as_mut()).await.ok_or(Code::RequestCancelled)
             }
             Ok(Err(NoHead::TooLarge)) => {
                 self.session.refuse(ErrorKind::HeadTooLarge, Version::HTTP_3).ok_or(Code::RequestCancelled)
@@ -91,20 +88,18 @@ impl Connection {
     /// Has the request answered. None when its client has given it up.
     async fn respond_to(
         &self,
-        mut head: http::request::Parts,
+        mut head: RequestHead,
         body: Http3Body,
         outbound: &Outbound,
         mut stopped: Pin<&mut impl Future>,
-    ) -> Option<Response<ResponseBody>> {
+    ) -> Option<Response> {
         let Some(listener) = self.session.listener() else {
-            let mut response = Response::new(ResponseBody::default());
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-            return Some(response);
+            return Some(Response::of(StatusCode::SERVICE_UNAVAILABLE));
         };
         outbound.prioritise(&head.headers);
         let link = StreamLink::new(&self.session, self.local_address, |head| outbound.inform(head));
         let mut body = if body.is_ended() { ClientBody::Empty } else { ClientBody::Http3(Box::new(body)) };
-        if head.extensions.get::<h2::ext::Protocol>().is_some() {
+        if head.protocol.is_some() {
             // What comes is not the request's, but of the protocol that it asks for (RFC 9220).
             link.set_tunnel(std::mem::replace(&mut body, ClientBody::Empty));
         }

@@ -4,14 +4,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http::header::{SEC_WEBSOCKET_ACCEPT, UPGRADE};
-use http::{HeaderMap, Response, StatusCode};
-use http_body::Body;
+use plimsoll_fields::{Fields, Frame};
 use plimsoll_http3::{Code, encode_response, encode_trailers, put_data_header, put_section};
 use quinn::{SendStream, StoppedError, VarInt};
 
+use crate::downstream::Body;
 use crate::io::IntoQuic;
-use crate::proxy::ResponseBody;
+use crate::proxy::{Response, ResponseBody};
 use crate::timer::{Elapsed, Timer};
 
 /// Sends an answer at the pace of its client.
@@ -32,10 +33,10 @@ impl Sending {
     /// `stopped` is that of the stream. False when the client has not taken all of it.
     pub(super) async fn send(
         &mut self,
-        response: Response<ResponseBody>,
+        response: Response,
         mut stopped: Pin<&mut impl Future<Output = Result<Option<VarInt>, StoppedError>>>,
     ) -> bool {
-        let (mut head, mut body) = response.into_parts();
+        let Response { mut head, mut body } = response;
         // Protocols are not asked for in a field.
         head.headers.remove(UPGRADE);
         if body.is_tunnel() {
@@ -44,7 +45,7 @@ impl Sending {
             head.headers.remove(SEC_WEBSOCKET_ACCEPT);
         }
         put_head(&mut self.unsent, head.status, &head.headers);
-        let sent = match body.is_end_stream() {
+        let sent = match body.is_ended() {
             true => self.write(Bytes::new()).await,
             false => self.send_body(&mut body, stopped.as_mut()).await,
         };
@@ -70,14 +71,14 @@ impl Sending {
     ) -> Result<(), Code> {
         loop {
             let frame = {
-                let first = poll_fn(|task| Poll::Ready(Pin::new(&mut *body).poll_frame(task))).await;
+                let first = poll_fn(|task| Poll::Ready(body.poll_frame(task))).await;
                 match first {
                     Poll::Ready(frame) => frame,
                     Poll::Pending => {
                         // What there is goes to the client before the wait.
                         self.write(Bytes::new()).await?;
                         poll_fn(|task| {
-                            if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(task) {
+                            if let Poll::Ready(frame) = body.poll_frame(task) {
                                 return Poll::Ready(Ok(frame));
                             }
                             stopped.as_mut().poll(task).map(|_| Err(Code::RequestCancelled))
@@ -90,22 +91,20 @@ impl Sending {
                 None => return self.write(Bytes::new()).await,
                 // An answer that breaks off must not look whole (RFC 9114 section 4.1).
                 Some(Err(_)) => return Err(Code::InternalError),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if data.is_empty() => {}
-                    Ok(data) => {
-                        put_data_header(&mut self.unsent, data.len());
-                        self.write(data).await?;
-                        if body.is_end_stream() {
-                            return Ok(());
-                        }
+                Some(Ok(Frame::Data(data))) if data.is_empty() => {}
+                Some(Ok(Frame::Data(data))) => {
+                    put_data_header(&mut self.unsent, data.len());
+                    self.write(data).await?;
+                    if body.is_ended() {
+                        return Ok(());
                     }
-                    Err(frame) => {
-                        let mut section = Vec::new();
-                        encode_trailers(&frame.into_trailers().unwrap_or_default(), &mut section);
-                        put_section(&mut self.unsent, &section);
-                        return self.write(Bytes::new()).await;
-                    }
-                },
+                }
+                Some(Ok(Frame::Trailers(trailers))) => {
+                    let mut section = Vec::new();
+                    encode_trailers(&trailers, &mut section);
+                    put_section(&mut self.unsent, &section);
+                    return self.write(Bytes::new()).await;
+                }
             }
         }
     }
@@ -141,7 +140,7 @@ async fn patiently<F: Future>(timer: &Timer, patience: Option<Duration>, waiting
 }
 
 /// Appends a head that answers, or does so in advance.
-pub(super) fn put_head(bytes: &mut BytesMut, status: StatusCode, headers: &HeaderMap) {
+pub(super) fn put_head(bytes: &mut BytesMut, status: StatusCode, headers: &Fields) {
     let mut section = Vec::with_capacity(256);
     encode_response(status, headers, &mut section);
     put_section(bytes, &section);

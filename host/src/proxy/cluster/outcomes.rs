@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use plimsoll_fields::Fields;
 
 use super::Cluster;
 use crate::proxy::context::{BATCH, Context, Gathering, OutcomeBatch};
@@ -55,7 +55,7 @@ impl Cluster {
     }
 
     /// Takes what an endpoint says of its load out of the fields of its answer.
-    pub(in crate::proxy) fn note_load(&self, local: &LocalEndpoint, headers: &mut HeaderMap) {
+    pub(in crate::proxy) fn note_load(&self, local: &LocalEndpoint, headers: &mut Fields) {
         match load_report::take(headers) {
             Ok(None) => {}
             Ok(Some(report)) => {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
-use http::HeaderMap;
+use plimsoll_fields::Fields;
 use plimsoll_proxy_protocol::{Addresses, Details, write};
 use plimsoll_resilience::Attempts;
 
@@ -265,7 +265,7 @@ impl Search {
             match picked.endpoint.pool.dialer().datagrams(&session.socket(), shown, many) {
                 Ok(upstream) => {
                     self.cluster.shard.connect(ConnectResult::New);
-                    self.affine.remember(&self.cluster, &picked, &mut HeaderMap::new());
+                    self.affine.remember(&self.cluster, &picked, &mut Fields::new());
                     let upstream = Rc::new(upstream);
                     let open = Open {
                         upstream: upstream.clone(),

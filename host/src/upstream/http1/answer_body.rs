@@ -1,8 +1,7 @@
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
-
+use plimsoll_fields::Frame;
 use plimsoll_http1::{BodyDecoder, Framing};
 
 use super::connection::{AtEnd, Connection, Rest, broken};
@@ -35,8 +34,8 @@ impl AnswerBody {
         self.decoder.is_ended()
     }
 
-    pub(in crate::upstream) fn size_hint(&self) -> SizeHint {
-        self.decoder.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
+    pub(in crate::upstream) fn remaining(&self) -> Option<u64> {
+        self.decoder.remaining()
     }
 
     /// The body whole, when all of it has come together with the head. Nothing is taken otherwise.
@@ -46,14 +45,14 @@ impl AnswerBody {
             return Ok(None);
         }
         let frame = self.decoder.take(&mut self.connection.read).map_err(broken)?;
-        Ok(Some(frame.and_then(|frame| frame.into_data().ok()).unwrap_or_default()))
+        Ok(Some(match frame {
+            Some(Frame::Data(data)) => data,
+            Some(Frame::Trailers(_)) | None => Bytes::new(),
+        }))
     }
 
     /// The next piece; none at the end.
-    pub(in crate::upstream) fn poll_frame(
-        &mut self,
-        task: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub(in crate::upstream) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         loop {
             match self.decoder.take(&mut self.connection.read) {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),

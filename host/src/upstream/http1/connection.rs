@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use http::header::UPGRADE;
-use http::response::Parts;
-use http::{Method, StatusCode, request};
-use plimsoll_http1::{self as http1, Framing, HeadLimits, ResponseHead};
+use http::{Method, StatusCode};
+use plimsoll_fields::{RequestHead, ResponseHead};
+use plimsoll_http1::{self as http1, Framing, HeadLimits};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::task::JoinHandle;
 
@@ -100,10 +100,10 @@ impl Connection {
     /// Sends a request and waits for the head of its answer; heads of answers in advance go to `interim`.
     pub(in crate::upstream) async fn exchange(
         mut self: Box<Self>,
-        head: &request::Parts,
+        head: &RequestHead,
         body: RequestBody,
-        interim: &dyn Fn(Parts),
-    ) -> Result<(Parts, Rest), Failure> {
+        interim: &dyn Fn(ResponseHead),
+    ) -> Result<(ResponseHead, Rest), Failure> {
         let mut upload = Upload::new(head, body, std::mem::take(&mut self.out));
         let to_head_request = head.method == Method::HEAD;
         let mut sending = Sending::UnderWay;
@@ -121,11 +121,10 @@ impl Connection {
                 };
             }
             loop {
-                let head = ready!(self.poll_head(to_head_request, task))?;
-                let switches = head.parts.status == StatusCode::SWITCHING_PROTOCOLS;
-                if !head.parts.status.is_informational() || switches && sending.is_done() && asked.contains_key(UPGRADE)
-                {
-                    return Poll::Ready(Ok(head));
+                let answer = ready!(self.poll_head(to_head_request, task))?;
+                let switches = answer.head.status == StatusCode::SWITCHING_PROTOCOLS;
+                if !answer.head.status.is_informational() || switches && sending.is_done() && asked.contains(UPGRADE) {
+                    return Poll::Ready(Ok(answer));
                 }
                 informational += 1;
                 // Nobody asked for another protocol, or not to the end.
@@ -133,14 +132,14 @@ impl Connection {
                     return Poll::Ready(Err(Error::new(ErrorKind::UpstreamProtocol, "unexpected 1xx")));
                 }
                 // The proxy has told the client to go on by itself.
-                if head.parts.status != StatusCode::CONTINUE {
-                    interim(head.parts);
+                if answer.head.status != StatusCode::CONTINUE {
+                    interim(answer.head);
                 }
             }
         })
         .await;
-        let ResponseHead { parts, framing, mut keeps } = match (answered, &sending) {
-            (Ok(head), _) => head,
+        let http1::Response { head, framing, mut keeps } = match (answered, &sending) {
+            (Ok(answer), _) => answer,
             (Err(error), Sending::Refused(cause)) => {
                 tracing::trace!("sending to the endpoint failed: {cause}");
                 return Err(Failure { error, unsent: upload.is_unsent() });
@@ -158,7 +157,7 @@ impl Connection {
                 self
             }
         };
-        Ok((parts, Rest { connection, framing, keeps }))
+        Ok((head, Rest { connection, framing, keeps }))
     }
 
     /// True when another request can follow: the last one was sent whole, and nothing is left of its answer.
@@ -179,13 +178,13 @@ impl Connection {
         self.read.poll_fill(&mut self.socket, task)
     }
 
-    fn poll_head(&mut self, to_head_request: bool, task: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
+    fn poll_head(&mut self, to_head_request: bool, task: &mut Context<'_>) -> Poll<Result<http1::Response, Error>> {
         loop {
             if !self.read.is_empty()
-                && let Some(head) =
+                && let Some(answer) =
                     http1::take_response(&mut self.read, to_head_request, &self.head_limits).map_err(broken)?
             {
-                return Poll::Ready(Ok(head));
+                return Poll::Ready(Ok(answer));
             }
             match ready!(self.poll_read(None, task)) {
                 Ok(0) => return Poll::Ready(Err(ErrorKind::UpstreamReset.into())),

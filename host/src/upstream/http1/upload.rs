@@ -1,12 +1,11 @@
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::request::Parts;
-use http_body::Body;
+use plimsoll_fields::{Frame, RequestHead};
 use plimsoll_http1::{BodyEncoder, EncodedFraming, request_framing, write_request};
 use tokio::io::AsyncWrite;
 
+use crate::downstream::Body;
 use crate::error::{Error, ErrorKind};
 use crate::io::poll_write_all;
 use crate::upstream::RequestBody;
@@ -31,8 +30,8 @@ pub(super) enum UploadError {
 
 impl Upload {
     /// Begins with the head. `out` is an empty buffer that was used before.
-    pub(super) fn new(head: &Parts, body: RequestBody, mut out: Vec<u8>) -> Self {
-        let framing = request_framing(head, body.size_hint().exact());
+    pub(super) fn new(head: &RequestHead, body: RequestBody, mut out: Vec<u8>) -> Self {
+        let framing = request_framing(head, body.remaining());
         write_request(head, framing, &mut out);
         Self { body, encoder: BodyEncoder::new(out, framing), began: false }
     }
@@ -72,13 +71,11 @@ impl Upload {
     /// Takes of the body what there is now; pending when there may be more later.
     fn gather(&mut self, task: &mut Context<'_>) -> Poll<Result<(), Error>> {
         while !self.encoder.is_ended() && self.encoder.has_room() {
-            let frame = ready!(Pin::new(&mut self.body).poll_frame(task));
-            let added = match frame {
+            let frame = ready!(self.body.poll_frame(task));
+            let added = match frame.transpose()? {
                 None => self.encoder.end(None),
-                Some(frame) => match frame?.into_data() {
-                    Ok(data) => self.encoder.add(data),
-                    Err(frame) => self.encoder.end(frame.trailers_ref()),
-                },
+                Some(Frame::Data(data)) => self.encoder.add(data),
+                Some(Frame::Trailers(trailers)) => self.encoder.end(Some(&trailers)),
             };
             added.map_err(|error| Error::new(ErrorKind::ClientAbort, error))?;
         }

@@ -3,9 +3,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
-use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
-use http_body::{Frame, SizeHint};
+use plimsoll_fields::{Fields, Frame};
 
 use super::connection::broken;
 use super::opener::Lease;
@@ -30,7 +29,7 @@ pub(in crate::upstream) struct AnswerBody {
 }
 
 impl AnswerBody {
-    pub(super) fn new(stream: RecvStream, fields: &HeaderMap, lease: Lease) -> Self {
+    pub(super) fn new(stream: RecvStream, fields: &Fields, lease: Lease) -> Self {
         let ended = stream.is_end_stream();
         let told = fields.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let remaining = if ended { Some(0) } else { told };
@@ -60,16 +59,13 @@ impl AnswerBody {
         self.ended
     }
 
-    pub(in crate::upstream) fn size_hint(&self) -> SizeHint {
-        self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
+    pub(in crate::upstream) fn remaining(&self) -> Option<u64> {
+        self.remaining
     }
 
     /// The next piece; none at the end. What was taken makes room in the stream's window, so that an endpoint sends no
     /// faster than the client reads.
-    pub(in crate::upstream) fn poll_frame(
-        &mut self,
-        task: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub(in crate::upstream) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         while !self.data_ended {
             match ready!(self.stream.poll_data(task)) {
                 Some(Ok(data)) => {
@@ -79,7 +75,7 @@ impl AnswerBody {
                     self.ended = self.stream.is_end_stream();
                     self.data_ended = self.ended;
                     if !data.is_empty() {
-                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                        return Poll::Ready(Some(Ok(Frame::Data(data))));
                     }
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(broken(error)))),
@@ -91,6 +87,11 @@ impl AnswerBody {
         }
         let trailers = ready!(self.stream.poll_trailers(task));
         self.ended = true;
-        Poll::Ready(trailers.map_err(broken).transpose().map(|trailers| trailers.map(Frame::trailers)))
+        Poll::Ready(
+            trailers
+                .map_err(broken)
+                .transpose()
+                .map(|trailers| trailers.map(|trailers| Frame::Trailers(trailers.into()))),
+        )
     }
 }

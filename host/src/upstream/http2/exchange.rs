@@ -4,15 +4,17 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::client::ResponseFuture;
+use h2::ext::Protocol;
 use h2::{Reason, RecvStream};
 use http::header::UPGRADE;
-use http::{Response, StatusCode, request, response};
-use http_body::Body;
+use http::{Request, Response, StatusCode};
+use plimsoll_fields::{RequestHead, ResponseHead};
 
 use super::answer_body::AnswerBody;
 use super::connection::broken;
 use super::opener::Lease;
 use super::upload::Upload;
+use crate::downstream::Body;
 use crate::error::{Error, ErrorKind};
 use crate::upstream::RequestBody;
 use crate::upstream::shared::{Doubt, Failure, INFORMATIONAL, UploadError, request_head};
@@ -20,10 +22,10 @@ use crate::upstream::shared::{Doubt, Failure, INFORMATIONAL, UploadError, reques
 /// Sends a request and waits for the head of its answer; heads of answers in advance go to `interim`.
 pub(in crate::upstream) async fn exchange(
     lease: Lease,
-    head: &request::Parts,
+    head: &RequestHead,
     body: RequestBody,
-    interim: &dyn Fn(response::Parts),
-) -> Result<(response::Parts, AnswerBody), Failure> {
+    interim: &dyn Fn(ResponseHead),
+) -> Result<(ResponseHead, AnswerBody), Failure> {
     let mut sender = lease.connection().sender.clone();
     // Asked for another protocol, the endpoint gets what the client sends in it once it has agreed.
     let asks_to_switch = head.headers.get(UPGRADE);
@@ -31,8 +33,8 @@ pub(in crate::upstream) async fn exchange(
         // Any client can ask, so that it must not count against the endpoint.
         return Err(Failure { error: ErrorKind::NoUpgrade.into(), unacted: true, lost_connection: false });
     }
-    let is_last = asks_to_switch.is_none() && body.is_end_stream();
-    let request = request_head::form(head, &lease.connection().scheme, body.size_hint().exact());
+    let is_last = asks_to_switch.is_none() && body.is_ended();
+    let request = as_request(request_head::form(head, &lease.connection().scheme, body.remaining()));
     let sent = match poll_fn(|task| sender.poll_ready(task)).await {
         Ok(()) => sender.send_request(request, is_last),
         Err(error) => Err(error),
@@ -68,23 +70,24 @@ pub(in crate::upstream) async fn exchange(
     doubt.dispelled();
     match answered {
         Ok(response) => {
-            let (mut parts, stream) = response.into_parts();
-            if parts.headers.len() > lease.connection().header_count() {
+            let (parts, stream) = response.into_parts();
+            let mut head = ResponseHead::from(parts);
+            if head.headers.len() > lease.connection().header_count() {
                 let error = Error::new(ErrorKind::UpstreamProtocol, "the head of the answer has too many fields");
                 return Err(Failure { error, unacted: false, lost_connection: false });
             }
-            let mut body = AnswerBody::new(stream, &parts.headers, lease);
+            let mut body = AnswerBody::new(stream, &head.headers, lease);
             match (upload, open) {
                 (Some(upload), _) if sending => body.upload_aside(upload),
-                (_, Some((protocol, stream))) if parts.status.is_success() => {
-                    request_head::note_switch(&mut parts, protocol);
+                (_, Some((protocol, stream))) if head.status.is_success() => {
+                    request_head::note_switch(&mut head, protocol);
                     body.keep_open(stream);
                 }
                 // Nothing more is to come; the answer tells how the stream ends.
                 (_, Some((_, mut stream))) => drop(stream.send_data(Bytes::new(), true)),
                 _ => {}
             }
-            Ok((parts, body))
+            Ok((head, body))
         }
         Err(Ended::Ours(error)) => Err(Failure { error, unacted: false, lost_connection: false }),
         Err(Ended::Theirs(error)) => {
@@ -100,6 +103,20 @@ pub(in crate::upstream) async fn exchange(
     }
 }
 
+/// The head as the library wants it.
+fn as_request(head: RequestHead) -> Request<()> {
+    let RequestHead { method, uri, version, headers, protocol } = head;
+    let mut request = Request::new(());
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.version_mut() = version;
+    *request.headers_mut() = headers.into();
+    if let Some(protocol) = protocol {
+        request.extensions_mut().insert(Protocol::from(&*protocol));
+    }
+    request
+}
+
 /// What ended an exchange.
 enum Ended {
     /// The client's side, or what the endpoint may not do.
@@ -110,7 +127,7 @@ enum Ended {
 fn poll_head(
     answer: &mut ResponseFuture,
     informational: &mut usize,
-    interim: &dyn Fn(response::Parts),
+    interim: &dyn Fn(ResponseHead),
     task: &mut Context<'_>,
 ) -> Poll<Result<Response<RecvStream>, Ended>> {
     while let Poll::Ready(Some(head)) = answer.poll_informational(task) {
@@ -122,7 +139,7 @@ fn poll_head(
         }
         // The proxy has told the client to go on by itself.
         if head.status != StatusCode::CONTINUE {
-            interim(head);
+            interim(head.into());
         }
     }
     Pin::new(answer).poll(task).map_err(Ended::Theirs)

@@ -1,10 +1,10 @@
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::SendStream;
-use http_body::Body;
+use plimsoll_fields::{Fields, Frame};
 
+use crate::downstream::Body;
 use crate::upstream::RequestBody;
 use crate::upstream::shared::{UploadError, request_head};
 
@@ -21,7 +21,7 @@ pub(super) struct Upload {
 impl Upload {
     /// The head of the request has been sent on `stream`.
     pub(super) fn new(body: RequestBody, stream: SendStream<Bytes>) -> Self {
-        let ended = body.is_end_stream();
+        let ended = body.is_ended();
         Self { body, stream, piece: Bytes::new(), ended }
     }
 
@@ -32,12 +32,11 @@ impl Upload {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
-            match ready!(Pin::new(&mut self.body).poll_frame(task)) {
+            match ready!(self.body.poll_frame(task)) {
                 None => self.send(Bytes::new(), true)?,
-                Some(frame) => match frame.map_err(UploadError::Body)?.into_data() {
-                    Ok(data) => self.piece = data,
-                    Err(frame) => self.end_with_trailers(frame)?,
-                },
+                Some(Ok(Frame::Data(data))) => self.piece = data,
+                Some(Ok(Frame::Trailers(trailers))) => self.end_with(trailers)?,
+                Some(Err(error)) => return Poll::Ready(Err(UploadError::Body(error))),
             }
         }
     }
@@ -54,7 +53,7 @@ impl Upload {
                 }
             }
             let part = self.piece.split_to(self.stream.capacity().min(self.piece.len()));
-            let is_last = self.piece.is_empty() && self.body.is_end_stream();
+            let is_last = self.piece.is_empty() && self.body.is_ended();
             self.send(part, is_last)?;
         }
         Poll::Ready(Ok(()))
@@ -65,10 +64,9 @@ impl Upload {
         self.stream.send_data(data, is_last).map_err(|_| UploadError::Stream)
     }
 
-    fn end_with_trailers(&mut self, frame: http_body::Frame<Bytes>) -> Result<(), UploadError> {
-        let Ok(mut trailers) = frame.into_trailers() else { return self.send(Bytes::new(), true) };
+    fn end_with(&mut self, mut trailers: Fields) -> Result<(), UploadError> {
         request_head::remove_connection_specific(&mut trailers);
         self.ended = true;
-        self.stream.send_trailers(trailers).map_err(|_| UploadError::Stream)
+        self.stream.send_trailers(trailers.into()).map_err(|_| UploadError::Stream)
     }
 }

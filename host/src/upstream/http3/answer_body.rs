@@ -1,8 +1,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use plimsoll_fields::Frame;
 
 use super::fault::fault;
 use super::opener::Lease;
@@ -50,16 +49,13 @@ impl AnswerBody {
         self.message.is_ended()
     }
 
-    pub(in crate::upstream) fn size_hint(&self) -> SizeHint {
-        self.message.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
+    pub(in crate::upstream) fn remaining(&self) -> Option<u64> {
+        self.message.remaining()
     }
 
     /// The next piece; none at the end. What was taken makes room in the stream's window, so that an endpoint sends no faster
     /// than the client reads.
-    pub(in crate::upstream) fn poll_frame(
-        &mut self,
-        task: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub(in crate::upstream) fn poll_frame(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         self.message.poll_frame(task).map_err(|unread| fault(&unread))
     }
 }

@@ -2,11 +2,10 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
-use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, UPGRADE};
 use http::uri::Scheme;
-use http::{Method, StatusCode, request, response};
-use http_body::Body;
+use http::{Method, StatusCode};
+use plimsoll_fields::{RequestHead, ResponseHead};
 use plimsoll_http3::{Code, encode_request, read_response};
 use quinn::{ReadError, StreamId};
 
@@ -15,6 +14,7 @@ use super::connection::Connection;
 use super::fault::fault;
 use super::opener::Lease;
 use super::upload::Upload;
+use crate::downstream::Body;
 use crate::error::{Error, ErrorKind};
 use crate::io::{Http3Message, IntoQuic, Unread};
 use crate::upstream::RequestBody;
@@ -23,10 +23,10 @@ use crate::upstream::shared::{Doubt, Failure, INFORMATIONAL, UploadError, reques
 /// Sends a request and waits for the head of its answer; heads of answers in advance go to `interim`.
 pub(in crate::upstream) async fn exchange(
     mut lease: Lease,
-    head: &request::Parts,
+    head: &RequestHead,
     body: RequestBody,
-    interim: &dyn Fn(response::Parts),
-) -> Result<(response::Parts, AnswerBody), Failure> {
+    interim: &dyn Fn(ResponseHead),
+) -> Result<(ResponseHead, AnswerBody), Failure> {
     let connection = lease.connection().clone();
     // Asked for another protocol, the endpoint gets what the client sends in it once it has agreed.
     let asks_to_switch = head.headers.get(UPGRADE);
@@ -44,9 +44,8 @@ pub(in crate::upstream) async fn exchange(
     let (send, recv) = *stream;
     let stream = recv.id();
     let mut section = Vec::with_capacity(512);
-    let request = request_head::form(head, &Scheme::HTTPS, body.size_hint().exact());
-    let protocol = request.extensions().get::<Protocol>().map(Protocol::as_str);
-    encode_request(request.method(), request.uri(), protocol, request.headers(), &mut section);
+    let request = request_head::form(head, &Scheme::HTTPS, body.remaining());
+    encode_request(&request, &mut section);
     let mut upload = match asks_to_switch {
         None => Upload::new(send, &section, body),
         Some(_) => Upload::of_head(send, &section),
@@ -133,12 +132,12 @@ enum Ended {
 struct Answer<'a> {
     message: Http3Message,
     connection: &'a Connection,
-    interim: &'a dyn Fn(response::Parts),
+    interim: &'a dyn Fn(ResponseHead),
     informational: usize,
 }
 
 impl Answer<'_> {
-    fn poll_head(&mut self, task: &mut Context<'_>) -> Poll<Result<response::Parts, Ended>> {
+    fn poll_head(&mut self, task: &mut Context<'_>) -> Poll<Result<ResponseHead, Ended>> {
         loop {
             let head = match ready!(self.message.poll_section(task)) {
                 Ok(section) => self.read(&section),
@@ -165,15 +164,15 @@ impl Answer<'_> {
         }
     }
 
-    fn read(&self, section: &[u8]) -> Result<response::Parts, Unread> {
+    fn read(&self, section: &[u8]) -> Result<ResponseHead, Unread> {
         read_response(section, self.connection.head_limits.bytes).map_err(|error| self.message.unreadable(error))
     }
 }
 
 /// Bytes of the body, where the head says how many come.
-fn length(asked: &request::Parts, head: &response::Parts) -> Option<u64> {
+fn length(asked: &RequestHead, head: &ResponseHead) -> Option<u64> {
     let has_body = asked.method != Method::HEAD
-        && !asked.headers.contains_key(UPGRADE)
+        && !asked.headers.contains(UPGRADE)
         && head.status != StatusCode::NO_CONTENT
         && head.status != StatusCode::NOT_MODIFIED;
     let length = head.headers.get(CONTENT_LENGTH).filter(|_| has_body)?;

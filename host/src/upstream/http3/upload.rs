@@ -1,12 +1,13 @@
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body;
+use plimsoll_fields::Frame;
 use plimsoll_http3::{Code, encode_trailers, put_data_header, put_section};
 use quinn::SendStream;
 
+use crate::downstream::Body;
 use crate::io::IntoQuic;
 use crate::upstream::RequestBody;
 use crate::upstream::shared::{UploadError, request_head};
@@ -36,7 +37,7 @@ impl Upload {
     pub(super) fn new(stream: SendStream, section: &[u8], body: RequestBody) -> Self {
         let mut head = BytesMut::with_capacity(section.len() + 16);
         put_section(&mut head, section);
-        let progress = if body.is_end_stream() { Progress::Last } else { Progress::Open };
+        let progress = if body.is_ended() { Progress::Last } else { Progress::Open };
         Self { stream, body, unsent: [head.freeze(), Bytes::new()], progress }
     }
 
@@ -49,7 +50,7 @@ impl Upload {
 
     /// What follows is this.
     pub(super) fn go_on_with(mut self, body: RequestBody) -> Self {
-        self.progress = if body.is_end_stream() { Progress::Last } else { Progress::Open };
+        self.progress = if body.is_ended() { Progress::Last } else { Progress::Open };
         self.body = body;
         self
     }
@@ -71,28 +72,26 @@ impl Upload {
                 self.finish();
                 return Poll::Ready(Ok(()));
             }
-            match ready!(Pin::new(&mut self.body).poll_frame(task)) {
+            match ready!(self.body.poll_frame(task)) {
                 None => self.progress = Progress::Last,
-                Some(frame) => match frame.map_err(UploadError::Body)?.into_data() {
-                    Ok(data) if data.is_empty() => {}
-                    Ok(data) => {
-                        let mut header = BytesMut::with_capacity(16);
-                        put_data_header(&mut header, data.len());
-                        self.unsent = [header.freeze(), data];
-                        if self.body.is_end_stream() {
-                            self.progress = Progress::Last;
-                        }
-                    }
-                    Err(frame) => {
-                        let mut trailers = frame.into_trailers().unwrap_or_default();
-                        request_head::remove_connection_specific(&mut trailers);
-                        let (mut section, mut bytes) = (Vec::new(), BytesMut::new());
-                        encode_trailers(&trailers, &mut section);
-                        put_section(&mut bytes, &section);
-                        self.unsent = [bytes.freeze(), Bytes::new()];
+                Some(Ok(Frame::Data(data))) if data.is_empty() => {}
+                Some(Ok(Frame::Data(data))) => {
+                    let mut header = BytesMut::with_capacity(16);
+                    put_data_header(&mut header, data.len());
+                    self.unsent = [header.freeze(), data];
+                    if self.body.is_ended() {
                         self.progress = Progress::Last;
                     }
-                },
+                }
+                Some(Ok(Frame::Trailers(mut trailers))) => {
+                    request_head::remove_connection_specific(&mut trailers);
+                    let (mut section, mut bytes) = (Vec::new(), BytesMut::new());
+                    encode_trailers(&trailers, &mut section);
+                    put_section(&mut bytes, &section);
+                    self.unsent = [bytes.freeze(), Bytes::new()];
+                    self.progress = Progress::Last;
+                }
+                Some(Err(error)) => return Poll::Ready(Err(UploadError::Body(error))),
             }
         }
     }

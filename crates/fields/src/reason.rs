@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-/// The reason phrase of an answer, where it is not the usual one of its status. An extension of the answer's head.
+/// The reason phrase of an answer, where it is not the usual one of its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReasonPhrase(Bytes);
 

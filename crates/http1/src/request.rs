@@ -2,21 +2,21 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::EXPECT;
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Uri, Version};
+use http::{Method, Uri, Version};
+use plimsoll_fields::RequestHead;
 
 use crate::body_decoder::Framing;
 use crate::copied::Copied;
 use crate::error::Error;
-use crate::fields::{Coding, Fields, HeadLimits};
+use crate::field_reader::{Coding, FieldReader, HeadLimits};
 use crate::parsing::{self, ON_STACK};
 
-/// The head of a request.
+/// A request as it was received, up to its body.
 #[derive(Debug)]
-pub struct RequestHead {
+pub struct Request {
     /// The target is as it was sent; whether it is of a form that the method allows is not judged here.
-    pub parts: Parts,
+    pub head: RequestHead,
     pub framing: Framing,
     /// The client keeps the connection open after this request.
     pub keeps: bool,
@@ -25,7 +25,7 @@ pub struct RequestHead {
 }
 
 /// Takes a head from the beginning of what was read; none while it is not whole.
-pub fn take_request(read: &mut BytesMut, limits: &HeadLimits) -> Result<Option<RequestHead>, Error> {
+pub fn take_request(read: &mut BytesMut, limits: &HeadLimits) -> Result<Option<Request>, Error> {
     let mut request = httparse::Request::new(&mut []);
     let mut on_stack = [const { MaybeUninit::uninit() }; ON_STACK];
     let mut on_heap = Vec::new();
@@ -40,22 +40,22 @@ pub fn take_request(read: &mut BytesMut, limits: &HeadLimits) -> Result<Option<R
         httparse::Status::Partial if read.len() < limits.bytes => return Ok(None),
         _ => return Err(too_large(read, limits)),
     };
-    let head = read_parsed(&request, &read[..length])?;
+    let request = read_parsed(&request, &read[..length])?;
     read.advance(length);
-    Ok(Some(head))
+    Ok(Some(request))
 }
 
-fn read_parsed(request: &httparse::Request<'_, '_>, received: &[u8]) -> Result<RequestHead, Error> {
+fn read_parsed(request: &httparse::Request<'_, '_>, received: &[u8]) -> Result<Request, Error> {
     let (Some(method), Some(target)) = (request.method, request.path) else {
         return Err(Error::Malformed("request line"));
     };
     let copied = Copied::of(received);
     let is_1_1 = request.version == Some(1);
-    let mut fields = Fields::with_capacity(request.headers.len() + ADDED_BY_PROXIES);
+    let mut fields = FieldReader::with_capacity(request.headers.len() + ADDED_BY_PROXIES);
     for field in &*request.headers {
         fields.add(field.name, copied.value(field))?;
     }
-    let Fields { headers, length, coding, keeps } = fields;
+    let FieldReader { headers, length, coding, keeps } = fields;
     let framing = match (coding, length) {
         (None, length) => Framing::Length(length.unwrap_or(0)),
         // RFC 9112 section 6.1: a reader that goes by the other of the two sees other requests.
@@ -66,14 +66,13 @@ fn read_parsed(request: &httparse::Request<'_, '_>, received: &[u8]) -> Result<R
         (Some(Coding::Others), None) => return Err(Error::UnknownCoding),
         (Some(Coding::Chunked), None) => Framing::Chunked,
     };
-    let (mut parts, ()) = Request::new(()).into_parts();
-    parts.method = Method::from_bytes(method.as_bytes()).map_err(|_| Error::Malformed("method"))?;
-    parts.uri = read_target(copied.share(target.as_bytes()), &parts.method)?;
-    parts.version = if is_1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Error::Malformed("method"))?;
+    let uri = read_target(copied.share(target.as_bytes()), &method)?;
+    let version = if is_1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
     let expects_continue =
         is_1_1 && headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    parts.headers = headers;
-    Ok(RequestHead { parts, framing, keeps: keeps.unwrap_or(is_1_1), expects_continue })
+    let head = RequestHead { method, uri, version, headers, protocol: None };
+    Ok(Request { head, framing, keeps: keeps.unwrap_or(is_1_1), expects_continue })
 }
 
 /// Room for the fields that a proxy adds.
@@ -129,11 +128,11 @@ mod tests {
 
     const LIMITS: HeadLimits = HeadLimits { bytes: 8 * 1024, fields: 20 };
 
-    fn read(text: &str) -> Result<Option<RequestHead>, Error> {
+    fn read(text: &str) -> Result<Option<Request>, Error> {
         take_request(&mut BytesMut::from(text), &LIMITS)
     }
 
-    fn whole(text: &str) -> RequestHead {
+    fn whole(text: &str) -> Request {
         read(text).expect("valid").expect("whole")
     }
 
@@ -144,13 +143,13 @@ mod tests {
     #[test]
     fn a_head_is_read_and_what_follows_is_left() {
         let mut bytes = BytesMut::from("PUT /a?b HTTP/1.1\r\nHost: x\r\nX-One:  1 \r\nContent-Length: 3\r\n\r\nabc");
-        let head = take_request(&mut bytes, &LIMITS).expect("valid").expect("whole");
-        assert_eq!((head.parts.method.as_str(), head.parts.uri.to_string().as_str()), ("PUT", "/a?b"));
+        let request = take_request(&mut bytes, &LIMITS).expect("valid").expect("whole");
+        assert_eq!((request.head.method.as_str(), request.head.uri.to_string().as_str()), ("PUT", "/a?b"));
         assert_eq!(
-            (&head.parts.headers["host"], &head.parts.headers["x-one"]),
+            (&request.head.headers["host"], &request.head.headers["x-one"]),
             (&"x".parse().unwrap(), &"1".parse().unwrap())
         );
-        assert_eq!((head.framing, head.keeps, head.expects_continue), (Framing::Length(3), true, false));
+        assert_eq!((request.framing, request.keeps, request.expects_continue), (Framing::Length(3), true, false));
         assert_eq!(&bytes[..], b"abc");
     }
 
@@ -213,14 +212,14 @@ mod tests {
         assert_eq!(read(&format!("GET / HTTP/1.1\r\n{fields}\r\n")).err(), Some(Error::TooManyFields));
         let many = HeadLimits { bytes: 1 << 20, fields: 1000 };
         let text = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(900));
-        let head = take_request(&mut BytesMut::from(text.as_str()), &many).expect("valid").expect("whole");
-        assert_eq!(head.parts.headers.len(), 900);
+        let request = take_request(&mut BytesMut::from(text.as_str()), &many).expect("valid").expect("whole");
+        assert_eq!(request.head.headers.len(), 900);
     }
 
     #[test]
     fn rfc9112_3_2_4_options_of_an_authority_alone_is_of_the_server() {
         let target = |line: &str| {
-            let uri = whole(&format!("{line} HTTP/1.1\r\n\r\n")).parts.uri;
+            let uri = whole(&format!("{line} HTTP/1.1\r\n\r\n")).head.uri;
             (
                 uri.authority().map(|authority| authority.to_string()),
                 uri.path_and_query().map(|path| path.as_str().to_owned()),

@@ -1,5 +1,6 @@
+use http::HeaderValue;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue};
+use plimsoll_fields::Fields;
 
 use crate::error::Error;
 use crate::name::field_name;
@@ -11,9 +12,9 @@ pub struct HeadLimits {
     pub fields: usize,
 }
 
-/// The fields of a head, with what they say of the message's length and of the connection.
-pub(crate) struct Fields {
-    pub(crate) headers: HeaderMap,
+/// Reads the fields of a head, with what they say of the message's length and of the connection.
+pub(crate) struct FieldReader {
+    pub(crate) headers: Fields,
     pub(crate) length: Option<u64>,
     pub(crate) coding: Option<Coding>,
     /// What `Connection` says (RFC 9112 section 9.3), if anything.
@@ -43,9 +44,9 @@ impl Coding {
     }
 }
 
-impl Fields {
+impl FieldReader {
     pub(crate) fn with_capacity(fields: usize) -> Self {
-        Self { headers: HeaderMap::with_capacity(fields), length: None, coding: None, keeps: None }
+        Self { headers: Fields::with_capacity(fields), length: None, coding: None, keeps: None }
     }
 
     /// Adds one field as it was received.

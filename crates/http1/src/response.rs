@@ -2,20 +2,19 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf, BytesMut};
 use http::header::CONTENT_LENGTH;
-use http::response::Parts;
-use http::{Response, StatusCode, Version};
+use http::{StatusCode, Version};
+use plimsoll_fields::{ReasonPhrase, ResponseHead};
 
 use crate::body_decoder::Framing;
 use crate::copied::Copied;
 use crate::error::Error;
-use crate::fields::{Coding, Fields, HeadLimits};
+use crate::field_reader::{Coding, FieldReader, HeadLimits};
 use crate::parsing::{self, ON_STACK};
-use crate::reason::ReasonPhrase;
 
-/// The head of an answer.
+/// An answer as it was received, up to its body.
 #[derive(Debug)]
-pub struct ResponseHead {
-    pub parts: Parts,
+pub struct Response {
+    pub head: ResponseHead,
     pub framing: Framing,
     /// The sender keeps the connection open after this answer.
     pub keeps: bool,
@@ -27,7 +26,7 @@ pub fn take_response(
     read: &mut BytesMut,
     to_head_request: bool,
     limits: &HeadLimits,
-) -> Result<Option<ResponseHead>, Error> {
+) -> Result<Option<Response>, Error> {
     let mut response = httparse::Response::new(&mut []);
     let mut on_stack = [const { MaybeUninit::uninit() }; ON_STACK];
     let mut on_heap = Vec::new();
@@ -39,24 +38,24 @@ pub fn take_response(
     if length > limits.bytes {
         return Err(Error::HeadTooLarge);
     }
-    let head = read_parsed(&response, &read[..length], to_head_request)?;
+    let response = read_parsed(&response, &read[..length], to_head_request)?;
     read.advance(length);
-    Ok(Some(head))
+    Ok(Some(response))
 }
 
 fn read_parsed(
     response: &httparse::Response<'_, '_>,
     received: &[u8],
     to_head_request: bool,
-) -> Result<ResponseHead, Error> {
+) -> Result<Response, Error> {
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Error::Malformed("no status"))?;
     let is_1_1 = response.version == Some(1);
     let copied = Copied::of(received);
-    let mut fields = Fields::with_capacity(response.headers.len() + 1);
+    let mut fields = FieldReader::with_capacity(response.headers.len() + 1);
     for field in &*response.headers {
         fields.add(field.name, copied.value(field))?;
     }
-    let Fields { mut headers, length, coding, keeps } = fields;
+    let FieldReader { mut headers, length, coding, keeps } = fields;
     let mut keeps = keeps.unwrap_or(is_1_1);
     let framing = match (coding, length) {
         // The field ends here, so a coding that is not undone here cannot be passed on.
@@ -77,17 +76,10 @@ fn read_parsed(
             Framing::Close
         }
     };
-    let (mut parts, ()) = Response::new(()).into_parts();
-    parts.status = status;
-    parts.version = if is_1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
-    parts.headers = headers;
-    if let Some(reason) = response.reason
-        && Some(reason) != status.canonical_reason()
-        && let Some(reason) = ReasonPhrase::new(reason.as_bytes())
-    {
-        parts.extensions.insert(reason);
-    }
-    Ok(ResponseHead { parts, framing, keeps })
+    let version = if is_1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
+    let reason = response.reason.filter(|reason| Some(*reason) != status.canonical_reason());
+    let reason = reason.and_then(|reason| ReasonPhrase::new(reason.as_bytes()));
+    Ok(Response { head: ResponseHead { status, version, headers, reason }, framing, keeps })
 }
 
 /// Statuses whose answers end with their head (RFC 9112 section 6.3).
@@ -101,17 +93,17 @@ mod tests {
 
     const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128 };
 
-    fn read(head: &str) -> Result<Option<ResponseHead>, Error> {
+    fn read(head: &str) -> Result<Option<Response>, Error> {
         take_response(&mut BytesMut::from(head), false, &LIMITS)
     }
 
-    fn whole(fields: &str) -> ResponseHead {
+    fn whole(fields: &str) -> Response {
         read(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n")).expect("valid").expect("whole")
     }
 
     fn framing(fields: &str) -> (Framing, bool) {
-        let head = whole(fields);
-        (head.framing, head.keeps)
+        let response = whole(fields);
+        (response.framing, response.keeps)
     }
 
     #[test]
@@ -123,9 +115,10 @@ mod tests {
         assert_eq!(framing("content-length: 5\r\nconnection: x, Close\r\n"), (Framing::Length(5), false));
         let both = whole("content-length: 5\r\ntransfer-encoding: chunked\r\n");
         assert_eq!((both.framing, both.keeps), (Framing::Chunked, false));
-        assert!(!both.parts.headers.contains_key("content-length"));
-        let head = take_response(&mut BytesMut::from("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"), true, &LIMITS);
-        assert_eq!(head.expect("valid").expect("whole").framing, Framing::Length(0));
+        assert!(!both.head.headers.contains("content-length"));
+        let response =
+            take_response(&mut BytesMut::from("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"), true, &LIMITS);
+        assert_eq!(response.expect("valid").expect("whole").framing, Framing::Length(0));
         let not_modified =
             read("HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n").expect("valid").expect("whole");
         assert_eq!(not_modified.framing, Framing::Length(0));
@@ -167,8 +160,8 @@ mod tests {
         for end in 0..text.len() {
             assert!(read(&text[..end]).expect("valid so far").is_none(), "{end}");
         }
-        let head = read(text).expect("valid").expect("whole");
-        assert_eq!(head.parts.extensions.get::<ReasonPhrase>().map(ReasonPhrase::as_bytes), Some(&b"Well now"[..]));
+        let response = read(text).expect("valid").expect("whole");
+        assert_eq!(response.head.reason.as_ref().map(ReasonPhrase::as_bytes), Some(&b"Well now"[..]));
         assert!(read(&format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(LIMITS.bytes))).is_err());
         assert!(read(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(LIMITS.fields + 1))).is_err());
     }
