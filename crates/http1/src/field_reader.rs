@@ -49,7 +49,7 @@ impl FieldReader {
         Self { headers: Fields::with_capacity(fields), length: None, coding: None, keeps: None }
     }
 
-    /// Adds one field as it was received.
+    /// Adds one field as it was received; `Connection` only where it says more than `keeps` does.
     pub(crate) fn add(&mut self, name: &str, value: HeaderValue) -> Result<(), Error> {
         let name = field_name(name)?;
         if name == CONTENT_LENGTH {
@@ -62,22 +62,27 @@ impl FieldReader {
             }
         } else if name == TRANSFER_ENCODING {
             self.coding = Some(Coding::after(self.coding, value.as_bytes()));
-        } else if name == CONNECTION {
-            self.read_connection(value.as_bytes());
+        } else if name == CONNECTION && self.read_connection(value.as_bytes()) {
+            return Ok(());
         }
         self.headers.append(name, value);
         Ok(())
     }
 
-    /// RFC 9112 section 9.3: `close` ends a connection of any version, `keep-alive` keeps one of HTTP/1.0.
-    fn read_connection(&mut self, value: &[u8]) {
+    /// RFC 9112 section 9.3: `close` ends a connection of any version, `keep-alive` keeps one of HTTP/1.0. True when the field says
+    /// nothing else.
+    fn read_connection(&mut self, value: &[u8]) -> bool {
+        let mut is_all = true;
         for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             if option.eq_ignore_ascii_case(b"close") {
                 self.keeps = Some(false);
-            } else if option.eq_ignore_ascii_case(b"keep-alive") && self.keeps.is_none() {
-                self.keeps = Some(true);
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keeps.get_or_insert(true);
+            } else {
+                is_all = false;
             }
         }
+        is_all
     }
 }
 

@@ -15,7 +15,8 @@ use crate::parsing::{self, ON_STACK};
 /// A request as it was received, up to its body.
 #[derive(Debug)]
 pub struct Request {
-    /// The target is as it was sent; whether it is of a form that the method allows is not judged here.
+    /// The target is as it was sent; whether it is of a form that the method allows is not judged here. `Connection` is left out
+    /// where it says no more than `keeps`.
     pub head: RequestHead,
     pub framing: Framing,
     /// The client keeps the connection open after this request.
@@ -161,6 +162,17 @@ mod tests {
         assert!(!keeps("HTTP/1.1", "connection: close\r\nconnection: keep-alive\r\n"));
         assert!(!keeps("HTTP/1.0", ""));
         assert!(keeps("HTTP/1.0", "connection: Keep-Alive\r\n"));
+    }
+
+    #[test]
+    fn a_connection_field_is_left_where_it_says_more_than_that() {
+        let left = |fields: &str| {
+            let headers = whole(&format!("GET / HTTP/1.1\r\n{fields}\r\n")).head.headers;
+            headers.get_all("connection").map(|value| value.to_str().expect("text").to_owned()).collect::<Vec<_>>()
+        };
+        assert!(left("connection: Keep-Alive\r\nconnection: close , keep-alive\r\n").is_empty());
+        assert_eq!(left("connection: keep-alive\r\nconnection: keep-alive, Upgrade\r\n"), ["keep-alive, Upgrade"]);
+        assert_eq!(left("connection: x-own\r\nconnection:\r\n"), ["x-own", ""]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::parsing::{self, ON_STACK};
 /// An answer as it was received, up to its body.
 #[derive(Debug)]
 pub struct Response {
+    /// `Connection` is left out where it says no more than `keeps`.
     pub head: ResponseHead,
     pub framing: Framing,
     /// The sender keeps the connection open after this answer.

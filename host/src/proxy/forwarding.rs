@@ -47,7 +47,7 @@ pub(super) fn forward(
     }
     if !headers.contains(X_FORWARDED_PORT) {
         let port = port(headers);
-        headers.insert(X_FORWARDED_PORT, port);
+        headers.append(X_FORWARDED_PORT, port);
     }
     let via = match received {
         Version::HTTP_2 => "2.0 plimsoll",
@@ -103,7 +103,7 @@ fn or_insert(headers: &mut Fields, name: HeaderName, value: impl FnOnce() -> Opt
     if !headers.contains(&name)
         && let Some(value) = value()
     {
-        headers.insert(name, value);
+        headers.append(name, value);
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn is_ours(name: &HeaderName) -> bool {
     ends_here(name) || matches!(*name, CONTENT_LENGTH | HOST | TRAILER)
 }
 
-/// One pass over the names finds out whether there is anything to do, since mostly it is nothing or `Connection: keep-alive`.
+/// One pass over the names finds out whether there is anything to do, since mostly there is nothing.
 fn remove_fields_that_end_here(headers: &mut Fields) {
     if !headers.names().any(ends_here) {
         return;
@@ -77,7 +77,6 @@ fn named_by_connection(headers: &Fields) -> Vec<HeaderName> {
     const PROTECTED: [HeaderName; 3] = [HOST, CONTENT_LENGTH, COOKIE];
     let mut named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
-        .filter(|value| !matches!(value.as_bytes(), b"keep-alive" | b"close"))
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .filter(|name| !PROTECTED.contains(name) && !is_forwarding(name))
