@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::json;
@@ -124,7 +124,7 @@ impl Report {
             self.proxies.iter().map(|(name, version)| ((*name).to_owned(), json!(version))).collect();
         let text = json!({
             "machine": machine::describe(),
-            "command": std::env::args().collect::<Vec<_>>().join(" "),
+            "command": command(std::env::args()),
             "versions": versions,
             "resident_mib": self.resident.iter().map(|(name, mib)| json!({ "proxy": name, "mib": mib })).collect::<Vec<_>>(),
             "idle_connection_kib": idle,
@@ -134,6 +134,15 @@ impl Report {
         fs::write(&file, format!("{text:#}\n"))?;
         Ok(file)
     }
+}
+
+/// The command line that measures, without where files are on this machine: of a path from its root, the last part alone is told.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let told = |argument: String| match Path::new(&argument).file_name() {
+        Some(name) if argument.starts_with('/') => name.to_string_lossy().into_owned(),
+        _ => argument,
+    };
+    arguments.map(told).collect::<Vec<_>>().join(" ")
 }
 
 /// A proxy with the number out of what it prints about its version.
@@ -147,4 +156,17 @@ fn named(proxy: &str, version: &str) -> String {
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_files_are_is_not_told() {
+        let arguments =
+            ["/a/b/xtask", "bench", "--binary", "/a/b/dist/plimsoll", "--only", "HTTP/1.1", "target/x", "/"];
+        let told = command(arguments.map(str::to_owned).into_iter());
+        assert_eq!(told, "xtask bench --binary plimsoll --only HTTP/1.1 target/x /");
+    }
 }
