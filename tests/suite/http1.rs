@@ -55,6 +55,21 @@ fn fields_of_one_connection_end_at_the_proxy() {
 }
 
 #[test]
+fn fields_go_on_in_the_order_in_which_they_came() {
+    let endpoint =
+        Endpoint::answering("HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 0\r\nx-b: 2\r\nX-A: 3\r\nx-b: 4\r\n\r\n");
+    let proxy = in_front_of(&[&endpoint], "", "");
+    let mut client = Connection::open(proxy.address("web"));
+    client.send("GET / HTTP/1.1\r\nx-one: 1\r\nhost: test\r\nx-two: 2\r\nconnection: keep-alive\r\nX-One: 3\r\nx-two: 4\r\n\r\n");
+    let response = client.response_to("GET").expect("an answer");
+    let answered: Vec<&str> =
+        response.headers.iter().filter(|(name, _)| name.starts_with("x-")).map(|(_, value)| value.as_str()).collect();
+    assert_eq!(answered, ["1", "2", "3", "4"]);
+    let head = &endpoint.requests()[0];
+    assert!(head.contains("\r\nx-one: 1\r\nhost: test\r\nx-two: 2\r\nx-one: 3\r\nx-two: 4\r\n"), "{head}");
+}
+
+#[test]
 fn answers_without_a_body_end_at_their_head() {
     let head = Endpoint::answering("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
     let proxy = in_front_of(&[&head], "", "");

@@ -7,7 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// A message has a dozen of fields: looking through all of them takes less than hashing a name, and adding one takes nothing. That it
 /// stays so is up to whoever reads them, which bounds their number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(HeaderName, HeaderValue)>);
+pub struct Fields(Vec<Pair>);
+
+type Pair = (HeaderName, HeaderValue);
 
 /// How a field is asked for: by its name, or by the text of it in lower case.
 pub trait FieldName {
@@ -100,10 +102,6 @@ impl Fields {
         self.0.retain(|(name, value)| stays(name, value));
     }
 
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
-
     /// The name of each field.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
         self.0.iter().map(|(name, _)| name)
@@ -137,8 +135,6 @@ impl<N: FieldName> Index<N> for Fields {
     }
 }
 
-type Pair = (HeaderName, HeaderValue);
-
 impl<'a> IntoIterator for &'a Fields {
     type Item = (&'a HeaderName, &'a HeaderValue);
     type IntoIter = std::iter::Map<std::slice::Iter<'a, Pair>, fn(&'a Pair) -> Self::Item>;
@@ -160,12 +156,6 @@ impl IntoIterator for Fields {
 impl FromIterator<Pair> for Fields {
     fn from_iter<I: IntoIterator<Item = Pair>>(fields: I) -> Self {
         Self(fields.into_iter().collect())
-    }
-}
-
-impl Extend<Pair> for Fields {
-    fn extend<I: IntoIterator<Item = Pair>>(&mut self, fields: I) {
-        self.0.extend(fields);
     }
 }
 
